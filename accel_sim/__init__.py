@@ -1,0 +1,1 @@
+"""A cycle-level simulator of TF-MVP-style sparse transformer accelerators."""

@@ -1,0 +1,1 @@
+"""Sparse × dense products on this CPU."""

@@ -1,0 +1,1 @@
+"""Scores and masks for transformers, from direction strength to mixed-length vectors."""

@@ -1,0 +1,1 @@
+"""Masks, mask files, sparse encodings, and what they cost in bits."""

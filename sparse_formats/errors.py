@@ -1,0 +1,20 @@
+"""The one exception that means "your input", as opposed to "our bug"."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one line: what is wrong, where, what was found, what to do.
+    Command lines print it as ``error: …`` and exit with status 2; every other
+    exception is a bug and shows its traceback.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the closest known word, else the list of known words."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(words)}"
