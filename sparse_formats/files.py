@@ -25,6 +25,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"cannot write {path}: it is a folder; give a file name")
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
+        part = Path(name)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     try:
@@ -35,13 +36,12 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         # mkstemp makes the file private; give it the mode a plain open() would have.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

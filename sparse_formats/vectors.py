@@ -1,6 +1,7 @@
 """How a mask is cut into horizontal (1×L) or vertical (L×1) vectors of mixed lengths."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,7 +55,7 @@ def check_menu(menu: tuple[int, ...]) -> tuple[int, ...]:
     lengths = tuple(sorted(set(menu)))
     if not lengths or lengths[0] < 1:
         raise InputError(f"vector lengths {list(menu)}: give positive whole numbers, e.g. 1,4,8")
-    for short, long in zip(lengths, lengths[1:], strict=False):
+    for short, long in pairwise(lengths):
         if long % short:
             raise InputError(
                 f"vector lengths {list(menu)}: {short} does not divide {long}; "
