@@ -1,0 +1,141 @@
+"""Which parameter name is which matrix of a transformer layer: a table, and what follows from it."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+KINDS = (
+    "Q",
+    "K",
+    "V",
+    "QKV",
+    "attention out",
+    "FFN1",
+    "gate",
+    "up",
+    "FFN2",
+    "down",
+    "embedding",
+    "head",
+    "other",
+)
+"""What a matrix can do in its model, in the order in which a layer uses them."""
+
+NOT_IN_A_LAYER = ("embedding", "head", "other")
+
+# End of a projection's name: nothing, or the word some code bases hang behind it.
+_END = r"(?:_?(?:proj|lin|linear|fully_connected))?$"
+
+# First match wins; searched in the name with "/" as "." and without a trailing "weight".
+_KIND_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("head", r"lm_head|unembed|embed_out$|(?:^|\.)cls\.|classifier|qa_outputs"),
+    ("head", r"pooler|vocab_(?:transform|projector)$|(?:^|\.)score$"),
+    ("embedding", r"embed|(?:^|\.)w[tp]e$|(?:^|\.)shared$|symbol_modality|position_ids$"),
+    ("embedding", r"relative_attention_bias$|(?-i:^E$)"),
+    ("QKV", r"c_attn$|query_key_value$|w?qkv" + _END + r"|(?:^|[._])in_proj$|w_ma$"),
+    ("attention out", r"attention[._ ]output(?:\.dense|_transform)?" + _END),
+    ("attention out", r"attn\.c_proj$|(?:^|[._])o(?:ut)?_(?:proj|lin)$|(?:^|[._])w_?o$|w_mp$"),
+    ("attention out", r"attention\.(?:dense|o)$|(?:attn|attention)[._ ]out$"),
+    ("Q", r"(?:^|[._])w?_?q(?:uery)?" + _END),
+    ("K", r"(?:^|[._])w?_?k(?:ey)?" + _END),
+    ("V", r"(?:^|[._])w?_?v(?:alue)?" + _END),
+    ("gate", r"gate_proj$|(?:ffn|feed_forward|mlp)\.w1$|\.wi_0$|(?:^|[._])gate$"),
+    ("up", r"up_proj$|(?:ffn|feed_forward|mlp)\.w3$|\.wi_1$|(?:^|[._])up$"),
+    ("down", r"down_proj$|(?:ffn|feed_forward|mlp)\.w2$|(?:^|[._])down$"),
+    ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc1$|dense_h_to_4h$"),
+    ("FFN1", r"ffn_conv1" + _END + r"|densereludense\.wi$|(?:^|[._])ffn_?1?$|w_f1$"),
+    ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc2$|dense_4h_to_h$"),
+    ("FFN2", r"ffn_conv2" + _END + r"|densereludense\.wo$|(?:^|[._])ffn_?(?:2|output)$|w_f2$"),
+)
+
+# The layer's number: behind a word that announces one, else any number standing alone.
+_LAYER_PATTERNS = (
+    r"(?:^|[^a-z])(?:layers?|l|h|blocks?|encoder|decoder)[._]?(\d+)(?![0-9a-z])",
+    r"(?:^|\.)(\d+)(?=\.|$)",
+)
+
+_DECODER = r"(?:^|[._])decoder(?:[._]|\d|$)"
+_CROSS_ATTENTION = r"encdec|enc_dec|cross|encoder_attn"
+
+# Families that store (in, out), and what tells whether this file does. A layer's first matrices
+# have more outputs than inputs (+1), its last ones fewer (−1), square ones tell nothing (0).
+_STORED_IN_OUT: tuple[dict[str, int], ...] = (
+    # GPT-2 as Hugging Face stores it (`Conv1D`).
+    {r"(?:^|\.)c_attn$": 1, r"attn\.c_proj$": 0, r"mlp\.c_fc$": 1, r"mlp\.c_proj$": -1},
+    # glassllm; the key and value projections of grouped-query attention shrink.
+    {
+        r"blocks\.\d+\.attn\.W_[QO]$": 0,
+        r"blocks\.\d+\.attn\.W_[KV]$": -1,
+        r"blocks\.\d+\.ffn\.W[13]$": 1,
+        r"blocks\.\d+\.ffn\.W2$": -1,
+    },
+)
+
+
+def kind_of(name: str) -> str:
+    """What the matrix called `name` does in its layer: one of `KINDS`."""
+    plain = _plain(name)
+    return next((kind for kind, pattern in _KIND_PATTERNS if _found(pattern, plain)), "other")
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the layer the matrix called `name` stands in, None if it tells none."""
+    plain = _plain(name)
+    for pattern in _LAYER_PATTERNS:
+        if match := re.search(pattern, plain, re.IGNORECASE):
+            return int(match[1])
+    return None
+
+
+def network_order(names: Iterable[str]) -> list[str]:
+    """`names` as data meets them: embeddings, layers by number (encoder first), heads.
+
+    In a layer: Q, K, V or QKV, attention output (self-attention before cross-attention), FFN1 or
+    gate and up, FFN2 or down. Unrecognised names follow at the end in the order given.
+    """
+    return sorted(names, key=_place)
+
+
+def stored_in_out(shapes: Mapping[str, tuple[int, int]]) -> frozenset[str]:
+    """Which matrices of one file are stored (in, out) and must be transposed at the door.
+
+    shapes: every 2-D array of the file by name, as stored.
+
+    GPT-2's `Conv1D` layers and glassllm's are, unless the file's own shapes show that someone
+    has turned them already: an expanding layer (d, 4d) is stored (in, out), a (4d, d) one is not.
+    """
+    turned: set[str] = set()
+    for family in _STORED_IN_OUT:
+        grows = {
+            name: sign
+            for name in shapes
+            for pattern, sign in family.items()
+            if re.search(pattern, _plain(name))
+        }
+        votes = sum(sign * _sign(shapes[name]) for name, sign in grows.items())
+        if votes >= 0:
+            turned |= grows.keys()
+    return frozenset(turned)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[._]weight$", "", name.replace("/", "."))
+
+
+def _found(pattern: str, plain: str) -> bool:
+    return re.search(pattern, plain, re.IGNORECASE) is not None
+
+
+def _place(name: str) -> tuple[int, ...]:
+    kind, layer, plain = kind_of(name), layer_of(name), _plain(name)
+    if kind in NOT_IN_A_LAYER:
+        return ({"embedding": 0, "head": 2, "other": 3}[kind],)
+    stage = 2 if KINDS.index(kind) > KINDS.index("attention out") else 0
+    if stage == 0 and _found(_CROSS_ATTENTION, plain):
+        stage = 1
+    number = -1 if layer is None else layer
+    return 1, _found(_DECODER, plain), number, stage, KINDS.index(kind)
+
+
+def _sign(shape: tuple[int, int]) -> int:
+    """+1 for a stored shape with more columns than rows, −1 for fewer, 0 for square."""
+    return (shape[1] > shape[0]) - (shape[1] < shape[0])

@@ -1,0 +1,197 @@
+"""Is a matrix recognised by its name, and are layers put in the order data meets them?"""
+
+import pytest
+
+from sparse_formats.errors import InputError
+from sparse_formats.names import KINDS, kind_of, layer_of, network_order, stored_in_out
+from sparse_formats.selection import select
+
+NAMES = [
+    # BERT, MiniLM, RoBERTa
+    ("encoder.layer.0.attention.self.query.weight", "Q", 0),
+    ("bert.encoder.layer.10.attention.self.key.weight", "K", 10),
+    ("bert.encoder.layer.10.attention.self.value", "V", 10),
+    ("bert.encoder.layer.10.attention.output.dense.weight", "attention out", 10),
+    ("encoder.layer.0.intermediate.dense.weight", "FFN1", 0),
+    ("encoder/layer/0/output/dense", "FFN2", 0),
+    ("embeddings.word_embeddings.weight", "embedding", None),
+    ("embeddings.position_ids", "embedding", None),
+    ("pooler.dense.weight", "head", None),
+    ("cls.predictions.decoder.weight", "head", None),
+    ("classifier.weight", "head", None),
+    # DistilBERT
+    ("distilbert.transformer.layer.3.attention.q_lin.weight", "Q", 3),
+    ("distilbert.transformer.layer.3.attention.k_lin.weight", "K", 3),
+    ("distilbert.transformer.layer.3.attention.v_lin.weight", "V", 3),
+    ("distilbert.transformer.layer.3.attention.out_lin.weight", "attention out", 3),
+    ("transformer.layer.3.ffn.lin1.weight", "FFN1", 3),
+    ("transformer.layer.3.ffn.lin2", "FFN2", 3),
+    # GPT-2
+    ("h.0.attn.c_attn.weight", "QKV", 0),
+    ("transformer.h.11.attn.c_proj.weight", "attention out", 11),
+    ("h/11/mlp/c_fc", "FFN1", 11),
+    ("h.0.mlp.c_proj.weight", "FFN2", 0),
+    ("wte.weight", "embedding", None),
+    ("transformer.wpe.weight", "embedding", None),
+    # Llama
+    ("model.layers.31.self_attn.q_proj.weight", "Q", 31),
+    ("model.layers.0.self_attn.k_proj", "K", 0),
+    ("model.layers.0.self_attn.v_proj", "V", 0),
+    ("model.layers.0.self_attn.o_proj", "attention out", 0),
+    ("model.layers.0.mlp.gate_proj.weight", "gate", 0),
+    ("model.layers.0.mlp.up_proj.weight", "up", 0),
+    ("model.layers.0.mlp.down_proj.weight", "down", 0),
+    ("model.embed_tokens.weight", "embedding", None),
+    ("lm_head.weight", "head", None),
+    # glassllm: gate = x @ W1, up = x @ W3, down = act @ W2
+    ("blocks.0.attn.W_Q", "Q", 0),
+    ("blocks.3.attn.W_K", "K", 3),
+    ("blocks.3.attn.W_V", "V", 3),
+    ("blocks.0.attn.W_O", "attention out", 0),
+    ("blocks.0.ffn.W1", "gate", 0),
+    ("blocks.0.ffn.W3", "up", 0),
+    ("blocks.0.ffn.W2", "down", 0),
+    ("E", "embedding", None),
+    # DLMC, short and long file stems
+    ("encoder0.attention_q", "Q", 0),
+    ("encoder0.attention_k", "K", 0),
+    ("encoder0.attention_v", "V", 0),
+    ("decoder4.attention_output_transform", "attention out", 4),
+    ("encoder0.ffn_conv1", "FFN1", 0),
+    ("encoder0.ffn_conv2", "FFN2", 0),
+    ("body_decoder_layer_2_encdec_attention_multihead_attention_k_fully_connected", "K", 2),
+    (
+        "body_encoder_layer_5_self_attention_multihead_attention_output_transform_fully_connected",
+        "attention out",
+        5,
+    ),
+    ("body_encoder_layer_5_ffn_conv2_fully_connected", "FFN2", 5),
+    ("symbol_modality_33288_512_shared", "embedding", None),
+    # what people write by hand, and what nobody can know
+    ("layer0.Q", "Q", 0),
+    ("layer_7/attention_out", "attention out", 7),
+    ("layer0.FFN1", "FFN1", 0),
+    ("layer0.qkv", "QKV", 0),
+    ("layer10", "other", 10),
+    ("W1", "other", None),
+    ("c", "other", None),
+    ("a.0", "other", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "layer"), NAMES)
+def test_which_kind_and_layer_has_this_name(name: str, kind: str, layer: int | None) -> None:
+    assert kind_of(name) == kind
+    assert kind in KINDS
+    if kind not in ("embedding", "head"):
+        assert layer_of(name) == layer
+
+
+def test_are_layers_ordered_by_number_and_matrices_by_use() -> None:
+    bert = "encoder.layer.{}.{}.weight".format
+    ordered = [
+        "embeddings.word_embeddings.weight",
+        *(
+            bert(layer, part)
+            for layer in (0, 2, 10)
+            for part in (
+                "attention.self.query",
+                "attention.self.key",
+                "attention.self.value",
+                "attention.output.dense",
+                "intermediate.dense",
+                "output.dense",
+            )
+        ),
+        "pooler.dense.weight",
+    ]
+    assert network_order(sorted(ordered)) == ordered
+
+
+def test_does_the_decoder_follow_the_encoder_and_cross_attention_self_attention() -> None:
+    ordered = [
+        "encoder0.attention_q",
+        "encoder1.attention_q",
+        "body_decoder_layer_0_self_attention_q",
+        "body_decoder_layer_0_self_attention_output",
+        "body_decoder_layer_0_encdec_attention_q",
+        "body_decoder_layer_0_ffn_conv1",
+    ]
+    assert network_order(reversed(ordered)) == ordered
+
+
+def test_do_unknown_names_keep_the_files_order_behind_the_known() -> None:
+    assert network_order(["z9", "b", "layer1.Q", "a", "layer0.K"]) == [
+        "layer0.K",
+        "layer1.Q",
+        "z9",
+        "b",
+        "a",
+    ]
+
+
+def _gpt2(d: int, turned: bool) -> dict[str, tuple[int, int]]:
+    stored = {
+        "wte.weight": (50257, d),
+        "h.0.attn.c_attn.weight": (d, 3 * d),
+        "h.0.attn.c_proj.weight": (d, d),
+        "h.0.mlp.c_fc.weight": (d, 4 * d),
+        "h.0.mlp.c_proj.weight": (4 * d, d),
+    }
+    if not turned:
+        return stored
+    return {n: s if n == "wte.weight" else (s[1], s[0]) for n, s in stored.items()}
+
+
+def test_which_matrices_of_gpt2_are_stored_in_out() -> None:
+    conv1d = _gpt2(768, turned=False)
+    assert stored_in_out(conv1d) == frozenset(conv1d) - {"wte.weight"}
+    assert stored_in_out(_gpt2(768, turned=True)) == frozenset()
+
+
+def test_is_conv1d_assumed_where_shapes_tell_nothing() -> None:
+    assert stored_in_out({"h.0.attn.c_proj.weight": (8, 8)}) == {"h.0.attn.c_proj.weight"}
+
+
+def test_is_glassllm_turned_and_bert_not() -> None:
+    glass = {
+        "E": (1024, 128),
+        "blocks.0.attn.W_Q": (128, 128),
+        "blocks.0.attn.W_K": (128, 64),
+        "blocks.0.ffn.W1": (128, 341),
+        "blocks.0.ffn.W2": (341, 128),
+    }
+    assert stored_in_out(glass) == frozenset(glass) - {"E"}
+    assert stored_in_out({n: (s[1], s[0]) for n, s in glass.items()}) == frozenset()
+    assert stored_in_out({"encoder.layer.0.intermediate.dense.weight": (1536, 384)}) == frozenset()
+
+
+MODEL = ["embeddings.word_embeddings.weight", "layer0.Q", "layer0.FFN1", "extra", "lm_head.weight"]
+
+
+def test_are_embeddings_and_heads_left_alone_unless_asked_for() -> None:
+    assert select(MODEL) == ["layer0.Q", "layer0.FFN1", "extra"]
+    assert select(MODEL, include=["embed", "Q$"]) == [
+        "embeddings.word_embeddings.weight",
+        "layer0.Q",
+    ]
+    assert select(MODEL, exclude=["Q$"]) == ["layer0.FFN1", "extra"]
+    assert select(MODEL, include=["layer"], exclude=["FFN"]) == ["layer0.Q"]
+
+
+def test_is_everything_taken_where_no_layer_is_recognised() -> None:
+    assert select(["A", "B", "E"]) == ["A", "B", "E"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "says"),
+    [
+        (["("], [], r"--include '\(' is not a regular expression"),
+        ([], ["*"], r"--exclude '\*' is not a regular expression"),
+        (["nothing"], [], r"no matrix is left .*layer0\.Q"),
+        ([], ["."], r"no matrix is left"),
+    ],
+)
+def test_what_does_a_bad_selection_say(include: list[str], exclude: list[str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        select(MODEL, include, exclude)
