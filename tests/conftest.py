@@ -1,0 +1,15 @@
+"""What holds for every test, and for every process that a test starts."""
+
+import os
+
+from hypothesis import settings
+
+# Read when the libraries load, which is after this file: one thread of torch and of the BLAS
+# is the fastest on few cores, no window is ever opened, and no model is looked for on a hub.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# No deadline: the first example of a kernel pays for its compilation.
+settings.register_profile("mvpsim", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("mvpsim")

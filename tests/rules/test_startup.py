@@ -1,0 +1,38 @@
+"""Do the commands start without loading what only some of them need?"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("matplotlib", "numba", "scipy", "torch", "transformers")
+COMMANDS = [
+    package
+    for package in ("pruning", "sparse_formats", "kernels", "accel_sim")
+    if (ROOT / package / "__main__.py").exists()
+]
+
+
+def loaded(module: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after importing `module`."""
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("package", COMMANDS)
+def test_a_command_starts_light(package: str) -> None:
+    heavy = loaded(f"{package}.__main__").intersection(HEAVY)
+    assert not heavy, (
+        f"importing {package}.__main__ loads {', '.join(sorted(heavy))}; "
+        "import them in the functions that need them"
+    )
+
+
+def test_the_check_sees_what_is_loaded() -> None:
+    assert "scipy" in loaded("scipy.sparse")
