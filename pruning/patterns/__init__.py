@@ -1,0 +1,1 @@
+"""Patterns: where kept weights may lie. One file per pattern or algorithm."""

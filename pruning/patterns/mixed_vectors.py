@@ -1,0 +1,388 @@
+"""Mixed-length vector pruning: keep aligned 1×L or L×1 vectors, each matrix in one orientation.
+
+Three algorithms propose candidates (orientation, menu, vector cost); the search here finds the
+price τ of a kept weight at which the best vectors fill the budget:
+
+    candidates ──▶ search τ, every candidate in play ──▶ each matrix takes its most valuable one
+               ──▶ search τ with those fixed ──▶ an overfull and an underfull solution, close by
+               ──▶ chunk by chunk from under to over, best gain first ──▶ fill the last few weights
+
+Source: TF-MVP (Yoo et al., DAC 2023) for the pattern; its selection rule is not public, the
+algorithms are this project's own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.patterns.budget import Budget, check_budget, check_sparsity, kept_count, unit_mean
+from pruning.patterns.candidates import Candidate, lines_of
+from pruning.patterns.dyadic import dyadic
+from pruning.patterns.fine_grained import fine_grained
+from pruning.patterns.lagrangian import lagrangian
+from pruning.patterns.threshold import threshold
+from sparse_formats.errors import InputError, nearest
+from sparse_formats.vectors import MENU, VectorLayout, check_menu
+
+Algorithm = Literal["A", "B", "C"]
+
+ALGORITHMS = {"A": threshold, "B": lagrangian, "C": dyadic}
+
+VECTOR_COST = 2.0
+"""Default price of a vector in kept weights (chosen)."""
+
+EPSILON = 0.15
+"""Default loss algorithm A accepts (chosen)."""
+
+CHUNK = 64
+"""Entries of a line solved and exchanged together, at least the longest vector (chosen)."""
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """One matrix in one candidate's layout, at one price τ; arrays have one item a chunk."""
+
+    tau: float
+    values: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass
+class _Matrix:
+    """One matrix's scores and its candidates, laid out as lines when first asked for."""
+
+    scores: NDArray[np.float32]
+    candidates: tuple[Candidate, ...]
+    _lines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def lines(self, candidate: Candidate) -> NDArray[np.float32]:
+        if candidate.orientation not in self._lines:
+            self._lines[candidate.orientation] = lines_of(self.scores, candidate.orientation)
+        return self._lines[candidate.orientation]
+
+    def priced(self, candidate: Candidate, tau: float) -> _Prices:
+        from pruning.patterns import _segments
+
+        lines = self.lines(candidate)
+        chunk = _chunk(candidate.menu)
+        chunks = lines.shape[0] * -(-lines.shape[1] // chunk)
+        values = np.empty(chunks)
+        sizes, counts = np.empty(chunks, np.int64), np.empty(chunks, np.int64)
+        menu = np.array(candidate.menu, np.int64)
+        _segments.measure(lines, menu, chunk, tau, candidate.vector_cost, values, sizes, counts)
+        return _Prices(tau, values, sizes, counts)
+
+    def choose(self, tau: float) -> tuple[Candidate, _Prices]:
+        """The candidate of the largest value at `tau`, the first of equals."""
+        priced = [(c, self.priced(c, tau)) for c in self.candidates]
+        return max(priced, key=lambda pair: float(pair[1].values.sum()))
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """All matrices at one price: the chosen candidates, their chunks, and weights kept in all."""
+
+    tau: float
+    chosen: tuple[Candidate, ...]
+    priced: tuple[_Prices, ...]
+    nnz: int
+
+
+def mixed_vectors(
+    scores: Sequence[NDArray[np.float32]],
+    sparsity: float,
+    menu: tuple[int, ...] = MENU,
+    vector_cost: float = VECTOR_COST,
+    algorithm: str = "C",
+    budget: str = "matrix",
+    epsilon: float = EPSILON,
+) -> list[VectorLayout]:
+    """Cut each matrix into the vectors worth keeping; one layout a matrix.
+
+    scores: importance ≥ 0 per matrix, float32 (out, in). sparsity: fraction to remove, of each
+    matrix (`budget` "matrix") or of all together ("global", scores brought to unit mean first).
+    menu: vector lengths, each dividing the next. vector_cost ≥ 0: see `Candidate`. epsilon in
+    [0, 1]: algorithm A only.
+
+    Kept weights miss round((1 − sparsity)·N) by less than one vector; with length 1 in the menu
+    algorithm C meets it exactly.
+
+    Raises:
+        InputError: a knob out of its range.
+    """
+    check_sparsity(sparsity)
+    lengths = check_menu(menu)
+    propose = check_algorithm(algorithm)
+    if not 0 <= vector_cost < float("inf"):
+        raise InputError(f"vector cost {vector_cost:g}: give a number of kept weights, 0 or more")
+    if not 0 <= epsilon <= 1:
+        raise InputError(f"epsilon {epsilon:g}: give the accepted loss, from 0 to 1, e.g. 0.15")
+    if check_budget(budget) == "matrix":
+        groups = [[s] for s in scores]
+    else:
+        groups = [[unit_mean(s) for s in scores]]
+    layouts = []
+    for group in groups:
+        densities = _densities(group, sparsity, "matrix" if len(group) == 1 else "global")
+        matrices = [
+            _Matrix(s, propose(s, p, lengths, vector_cost, epsilon))
+            for s, p in zip(group, densities, strict=True)
+        ]
+        target = kept_count(sum(s.size for s in group), sparsity)
+        layouts += _fill_budget(matrices, target)
+    return layouts
+
+
+def check_algorithm(
+    algorithm: str,
+) -> Callable[[NDArray[np.float32], float, tuple[int, ...], float, float], tuple[Candidate, ...]]:
+    """The algorithm of that name; InputError otherwise."""
+    if algorithm not in ALGORITHMS:
+        raise InputError(f"unknown algorithm {algorithm!r}{nearest(algorithm, ALGORITHMS)}")
+    return ALGORITHMS[algorithm]
+
+
+def layout_value(
+    scores: NDArray[np.float32], candidate: Candidate, tau: float
+) -> tuple[float, int, int]:
+    """The best vectors at price `tau`: (Σ S − τ(covered + vector cost), kept weights, vectors)."""
+    priced = _Matrix(scores, (candidate,)).priced(candidate, tau)
+    return float(priced.values.sum()), int(priced.sizes.sum()), int(priced.counts.sum())
+
+
+def _densities(scores: list[NDArray[np.float32]], sparsity: float, budget: Budget) -> list[float]:
+    """Kept share of each matrix under fine-grained pruning."""
+    if budget == "matrix":
+        return [1 - sparsity] * len(scores)
+    return [float(m.mean()) if m.size else 0.0 for m in fine_grained(scores, sparsity, budget)]
+
+
+def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
+    """The layouts of `matrices` that together keep `target` weights, within one vector."""
+    guess = _guess(matrices, target)
+
+    def with_choice(tau: float) -> _Solution:
+        chosen, priced = zip(*(m.choose(tau) for m in matrices), strict=True)
+        return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
+
+    if not matrices:
+        return []
+    top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
+    over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
+    near = min(over, under, key=lambda s: abs(s.nnz - target))
+    chosen = near.chosen
+
+    def as_chosen(tau: float) -> _Solution:
+        priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
+        return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
+
+    over, under = _search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02)
+    return _exchange(matrices, over, under, target)
+
+
+def _guess(matrices: list[_Matrix], target: int) -> float:
+    """A first price: the threshold fine-grained pruning would use, from a sample."""
+    sample = np.concatenate(
+        [m.scores.ravel()[:: max(1, m.scores.size >> 16)] for m in matrices]
+        or [np.empty(0, np.float32)]
+    )
+    total = sum(m.scores.size for m in matrices)
+    return float(np.quantile(sample, 1 - target / total)) * 0.8 if sample.size else 0.0
+
+
+def _search(
+    at: Callable[[float], _Solution],
+    target: int,
+    start: float,
+    top: float,
+    tolerance: float,
+    step: float,
+) -> tuple[_Solution, _Solution]:
+    """Two solutions, at or over and at or under `target` kept weights, at prices close together.
+
+    Prices lie between 0, where all that has importance is kept, and just above `top`, the largest
+    score, where nothing is. The bracket closes by false position (Illinois) in log price until it
+    spans less than `tolerance` of the target. Kept weights need not fall with the price at every
+    step (a dearer weight makes a vector dearer too); the bracket holds all the same. Where even
+    price 0 keeps too little, both solutions are that one.
+    """
+    tau = min(max(start, top * 1e-6), top)
+    first = at(tau)
+    over = under = first
+    factor = step
+    while over.nnz < target and over.tau > 0:
+        under, tau = over, over.tau / factor
+        over = at(tau if tau > top * 1e-9 else 0.0)
+        factor *= factor
+    factor = step
+    while under.nnz > target:
+        over = under
+        under = at(min(under.tau * factor, top * 1.01))
+        factor *= factor
+    if over.nnz < target:
+        return over, over
+    weight_over = weight_under = 1.0
+    for _ in range(60):
+        if over.nnz - under.nnz <= tolerance * target or over.nnz == target:
+            break
+        if under.nnz == target or under.tau <= over.tau * (1 + 1e-6):
+            break
+        if over.tau <= 0:
+            if under.tau <= top * 1e-9:
+                break
+            middle = at(under.tau / 16)
+        else:
+            above = weight_over * (over.nnz - target)
+            below = weight_under * (target - under.nnz)
+            share = min(max(above / (above + below), 0.02), 0.98)
+            middle = at(over.tau * (under.tau / over.tau) ** share)
+        if middle.nnz >= target:
+            over, weight_over, weight_under = middle, 1.0, weight_under / 2
+        else:
+            under, weight_under, weight_over = middle, 1.0, weight_over / 2
+    return (over, over) if over.nnz == target else (over, under)
+
+
+def _exchange(
+    matrices: list[_Matrix], over: _Solution, under: _Solution, target: int
+) -> list[VectorLayout]:
+    """From the underfull solution towards the overfull one, chunk by chunk, then fill the rest."""
+    costs = [c.vector_cost for c in under.chosen]
+    more = np.concatenate(
+        [o.sizes - u.sizes for o, u in zip(over.priced, under.priced, strict=True)]
+    )
+    gain = np.concatenate(
+        [
+            _importance(o, c) - _importance(u, c)
+            for o, u, c in zip(over.priced, under.priced, costs, strict=True)
+        ]
+    )
+    price = np.concatenate(
+        [
+            (o.sizes - u.sizes) + c * np.maximum(o.counts - u.counts, 0)
+            for o, u, c in zip(over.priced, under.priced, costs, strict=True)
+        ]
+    )
+    growing = np.flatnonzero(more > 0)
+    order = growing[np.argsort(-gain[growing] / price[growing], kind="stable")]
+    affordable = np.cumsum(more[order]) <= target - under.nnz
+    switched = np.zeros(len(more), np.bool_)
+    switched[order[affordable]] = True
+
+    layouts = []
+    begin = 0
+    for matrix, candidate, priced_over, priced_under in zip(
+        matrices, under.chosen, over.priced, under.priced, strict=True
+    ):
+        end = begin + len(priced_under.sizes)
+        mine = switched[begin:end]
+        vectors = int(np.where(mine, priced_over.counts, priced_under.counts).sum())
+        taus = np.array([priced_under.tau, priced_over.tau])
+        layouts.append(_emit(matrix, candidate, taus, mine, vectors))
+        begin = end
+    return _fill(matrices, under.chosen, layouts, target)
+
+
+def _importance(priced: _Prices, cost: float) -> NDArray[np.float64]:
+    """Importance kept in each chunk: its value with the prices paid added back."""
+    return priced.values + priced.tau * (priced.sizes + cost * priced.counts)
+
+
+def _emit(
+    matrix: _Matrix,
+    candidate: Candidate,
+    taus: NDArray[np.float64],
+    switched: NDArray[np.bool_],
+    vectors: int,
+) -> VectorLayout:
+    from pruning.patterns import _segments
+
+    lines, starts, lengths = (np.empty(vectors, np.int32) for _ in range(3))
+    _segments.emit(
+        matrix.lines(candidate),
+        np.array(candidate.menu, np.int64),
+        _chunk(candidate.menu),
+        taus,
+        switched.astype(np.int64),
+        candidate.vector_cost,
+        lines,
+        starts,
+        lengths,
+    )
+    return VectorLayout(candidate.orientation, lines, starts, lengths)
+
+
+def _fill(
+    matrices: list[_Matrix],
+    chosen: Sequence[Candidate],
+    layouts: list[VectorLayout],
+    target: int,
+) -> list[VectorLayout]:
+    """Add free vectors, longest first and best first, while they fit under `target`."""
+    kept = [layout.keep(m.scores.shape) for m, layout in zip(matrices, layouts, strict=True)]
+    gap = target - sum(int(np.count_nonzero(k)) for k in kept)
+    lengths = sorted({length for c in chosen for length in c.menu}, reverse=True)
+    for length in lengths:
+        if gap < 1:
+            break
+        offers = [
+            _offers(m, c, k, length, gap) for m, c, k in zip(matrices, chosen, kept, strict=True)
+        ]
+        owner = np.concatenate([np.full(len(o[0]), i) for i, o in enumerate(offers)])
+        mean, place, covered = (np.concatenate([o[j] for o in offers]) for j in range(3))
+        order = np.argsort(-mean, kind="stable")
+        taken = order[np.cumsum(covered[order]) <= gap]
+        gap -= int(covered[taken].sum())
+        for i in np.unique(owner[taken]):
+            places = place[taken[owner[taken] == i]].astype(np.int64)
+            layouts[i] = _with_vectors(layouts[i], places, length, matrices[i], chosen[i])
+            kept[i] = layouts[i].keep(matrices[i].scores.shape)
+    return layouts
+
+
+def _offers(
+    matrix: _Matrix, candidate: Candidate, keep: NDArray[np.bool_], length: int, gap: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The best free vectors of one length: (mean score, segment number, covered entries)."""
+    from pruning.patterns import _segments
+
+    nothing = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    if length not in candidate.menu:
+        return nothing
+    lines = matrix.lines(candidate)
+    count, axis = lines.shape
+    per_line = -(-axis // length)
+    means = np.empty(count * per_line)
+    _segments.free_means(lines, lines_of(keep, candidate.orientation), length, means)
+    wanted = min(-(-gap // length), means.size)
+    if not wanted:
+        return nothing
+    best = np.argpartition(-means, wanted - 1)[:wanted]
+    best = np.sort(best[means[best] >= 0])
+    covered = np.minimum(length, axis - best % per_line * length)
+    return means[best], best, covered
+
+
+def _with_vectors(
+    layout: VectorLayout,
+    places: NDArray[np.int64],
+    length: int,
+    matrix: _Matrix,
+    candidate: Candidate,
+) -> VectorLayout:
+    """`layout` with the segments number `places` of one length added, in order."""
+    per_line = -(-matrix.lines(candidate).shape[1] // length)
+    lines = np.concatenate([layout.lines, (places // per_line).astype(np.int32)])
+    starts = np.concatenate([layout.starts, (places % per_line * length).astype(np.int32)])
+    lengths = np.concatenate([layout.lengths, np.full(len(places), length, np.int32)])
+    order = np.lexsort((starts, lines))
+    return VectorLayout(layout.orientation, lines[order], starts[order], lengths[order])
+
+
+def _chunk(menu: tuple[int, ...]) -> int:
+    longest = menu[-1]
+    return longest * max(1, CHUNK // longest)
