@@ -1,4 +1,4 @@
-"""Which parameter name is which matrix of a transformer layer: a table, and what follows from it."""
+"""Which parameter name is which matrix of a transformer layer: one table and its uses."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -42,12 +42,37 @@ class VectorLayout:
         """The mask the vectors make: bool, `shape` = (out, in)."""
         line_count, axis = shape if self.orientation == "horizontal" else shape[::-1]
         # +1 at each start, −1 behind each end; the running sum is 1 inside a vector.
+        # Vectors are disjoint: no two share a start, no two an end.
         edges = np.zeros((line_count, axis + 1), np.int8)
-        ends = self.starts + self.covered(axis)
-        np.add.at(edges, (self.lines, self.starts), 1)
-        np.add.at(edges, (self.lines, ends), -1)
+        edges[self.lines, self.starts] += 1
+        edges[self.lines, self.starts + self.covered(axis)] -= 1
         kept = np.cumsum(edges[:, :axis], axis=1, dtype=np.int8).astype(np.bool_)
         return kept if self.orientation == "horizontal" else np.ascontiguousarray(kept.T)
+
+    def check(self, shape: tuple[int, int], where: str) -> None:
+        """InputError naming `where` unless the vectors are as this class promises for `shape`."""
+        line_count, axis = shape if self.orientation == "horizontal" else shape[::-1]
+        arrays = (self.lines, self.starts, self.lengths)
+        if any(a.ndim != 1 or a.dtype != np.int32 or len(a) != len(self) for a in arrays):
+            raise InputError(f"{where}: lines, starts, lengths must be int32 of one length")
+        if not len(self):
+            return
+        if self.lines.min() < 0 or self.lines.max() >= line_count:
+            raise InputError(f"{where}: a vector lies on a line outside 0..{line_count - 1}")
+        if self.starts.min() < 0 or self.starts.max() >= axis:
+            raise InputError(f"{where}: a vector starts outside 0..{axis - 1}")
+        check_menu(tuple(int(length) for length in np.unique(self.lengths)))
+        unaligned = self.starts % self.lengths != 0
+        if unaligned.any():
+            i = int(np.argmax(unaligned))
+            raise InputError(
+                f"{where}: vector {i} of length {self.lengths[i]} starts at {self.starts[i]}; "
+                "a start must be a multiple of the length"
+            )
+        # One number that grows along a line and from line to line: ends may touch, not overlap.
+        first = self.lines.astype(np.int64) * axis + self.starts
+        if (first[1:] < first[:-1] + self.covered(axis)[:-1]).any():
+            raise InputError(f"{where}: vectors overlap or are not sorted by line and start")
 
 
 def check_menu(menu: tuple[int, ...]) -> tuple[int, ...]:

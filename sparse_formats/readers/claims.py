@@ -1,0 +1,48 @@
+"""Limits that a file's own numbers must keep before memory is given to them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparse_formats.errors import InputError
+
+FREE_BYTES = 256 * 10**6
+"""Below this many bytes a file may claim what it likes."""
+
+MAX_EXPANSION = 200
+"""Above it, at most this many bytes in memory per byte on disk.
+
+A deflated boolean mask of 99 % sparsity reaches about 100; the worst deflate bombs 1,032.
+"""
+
+
+def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
+    """InputError if `what` would need far more memory than the file at `path` can fill."""
+    held = path.stat().st_size
+    if claimed_bytes > FREE_BYTES and claimed_bytes > MAX_EXPANSION * held:
+        raise InputError(
+            f"{path}: {what} claims {claimed_bytes} bytes, the whole file has {held}; "
+            "it is damaged or made to exhaust memory; write it again from its source"
+        )
+
+
+def check_shape(path: Path, name: str, rows: int, cols: int) -> None:
+    """InputError unless the matrix has at least one row and one column."""
+    if rows < 1 or cols < 1:
+        raise InputError(
+            f"{path}: matrix {name} has shape ({rows}, {cols}); "
+            "a mask needs at least one row and one column; leave it out of the file"
+        )
+
+
+def check_finite(path: Path, name: str, values: NDArray[np.floating[Any]]) -> None:
+    """InputError naming the first NaN or infinity of a 2-D array, by row, then column."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, col = (int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{path}: matrix {name} has {values[row, col]} at row {row}, column {col}; "
+            "weights must be finite numbers; repair the checkpoint"
+        )
