@@ -1,0 +1,366 @@
+"""An accelerator: all a machine may know about itself, read from one TOML file.
+
+A value is either bare (`lanes = 16`) or says where it comes from
+(`lanes = { value = 16, mark = "chosen", source = "…" }`). A file may start from another one
+(`extends = "tf_mvp"`) and state only what differs.
+"""
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from sparse_formats.errors import InputError, nearest
+
+Mark = Literal["published", "inferred", "chosen", "calibrated", "computed", "set"]
+MARKS = ("published", "inferred", "chosen", "calibrated", "computed", "set")
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+
+
+@dataclass(frozen=True)
+class Clock:
+    clock_hz: Positive
+
+
+@dataclass(frozen=True)
+class Array:
+    """P = pe_rows, T = token_columns, G = lanes; P·T PEs of G multipliers."""
+
+    pe_rows: Annotated[int, msgspec.Meta(ge=1, le=65536)]
+    token_columns: Annotated[int, msgspec.Meta(ge=1, le=65536)]
+    lanes: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    accumulators_per_pe: Count
+    pe_latency_cycles: CountOrZero
+    packing: bool
+    datatype: Literal["fp16"]
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    policy: Literal["interleaved", "snake", "set_associative"]
+    sets: Count
+
+
+@dataclass(frozen=True)
+class Queue:
+    depth_entries: Count
+
+
+@dataclass(frozen=True)
+class Decompressor:
+    bytes_per_cycle: Count
+    entries_per_cycle: Count
+
+
+@dataclass(frozen=True)
+class ZeroSkip:
+    entries_per_cycle: CountOrZero
+
+
+@dataclass(frozen=True)
+class Matching:
+    window_inputs: Count
+    inputs_per_cycle: Count
+
+
+@dataclass(frozen=True)
+class Buffer:
+    bytes: Count
+    banks: Count
+
+
+@dataclass(frozen=True)
+class Output:
+    words_per_cycle: Count
+
+
+@dataclass(frozen=True)
+class Dram:
+    bytes_per_cycle: Count
+    burst_bytes: Count
+    first_latency_cycles: CountOrZero
+    efficiency_run_bytes: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)]
+    efficiency_permille: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=1, le=1000)], ...], msgspec.Meta(min_length=1)
+    ]
+    prefetch_across_layers: bool
+    energy: Literal["lpddr4", "hbm2", "ddr4"]
+
+
+@dataclass(frozen=True)
+class Energy:
+    table: Literal["28nm"]
+    case: Literal["low", "nominal", "high"]
+    scale: Positive
+    leakage_w: NotNegative
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the machine's authors report; shown beside our figures, never asserted."""
+
+    gops_per_watt: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from."""
+
+    mark: Mark
+    source: str
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """One machine. Keys and their meaning: docs/microarchitecture.md §1."""
+
+    name: str
+    description: str
+    source: Annotated[str, msgspec.Meta(min_length=1)]
+    dataflow: Literal["mixed_vector"]
+    clock: Clock
+    array: Array
+    scheduler: Scheduler
+    queue: Queue
+    decompressor: Decompressor
+    zero_skip: ZeroSkip
+    matching: Matching
+    weight_buffer: Buffer
+    activation_buffer: Buffer
+    output: Output
+    dram: Dram
+    energy: Energy
+    published: Published
+    origins: Mapping[str, Origin]
+
+    @property
+    def macs(self) -> int:
+        """Multipliers in all: P·T·G."""
+        return self.array.pe_rows * self.array.token_columns * self.array.lanes
+
+    @property
+    def sets(self) -> int:
+        """Sets of PE rows that share units; every row its own unless set-associative."""
+        is_shared = self.scheduler.policy == "set_associative"
+        return self.scheduler.sets if is_shared else self.array.pe_rows
+
+    @property
+    def value_bits(self) -> int:
+        return VALUE_BITS[self.array.datatype]
+
+
+VALUE_BITS = {"fp16": 16}
+
+SECTIONS: dict[str, Any] = {
+    name: hint for name, hint in get_type_hints(Accelerator).items() if is_dataclass(hint)
+}
+_TOP_KEYS = ("name", "description", "source", "dataflow")
+
+
+def builtin_accelerators() -> dict[str, Path]:
+    """Name → file of the machines that come with the package."""
+    folder = Path(__file__).parent / "accelerators"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_accelerator(name: str, settings: Iterable[str] = ()) -> Accelerator:
+    """The machine called `name`, or described by the file `name`, with `KEY=VALUE` settings.
+
+    Raises:
+        InputError: no such machine or file; a key unknown, missing, mistyped or out of range; a
+            value that does not fit another. The message names file and key.
+    """
+    tree, where = _read_tree(name, seen=())
+    values, origins = _split_origins(tree, where)
+    for setting in settings:
+        _apply_setting(values, origins, setting)
+    return _build(values, origins, where)
+
+
+def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
+    builtin = builtin_accelerators()
+    path = builtin.get(name, Path(name))
+    if name not in builtin and path.suffix != ".toml":
+        raise InputError(
+            f"accelerator {name!r} is unknown{nearest(name, builtin)}; or give a .toml file"
+        )
+    if path.resolve() in seen:
+        raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"accelerator file {path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"accelerator file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    if "extends" in tree:
+        parent = tree.pop("extends")
+        if not isinstance(parent, str):
+            raise InputError(f"{path}: key 'extends' must name an accelerator, found {parent!r}")
+        if parent.endswith(".toml"):
+            parent = str(path.parent / parent)
+        base, _ = _read_tree(parent, (*seen, path.resolve()))
+        tree = _merge(base, tree)
+    return tree, str(path)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, section by section; a { value, … } counts as one value."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merge(old, value) if both and key in SECTIONS else value  # type: ignore[arg-type]
+    return merged
+
+
+def _split_origins(tree: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Origin]]:
+    """Bare values, and where each `section.key` says it comes from."""
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for key, value in tree.items():
+        _check_known(key, (*_TOP_KEYS, *SECTIONS, "extends"), where, "")
+        if key not in SECTIONS:
+            values[key] = value
+            continue
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: '{key}' must be a section [{key}], found {value!r}")
+        values[key] = {}
+        for leaf, item in value.items():
+            _check_known(leaf, [f.name for f in fields(SECTIONS[key])], where, f"{key}.")
+            values[key][leaf], origins[f"{key}.{leaf}"] = _origin(item, where, f"{key}.{leaf}")
+    return values, origins
+
+
+def _origin(item: Any, where: str, path: str) -> tuple[Any, Origin]:
+    if not isinstance(item, dict):
+        return item, Origin("chosen", f"stated bare in {Path(where).name}")
+    for key in item:
+        _check_known(key, ("value", "mark", "source"), where, f"{path}.")
+    if "value" not in item:
+        raise InputError(f"{where}: '{path}' has no 'value'; write {path} = {{ value = … }}")
+    mark = item.get("mark", "chosen")
+    if mark not in MARKS:
+        raise InputError(f"{where}: '{path}.mark' is {mark!r}{nearest(str(mark), MARKS)}")
+    return item["value"], Origin(mark, str(item.get("source", "")))
+
+
+def _check_known(key: str, known: Iterable[str], where: str, prefix: str) -> None:
+    known = list(known)
+    if key not in known:
+        raise InputError(f"{where}: unknown key '{prefix}{key}'{nearest(key, known)}")
+
+
+def _apply_setting(values: dict[str, Any], origins: dict[str, Origin], setting: str) -> None:
+    """One `--set section.key=value`; the section may be left out where the key is unique."""
+    key, equals, text = (part.strip() for part in setting.partition("="))
+    if not equals or not key or not text:
+        raise InputError(f"--set {setting!r}: write KEY=VALUE, e.g. --set array.token_columns=1")
+    paths = {f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in fields(cls)}
+    matches = [path for path in sorted(paths) if path == key or path.partition(".")[2] == key]
+    if not matches:
+        leaves = {path.partition(".")[2] for path in paths}
+        raise InputError(f"--set {setting}: unknown key {key!r}{nearest(key, paths | leaves)}")
+    if len(matches) > 1:
+        raise InputError(f"--set {setting}: {key!r} could be {' or '.join(matches)}; name one")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word such as snake
+    section, _, leaf = matches[0].partition(".")
+    values.setdefault(section, {})[leaf] = value
+    origins[matches[0]] = Origin("set", f"--set {setting}")
+
+
+def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Accelerator:
+    for key in (*_TOP_KEYS, *SECTIONS):
+        if key == "published":
+            values.setdefault(key, {})
+        if key not in values:
+            what = f"section [{key}]" if key in SECTIONS else f"key '{key}'"
+            raise InputError(f'{where}: {what} is missing; add it or start with extends = "tf_mvp"')
+    parts: dict[str, Any] = {}
+    for key, section in SECTIONS.items():
+        for field in fields(section):
+            if field.name not in values[key] and key != "published":
+                raise InputError(
+                    f"{where}: key '{key}.{field.name}' is missing; "
+                    'add it or start with extends = "tf_mvp"'
+                )
+        hints = get_type_hints(section, include_extras=True)
+        converted: dict[str, Any] = {}
+        for leaf, value in values[key].items():
+            origin = origins[f"{key}.{leaf}"]
+            place = origin.source if origin.mark == "set" else where
+            converted[leaf] = _convert(value, hints[leaf], place, f"{key}.{leaf}")
+        parts[key] = section(**converted)
+    hints = get_type_hints(Accelerator, include_extras=True)
+    tops = {key: _convert(values[key], hints[key], where, key) for key in _TOP_KEYS}
+    machine = Accelerator(**tops, **parts, origins=origins)
+    _check_fit(machine, where)
+    return machine
+
+
+def _convert(value: Any, hint: Any, where: str, path: str) -> Any:
+    # bool is an int to Python, and 16.0 is not a count: msgspec's strict mode knows both.
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    if choices and value not in choices:
+        raise InputError(f"{where}: '{path}' is {value!r}; choose from {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: '{path}' is {value}; give a finite number")
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: '{path}' is {value!r}; {str(error).lower()}") from None
+
+
+def _check_fit(machine: Accelerator, where: str) -> None:
+    """Values that must fit each other (docs/microarchitecture.md §2, §5, §6)."""
+    array, dram = machine.array, machine.dram
+    if machine.scheduler.policy == "set_associative" and array.pe_rows % machine.scheduler.sets:
+        raise InputError(
+            f"{where}: scheduler.sets is {machine.scheduler.sets}, which does not divide "
+            f"array.pe_rows {array.pe_rows}; sets must be equal"
+        )
+    if array.accumulators_per_pe < array.lanes:
+        raise InputError(
+            f"{where}: array.accumulators_per_pe is {array.accumulators_per_pe}, less than "
+            f"array.lanes {array.lanes}: column mode needs a word per lane"
+        )
+    if machine.matching.window_inputs < array.lanes:
+        raise InputError(
+            f"{where}: matching.window_inputs is {machine.matching.window_inputs}, less than "
+            f"array.lanes {array.lanes}: row mode could never match an entry"
+        )
+    if len(dram.efficiency_run_bytes) != len(dram.efficiency_permille):
+        raise InputError(
+            f"{where}: dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
+            f"dram.efficiency_permille {len(dram.efficiency_permille)}; they go in pairs"
+        )
+    if list(dram.efficiency_run_bytes) != sorted(set(dram.efficiency_run_bytes)):
+        raise InputError(f"{where}: dram.efficiency_run_bytes must rise from item to item")
+
+
+def resolved(machine: Accelerator) -> dict[str, Any]:
+    """Every value with its mark and source, JSON-able, in file order."""
+    tree: dict[str, Any] = {key: getattr(machine, key) for key in _TOP_KEYS}
+    for key, section in SECTIONS.items():
+        part = getattr(machine, key)
+        tree[key] = {
+            field.name: {"value": value, "mark": origin.mark, "source": origin.source}
+            for field in fields(section)
+            if (value := getattr(part, field.name)) is not None
+            and (origin := machine.origins.get(f"{key}.{field.name}", Origin("chosen", "")))
+        }
+    return tree

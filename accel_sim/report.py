@@ -1,0 +1,335 @@
+"""What a run found out: one result per layer, their total, and the JSON that holds them.
+
+The words are those of docs/microarchitecture.md §7 and mean the same wherever they appear.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from accel_sim.accelerator import Accelerator, resolved
+from accel_sim.area import machine_area
+from accel_sim.energy import layer_energy
+from accel_sim.layer_run import LayerRun
+from accel_sim.mixed_vector import Count
+from accel_sim.timeline import LayerTime
+
+SCHEMA_VERSION = 1
+
+CAUSES = (
+    "compute",
+    "empty_lanes",
+    "imbalance",
+    "zero_skip",
+    "window",
+    "decompressor",
+    "pipeline",
+    "dram",
+    "writeback",
+)
+"""Where a cycle of the critical path may go, in the order of docs/microarchitecture.md §7."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One kind of unit: busy + stalled + idle = count · cycles of the layer."""
+
+    count: int
+    busy: int
+    stalled: Mapping[str, int]
+    idle: int
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One row of the table; field names are the keys of report.json."""
+
+    name: str
+    kind: str
+    rows: int
+    cols: int
+    nnz: int
+    density: float
+    tokens: int
+    orientation: str
+    vectors: int
+    mean_vector_length: float | None
+    format: str
+    storage_bits: Mapping[str, int]
+    tiles: int
+    cycles: int
+    latency_s: float
+    ideal_cycles: int
+    ideal_compute_cycles: int
+    ideal_dram_cycles: int
+    dense_cycles: int
+    speedup_vs_dense: float | None
+    utilization: float | None
+    bound_by: str
+    energy_j: float
+    energy_by_component_j: Mapping[str, float]
+    pj_per_executed_mac: float | None
+    macs_dense: int
+    macs_executed: int
+    macs_skipped: int
+    macs_padding: int
+    macs_effectual: int
+    dram_bytes: int
+    cycles_by_cause: Mapping[str, int]
+    units: Mapping[str, Unit]
+    pe_load: Sequence[int]
+    imbalance: float | None
+    product: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run. header: command, versions, mask, notes; everything but time stamps is pure."""
+
+    machine: Accelerator
+    header: Mapping[str, Any]
+    layers: Sequence[LayerResult]
+    area_mm2: Mapping[str, float]
+
+    @property
+    def total(self) -> dict[str, Any]:
+        return totals(self.layers, self.machine)
+
+
+def layer_result(
+    run: LayerRun, time: LayerTime, dense_cycles: int, machine: Accelerator
+) -> LayerResult:
+    """One layer's figures from its counters and its place in time."""
+    rows, cols = run.shape
+    executed = run.summed_by_token(Count.ISSUED_WEIGHTS)
+    issued_for_tokens = run.summed_by_token(Count.BUSY)
+    energy = layer_energy(run, time, machine)
+    energy_j = sum(energy.values())
+    causes = cycles_by_cause(run, time, machine)
+    dram_bytes = time.dram_read_bytes + time.dram_write_bytes
+    ideal_compute = -(-run.nnz * run.tokens // machine.macs)
+    ideal_dram = -(-dram_bytes // machine.dram.bytes_per_cycle)
+    pe_load = np.sum([tile.pe_busy for tile in run.tiles], axis=0).tolist()
+    mean_load = sum(pe_load) / len(pe_load)
+    storage = {
+        part: sum(getattr(tile.storage, part) for tile in run.tiles)
+        for part in ("values", "indices", "pointers", "padding")
+    }
+    product = None
+    if run.product is not None:
+        product = {**asdict(run.product), "is_equal": run.product.is_equal}
+    return LayerResult(
+        name=run.name,
+        kind=run.kind,
+        rows=rows,
+        cols=cols,
+        nnz=run.nnz,
+        density=run.nnz / (rows * cols),
+        tokens=run.tokens,
+        orientation=run.orientation,
+        vectors=run.vectors,
+        mean_vector_length=_ratio(run.nnz, run.vectors),
+        format="mixed_vectors",
+        storage_bits=storage,
+        tiles=len(run.tiles),
+        cycles=time.cycles,
+        latency_s=time.cycles / machine.clock.clock_hz,
+        ideal_cycles=max(ideal_compute, ideal_dram),
+        ideal_compute_cycles=ideal_compute,
+        ideal_dram_cycles=ideal_dram,
+        dense_cycles=dense_cycles,
+        speedup_vs_dense=_ratio(dense_cycles, time.cycles),
+        utilization=_ratio(executed, machine.macs * time.cycles),
+        bound_by=max(CAUSES, key=lambda cause: causes[cause]),
+        energy_j=energy_j,
+        energy_by_component_j=energy,
+        pj_per_executed_mac=_ratio(energy_j * 1e12, executed),
+        macs_dense=rows * cols * run.tokens,
+        macs_executed=executed,
+        macs_skipped=run.summed_by_token(Count.DROPPED_WEIGHTS),
+        macs_padding=issued_for_tokens * machine.array.lanes - executed,
+        macs_effectual=run.macs_effectual,
+        dram_bytes=dram_bytes,
+        cycles_by_cause=causes,
+        units=units_of(run, time, machine),
+        pe_load=pe_load,
+        imbalance=_ratio(max(pe_load), mean_load),
+        product=product,
+    )
+
+
+def cycles_by_cause(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, int]:
+    """The layer's critical path by cause; sums to its cycles (§7)."""
+    causes: dict[str, int] = dict.fromkeys(CAUSES, 0)
+    pe_rows, lanes = machine.array.pe_rows, machine.array.lanes
+    for tile in run.tiles:
+        repeats = len(run.group_sizes) if len(tile.counts) == 1 else 1
+        for counts in tile.counts:
+            busy = int(counts[Count.CRITICAL_BUSY])
+            compute = min(busy, -(-int(counts[Count.ISSUED_WEIGHTS]) // (pe_rows * lanes)))
+            balanced = min(busy, -(-int(counts[Count.BUSY]) // pe_rows))
+            causes["compute"] += compute * repeats
+            causes["empty_lanes"] += (balanced - compute) * repeats
+            causes["imbalance"] += (busy - balanced) * repeats
+            causes["zero_skip"] += int(counts[Count.CRITICAL_ZERO_SKIP]) * repeats
+            causes["window"] += int(counts[Count.CRITICAL_WINDOW]) * repeats
+            causes["decompressor"] += int(counts[Count.CRITICAL_DECOMPRESSOR]) * repeats
+            causes["pipeline"] += machine.array.pe_latency_cycles * repeats
+    causes["dram"] = time.wait_dram
+    causes["writeback"] = time.wait_writeback + time.tail
+    return causes
+
+
+def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, Unit]:
+    """Busy, stalled and idle cycles of each kind of unit (§7).
+
+    Every figure is counted, none is a remainder, so that the sums can be checked.
+    """
+    array, passes = machine.array, len(run.tiles) * len(run.group_sizes)
+    pes = array.pe_rows * array.token_columns
+    in_passes = run.summed(Count.CYCLES)
+    latency = passes * array.pe_latency_cycles
+    stepped = in_passes - latency
+    between = time.wait_dram + time.wait_writeback + time.tail
+    by_token = run.summed_by_token
+    tokenless = (stepped * array.token_columns - by_token(Count.CYCLES)) * array.pe_rows
+    tokenless += array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows
+    pe_busy, executed = by_token(Count.BUSY), by_token(Count.ISSUED_WEIGHTS)
+    pe = Unit(
+        count=pes,
+        busy=pe_busy,
+        stalled={
+            "zero_skip": by_token(Count.ZERO_SKIP),
+            "window": by_token(Count.WINDOW),
+            "decompressor": by_token(Count.DECOMPRESSOR),
+            "pipeline": latency * pes,
+            "dram": time.wait_dram * pes,
+            "writeback": (time.wait_writeback + time.tail) * pes,
+        },
+        idle=by_token(Count.IDLE) + tokenless,
+    )
+    waiting = (sum(pe.stalled.values()) + pe.idle) * array.lanes
+    empty = pe_busy * array.lanes - executed
+    drops, decodes = run.summed(Count.DROP_CYCLES), run.summed(Count.DECODE_BUSY)
+    full, starved = run.summed(Count.DECODE_QUEUE_FULL), run.summed(Count.DECODE_STARVED)
+    loads, loads_full = run.summed(Count.LOAD_BUSY), run.summed(Count.LOAD_WINDOW_FULL)
+    outside = latency + between
+    return {
+        "pe": pe,
+        "lane": Unit(machine.macs, executed, {"empty_lanes": empty, "pe": waiting}, 0),
+        "zero_skip": Unit(array.pe_rows, drops, {}, time.cycles * array.pe_rows - drops),
+        "decompressor": Unit(
+            1,
+            decodes,
+            {"queue_full": full, "weight_buffer": starved},
+            stepped - decodes - full - starved + outside,
+        ),
+        "matching": Unit(
+            1, loads, {"window_full": loads_full}, stepped - loads - loads_full + outside
+        ),
+        "dram": Unit(
+            1,
+            time.dram_busy,
+            {"first_latency": time.dram_latency},
+            time.cycles - time.dram_busy - time.dram_latency,
+        ),
+        "writeback": Unit(1, time.write_busy, {}, time.cycles - time.write_busy),
+    }
+
+
+def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any]:
+    """What adds up over the layers, and the ratios of the sums."""
+    added = (
+        *("nnz", "vectors", "tiles", "cycles", "ideal_cycles", "dense_cycles", "energy_j"),
+        *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "macs_effectual"),
+        "dram_bytes",
+    )
+    total: dict[str, Any] = {key: sum(getattr(layer, key) for layer in layers) for key in added}
+    for key in ("storage_bits", "energy_by_component_j", "cycles_by_cause"):
+        total[key] = _added([getattr(layer, key) for layer in layers])
+    weights = sum(layer.rows * layer.cols for layer in layers)
+    energy, core = total["energy_j"], total["energy_j"] - total["energy_by_component_j"]["dram"]
+    total |= {
+        "layers": len(layers),
+        "tokens": layers[0].tokens,
+        "density": _ratio(total["nnz"], weights),
+        "latency_s": total["cycles"] / machine.clock.clock_hz,
+        "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
+        "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),
+        "pj_per_executed_mac": _ratio(energy * 1e12, total["macs_executed"]),
+        "bound_by": max(CAUSES, key=lambda cause: total["cycles_by_cause"][cause]),
+        "units": _added_units(layers),
+        "gops_per_watt": {
+            "dense_equivalent_core": _gops_per_watt(total["macs_dense"], core),
+            "dense_equivalent_with_dram": _gops_per_watt(total["macs_dense"], energy),
+            "executed_core": _gops_per_watt(total["macs_executed"], core),
+            "executed_with_dram": _gops_per_watt(total["macs_executed"], energy),
+        },
+    }
+    return total
+
+
+def as_json(report: Report, timestamp: str) -> dict[str, Any]:
+    """The whole report as JSON-able data; only `timestamp` differs between equal runs."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "timestamp": timestamp,
+        **report.header,
+        "accelerator": resolved(report.machine),
+        "layers": [asdict(layer) for layer in report.layers],
+        "total": {**report.total, "units": _plain(report.total["units"])},
+        "area_mm2": {**report.area_mm2, "total": sum(report.area_mm2.values())},
+    }
+
+
+def make_report(
+    results: Sequence[LayerResult], machine: Accelerator, header: Mapping[str, Any]
+) -> Report:
+    """The report of a finished run."""
+    return Report(machine, header, results, machine_area(machine))
+
+
+def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of layers.csv: the plain fields, then cycles and energy by cause."""
+    nested = ("storage_bits", "cycles_by_cause", "energy_by_component_j")
+    left_out = (*nested, "units", "pe_load", "product")
+    plain = [field.name for field in fields(LayerResult) if field.name not in left_out]
+    parts = [(key, part) for key in nested for part in getattr(layers[0], key)]
+    header = plain + [f"{key}.{part}" for key, part in parts]
+    rows = [
+        [getattr(layer, key) for key in plain] + [getattr(layer, key)[part] for key, part in parts]
+        for layer in layers
+    ]
+    return header, rows
+
+
+def _ratio(above: float, below: float) -> float | None:
+    """above / below; None where it is undefined."""
+    return above / below if below else None
+
+
+def _gops_per_watt(macs: int, joule: float) -> float | None:
+    """1 MAC = 2 operations; operations per joule = GOPS/W × 10⁹."""
+    return _ratio(2 * macs / 1e9, joule)
+
+
+def _added(maps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: sum(part[key] for part in maps) for key in maps[0]}
+
+
+def _added_units(layers: Sequence[LayerResult]) -> dict[str, Unit]:
+    return {
+        kind: Unit(
+            unit.count,
+            sum(layer.units[kind].busy for layer in layers),
+            _added([layer.units[kind].stalled for layer in layers]) if unit.stalled else {},
+            sum(layer.units[kind].idle for layer in layers),
+        )
+        for kind, unit in layers[0].units.items()
+    }
+
+
+def _plain(units: Mapping[str, Unit]) -> dict[str, Any]:
+    return {kind: asdict(unit) for kind, unit in units.items()}

@@ -1,0 +1,107 @@
+"""The whole way in one sentence: load → encode → schedule → machine → energy → report."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+
+from accel_sim.accelerator import Accelerator
+from accel_sim.layer_run import LayerRun, run_dense, run_layer
+from accel_sim.mixed_vector import Count
+from accel_sim.report import LayerResult, layer_result
+from accel_sim.timeline import lay_out
+from accel_sim.workload import Activations, Layer, layers_of
+from sparse_formats.masks import MaskedMatrix
+
+
+def simulate(
+    matrices: Iterable[MaskedMatrix],
+    machine: Accelerator,
+    activations: Activations,
+    *,
+    is_checked: bool = True,
+    threads: int | None = None,
+    on_layer: Callable[[str], None] = lambda name: None,
+) -> list[LayerResult]:
+    """Latency and energy of each matrix, in order.
+
+    matrices: taken one at a time, so a model larger than memory can be generated on the way.
+    is_checked: compute the product in scheduled order, where weights are known. threads: how many
+    layers run at once (default: all cores); the result does not depend on it. on_layer is called
+    with the name of each finished layer.
+
+    Raises:
+        InputError: a matrix does not fit the machine.
+    """
+    dense_runs = DenseRuns(machine, activations)
+
+    def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
+        run = run_layer(layer, machine, activations, is_checked)
+        return run, dense_runs.of(layer)
+
+    pairs = []
+    for run, dense_run in _in_order(
+        both, layers_of(iter(matrices)), threads or os.cpu_count() or 1
+    ):
+        pairs.append((run, dense_run))
+        on_layer(run.name)
+    runs, dense_twins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    dense_times = lay_out(dense_twins, machine)
+    return [
+        layer_result(run, time, dense_time.cycles, machine)
+        for run, time, dense_time in zip(runs, lay_out(runs, machine), dense_times, strict=True)
+    ]
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class DenseRuns:
+    """The dense twin of each layer; one per shape where no activation is zero."""
+
+    def __init__(self, machine: Accelerator, activations: Activations) -> None:
+        self._machine = machine
+        self._activations = activations
+        self._by_shape: dict[tuple[int, int], LayerRun] = {}
+        self._lock = Lock()
+
+    def of(self, layer: Layer) -> LayerRun:
+        """The faster of row mode and column mode (ties: row mode)."""
+        if not self._activations.is_dense:
+            return self._faster(layer)
+        with self._lock:
+            shape = layer.matrix.shape
+            if shape not in self._by_shape:
+                self._by_shape[shape] = self._faster(layer)
+            return replace(self._by_shape[shape], name=layer.matrix.name)
+
+    def _faster(self, layer: Layer) -> LayerRun:
+        row_mode = run_dense(layer, self._machine, self._activations, "horizontal")
+        column_mode = run_dense(layer, self._machine, self._activations, "vertical")
+        is_row = row_mode.summed(Count.CYCLES) <= column_mode.summed(Count.CYCLES)
+        return row_mode if is_row else column_mode
+
+
+def _in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
+    """Apply `work` to the items on some threads, few at a time; results in the items' order."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def is_product_equal(results: Iterable[LayerResult]) -> bool | None:
+    """Whether every compared product agreed; None if none was compared."""
+    verdicts = [r.product["is_equal"] for r in results if r.product is not None]
+    compared = [verdict for verdict in verdicts if verdict is not None]
+    return bool(np.all(compared)) if compared else None
