@@ -40,14 +40,21 @@ class VectorLayout:
 
     def keep(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """The mask the vectors make: bool, `shape` = (out, in)."""
-        line_count, axis = shape if self.orientation == "horizontal" else shape[::-1]
+        rows, cols = shape
+        horizontal = self.orientation == "horizontal"
+        ends = self.starts + self.covered(cols if horizontal else rows)
         # +1 at each start, −1 behind each end; the running sum is 1 inside a vector.
         # Vectors are disjoint: no two share a start, no two an end.
-        edges = np.zeros((line_count, axis + 1), np.int8)
-        edges[self.lines, self.starts] += 1
-        edges[self.lines, self.starts + self.covered(axis)] -= 1
-        kept = np.cumsum(edges[:, :axis], axis=1, dtype=np.int8).astype(np.bool_)
-        return kept if self.orientation == "horizontal" else np.ascontiguousarray(kept.T)
+        if horizontal:
+            edges = np.zeros((rows, cols + 1), np.int8)
+            edges[self.lines, self.starts] += 1
+            edges[self.lines, ends] -= 1
+        else:
+            edges = np.zeros((rows + 1, cols), np.int8)
+            edges[self.starts, self.lines] += 1
+            edges[ends, self.lines] -= 1
+        np.cumsum(edges, axis=1 if horizontal else 0, out=edges)
+        return np.ascontiguousarray(edges[:rows, :cols]).view(np.bool_)
 
     def check(self, shape: tuple[int, int], where: str) -> None:
         """InputError naming `where` unless the vectors are as this class promises for `shape`."""
