@@ -1,0 +1,202 @@
+"""The report as a person reads it in a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from accel_sim.accelerator import Accelerator
+from accel_sim.report import LayerResult, Report
+
+_WIDE = 200
+
+
+def new_console(is_stderr: bool = False) -> Console:
+    """A console that does not squeeze tables when its output goes to a file or a pipe."""
+    console = Console(stderr=is_stderr, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The per-layer table, the total, where the cycles and the energy went, the notes."""
+    console.print(_layers_table(report))
+    for line in _summary(report):
+        console.print(line, soft_wrap=True)
+
+
+def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
+    """The common beginning of all names up to a dot, and the names without it."""
+    split = [name.split(".") for name in names]
+    shared = 0
+    while len(names) > 1 and all(
+        len(parts) > shared + 1 and parts[shared] == split[0][shared] for parts in split
+    ):
+        shared += 1
+    prefix = "".join(f"{part}." for part in split[0][:shared])
+    return prefix, [name[len(prefix) :].removesuffix(".weight") for name in names]
+
+
+def _layers_table(report: Report) -> Table:
+    machine, total = report.machine, report.total
+    prefix, names = short_names([layer.name for layer in report.layers])
+    table = Table(
+        title=f"{machine.name}: {total['tokens']} tokens, {machine.macs} MACs "
+        f"at {machine.clock.clock_hz / 1e6:g} MHz",
+        caption=f"names begin with {prefix}" if prefix else None,
+        caption_justify="left",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    columns = {
+        "name": "left",
+        "kind": "left",
+        "shape": "right",
+        "density": "right",
+        "vectors\nmean len": "right",
+        "format": "left",
+        "DRAM\nMB": "right",
+        "cycles": "right",
+        "ideal\ncycles": "right",
+        "latency\nµs": "right",
+        "× dense": "right",
+        "utili-\nsation": "right",
+        "bound by": "left",
+        "energy\nµJ": "right",
+        "pJ per\nMAC": "right",
+    }
+    for header, justify in columns.items():
+        table.add_column(header, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for name, layer in zip(names, report.layers, strict=True):
+        table.add_row(*_cells(name, layer))
+    table.add_section()
+    table.add_row(
+        "total",
+        f"{total['layers']} matrices",
+        "",
+        _share(total["density"]),
+        "",
+        "",
+        f"{total['dram_bytes'] / 1e6:.3f}",
+        f"{total['cycles']:,}",
+        f"{total['ideal_cycles']:,}",
+        f"{total['latency_s'] * 1e6:,.1f}",
+        _number(total["speedup_vs_dense"]),
+        _share(total["utilization"]),
+        _bound(total["bound_by"], total["cycles_by_cause"], total["cycles"]),
+        f"{total['energy_j'] * 1e6:,.2f}",
+        _number(total["pj_per_executed_mac"]),
+        style="bold",
+    )
+    return table
+
+
+def _cells(name: str, layer: LayerResult) -> list[str]:
+    arrow = {"horizontal": "h", "vertical": "v"}[layer.orientation]
+    return [
+        name,
+        layer.kind,
+        f"{layer.rows}×{layer.cols}",
+        _share(layer.density),
+        f"{arrow} {_number(layer.mean_vector_length, '.1f')}",
+        layer.format,
+        f"{layer.dram_bytes / 1e6:.3f}",
+        f"{layer.cycles:,}",
+        f"{layer.ideal_cycles:,}",
+        f"{layer.latency_s * 1e6:,.1f}",
+        _number(layer.speedup_vs_dense),
+        _share(layer.utilization),
+        _bound(layer.bound_by, layer.cycles_by_cause, layer.cycles),
+        f"{layer.energy_j * 1e6:,.2f}",
+        _number(layer.pj_per_executed_mac),
+    ]
+
+
+def _summary(report: Report) -> list[str]:
+    total, machine = report.total, report.machine
+    causes, energy = total["cycles_by_cause"], total["energy_by_component_j"]
+    gops = total["gops_per_watt"]
+    published = machine.published.gops_per_watt
+    lines = [
+        "",
+        f"cycles   {_stack(causes, total['cycles'])}",
+        f"energy   {_stack(energy, total['energy_j'])}",
+        f"GOPS/W   core: executed {_number(gops['executed_core'], ',.0f')}, "
+        f"dense-equivalent {_number(gops['dense_equivalent_core'], ',.0f')};  "
+        f"with DRAM: executed {_number(gops['executed_with_dram'], ',.0f')}, "
+        f"dense-equivalent {_number(gops['dense_equivalent_with_dram'], ',.0f')}"
+        + (f"   (published: {published:g}, basis unknown)" if published else ""),
+        f"area     {sum(report.area_mm2.values()):.2f} mm²: "
+        + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
+        f"product  {_product(report.layers)}",
+    ]
+    return lines + [f"note     {note}" for note in report.header.get("notes", ())]
+
+
+def _product(layers: Sequence[LayerResult]) -> str:
+    compared = [x.product for x in layers if x.product is not None and not x.product["note"]]
+    if not compared:
+        return "not computed: no weights in the mask file, or switched off"
+    wrong = [p for p in compared if not p["is_equal"]]
+    worst = max(p["max_error_over_bound"] for p in compared)
+    verdict = "DIFFERS from" if wrong else "equals"
+    return (
+        f"computed in scheduled order, {verdict} the dense masked product in "
+        f"{len(compared) - len(wrong)} of {len(compared)} matrices "
+        f"(largest error {worst:.2g} of the FP32 rounding bound)"
+    )
+
+
+def _largest(parts: Any) -> list[tuple[str, float]]:
+    return sorted(parts.items(), key=lambda item: -item[1])[:5]
+
+
+def _stack(parts: Any, whole: float) -> str:
+    """`compute 71 %, dram 20 %, …`: what is at least half a per cent, largest first."""
+    if not whole:
+        return "–"
+    shares = sorted(((value / whole, key) for key, value in parts.items()), reverse=True)
+    return ", ".join(f"{key} {100 * share:.0f} %" for share, key in shares if share >= 0.005)
+
+
+def _bound(cause: str, causes: Any, cycles: int) -> str:
+    return f"{cause} {100 * causes[cause] / cycles:.0f} %" if cycles else "–"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def accelerators_table(machines: Sequence[Accelerator]) -> Table:
+    """One line per machine that comes with the package."""
+    table = Table("name", "MACs", "clock", "description", "source", box=None, pad_edge=False)
+    for machine in machines:
+        clock = f"{machine.clock.clock_hz / 1e6:g} MHz"
+        row = (machine.name, str(machine.macs), clock, machine.description, machine.source)
+        table.add_row(*row)
+    return table
+
+
+def accelerator_table(tree: Any) -> Table:
+    """Every value of one machine with its mark and source; `tree` from `accelerator.resolved`."""
+    title = f"{tree['name']}: {tree['description']}\n{tree['source']}"
+    table = Table("key", "value", "mark", "source", title=title, box=None, title_justify="left")
+    for section, values in tree.items():
+        if isinstance(values, dict):
+            for key, item in values.items():
+                shown = str(item["value"]).lower() if item["value"] in (True, False) else None
+                row = (
+                    f"{section}.{key}",
+                    shown or str(item["value"]),
+                    item["mark"],
+                    item["source"],
+                )
+                table.add_row(*row)
+    return table
