@@ -26,7 +26,8 @@ def run(app: typer.Typer, program: str) -> None:
     try:
         app(prog_name=program)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A matrix name may hold anything, line breaks too.
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader went away (`| head`): not an error, but Python would complain at exit.

@@ -1,0 +1,126 @@
+"""Command line: ``python -m sparse_formats inspect --mask out.npz``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparse_formats.terminal import emit_json, new_app, run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sparse_formats.inspection import Inspection
+
+app = new_app("What a pruned model's matrices cost in each sparse format.")
+
+
+@app.callback()
+def _commands() -> None:
+    """What a pruned model's matrices cost in each sparse format."""
+
+
+@app.command()
+def inspect(
+    mask: Annotated[
+        Path,
+        typer.Option(help="mask file (.npz, .safetensors, .smtx, .mtx) or model directory"),
+    ],
+    value_bits: Annotated[int, typer.Option(min=1, max=64, help="bits of a kept weight")] = 16,
+    include: Annotated[
+        list[str] | None, typer.Option(help="regular expression of names to take; repeatable")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="regular expression of names to leave; repeatable")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(help="write JSON to this file, or - for standard output")
+    ] = None,
+) -> None:
+    """Show bits per element in every format, layer by layer."""
+    # Here, so that --help need not wait for numba and scipy.
+    from sparse_formats.inspection import as_json, total
+    from sparse_formats.inspection import inspect as inspected
+    from sparse_formats.mask_file import read_masks, sha256_of
+    from sparse_formats.selection import select
+
+    masks = read_masks(mask)
+    chosen = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
+    layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
+    if json != "-":
+        from rich.console import Console
+
+        # A file or a pipe has no width to fit into: there, no line is broken.
+        width = None if sys.stdout.isatty() else 200
+        Console(width=width).print(_table(layers, total(layers), value_bits))
+    if json is not None:
+        report = {
+            "schema_version": 1,
+            "mask": {"path": str(mask), "sha256": sha256_of(mask), "origin": dict(masks.header)},
+            "value_bits": value_bits,
+            "layers": [as_json(layer) for layer in layers],
+            "total": as_json(total(layers)),
+        }
+        emit_json(report, json)
+
+
+def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from sparse_formats.inspection import megabytes
+
+    table = Table(
+        title=f"bits per element, {value_bits}-bit values; * smallest; ratio: dense FP16 to it",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+        show_footer=True,
+    )
+
+    def column(head: str, foot: str, left: bool = False, folds: bool = False) -> None:
+        justify = "left" if left else "right"
+        table.add_column(head, foot, justify=justify, overflow="fold", no_wrap=not folds)
+
+    def bits_per_element(part: Inspection, name: str) -> str:
+        star = "*" if name == part.smallest else " "
+        return f"{part.storage[name].bits / part.entries:.2f}{star}"
+
+    column("matrix", f"total of {len(layers)}", left=True, folds=True)
+    column("kind", "", left=True)
+    column("shape", "")
+    column("density", f"{total.density:.3f}")
+    column("vectors", f"{total.vectors} ")
+    column("mean\nlength", _or_dash(total.mean_vector_length))
+    for name, storage in total.storage.items():
+        megabyte = f"{megabytes(storage.bits):.3f} MB"
+        column(name.replace("_", "\n"), f"{bits_per_element(total, name)}\n{megabyte}")
+    column("ratio", _or_dash(total.ratio_to_dense_fp16))
+    for layer in layers:
+        table.add_row(
+            Text(layer.name),
+            layer.kind,
+            f"{layer.rows}×{layer.cols}",
+            f"{layer.density:.3f}",
+            f"{layer.vectors}{'─' if layer.orientation == 'horizontal' else '│'}",
+            _or_dash(layer.mean_vector_length),
+            *(bits_per_element(layer, name) for name in layer.storage),
+            _or_dash(layer.ratio_to_dense_fp16),
+        )
+    return table
+
+
+def _or_dash(number: float | None) -> str:
+    return "–" if number is None else f"{number:.2f}"
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line and exit status 2."""
+    run(app, "python -m sparse_formats")
+
+
+if __name__ == "__main__":
+    main()
