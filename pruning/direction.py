@@ -140,7 +140,7 @@ def direction_strength(keep: NDArray[np.bool_], menu: Sequence[int] = MENU) -> D
     size = rows * cols
     row_density = bits.sum(axis=1, dtype=np.int64) / max(cols, 1)
     col_density = bits.sum(axis=0, dtype=np.int64) / max(rows, 1)
-    density = np.count_nonzero(keep) / size if size else 0.0
+    density = int(np.count_nonzero(keep)) / size if size else 0.0
     bernoulli = density * (1 - density)
 
     eta_rows = _over(_mean_square(row_density - density), bernoulli)
@@ -148,7 +148,7 @@ def direction_strength(keep: NDArray[np.bool_], menu: Sequence[int] = MENU) -> D
     null_rows, null_cols = _over(rows - 1, size - 1), _over(cols - 1, size - 1)
     row_strength = _corrected(eta_rows, null_rows)
     col_strength = _corrected(eta_cols, null_cols)
-    defined = row_strength is not None and col_strength is not None
+    structure = _difference_and_sum(row_strength, col_strength)
     lengths = sorted(length for length in set(menu) if length > 1)
     return DirectionStrength(
         rows=rows,
@@ -160,8 +160,8 @@ def direction_strength(keep: NDArray[np.bool_], menu: Sequence[int] = MENU) -> D
         null_cols=null_cols,
         row_strength=row_strength,
         col_strength=col_strength,
-        strength=row_strength - col_strength if defined else 0.0,
-        structure=row_strength + col_strength if defined else None,
+        strength=0.0 if structure is None else structure[0],
+        structure=None if structure is None else structure[1],
         z=_z(rows, cols, eta_rows, eta_cols),
         variance_difference=_mean_square(row_density - density)
         - _mean_square(col_density - density),
@@ -218,6 +218,10 @@ def _corrected(eta: float | None, null: float | None) -> float | None:
     if eta is None or null is None or null >= 1:
         return None
     return (eta - null) / (1 - null)
+
+
+def _difference_and_sum(a: float | None, b: float | None) -> tuple[float, float] | None:
+    return None if a is None or b is None else (a - b, a + b)
 
 
 def _z(rows: int, cols: int, eta_rows: float | None, eta_cols: float | None) -> float | None:

@@ -9,6 +9,7 @@ Source: this project's own definitions.
 
 import math
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ def measured_retention(
     best = top_sum(scores, budget)
     if best <= 0:
         return None
+    if lines.shape[1] % length == 0:
+        shape = lines.shape[0], lines.shape[1] // length, length
+        return top_sum(lines.reshape(shape).sum(axis=2, dtype=np.float64), budget // length) / best
     starts = np.arange(0, lines.shape[1], length)
     sums = np.add.reduceat(lines, starts, axis=1, dtype=np.float64).ravel()
     covered = np.minimum(length, lines.shape[1] - starts)
@@ -59,7 +63,7 @@ def kappa_of_share(share: float, density: float) -> float:
     if share <= 0:
         return 0.0
     threshold = float(ndtri(1 - density))
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+    nodes, weights = _quadrature()
     top = math.asin(min(share, 1.0))
     angles = top * (nodes + 1) / 2
     integral = float(np.dot(weights, np.exp(-(threshold**2) / (1 + np.sin(angles))))) * top / 2
@@ -74,7 +78,8 @@ def share_of_kappa(kappa: float, density: float) -> float:
         return 0.0
     if kappa >= kappa_of_share(1.0, density):
         return 1.0
-    return float(brentq(lambda s: kappa_of_share(s, density) - kappa, 0.0, 1.0, xtol=1e-10))
+    share = brentq(lambda s: kappa_of_share(s, density) - kappa, 0.0, 1.0, xtol=1e-10)
+    return float(cast(float, share))
 
 
 def predicted_retention(kappa: float | None, density: float, length: int) -> float | None:
@@ -105,14 +110,20 @@ def retention_of_share(share: float, density: float, length: int) -> float:
         return float(np.dot(mass, ndtr((logs - log_threshold) / spread)))
 
     edge = 12 * spread
-    threshold = float(
-        brentq(lambda q: kept_share(q) - density, logs[0] - edge, logs[-1] + edge, xtol=1e-9)
-    )
+    root = brentq(lambda q: kept_share(q) - density, logs[0] - edge, logs[-1] + edge, xtol=1e-9)
+    threshold = float(cast(float, root))
     kept = math.exp(spread**2 / 2) * float(
         np.dot(mass * value, ndtr(spread + (logs - threshold) / spread))
     )
     best = math.exp(0.5) * float(ndtr(1 - ndtri(1 - density)))
     return min(kept / length / best, 1.0)
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights of Gauss–Legendre integration on [−1, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    return nodes, weights
 
 
 @lru_cache(maxsize=256)
@@ -144,7 +155,7 @@ def _sums_of_lognormals(
     # Merge into cells of about equal width in log value: the sums to come are over few numbers.
     place = np.log(value)
     cell = ((place - place[0]) / (place[-1] - place[0] + 1e-12) * cells).astype(np.intp)
-    merged = np.bincount(cell, weights=summed, minlength=cells)
+    merged = np.bincount(cell, weights=summed, minlength=cells).astype(np.float64)
     moment = np.bincount(cell, weights=summed * value, minlength=cells)
     filled = merged > 0
     return merged[filled], moment[filled] / merged[filled]

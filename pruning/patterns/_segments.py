@@ -6,13 +6,29 @@ next. Results are reported per chunk: `chunk` entries of a line, a multiple of t
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+Places = NDArray[np.int32]
 
 VECTOR = 1 << 32
 """One vector in a packed count: vectors in the high half, kept weights in the low half."""
 
 
 @njit(cache=True)
-def _join(j, parts, covered, tau, cost, total, best, pack):
+def _join(
+    j: int,
+    parts: int,
+    covered: int,
+    tau: float,
+    cost: float,
+    total: Floats,
+    best: Floats,
+    pack: Ints,
+) -> tuple[float, float, int, bool]:
     """Sums of the node made of `parts` nodes from j on, and whether it is better kept whole."""
     s, apart, packed = total[j], best[j], pack[j]
     for d in range(1, parts):
@@ -26,7 +42,16 @@ def _join(j, parts, covered, tau, cost, total, best, pack):
 
 
 @njit(cache=True)
-def _solve_line(entries, menu, tau, cost, total, best, pack, taken):
+def _solve_line(
+    entries: Scores,
+    menu: Ints,
+    tau: float,
+    cost: float,
+    total: Floats,
+    best: Floats,
+    pack: Ints,
+    taken: Flags,
+) -> int:
     """Best set of aligned disjoint vectors of one line, by value Σ S − tau·(covered + cost).
 
     Bottom-up over the tree of aligned segments, exact: a segment is kept whole if that is worth
@@ -96,7 +121,16 @@ def _solve_line(entries, menu, tau, cost, total, best, pack, taken):
 
 
 @njit(cache=True)
-def measure(scores, menu, chunk, tau, cost, values, sizes, counts):
+def measure(
+    scores: Scores,
+    menu: Ints,
+    chunk: int,
+    tau: float,
+    cost: float,
+    values: Floats,
+    sizes: Ints,
+    counts: Ints,
+) -> None:
     """Value, kept weights and vectors of every chunk's best set; outputs (lines · chunks,)."""
     lines, axis = scores.shape
     total, best = np.empty(axis), np.empty(axis)
@@ -118,7 +152,17 @@ def measure(scores, menu, chunk, tau, cost, values, sizes, counts):
 
 
 @njit(cache=True)
-def emit(scores, menu, chunk, taus, switched, cost, out_lines, out_starts, out_lengths):
+def emit(
+    scores: Scores,
+    menu: Ints,
+    chunk: int,
+    taus: Floats,
+    switched: Ints,
+    cost: float,
+    out_lines: Places,
+    out_starts: Places,
+    out_lengths: Places,
+) -> int:
     """Write the vectors of every chunk, priced taus[switched[chunk]]; returns how many."""
     lines, axis = scores.shape
     total, best = np.empty(axis), np.empty(axis)
@@ -149,7 +193,7 @@ def emit(scores, menu, chunk, taus, switched, cost, out_lines, out_starts, out_l
 
 
 @njit(cache=True)
-def free_means(scores, keep, length, means):
+def free_means(scores: Scores, keep: NDArray[np.bool_], length: int, means: Floats) -> None:
     """Mean score of every aligned segment of `length` that keeps nothing yet, −1 for the others."""
     lines, axis = scores.shape
     place = 0

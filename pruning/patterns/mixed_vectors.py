@@ -11,9 +11,8 @@ Source: TF-MVP (Yoo et al., DAC 2023) for the pattern; its selection rule is not
 algorithms are this project's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +23,16 @@ from pruning.patterns.dyadic import dyadic
 from pruning.patterns.fine_grained import fine_grained
 from pruning.patterns.lagrangian import lagrangian
 from pruning.patterns.threshold import threshold
+from pruning.recipe import EPSILON, VECTOR_COST
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.vectors import MENU, VectorLayout, check_menu
 
-Algorithm = Literal["A", "B", "C"]
+Propose = Callable[
+    [NDArray[np.float32], float, tuple[int, ...], float, float], tuple[Candidate, ...]
+]
+"""(scores, fine-grained density, menu, vector cost, epsilon) → the candidates of one matrix."""
 
-ALGORITHMS = {"A": threshold, "B": lagrangian, "C": dyadic}
-
-VECTOR_COST = 2.0
-"""Default price of a vector in kept weights (chosen)."""
-
-EPSILON = 0.15
-"""Default loss algorithm A accepts (chosen)."""
+ALGORITHMS: Mapping[str, Propose] = {"A": threshold, "B": lagrangian, "C": dyadic}
 
 CHUNK = 64
 """Entries of a line solved and exchanged together, at least the longest vector (chosen)."""
@@ -116,11 +113,7 @@ def mixed_vectors(
     """
     check_sparsity(sparsity)
     lengths = check_menu(menu)
-    propose = check_algorithm(algorithm)
-    if not 0 <= vector_cost < float("inf"):
-        raise InputError(f"vector cost {vector_cost:g}: give a number of kept weights, 0 or more")
-    if not 0 <= epsilon <= 1:
-        raise InputError(f"epsilon {epsilon:g}: give the accepted loss, from 0 to 1, e.g. 0.15")
+    propose = check_knobs(algorithm, vector_cost, epsilon)
     if check_budget(budget) == "matrix":
         groups = [[s] for s in scores]
     else:
@@ -137,12 +130,14 @@ def mixed_vectors(
     return layouts
 
 
-def check_algorithm(
-    algorithm: str,
-) -> Callable[[NDArray[np.float32], float, tuple[int, ...], float, float], tuple[Candidate, ...]]:
-    """The algorithm of that name; InputError otherwise."""
+def check_knobs(algorithm: str, vector_cost: float, epsilon: float) -> Propose:
+    """The algorithm of that name; InputError if there is none or a knob is out of its range."""
     if algorithm not in ALGORITHMS:
         raise InputError(f"unknown algorithm {algorithm!r}{nearest(algorithm, ALGORITHMS)}")
+    if not 0 <= vector_cost < float("inf"):
+        raise InputError(f"vector cost {vector_cost:g}: give a number of kept weights, 0 or more")
+    if not 0 <= epsilon <= 1:
+        raise InputError(f"epsilon {epsilon:g}: give the accepted loss, from 0 to 1, e.g. 0.15")
     return ALGORITHMS[algorithm]
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pruning.patterns.candidates import Candidate
 from pruning.retention import measured_retention
+from sparse_formats.vectors import Orientation
 
 
 def threshold(
@@ -20,7 +21,7 @@ def threshold(
     cost 0). Source: this project's own.
     """
     for length in reversed(menu[1:]):
-        kept = {
+        kept: dict[Orientation, float] = {
             orientation: measured_retention(scores, density, orientation, length) or 0.0
             for orientation in ("horizontal", "vertical")
         }

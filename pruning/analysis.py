@@ -1,0 +1,119 @@
+"""What `pruning analyze` says of each matrix of a mask file: direction, and what vectors keep."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from pruning.direction import DirectionStrength, direction_strength
+from pruning.retention import measured_retention, predicted_retention
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.vectors import MENU, Orientation
+
+ORIENTATIONS: tuple[Orientation, Orientation] = ("horizontal", "vertical")
+
+_STACKED = ("Q", "K", "V")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Importance that vectors of one length keep, per orientation; None where undefined.
+
+    predicted: from the mask's κ alone. measured: from the weights in the file, None without them;
+    where the file holds only kept weights, dropped ones count as unimportant.
+    """
+
+    length: int
+    predicted_horizontal: float | None
+    predicted_vertical: float | None
+    measured_horizontal: float | None
+    measured_vertical: float | None
+
+    def best_known(self, orientation: Orientation) -> float | None:
+        """Measured if there is a measurement, else predicted."""
+        horizontal = orientation == "horizontal"
+        measured = self.measured_horizontal if horizontal else self.measured_vertical
+        predicted = self.predicted_horizontal if horizontal else self.predicted_vertical
+        return predicted if measured is None else measured
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One matrix (or Q, K and V of a layer stacked) with its direction and retentions."""
+
+    matrix: MaskedMatrix
+    direction: DirectionStrength
+    retention: tuple[Retention, ...]
+
+    @property
+    def measured(self) -> bool:
+        """True where retention was measured from weights."""
+        return self.matrix.weight is not None
+
+
+def analyze(matrix: MaskedMatrix, menu: Sequence[int] = MENU) -> Analysis:
+    """Direction strength and retention of one matrix at the lengths of `menu`."""
+    direction = direction_strength(matrix.keep, menu)
+    importance = None if matrix.weight is None else np.abs(matrix.weight.astype(np.float32))
+    retention = []
+    for horizontal, vertical in zip(direction.horizontal, direction.vertical, strict=True):
+        predicted = [
+            predicted_retention(c.kappa, direction.density, c.length)
+            for c in (horizontal, vertical)
+        ]
+        measured = [
+            None
+            if importance is None
+            else measured_retention(importance, direction.density, o, horizontal.length)
+            for o in ORIENTATIONS
+        ]
+        retention.append(Retention(horizontal.length, *predicted, *measured))
+    return Analysis(matrix, direction, tuple(retention))
+
+
+def with_stacks(matrices: Sequence[MaskedMatrix]) -> Iterator[MaskedMatrix]:
+    """`matrices` in order; behind each Q, K, V in a row also the three stacked, as "Q+K+V"."""
+    for i, matrix in enumerate(matrices):
+        yield matrix
+        three = matrices[max(i - 2, 0) : i + 1]
+        widths = {m.shape[1] for m in three}
+        if tuple(m.kind for m in three) == _STACKED and len(widths) == 1:
+            yield _stacked(three)
+
+
+def as_json(analysis: Analysis) -> dict[str, Any]:
+    """Everything of an analysis as JSON-able data; undefined values are None."""
+    direction = analysis.direction
+    return {
+        "name": analysis.matrix.name,
+        "kind": analysis.matrix.kind,
+        **asdict(direction),
+        "strength_at": {
+            str(c.length): direction.strength_at(c.length) for c in direction.of("horizontal")
+        },
+        "correlation_length_horizontal": direction.correlation_length("horizontal"),
+        "correlation_length_vertical": direction.correlation_length("vertical"),
+        "better": direction.better,
+        "verdict": direction.verdict,
+        "retention": [asdict(r) for r in analysis.retention],
+    }
+
+
+def _stacked(three: Sequence[MaskedMatrix]) -> MaskedMatrix:
+    names = [m.name for m in three]
+    start = _common_start(names)
+    end = _common_start([n.removeprefix(start)[::-1] for n in names])[::-1]
+    weights = [m.weight for m in three if m.weight is not None]
+    return MaskedMatrix(
+        name=f"{start}Q+K+V{end}",
+        keep=np.vstack([m.keep for m in three]),
+        weight=np.vstack(weights) if len(weights) == len(three) else None,
+        kind="QKV",
+    )
+
+
+def _common_start(names: Sequence[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike)

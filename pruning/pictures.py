@@ -1,0 +1,157 @@
+"""Pictures of a mask from which a person sees its direction."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pruning.analysis import ORIENTATIONS, Analysis
+from pruning.direction import BANDS
+from sparse_formats.files import replace_file
+from sparse_formats.vectors import Orientation
+
+THUMBNAIL = 360
+"""Pixels of a thumbnail's longer side, at most (chosen)."""
+
+_COLOURS: dict[Orientation, str] = {"horizontal": "#1f6fb4", "vertical": "#d1662f"}
+_MARKERS: dict[Orientation, str] = {"horizontal": "o", "vertical": "s"}
+
+
+def write_picture(path: Path, analysis: Analysis) -> None:
+    """Write one PNG: the mask with its row and column profiles, κ and retention over length."""
+    with replace_file(path) as file:
+        FigureCanvasAgg(draw(analysis)).print_png(file)
+
+
+def draw(analysis: Analysis) -> Figure:
+    """The figure that `write_picture` writes."""
+    direction = analysis.direction
+    figure = Figure(figsize=(13, 5.2), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(2, 3, width_ratios=(1.45, 1, 1), height_ratios=(1, 0.0001))
+    _draw_mask(figure, grid[0, 0], analysis)
+    _draw_kappa(figure.add_subplot(grid[0, 1]), analysis)
+    _draw_retention(figure.add_subplot(grid[0, 2]), analysis)
+    figure.suptitle(
+        f"{_shortened(analysis.matrix.name)}   {direction.rows}×{direction.cols}, "
+        f"density {direction.density:.3f}   D = {direction.strength:+.3f}: {direction.verdict}",
+        fontsize=12,
+    )
+    return figure
+
+
+def thumbnail(keep: NDArray[np.bool_], longest: int = THUMBNAIL) -> NDArray[np.float64]:
+    """`keep` (out, in) as densities of blocks of about equal size, at most `longest` a side."""
+    step = max(1, -(-max(keep.shape) // longest))
+    sums = keep.astype(np.float64)
+    for axis in (0, 1):
+        starts = np.arange(0, keep.shape[axis], step)
+        counts = np.diff(np.append(starts, keep.shape[axis]))
+        sums = np.add.reduceat(sums, starts, axis=axis)
+        sums /= counts[:, None] if axis == 0 else counts
+    return sums
+
+
+def _draw_mask(figure: Figure, place: object, analysis: Analysis) -> None:
+    """The mask, row densities at its right, column densities below it, on one common scale."""
+    keep = analysis.matrix.keep
+    rows, cols = keep.shape
+    inner = place.subgridspec(2, 2, width_ratios=(4, 1), height_ratios=(4, 1))  # type: ignore[attr-defined]
+    picture = figure.add_subplot(inner[0, 0])
+    right = figure.add_subplot(inner[0, 1], sharey=picture)
+    below = figure.add_subplot(inner[1, 0], sharex=picture)
+    image = thumbnail(keep)
+    picture.imshow(
+        image,
+        cmap="Greys",
+        vmin=0,
+        vmax=max(float(np.quantile(image, 0.995)), 1e-9),
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, cols, rows, 0),
+    )
+    picture.set_title("mask (dark = kept)", fontsize=10)
+    picture.set_ylabel(f"{rows} outputs")
+    picture.tick_params(labelbottom=False)
+    by_row, by_col = keep.mean(axis=1), keep.mean(axis=0)
+    top = max(float(by_row.max()), float(by_col.max()), 1e-9) * 1.05
+    right.fill_betweenx(np.arange(rows) + 0.5, 0, by_row, color=_COLOURS["horizontal"], lw=0)
+    right.set_xlim(0, top)
+    right.set_xlabel("row density", fontsize=9)
+    right.tick_params(labelleft=False, labelsize=8)
+    below.fill_between(np.arange(cols) + 0.5, 0, by_col, color=_COLOURS["vertical"], lw=0)
+    below.set_ylim(0, top)
+    below.set_xlabel(f"{cols} inputs")
+    below.set_ylabel("column\ndensity", fontsize=9)
+    below.tick_params(labelsize=8)
+
+
+def _draw_kappa(axes: Axes, analysis: Analysis) -> None:
+    direction = analysis.direction
+    for orientation in ORIENTATIONS:
+        known = [(c.length, c.kappa) for c in direction.of(orientation) if c.kappa is not None]
+        _draw_line(axes, known, orientation, f"κ {orientation}")
+    for end, _ in BANDS:
+        axes.axhline(end, color="0.75", lw=0.8, ls=":", zorder=0)
+    axes.axhline(0, color="0.5", lw=0.8, zorder=0)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.01), max(high * 1.05, 0.05))
+    for start, end, word in zip(
+        (0.0, 0.02, 0.1, 0.3),
+        (0.02, 0.1, 0.3, 1.0),
+        ("none", "weak", "medium", "strong"),
+        strict=True,
+    ):
+        if start < axes.get_ylim()[1] * 0.97 and end > axes.get_ylim()[1] * 0.05:
+            axes.annotate(
+                word,
+                (1, start),
+                xycoords=("axes fraction", "data"),
+                xytext=(-3, 2),
+                textcoords="offset points",
+                ha="right",
+                va="bottom",
+                color="0.55",
+                fontsize=8,
+            )
+    axes.set_title("coherence κ of aligned vectors", fontsize=10)
+    _finish(axes, [c.length for c in direction.horizontal])
+
+
+def _draw_retention(axes: Axes, analysis: Analysis) -> None:
+    for orientation in ORIENTATIONS:
+        points = [(r.length, r.best_known(orientation)) for r in analysis.retention]
+        known = [(length, value) for length, value in points if value is not None]
+        _draw_line(axes, [(1, 1.0), *known], orientation, orientation)
+    how = "measured from |weights|" if analysis.measured else "predicted from κ"
+    axes.set_title(f"importance kept by vectors ({how})", fontsize=10)
+    axes.set_ylim(0, 1.03)
+    _finish(axes, [1, *(r.length for r in analysis.retention)])
+
+
+def _draw_line(
+    axes: Axes, points: list[tuple[int, float]], orientation: Orientation, label: str
+) -> None:
+    if points:
+        lengths, values = zip(*points, strict=True)
+        axes.plot(
+            lengths, values, color=_COLOURS[orientation], marker=_MARKERS[orientation], label=label
+        )
+
+
+def _finish(axes: Axes, lengths: list[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.minorticks_off()
+    axes.set_xlabel("vector length")
+    axes.grid(axis="y", color="0.92", zorder=0)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9, loc="best")
+
+
+def _shortened(name: str, longest: int = 60) -> str:
+    # A dollar would start a formula.
+    plain = name.replace("$", r"\$")
+    return plain if len(plain) <= longest else f"…{plain[-longest + 1 :]}"
