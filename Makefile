@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # The trained encoder of the demo, found without importing its package (which would want torch).
 MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
