@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pruning.direction import DirectionStrength, direction_strength
-from pruning.retention import measured_retention, predicted_retention
+from pruning.retention import predicted_retention, top_sum, vector_sum
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.vectors import MENU, Orientation
 
@@ -50,26 +50,34 @@ class Analysis:
     @property
     def measured(self) -> bool:
         """True where retention was measured from weights."""
-        return self.matrix.weight is not None
+        return any(r.measured_horizontal is not None for r in self.retention)
 
 
-def analyze(matrix: MaskedMatrix, menu: Sequence[int] = MENU) -> Analysis:
-    """Direction strength and retention of one matrix at the lengths of `menu`."""
+def analyze(matrix: MaskedMatrix, menu: Sequence[int] = MENU, measure: bool = True) -> Analysis:
+    """Direction strength and retention of one matrix at the lengths of `menu`.
+
+    measure: measure retention too, where the matrix has weights.
+    """
     direction = direction_strength(matrix.keep, menu)
-    importance = None if matrix.weight is None else np.abs(matrix.weight.astype(np.float32))
+    importance = (
+        np.abs(matrix.weight.astype(np.float32))
+        if (measure and matrix.weight is not None)
+        else None
+    )
+    best = 0.0 if importance is None else top_sum(importance, matrix.nnz)
     retention = []
     for horizontal, vertical in zip(direction.horizontal, direction.vertical, strict=True):
+        length = horizontal.length
         predicted = [
-            predicted_retention(c.kappa, direction.density, c.length)
-            for c in (horizontal, vertical)
+            predicted_retention(c.kappa, direction.density, length) for c in (horizontal, vertical)
         ]
         measured = [
             None
-            if importance is None
-            else measured_retention(importance, direction.density, o, horizontal.length)
-            for o in ORIENTATIONS
+            if importance is None or best <= 0
+            else vector_sum(importance, matrix.nnz, orientation, length) / best
+            for orientation in ORIENTATIONS
         ]
-        retention.append(Retention(horizontal.length, *predicted, *measured))
+        retention.append(Retention(length, *predicted, *measured))
     return Analysis(matrix, direction, tuple(retention))
 
 

@@ -130,7 +130,7 @@ def analyze_command(
         analyses: list[Analysis] = []
         for matrix in with_stacks(chosen):
             tell(f"{matrix.name}")
-            analyses.append(analyze(matrix))
+            analyses.append(analyze(matrix, measure=plot is not None or json is not None))
             if plot is not None:
                 from pruning.pictures import write_picture
 
@@ -207,14 +207,15 @@ def _console() -> "Console":
 
     console = Console()
     # A file or a pipe has no width; do not squeeze the table into a guess.
-    return console if console.is_terminal else Console(width=170)
+    return console if console.is_terminal else Console(width=200)
 
 
 def _print_pruning(pruning: "Pruning", out: Path) -> None:
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("matrix", overflow="fold")
     table.add_column("kind")
     for heading in ("shape", "density"):
@@ -261,10 +262,11 @@ def _print_pruning(pruning: "Pruning", out: Path) -> None:
 
 
 def _print_analyses(analyses: "list[Analysis]") -> None:
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("matrix", overflow="fold")
     table.add_column("kind")
     headings = ("p", "D", "var. diff.", "z", "T", "κ_h 4/16/64", "κ_v 4/16/64", "ℓ_h/ℓ_v")

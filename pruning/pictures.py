@@ -36,7 +36,8 @@ def draw(analysis: Analysis) -> Figure:
     _draw_retention(figure.add_subplot(grid[0, 2]), analysis)
     figure.suptitle(
         f"{_shortened(analysis.matrix.name)}   {direction.rows}×{direction.cols}, "
-        f"density {direction.density:.3f}   D = {direction.strength:+.3f}: {direction.verdict}",
+        f"density {direction.density:.3f}   direction: {direction.verdict}   "
+        f"(whole lines: D = {direction.strength:+.3f})",
         fontsize=12,
     )
     return figure
@@ -58,7 +59,7 @@ def _draw_mask(figure: Figure, place: object, analysis: Analysis) -> None:
     """The mask, row densities at its right, column densities below it, on one common scale."""
     keep = analysis.matrix.keep
     rows, cols = keep.shape
-    inner = place.subgridspec(2, 2, width_ratios=(4, 1), height_ratios=(4, 1))  # type: ignore[attr-defined]
+    inner = place.subgridspec(2, 2, width_ratios=(4, 1), height_ratios=(4, 1), wspace=0, hspace=0)  # type: ignore[attr-defined]
     picture = figure.add_subplot(inner[0, 0])
     right = figure.add_subplot(inner[0, 1], sharey=picture)
     below = figure.add_subplot(inner[1, 0], sharex=picture)
@@ -126,7 +127,7 @@ def _draw_retention(axes: Axes, analysis: Analysis) -> None:
         known = [(length, value) for length, value in points if value is not None]
         _draw_line(axes, [(1, 1.0), *known], orientation, orientation)
     how = "measured from |weights|" if analysis.measured else "predicted from κ"
-    axes.set_title(f"importance kept by vectors ({how})", fontsize=10)
+    axes.set_title(f"retention ({how})", fontsize=10)
     axes.set_ylim(0, 1.03)
     _finish(axes, [1, *(r.length for r in analysis.retention)])
 
