@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparse_formats.errors import InputError
+from sparse_formats.files import check_writable
 from sparse_formats.terminal import emit_json, new_app, run
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def run_command(
     else:
         assert shapes is not None
         source = _from_shapes(shapes, density, pattern, seed, include, exclude)
+    if json not in (None, "-"):
+        check_writable(Path(json))
     if out is not None:
         from accel_sim.files import prepare_folder
 

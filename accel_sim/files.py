@@ -7,7 +7,7 @@ from typing import Any
 
 from accel_sim.report import Report, csv_rows
 from sparse_formats.errors import InputError
-from sparse_formats.files import json_text, write_text
+from sparse_formats.files import check_writable, json_text, write_text
 
 
 def prepare_folder(folder: Path) -> None:
@@ -22,9 +22,7 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(f"--out {folder}: is a file; give a folder") from None
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be made: {error.strerror}") from error
-    probe = folder / ".write-probe"
-    write_text(probe, "")
-    probe.unlink()
+    check_writable(folder / "report.json")
 
 
 def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> list[Path]:

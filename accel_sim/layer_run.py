@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sparse_formats.decompose import decompose
 
 from accel_sim.accelerator import Accelerator
 from accel_sim.mixed_vector import COUNTS, Count, run_pass
 from accel_sim.plan import PlannedTile, plan_layer, skippable_entries
 from accel_sim.product import ProductCheck, check_product
 from accel_sim.stream import Stored, dense
-from accel_sim.workload import Activations, Layer, group_tokens
+from accel_sim.workload import CHECKED_TOKENS, Activations, Layer, group_tokens
+from sparse_formats.decompose import decompose
 from sparse_formats.storage import Storage
 from sparse_formats.vectors import Orientation
 
@@ -101,7 +101,8 @@ def run_layer(
         effectual = int(kept_per_input @ np.count_nonzero(nonzero, axis=0))
     product = None
     if is_checked and matrix.weight is not None and x is not None:
-        product = check_product(plan, stored, matrix.keep, matrix.weight, x, machine)
+        checked = x[:CHECKED_TOKENS]
+        product = check_product(plan, stored, matrix.keep, matrix.weight, checked, machine)
     return LayerRun(
         name=matrix.name,
         kind=matrix.kind,

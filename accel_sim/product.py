@@ -24,10 +24,12 @@ _UNIT_ROUNDOFF = 2.0**-24
 class ProductCheck:
     """How far the machine's output is from the dense masked product.
 
-    max_abs_error: largest difference; max_error_over_bound: largest ratio to the FP32 rounding
-    bound of that element (≤ 1 means equal up to rounding). note: why nothing was compared.
+    tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
+    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding).
+    note: why nothing was compared.
     """
 
+    tokens: int
     max_abs_error: float | None
     max_error_over_bound: float | None
     note: str = ""
@@ -53,7 +55,7 @@ def check_product(
     """
     largest = float(np.abs(weight).max(initial=0.0, where=keep))
     if largest > _FP16_MAX:
-        return ProductCheck(None, None, f"a weight of {largest:.3g} does not fit FP16")
+        return ProductCheck(0, None, None, f"a weight of {largest:.3g} does not fit FP16")
     rounded = np.where(keep, weight, 0).astype(np.float16).astype(np.float32)
     y = machine_product(plan, stored, rounded, x, machine)
     exact = rounded.astype(np.float64) @ x.T.astype(np.float64)
@@ -65,7 +67,7 @@ def check_product(
     bound = gamma[:, None] * magnitude
     error = np.abs(y - exact)
     ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
-    return ProductCheck(float(error.max()), float(ratio.max()))
+    return ProductCheck(len(x), float(error.max()), float(ratio.max()))
 
 
 def machine_product(

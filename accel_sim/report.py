@@ -242,7 +242,8 @@ def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, 
 def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any]:
     """What adds up over the layers, and the ratios of the sums."""
     added = (
-        *("nnz", "vectors", "tiles", "cycles", "ideal_cycles", "dense_cycles", "energy_j"),
+        *("nnz", "vectors", "tiles", "cycles", "dense_cycles", "energy_j"),
+        *("ideal_compute_cycles", "ideal_dram_cycles"),
         *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "macs_effectual"),
         "dram_bytes",
     )
@@ -254,6 +255,7 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
     total |= {
         "layers": len(layers),
         "tokens": layers[0].tokens,
+        "ideal_cycles": max(total["ideal_compute_cycles"], total["ideal_dram_cycles"]),
         "density": _ratio(total["nnz"], weights),
         "latency_s": total["cycles"] / machine.clock.clock_hz,
         "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),

@@ -60,7 +60,8 @@ def _layers_table(report: Report) -> Table:
         "format": "left",
         "DRAM\nMB": "right",
         "cycles": "right",
-        "ideal\ncycles": "right",
+        "ideal\ncompute": "right",
+        "ideal\nDRAM": "right",
         "latency\nµs": "right",
         "× dense": "right",
         "utili-\nsation": "right",
@@ -80,14 +81,15 @@ def _layers_table(report: Report) -> Table:
         _share(total["density"]),
         "",
         "",
-        f"{total['dram_bytes'] / 1e6:.3f}",
+        _amount(total["dram_bytes"] / 1e6),
         f"{total['cycles']:,}",
-        f"{total['ideal_cycles']:,}",
-        f"{total['latency_s'] * 1e6:,.1f}",
+        f"{total['ideal_compute_cycles']:,}",
+        f"{total['ideal_dram_cycles']:,}",
+        _amount(total["latency_s"] * 1e6),
         _number(total["speedup_vs_dense"]),
         _share(total["utilization"]),
         _bound(total["bound_by"], total["cycles_by_cause"], total["cycles"]),
-        f"{total['energy_j'] * 1e6:,.2f}",
+        _amount(total["energy_j"] * 1e6),
         _number(total["pj_per_executed_mac"]),
         style="bold",
     )
@@ -103,14 +105,15 @@ def _cells(name: str, layer: LayerResult) -> list[str]:
         _share(layer.density),
         f"{arrow} {_number(layer.mean_vector_length, '.1f')}",
         layer.format,
-        f"{layer.dram_bytes / 1e6:.3f}",
+        _amount(layer.dram_bytes / 1e6),
         f"{layer.cycles:,}",
-        f"{layer.ideal_cycles:,}",
-        f"{layer.latency_s * 1e6:,.1f}",
+        f"{layer.ideal_compute_cycles:,}",
+        f"{layer.ideal_dram_cycles:,}",
+        _amount(layer.latency_s * 1e6),
         _number(layer.speedup_vs_dense),
         _share(layer.utilization),
         _bound(layer.bound_by, layer.cycles_by_cause, layer.cycles),
-        f"{layer.energy_j * 1e6:,.2f}",
+        _amount(layer.energy_j * 1e6),
         _number(layer.pj_per_executed_mac),
     ]
 
@@ -164,6 +167,11 @@ def _stack(parts: Any, whole: float) -> str:
 
 def _bound(cause: str, causes: Any, cycles: int) -> str:
     return f"{cause} {100 * causes[cause] / cycles:.0f} %" if cycles else "–"
+
+
+def _amount(value: float) -> str:
+    """Two decimals, or two significant digits where those would show nothing."""
+    return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def _share(value: float | None) -> str:

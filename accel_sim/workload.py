@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from sparse_formats.errors import InputError
 from sparse_formats.masks import MaskedMatrix
 
+CHECKED_TOKENS = 256
+"""The product is computed for the first so many tokens; a token's output depends on no other."""
+
 
 @dataclass(frozen=True)
 class Activations:
@@ -36,9 +39,14 @@ class Activations:
         return self.density == 1.0
 
     def draw(self, inputs: int, layer_index: int) -> NDArray[np.float16]:
-        """float16 (tokens, inputs) of the layer; the same for the same seed and layer index."""
+        """float16 (tokens, inputs) of the layer; the same for the same seed and layer index.
+
+        Where no activation is zero only the product depends on them: then only the tokens that
+        are multiplied are drawn, `CHECKED_TOKENS` at most.
+        """
         rng = np.random.default_rng([self.seed, layer_index])
-        shape = (self.tokens, inputs)
+        tokens = min(self.tokens, CHECKED_TOKENS) if self.is_dense else self.tokens
+        shape = (tokens, inputs)
         x = rng.standard_normal(shape, dtype=np.float32).astype(np.float16)
         x[x == 0] = 1  # an exact zero would be an unasked-for sparsity
         if not self.is_dense:

@@ -11,6 +11,21 @@ from typing import Any, BinaryIO
 from sparse_formats.errors import InputError
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a path that cannot be written, before work is spent on what should go there.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written, or `path` is a folder.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {path}: folder {folder} does not exist; create it first")
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {path}: folder {folder} is read-only for you")
+
+
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path`; rename it over `path` only if the block succeeds.
@@ -18,11 +33,8 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         InputError: the folder does not exist, is not a folder, or cannot be written.
     """
+    check_writable(path)
     folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"cannot write {path}: folder {folder} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give a file name")
     try:
         handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
         part = Path(name)

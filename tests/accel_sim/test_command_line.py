@@ -1,0 +1,146 @@
+"""Does the command line do what it says, and does bad input end in one line and status 2?"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel_sim.command_line import main
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command line in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["accel_sim", *words])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def mask_file(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mask.npz"
+    keep = rng.random((24, 40)) < 0.3
+    np.savez(path, a=keep * rng.standard_normal((24, 40)), b=keep.T * 1.0)
+    return path
+
+
+def test_does_run_print_the_table_and_write_the_json(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = mask_file.parent / "report.json"
+    words = ("run", "--mask", str(mask_file), "--tokens", "5", "--json", str(target))
+    assert call(monkeypatch, *words) == 0
+    text = capsys.readouterr().out
+    for word in ("cycles", "24×40", "× dense", "GOPS/W", "reconstructed", "equals the dense"):
+        assert word in text
+    data = json.loads(target.read_text())
+    assert [layer["name"] for layer in data["layers"]] == ["a", "b"]
+    assert data["mask"]["source"] == "mask.npz"
+    assert len(data["mask"]["sha256"]) == 64
+
+
+def test_is_standard_output_only_json_on_request(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "run", "--mask", str(mask_file), "--json", "-") == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["total"]["tokens"] == 128
+    assert "GOPS/W" in streams.err
+
+
+def test_is_the_json_the_same_but_for_the_time_stamp(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = []
+    for threads in ("1", "3"):
+        target = mask_file.parent / f"{threads}.json"
+        words = ("--json", str(target), "--threads", threads, "--activation-density", "0.5")
+        assert call(monkeypatch, "run", "--mask", str(mask_file), *words) == 0
+        lines = target.read_text().splitlines()
+        texts.append([line for line in lines if '"timestamp"' not in line])
+    assert texts[0] == texts[1]
+
+
+def test_does_out_hold_report_table_pictures_and_page(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mask_file.parent / "deep" / "report"
+    assert call(monkeypatch, "run", "--mask", str(mask_file), "--out", str(folder)) == 0
+    assert {path.name for path in folder.iterdir()} == {
+        "report.json",
+        "report.html",
+        "layers.csv",
+        "cycles_by_cause.png",
+        "energy_by_component.png",
+        "pe_load.png",
+        "roofline.png",
+    }
+
+
+def test_can_shapes_be_run_without_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "--shapes", "64x48,48x64", "--density", "0.25", "--pattern", "random")
+    assert call(monkeypatch, *words, "--json", "-") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [(x["rows"], x["cols"]) for x in data["layers"]] == [(64, 48), (48, 64)]
+    assert data["total"]["nnz"] == 2 * 64 * 48 // 4
+    assert any("generated" in note for note in data["notes"])
+
+
+def test_are_the_machines_listed_and_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "accelerators") == 0
+    assert "tf_mvp" in capsys.readouterr().out
+    assert call(monkeypatch, "accelerators", "--show", "tf_mvp") == 0
+    text = capsys.readouterr().out
+    assert "array.lanes" in text and "inferred" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "--mask FILE or --shapes NAME"),
+        (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
+        (("--mask", "{folder}/none.npz"), "none.npz"),
+        (("--mask", "{mask}", "--tokens", "0"), "--tokens is 0"),
+        (("--mask", "{mask}", "--tokens", "-3"), "--tokens is -3"),
+        (("--mask", "{mask}", "--threads", "0"), "--threads is 0"),
+        (("--mask", "{mask}", "--activation-density", "1.5"), "from 0 to 1"),
+        (("--mask", "{mask}", "--activation-density", "nan"), "from 0 to 1"),
+        (("--mask", "{mask}", "--seed", "-1"), "--seed is -1"),
+        (("--mask", "{mask}", "--accelerator", "tf_mpv"), "did you mean 'tf_mvp'"),
+        (("--mask", "{mask}", "--set", "lane=3"), "did you mean 'lanes'"),
+        (("--mask", "{mask}", "--include", "("), "("),
+        (("--mask", "{mask}", "--include", "nothing"), "nothing"),
+        (("--mask", "{mask}", "--out", "{mask}"), "is a file"),
+        (("--mask", "{mask}", "--json", "{folder}/no/where.json"), "does not exist"),
+        (("--shapes", "8by8"), "8by8"),
+        (("--shapes", "gpt2-smal"), "gpt2-small"),
+        (("--shapes", "8x8", "--density", "2"), "2"),
+        (("--shapes", "8x8", "--pattern", "mpv"), "mvp"),
+        (("--mask", "{mask}", "--set", "weight_buffer.bytes=16"), "weight_buffer.bytes"),
+    ],
+)
+def test_does_bad_input_end_in_one_line_and_status_2(
+    words: tuple[str, ...],
+    message: str,
+    mask_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = mask_file.parent
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    filled = [word.format(mask=mask_file, folder=folder) for word in words]
+    assert call(monkeypatch, "run", *filled) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

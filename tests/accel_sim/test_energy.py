@@ -1,0 +1,89 @@
+"""Is energy counted actions times the table, and area counted parts?"""
+
+import pytest
+
+from accel_sim.area import machine_area
+from accel_sim.energy import COMPONENTS
+from accel_sim.report import LayerResult
+from accel_sim.simulate import simulate
+from accel_sim.tables import energy_pj, sram_bank, table_rows
+from accel_sim.workload import Activations
+from tests.accel_sim.workloads import roomy, vector_matrix
+
+ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")
+
+
+def run(*settings: str) -> LayerResult:
+    # 8 × 16, four full rows… each row one vector of 16: nnz = 128, all in one pass per group.
+    matrix = vector_matrix((8, 16), "horizontal", 16, 1.0)
+    (result,) = simulate([matrix], roomy(*ONE_BANK, *settings), Activations(4))
+    return result
+
+
+def test_is_the_energy_of_a_small_layer_what_the_table_says() -> None:
+    result = run()
+    picojoule = {key: value * 1e12 for key, value in result.energy_by_component_j.items()}
+    # 128 weights × 4 tokens = 512 MACs of 1.01 pJ, no lane empty.
+    assert picojoule["mac"] == pytest.approx(512 * 1.01)
+    # Row mode: one 32-bit word read and written per entry and token: 32 entries × 4 tokens.
+    assert picojoule["accumulators"] == pytest.approx(2 * 32 * 4 * 32 * 0.0053)
+    # Stored: 128·16 values + (8 + 1)·⌈log2 9⌉ + 1 = 2048 + 37 = 2085 bits = 261 bytes, written once,
+    # read by both groups. 64 KB × 256 bit: 22.6 pJ read, 24.6 pJ written per 32 bytes.
+    assert picojoule["weight_buffer"] == pytest.approx(261 * 24.6 / 32 + 2 * 261 * 22.6 / 32)
+    assert picojoule["decompressor"] == pytest.approx(2 * 2085 * 0.02)
+    # Queues: 2048 bits of entries, written and read, in two passes.
+    assert picojoule["queues"] == pytest.approx(2 * 2 * 2048 * 0.0053)
+    # 32 entries inspected per pass.
+    assert picojoule["zero_skip"] == pytest.approx(2 * 32 * 0.017)
+    # 16 inputs × 4 tokens enter the window, 32 entries × 4 lanes × 4 tokens are read, 16 bits each.
+    assert picojoule["matching"] == pytest.approx(
+        2 * 32 * 0.017 + (16 * 4 + 32 * 4 * 4) * 16 * 0.0053
+    )
+    assert picojoule["activation_buffer"] == pytest.approx(16 * 4 * 2 * 22.6 / 32)
+    # 8 outputs × 4 tokens: one add each to join the set's two PE rows, 2 bytes written.
+    assert picojoule["writeback"] == pytest.approx(32 * 0.46 + 32 * 2 * 24.6 / 32)
+    # 261 bytes = 5 bursts of 64, 64 pJ per byte.
+    assert picojoule["dram"] == pytest.approx(320 * 64)
+    assert picojoule["leakage"] == pytest.approx(0.02 * result.cycles / 500e6 * 1e12)
+    assert set(picojoule) == set(COMPONENTS)
+    assert result.energy_j == pytest.approx(sum(picojoule.values()) * 1e-12)
+
+
+def test_does_the_scale_touch_the_core_and_not_the_dram() -> None:
+    plain, scaled = run(), run("energy.scale=3")
+    for component in COMPONENTS:
+        factor = 1 if component == "dram" else 3
+        assert scaled.energy_by_component_j[component] == pytest.approx(
+            factor * plain.energy_by_component_j[component]
+        )
+
+
+def test_do_low_nominal_and_high_stand_in_order() -> None:
+    for row in table_rows():
+        assert float(row["low"]) <= float(row["nominal"]) <= float(row["high"]), row
+        assert row["mark"] in ("published", "computed", "inferred", "chosen")
+        assert row["source"]
+    energies = [run(f"energy.case={case}").energy_j for case in ("low", "nominal", "high")]
+    assert energies == sorted(energies)
+
+
+def test_is_sram_interpolated_between_the_computed_sizes() -> None:
+    assert sram_bank(64 * 1024, "nominal").read_pj_per_byte == pytest.approx(22.6 / 32)
+    between = sram_bank(96 * 1024, "nominal")
+    assert 22.6 / 32 < between.read_pj_per_byte < 31.3 / 32
+    assert sram_bank(96 * 1024, "high").read_pj_per_byte == pytest.approx(
+        1.6 * between.read_pj_per_byte
+    )
+    # Beyond the table area grows in proportion.
+    assert sram_bank(4 * 1024 * 1024, "nominal").mm2 == pytest.approx(4 * 1.8)
+
+
+def test_is_the_multipliers_area_that_of_4096_macs() -> None:
+    from accel_sim.accelerator import load_accelerator
+
+    assert machine_area(load_accelerator("tf_mvp"))["mac"] == pytest.approx(4096 * 2194e-6)
+
+
+def test_is_an_unknown_action_a_bug() -> None:
+    with pytest.raises(KeyError):
+        energy_pj("no such action", "nominal")

@@ -1,0 +1,191 @@
+"""Do the report's figures add up, mean what they say, and stay the same?"""
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accel_sim.layer_run import run_layer
+from accel_sim.report import CAUSES, as_json, csv_rows, make_report
+from accel_sim.simulate import is_product_equal, simulate
+from accel_sim.timeline import lay_out
+from accel_sim.workload import Activations, Layer
+from sparse_formats.files import json_text
+from sparse_formats.masks import MaskedMatrix
+from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+
+TIGHT = (
+    "decompressor.bytes_per_cycle=9",
+    "decompressor.entries_per_cycle=3",
+    "queue.depth_entries=2",
+    "zero_skip.entries_per_cycle=2",
+    "window_inputs=7",
+    "inputs_per_cycle=2",
+    "words_per_cycle=5",
+    "weight_buffer.bytes=700",
+    "dram.bytes_per_cycle=3",
+)
+
+
+def workload() -> list[MaskedMatrix]:
+    return [
+        random_matrix((37, 29), 0.3, 1, "a"),
+        vector_matrix((32, 48), "vertical", 8, 0.3, 2, "b"),
+        vector_matrix((16, 80), "horizontal", 16, 0.5, 3, "c"),
+        MaskedMatrix("d", np.zeros((3, 5), np.bool_)),
+    ]
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    tokens=st.integers(1, 7),
+    activation_density=st.sampled_from([0.0, 0.3, 1.0]),
+    settings=st.lists(st.sampled_from(TIGHT), unique=True),
+)
+def test_is_every_cycle_of_every_unit_accounted_for(
+    seed: int, tokens: int, activation_density: float, settings: list[str]
+) -> None:
+    matrices = [
+        random_matrix((19, 23), 0.3, seed),
+        vector_matrix((20, 17), "vertical", 4, 0.4, seed),
+    ]
+    machine = roomy(*settings)
+    activations = Activations(tokens, activation_density, seed % 1000)
+    for result in simulate(matrices, machine, activations):
+        assert sum(result.cycles_by_cause.values()) == result.cycles
+        assert min(result.cycles_by_cause.values()) >= 0
+        for kind, unit in result.units.items():
+            total = unit.busy + sum(unit.stalled.values()) + unit.idle
+            assert total == unit.count * result.cycles, kind
+            assert min(unit.busy, unit.idle, *unit.stalled.values()) >= 0, kind
+        assert result.macs_executed + result.macs_skipped == result.nnz * tokens
+        assert result.macs_effectual <= result.macs_executed
+        assert result.utilization is not None and result.utilization <= 1
+        assert result.ideal_compute_cycles <= result.cycles
+        assert result.product is not None and result.product["is_equal"]
+
+
+def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
+    # One token per group and one lane: nothing is multiplied that is not needed.
+    machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")
+    matrix = random_matrix((16, 24), 0.4, 5)
+    activations = Activations(6, 0.5, 3)
+    (result,) = simulate([matrix], machine, activations)
+    x = activations.draw(24, 0)
+    by_hand = sum(int(matrix.keep[:, c].sum()) * int(np.count_nonzero(x[:, c])) for c in range(24))
+    assert result.macs_effectual == result.macs_executed == by_hand
+
+
+@pytest.mark.parametrize("activation_density", [1.0, 0.4])
+def test_is_the_json_the_same_for_any_number_of_threads(activation_density: float) -> None:
+    machine = roomy(*TIGHT)
+    texts = set()
+    for threads in (1, 2, 5):
+        results = simulate(workload(), machine, Activations(5, activation_density), threads=threads)
+        report = make_report(results, machine, {"command": "c", "notes": []})
+        texts.add(json_text(as_json(report, "then")))
+    assert len(texts) == 1
+
+
+def test_does_the_report_hold_the_promised_keys() -> None:
+    machine = roomy()
+    report = make_report(simulate(workload(), machine, Activations(4)), machine, {"mask": {}})
+    data = json.loads(json_text(as_json(report, "then")))
+    assert data["schema_version"] == 1
+    assert data["accelerator"]["array"]["lanes"]["value"] == 4
+    adding_up = (
+        *("nnz", "tokens", "cycles", "latency_s", "energy_j", "energy_by_component_j"),
+        *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "speedup_vs_dense"),
+        *("utilization", "dram_bytes", "cycles_by_cause", "units"),
+    )
+    for layer in data["layers"]:
+        assert {*adding_up, "name", "kind", "rows", "cols", "format"} <= set(layer)
+    assert set(adding_up) <= set(data["total"])
+    for key in ("cycles", "nnz", "macs_executed", "dram_bytes"):
+        assert data["total"][key] == sum(layer[key] for layer in data["layers"])
+    assert data["total"]["energy_j"] == pytest.approx(sum(x["energy_j"] for x in data["layers"]))
+    assert list(data["total"]["cycles_by_cause"]) == list(CAUSES)
+    assert set(data["total"]["gops_per_watt"]) == {
+        "dense_equivalent_core",
+        "dense_equivalent_with_dram",
+        "executed_core",
+        "executed_with_dram",
+    }
+
+
+def test_are_layers_csv_and_json_the_same_figures() -> None:
+    machine = roomy()
+    results = simulate(workload(), machine, Activations(4))
+    header, rows = csv_rows(results)
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    read = list(csv.DictReader(io.StringIO(text.getvalue())))
+    assert [row["name"] for row in read] == ["a", "b", "c", "d"]
+    for row, result in zip(read, results, strict=True):
+        assert int(row["cycles"]) == result.cycles
+        assert int(row["cycles_by_cause.compute"]) == result.cycles_by_cause["compute"]
+        assert float(row["energy_by_component_j.mac"]) == result.energy_by_component_j["mac"]
+
+
+def test_does_a_wrong_product_get_noticed() -> None:
+    # The machine is given one matrix and compared with another: a PE that dropped a weight.
+    machine, matrix = roomy(), random_matrix((16, 16), 0.5, 7)
+    assert matrix.weight is not None
+    keep, weight = matrix.keep.copy(), matrix.weight.copy()
+    r, c = np.argwhere(keep)[3]
+    less = keep.copy()
+    less[r, c] = False
+    from accel_sim.plan import plan_layer
+    from accel_sim.product import check_product
+    from accel_sim.stream import Stored
+    from sparse_formats.decompose import decompose
+
+    stored = Stored(decompose(less), (16, 16))
+    x = Activations(4).draw(16, 0)
+    check = check_product(plan_layer(stored, machine, "m"), stored, keep, weight, x, machine)
+    assert check.is_equal is False
+
+
+def test_is_a_weight_beyond_fp16_reported_and_not_multiplied() -> None:
+    keep = np.ones((2, 2), np.bool_)
+    matrix = MaskedMatrix("big", keep, np.full((2, 2), 1e6, np.float32))
+    (result,) = simulate([matrix], roomy(), Activations(1))
+    assert result.product is not None
+    assert "1e+06" in result.product["note"]
+    assert is_product_equal([result]) is None
+
+
+def test_does_prefetching_hide_loads_and_never_lose_time() -> None:
+    def total(prefetch: str) -> int:
+        machine = roomy("dram.bytes_per_cycle=8", f"prefetch_across_layers={prefetch}")
+        return sum(r.cycles for r in simulate(workload(), machine, Activations(64)))
+
+    assert total("true") < total("false")
+
+
+def test_does_a_layer_without_prefetch_take_what_it_takes_alone() -> None:
+    machine = roomy("prefetch_across_layers=false")
+    together = simulate(workload(), machine, Activations(6))
+    alone = [simulate([matrix], machine, Activations(6))[0] for matrix in workload()]
+    assert [r.cycles for r in together] == [r.cycles for r in alone]
+
+
+def test_do_spilled_activations_cost_dram_bytes() -> None:
+    # 16×16 at 4 tokens: 2·4·(16 + 16) = 256 bytes of activations.
+    matrix = random_matrix((16, 16), 1.0)
+
+    def traffic(room: int) -> Any:
+        machine = roomy(f"activation_buffer.bytes={room}", "activation_buffer.banks=1")
+        run = run_layer(Layer(0, matrix), machine, Activations(4), False)
+        return lay_out([run], machine)[0]
+
+    fits, spills = traffic(256), traffic(255)
+    assert fits.dram_write_bytes == 0
+    # Inputs 4·16·2 = 128 bytes read once (one strip), outputs 128 written.
+    assert spills.dram_read_bytes - fits.dram_read_bytes == 128
+    assert spills.dram_write_bytes == 128
