@@ -353,7 +353,8 @@ def _offers(
     per_line = -(-axis // length)
     means = np.empty(count * per_line)
     _segments.free_means(lines, lines_of(keep, candidate.orientation), length, means)
-    wanted = min(-(-gap // length), means.size)
+    # The short vectors at the ends of lines cover less, so more of them fit.
+    wanted = min(gap // (axis % length or length), means.size)
     if not wanted:
         return nothing
     best = np.argpartition(-means, wanted - 1)[:wanted]

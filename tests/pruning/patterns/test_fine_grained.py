@@ -1,0 +1,54 @@
+"""Does fine-grained pruning keep exactly the most important weights?"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from pruning.patterns.fine_grained import fine_grained, top_mask
+
+SCORES = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9),
+    elements=st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0]),
+)
+
+
+@given(SCORES, st.floats(0, 1))
+def test_the_count_is_exact_and_nothing_dropped_is_better(
+    scores: NDArray[np.float32], sparsity: float
+) -> None:
+    (keep,) = fine_grained([scores], sparsity)
+    assert np.count_nonzero(keep) == round((1 - sparsity) * scores.size)
+    if keep.any() and not keep.all():
+        assert scores[~keep].max() <= scores[keep].min()
+
+
+def test_ties_go_to_the_earlier_entry() -> None:
+    assert top_mask(np.ones((2, 3), np.float32), 4).tolist() == [[True] * 3, [True, False, False]]
+
+
+def test_a_global_budget_is_blind_to_the_scale_of_a_matrix() -> None:
+    rng = np.random.default_rng(0)
+    small, large = (rng.random((16, 16)).astype(np.float32) for _ in range(2))
+    plain = fine_grained([small, large], 0.7, "global")
+    scaled = fine_grained([small, large * np.float32(64)], 0.7, "global")
+    for a, b in zip(plain, scaled, strict=True):
+        assert np.array_equal(a, b)
+    assert sum(np.count_nonzero(k) for k in plain) == round(0.3 * 512)
+
+
+def test_a_global_budget_gives_more_to_the_matrix_with_heavier_tails() -> None:
+    rng = np.random.default_rng(0)
+    light = rng.random((64, 64)).astype(np.float32)
+    heavy = np.exp(2 * rng.standard_normal((64, 64))).astype(np.float32)
+    of_light, of_heavy = fine_grained([light, heavy], 0.9, "global")
+    assert np.count_nonzero(of_heavy) > np.count_nonzero(of_light)
+
+
+@pytest.mark.parametrize(("sparsity", "kept"), [(0, 12), (1, 0)])
+def test_the_ends_keep_all_and_nothing(sparsity: float, kept: int) -> None:
+    (keep,) = fine_grained([np.zeros((3, 4), np.float32)], sparsity)
+    assert np.count_nonzero(keep) == kept
