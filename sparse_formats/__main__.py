@@ -77,27 +77,34 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
     table = Table(
         title=f"bits per element, {value_bits}-bit values; * smallest; ratio: dense FP16 to it",
         box=box.SIMPLE,
-        padding=(0, 1, 0, 0),
+        padding=0,
         show_footer=True,
+        show_edge=False,
+        caption="; ".join(
+            f"{name} {megabytes(storage.bits):.3f} MB" for name, storage in total.storage.items()
+        ),
     )
 
-    def column(head: str, foot: str, left: bool = False, folds: bool = False) -> None:
-        justify = "left" if left else "right"
-        table.add_column(head, foot, justify=justify, overflow="fold", no_wrap=not folds)
+    def column(head: str, foot: str, width: int | None = None) -> None:
+        # On a narrow terminal names fold, numbers never.
+        numbers = width is None
+        justify = "right" if numbers else "left"
+        table.add_column(
+            head, foot, justify=justify, overflow="fold", no_wrap=numbers, min_width=width
+        )
 
     def bits_per_element(part: Inspection, name: str) -> str:
         star = "*" if name == part.smallest else " "
         return f"{part.storage[name].bits / part.entries:.2f}{star}"
 
-    column("matrix", f"total of {len(layers)}", left=True, folds=True)
-    column("kind", "", left=True)
+    column("matrix", f"total of {len(layers)}", width=12)
+    column("kind", "", width=9)
     column("shape", "")
-    column("density", f"{total.density:.3f}")
+    column("kept", f"{total.density:.3f}")
     column("vectors", f"{total.vectors} ")
-    column("mean\nlength", _or_dash(total.mean_vector_length))
-    for name, storage in total.storage.items():
-        megabyte = f"{megabytes(storage.bits):.3f} MB"
-        column(name.replace("_", "\n"), f"{bits_per_element(total, name)}\n{megabyte}")
+    column("mean", _or_dash(total.mean_vector_length))
+    for name in total.storage:
+        column(name.replace("_", "\n"), bits_per_element(total, name))
     column("ratio", _or_dash(total.ratio_to_dense_fp16))
     for layer in layers:
         table.add_row(
