@@ -1,0 +1,33 @@
+"""Is a written file either the old one or the whole new one?"""
+
+from pathlib import Path
+
+import pytest
+
+from sparse_formats.errors import InputError, nearest
+from sparse_formats.files import json_text, replace_file, write_text
+
+
+def test_does_a_failed_write_leave_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), replace_file(path) as file:
+        file.write(b"half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_does_a_folder_as_target_fail(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it is a folder; give a file name"):
+        write_text(tmp_path, "x")
+
+
+def test_is_nan_no_json() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_text({"x": float("nan")})
+
+
+def test_which_word_is_nearest() -> None:
+    assert nearest("tokns", ["tokens", "lanes"]) == "; did you mean 'tokens'?"
+    assert nearest("zzz", ["tokens", "lanes"]) == "; known: lanes, tokens"

@@ -1,0 +1,125 @@
+"""Does `inspect` show what each format costs, in a table and in JSON?"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparse_formats.__main__ import main
+from sparse_formats.mask_file import sha256_of, write_masks
+from sparse_formats.masks import MaskedMatrix, MaskSet
+
+KEEP = np.array([[c == "#" for c in row] for row in ("##..#.", "......", "####..")])
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    matrices = (
+        MaskedMatrix("embeddings.word_embeddings", np.ones((9, 9), bool), None, "embedding"),
+        MaskedMatrix("layer0.Q", KEEP, None, "Q"),
+        MaskedMatrix("layer0.[bold]FFN1", np.zeros((2, 4), bool), None, "FFN1"),
+    )
+    write_masks(tmp_path / "out.npz", MaskSet(matrices, {"method": "mvp"}))
+    return tmp_path / "out.npz"
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["sparse_formats", "inspect", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def test_does_json_hold_the_numbers_worked_out_by_hand(
+    mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report: Any = json.loads(run(monkeypatch, capsys, "--mask", str(mask), "--json", "-"))
+    assert report["mask"] == {
+        "path": str(mask),
+        "sha256": sha256_of(mask),
+        "origin": {"method": "mvp"},
+    }
+    query, empty = report["layers"]
+    # As in the storage tests: 7 kept; CSR 112 + 21 + 12, CSC 112 + 14 + 21, vectors 112 + 17 + 12.
+    assert (query["rows"], query["cols"], query["nnz"]) == (3, 6, 7)
+    assert (query["orientation"], query["vectors"]) == ("horizontal", 4)
+    assert query["mean_vector_length"] == 7 / 4
+    assert {name: f["bits"] for name, f in query["formats"].items()} == {
+        "csr": 145,
+        "csc": 147,
+        "mixed_vectors": 141,
+    }
+    assert query["formats"]["csr"]["bits_per_element"] == 145 / 18
+    # 141 bits are 18 bytes.
+    assert query["formats"]["mixed_vectors"]["mb"] == 18e-6
+    assert query["smallest"] == "mixed_vectors"
+    assert query["ratio_to_dense_fp16"] == 18 * 16 / 141
+    # Nothing kept: no bits, no vectors, no ratio.
+    assert (empty["smallest"], empty["ratio_to_dense_fp16"]) == ("csr", None)
+    assert empty["mean_vector_length"] is None
+    assert report["total"]["formats"]["mixed_vectors"]["bits"] == 141 + 1
+    assert (report["total"]["entries"], report["total"]["nnz"]) == (18 + 8, 7)
+
+
+def test_does_value_bits_count(
+    mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(monkeypatch, capsys, "--mask", str(mask), "--json", "-", "--value-bits", "4")
+    assert json.loads(out)["layers"][0]["formats"]["csr"]["value_bits"] == 7 * 4
+
+
+def test_are_layers_chosen(
+    mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ("--include", "embed", "--include", "layer", "--exclude", "FFN")
+    report = json.loads(run(monkeypatch, capsys, "--mask", str(mask), "--json", "-", *chosen))
+    names = [layer["name"] for layer in report["layers"]]
+    assert names == ["embeddings.word_embeddings", "layer0.Q"]
+
+
+def test_does_the_table_show_every_layer_and_the_total(
+    mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    target = tmp_path / "report.json"
+    out = run(monkeypatch, capsys, "--mask", str(mask), "--json", str(target))
+    (row,) = (line for line in out.splitlines() if "layer0.Q" in line)
+    # Kept 7/18; 145/18, 147/18 and 141/18 bits, the last the smallest; 288/141.
+    assert row.split() == [
+        *("layer0.Q", "Q", "3×6", "0.389", "4─", "1.75", "8.06", "8.17", "7.83*", "2.04")
+    ]
+    assert "layer0.[bold]FFN1" in out
+    assert "total of 2" in out
+    assert json.loads(target.read_text())["schema_version"] == 1
+
+
+def test_does_help_load_neither_numba_nor_scipy() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['inspect', '--help']\n"
+        "from sparse_formats.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "slow = {'numba', 'scipy', 'torch', 'matplotlib', 'safetensors'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--mask" in done.stdout
+
+
+def test_do_readers_load_neither_numba_nor_scipy() -> None:
+    code = (
+        "import sys; import sparse_formats.mask_file, sparse_formats.selection\n"
+        "import sparse_formats.synthetic\n"
+        "slow = {'numba', 'scipy', 'torch'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
