@@ -63,21 +63,22 @@ def _draw_mask(figure: Figure, place: object, analysis: Analysis) -> None:
     picture = figure.add_subplot(inner[0, 0])
     right = figure.add_subplot(inner[0, 1], sharey=picture)
     below = figure.add_subplot(inner[1, 0], sharex=picture)
-    image = thumbnail(keep)
-    picture.imshow(
-        image,
-        cmap="Greys",
-        vmin=0,
-        vmax=max(float(np.quantile(image, 0.995)), 1e-9),
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, cols, rows, 0),
-    )
+    if keep.size:
+        image = thumbnail(keep)
+        picture.imshow(
+            image,
+            cmap="Greys",
+            vmin=0,
+            vmax=max(float(np.quantile(image, 0.995)), 1e-9),
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, cols, rows, 0),
+        )
     picture.set_title("mask (dark = kept)", fontsize=10)
     picture.set_ylabel(f"{rows} outputs")
     picture.tick_params(labelbottom=False)
-    by_row, by_col = keep.mean(axis=1), keep.mean(axis=0)
-    top = max(float(by_row.max()), float(by_col.max()), 1e-9) * 1.05
+    by_row, by_col = keep.sum(axis=1) / max(cols, 1), keep.sum(axis=0) / max(rows, 1)
+    top = max(by_row.max(initial=0), by_col.max(initial=0), 1e-9) * 1.05
     right.fill_betweenx(np.arange(rows) + 0.5, 0, by_row, color=_COLOURS["horizontal"], lw=0)
     right.set_xlim(0, top)
     right.set_xlabel("row density", fontsize=9)

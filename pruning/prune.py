@@ -268,7 +268,7 @@ def _report(
         kind=matrix.kind,
         rows=keep.shape[0],
         cols=keep.shape[1],
-        density=kept / keep.size,
+        density=kept / keep.size if keep.size else 0.0,
         retention=_ratio(_kept_sum(matrix.scores, keep), top_sum(matrix.scores, kept)),
         orientation=None if layout is None else layout.orientation,
         vectors=None if layout is None else len(layout),
@@ -286,7 +286,7 @@ def _total(
 ) -> Total:
     kept = sum(int(np.count_nonzero(k)) for k in keeps)
     weights = sum(k.size for k in keeps)
-    means = [float(m.scores.mean(dtype=np.float64)) or 1.0 for m in matrices]
+    means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
     ours, best = (
         sum(
             _kept_sum(m.scores, mask) / mean
@@ -300,7 +300,7 @@ def _total(
         matrices=len(matrices),
         weights=weights,
         kept=kept,
-        density=kept / weights,
+        density=kept / weights if weights else 0.0,
         retention=_ratio(ours, best),
         vectors=vectors,
         mean_length=None if vectors is None else _ratio(kept, vectors),

@@ -158,7 +158,6 @@ def _densities(scores: list[NDArray[np.float32]], sparsity: float, budget: Budge
 
 def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
     """The layouts of `matrices` that together keep `target` weights, within one vector."""
-    guess = _guess(matrices, target)
 
     def with_choice(tau: float) -> _Solution:
         chosen, priced = zip(*(m.choose(tau) for m in matrices), strict=True)
@@ -166,6 +165,7 @@ def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
 
     if not matrices:
         return []
+    guess = _guess(matrices, target)
     top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
     over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
     near = min(over, under, key=lambda s: abs(s.nnz - target))
@@ -181,10 +181,7 @@ def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
 
 def _guess(matrices: list[_Matrix], target: int) -> float:
     """A first price: the threshold fine-grained pruning would use, from a sample."""
-    sample = np.concatenate(
-        [m.scores.ravel()[:: max(1, m.scores.size >> 16)] for m in matrices]
-        or [np.empty(0, np.float32)]
-    )
+    sample = np.concatenate([m.scores.ravel()[:: max(1, m.scores.size >> 16)] for m in matrices])
     total = sum(m.scores.size for m in matrices)
     return float(np.quantile(sample, 1 - target / total)) * 0.8 if sample.size else 0.0
 

@@ -1,0 +1,181 @@
+"""Do the commands do what they say, and say what is wrong in one line?"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pruning.__main__ import main
+from pruning.command_line import picture_name
+from sparse_formats.mask_file import read_masks
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    names = ("attention.self.query", "attention.self.key", "attention.self.value", "output.dense")
+    path = tmp_path / "model.npz"
+    layer = {f"layer.0.{n}.weight": rng.lognormal(size=(32, 64)).astype(np.float32) for n in names}
+    np.savez(path, **layer)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201
+    """Run the program with arguments; returns (exit status, stdout, stderr)."""
+
+    def program(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pruning", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return program
+
+
+def test_prune_writes_a_mask_file_and_a_table(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    out = tmp_path / "out.npz"
+    status, printed, _ = run("prune", "--model", model, "--out", out, "--sparsity", 0.75)
+    assert status == 0
+    masks = read_masks(out)
+    assert [m.density for m in masks.matrices] == [0.25] * 4
+    for word in ("layer.0.attention.self.query", "FFN2", "32×64", "0.250", "4 matrices"):
+        assert word in printed
+    assert str(tmp_path) not in json.dumps(dict(masks.header))
+
+
+def test_knobs_reach_the_recipe(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    out = tmp_path / "out.npz"
+    status, _, _ = run(
+        "prune", "--model", model, "--out", out, "--algorithm", "B", "--budget", "global",
+        "--menu", "4,16", "--vector-cost", 3, "--epsilon", 0.2, "--score", "random", "--seed", 5,
+        "--include", "query", "--include", "dense",
+    )  # fmt: skip
+    assert status == 0
+    masks = read_masks(out)
+    assert len(masks.matrices) == 2
+    assert masks.header["seed"] == 5
+    assert masks.header["recipe"] == {
+        "method": "mvp", "sparsity": 0.8, "score": "random", "seed": 5, "budget": "global",
+        "algorithm": "B", "menu": [4, 16], "vector_cost": 3.0, "epsilon": 0.2,
+    }  # fmt: skip
+
+
+def test_a_mask_is_cut_into_vectors(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    fine, out = tmp_path / "fine.npz", tmp_path / "out.npz"
+    assert run("prune", "--model", model, "--method", "fine", "--out", fine)[0] == 0
+    status, _, _ = run("prune", "--from-mask", fine, "--scores", model, "--out", out)
+    assert status == 0
+    header = read_masks(out).header
+    assert header["model"] == "model.npz" and header["recipe"]["score"] == "given"
+    assert all(m.vectors is not None for m in read_masks(out).matrices)
+
+
+def test_analyze_prints_only_json_to_standard_output(run, model: Path) -> None:  # noqa: ANN001
+    status, printed, _ = run("analyze", "--mask", model, "--json", "-")
+    assert status == 0
+    found = json.loads(printed, parse_constant=lambda word: pytest.fail(word))
+    kinds = [m["kind"] for m in found["matrices"]]
+    assert kinds == ["Q", "K", "V", "QKV", "FFN2"]
+    stacked = found["matrices"][3]
+    assert stacked["name"] == "layer.0.attention.self.Q+K+V.weight"
+    assert (stacked["rows"], stacked["cols"]) == (96, 64)
+    # All weights are kept: direction is undefined, and undefined is null.
+    assert stacked["density"] == 1 and stacked["strength"] == 0
+    assert stacked["eta_rows"] is None
+    assert found["mask"]["file"] == "model.npz" and len(found["mask"]["sha256"]) == 64
+
+
+def test_analyze_draws_a_picture_a_matrix(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    out, plots = tmp_path / "out.npz", tmp_path / "new" / "plots"
+    run("prune", "--model", model, "--out", out)
+    status, printed, _ = run(
+        "analyze", "--mask", out, "--plot", plots, "--json", tmp_path / "a.json"
+    )
+    assert status == 0 and "horizontal" in printed
+    pictures = sorted(plots.iterdir())
+    assert len(pictures) == 5
+    assert all(p.read_bytes().startswith(PNG) for p in pictures)
+    found = json.loads((tmp_path / "a.json").read_text())["matrices"][0]
+    assert found["retention"][0]["measured_horizontal"] <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (17, 1), (0, 4), (5, 341)])
+@pytest.mark.parametrize("kept", [0, 1])
+def test_odd_masks_are_drawn(tmp_path: Path, shape: tuple[int, int], kept: int) -> None:
+    from pruning.analysis import analyze
+    from pruning.pictures import write_picture
+    from sparse_formats.masks import MaskedMatrix
+
+    keep = np.full(shape, bool(kept))
+    write_picture(tmp_path / "a.png", analyze(MaskedMatrix("$a_{b}$ [x]", keep)))
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a/b\\c", "", ".", "x" * 300, "Gewicht é ✓", "con|?*"]
+)
+def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None:
+    made = picture_name(7, name)
+    assert Path(made).name == made and len(made) < 100 and made.isascii()
+    assert made.startswith("007-") and made.endswith(".png") and ".." not in made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "OUT"], "either --model or --from-mask, found neither"),
+        (["--model", "MODEL", "--from-mask", "MODEL", "--out", "OUT"], "found both"),
+        (["--model", "MODEL", "--scores", "MODEL", "--out", "OUT"], "--scores goes with"),
+        (["--model", "MISSING", "--out", "OUT"], "does not exist"),
+        (["--model", "MODEL", "--out", "MODEL"], "is an input file"),
+        (["--from-mask", "MODEL", "--out", "MODEL"], "is an input file"),
+        (["--model", "MODEL", "--out", "out.txt"], "something.npz"),
+        (["--model", "MODEL", "--out", "MISSING/out.npz"], "create it first"),
+        (["--model", "MODEL", "--out", "OUT", "--sparsity", "1.5"], "sparsity 1.5"),
+        (["--model", "MODEL", "--out", "OUT", "--sparsity", "nan"], "sparsity nan"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", "4,x"], "whole numbers"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", "4,6"], "does not divide"),
+        (["--model", "MODEL", "--out", "OUT", "--method", "mpv"], "did you mean 'mvp'"),
+        (["--model", "MODEL", "--out", "OUT", "--score", "magnitud"], "did you mean 'magnitude'"),
+        (["--model", "MODEL", "--out", "OUT", "--algorithm", "Z"], "known: A, B, C"),
+        (["--model", "MODEL", "--out", "OUT", "--budget", "x"], "known: global, matrix"),
+        (["--model", "MODEL", "--out", "OUT", "--seed", "-1"], "seed -1"),
+        (["--model", "MODEL", "--out", "OUT", "--include", "("], "not a regular expression"),
+        (["--model", "MODEL", "--out", "OUT", "--include", "zzz"], "no matrix is left"),
+        (["--from-mask", "MODEL", "--scores", "MISSING", "--out", "OUT"], "scores"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_nothing_is_written(
+    run,  # noqa: ANN001
+    model: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    said: str,
+) -> None:
+    before = model.read_bytes()
+    places = {"MODEL": str(model), "OUT": str(tmp_path / "out.npz")}
+    given = [places.get(a, a.replace("MISSING", str(tmp_path / "missing"))) for a in arguments]
+    status, printed, error = run("prune", *given)
+    assert status == 2 and printed == ""
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert said in error
+    assert model.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.npz"]
+
+
+def test_analyze_names_a_plot_folder_that_cannot_be_made(run, model: Path) -> None:  # noqa: ANN001
+    status, _, error = run("analyze", "--mask", model, "--plot", model)
+    assert status == 2 and error.startswith("error: cannot make folder")
+
+
+def test_the_help_shows_both_commands(run) -> None:  # noqa: ANN001
+    status, printed, _ = run("--help")
+    assert status == 0 and "prune" in printed and "analyze" in printed

@@ -1,0 +1,183 @@
+"""Does pruning a model or a mask give the masks, weights and report it promises?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pruning.patterns import METHODS
+from pruning.prune import ScoredMatrix, prune, score_mask, score_model, score_weight
+from pruning.recipe import Recipe
+from pruning.scores import SCORES
+from sparse_formats.errors import InputError
+from sparse_formats.mask_file import read_masks, write_masks
+from sparse_formats.masks import MaskedMatrix, MaskSet
+
+NAMES = ("layer.0.attention.self.query.weight", "layer.0.output.dense.weight")
+
+
+def weights(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        NAMES[0]: rng.standard_normal((32, 48)).astype(np.float32),
+        NAMES[1]: rng.standard_normal((48, 40)).astype(np.float16),
+        "embeddings.word_embeddings.weight": rng.standard_normal((99, 32)).astype(np.float32),
+    }
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.npz"
+    np.savez(path, **weights())  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("budget", ["matrix", "global"])
+def test_a_mask_file_reads_back_what_was_pruned(
+    model: Path, tmp_path: Path, method: str, budget: str
+) -> None:
+    recipe = Recipe(method=method, sparsity=0.7, budget=budget)
+    pruning = prune(score_model(model, "magnitude", 0), recipe, "model.npz")
+    write_masks(tmp_path / "out.npz", pruning.masks)
+    back = read_masks(tmp_path / "out.npz")
+    assert [m.name for m in back.matrices] == list(NAMES)
+    assert [m.kind for m in back.matrices] == ["Q", "FFN2"]
+    kept = 0
+    for matrix, report in zip(back.matrices, pruning.reports, strict=True):
+        original = weights()[matrix.name]
+        assert matrix.weight is not None and matrix.weight.dtype == original.dtype
+        assert np.array_equal(matrix.weight, np.where(matrix.keep, original, 0))
+        assert (matrix.vectors is None) == (method == "fine")
+        assert report.density == pytest.approx(matrix.density)
+        kept += matrix.nnz
+    assert kept == round(0.3 * (32 * 48 + 48 * 40))
+    assert back.header["model"] == "model.npz"
+    assert back.header["recipe"]["menu"] == [1, 4, 8, 16, 32, 64]
+    assert back.header["recipe"]["sparsity"] == 0.7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_report_can_be_computed_by_hand(model: Path, method: str) -> None:
+    pruning = prune(score_model(model, "magnitude", 0), Recipe(method, 0.8), "x")
+    for matrix, report in zip(pruning.masks.matrices, pruning.reports, strict=True):
+        scores = np.abs(weights()[matrix.name].astype(np.float64))
+        best = np.sort(scores.ravel())[::-1][: matrix.nnz].sum()
+        assert report.retention == pytest.approx(scores[matrix.keep].sum() / best, rel=1e-5)
+        if matrix.vectors is not None:
+            assert report.vectors == len(matrix.vectors)
+            assert report.mean_length == pytest.approx(matrix.nnz / len(matrix.vectors))
+            assert report.orientation == matrix.vectors.orientation
+    if method == "fine":
+        assert pruning.total.retention == pytest.approx(1)
+    assert pruning.total.kept == sum(m.nnz for m in pruning.masks.matrices)
+
+
+def test_fine_pruning_a_mask_without_weights_keeps_inside_it(tmp_path: Path) -> None:
+    keep = np.random.default_rng(0).random((20, 64)) < 0.3
+    np.savez(tmp_path / "mask.npz", a=keep)
+    matrices, _, score = score_mask(tmp_path / "mask.npz", None, "magnitude", 0)
+    assert score == "mask"
+    pruning = prune(matrices, Recipe("fine", 0.8, score), "mask")
+    (matrix,) = pruning.masks.matrices
+    assert matrix.weight is None
+    assert not np.any(matrix.keep & ~keep)
+
+
+def test_a_mask_made_of_vectors_is_found_again(tmp_path: Path) -> None:
+    keep = np.zeros((64, 64), np.bool_)
+    keep[::5, 16:48] = True
+    np.savez(tmp_path / "mask.npz", a=keep)
+    matrices, _, score = score_mask(tmp_path / "mask.npz", None, "magnitude", 0)
+    sparsity = 1 - keep.mean()
+    (matrix,) = prune(matrices, Recipe("mvp", float(sparsity), score), "m").masks.matrices
+    assert np.array_equal(matrix.keep, keep)
+    assert matrix.vectors is not None and matrix.vectors.orientation == "horizontal"
+    assert len(matrix.vectors) == 2 * 13
+
+
+def test_weights_in_a_mask_file_are_its_scores(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
+    masks = MaskSet((MaskedMatrix("a", weight != 0, weight),), {"model": "origin"})
+    write_masks(tmp_path / "dense.npz", masks)
+    matrices, found, score = score_mask(tmp_path / "dense.npz", None, "magnitude", 0)
+    assert score == "magnitude" and found.header["model"] == "origin"
+    assert np.array_equal(matrices[0].scores, np.abs(weight))
+
+
+def test_given_scores_decide(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
+    np.savez(tmp_path / "w.npz", a=weight)
+    np.savez(tmp_path / "s.npz", a=1 / np.abs(weight), unused=np.ones((2, 2)))
+    matrices, _, score = score_mask(tmp_path / "w.npz", tmp_path / "s.npz", "magnitude", 0)
+    assert score == "given"
+    (matrix,) = prune(matrices, Recipe("fine", 0.5, score), "m").masks.matrices
+    assert np.abs(weight[matrix.keep]).max() <= np.abs(weight[~matrix.keep]).min()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.ones((4, 5)), r"array a is \(4, 5\), its mask \(4, 4\)"),
+        (-np.ones((4, 4)), "negative"),
+        (np.full((4, 4), np.nan), "NaN"),
+        (np.full((4, 4), 1e300), "infinite"),
+        (None, "no array for matrix a"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused(
+    tmp_path: Path, array: np.ndarray | None, said: str
+) -> None:
+    np.savez(tmp_path / "m.npz", a=np.eye(4, dtype=np.bool_))
+    given = {"b": np.ones((4, 4))} if array is None else {"a": array}
+    np.savez(tmp_path / "s.npz", **given)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=said):
+        score_mask(tmp_path / "m.npz", tmp_path / "s.npz", "magnitude", 0)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scores_are_importances_of_the_weight_s_shape(score: str, dtype: type) -> None:
+    weight = np.random.default_rng(0).standard_normal((5, 7)).astype(dtype)
+    before = weight.copy()
+    scores = score_weight("a", weight, score, 0)
+    assert scores.shape == (5, 7) and scores.dtype == np.float32
+    assert (scores >= 0).all() and np.array_equal(weight, before)
+
+
+def test_random_scores_depend_on_seed_and_name_alone() -> None:
+    weight = np.zeros((4, 4), np.float32)
+    first = score_weight("a", weight, "random", 1)
+    assert np.array_equal(first, score_weight("a", weight + 1, "random", 1))
+    assert not np.array_equal(first, score_weight("b", weight, "random", 1))
+    assert not np.array_equal(first, score_weight("a", weight, "random", 2))
+
+
+def test_weights_beyond_float32_are_refused() -> None:
+    with pytest.raises(InputError, match="matrix a: weights beyond"):
+        score_weight("a", np.full((2, 2), 1e300), "magnitude", 0)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1), (1, 13), (13, 1), (7, 341), (64, 64), (0, 4), (4, 0)],
+    ids=lambda s: f"{s[0]}x{s[1]}",
+)
+@pytest.mark.parametrize("fill", [0.0, 1.0])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sparsity", [0.0, 0.8, 1.0])
+def test_odd_matrices_run(
+    shape: tuple[int, int], fill: float, method: str, sparsity: float
+) -> None:
+    weight = np.full(shape, fill, np.float32)
+    matrices = [ScoredMatrix("a", "other", weight, weight)]
+    pruning = prune(matrices, Recipe(method, sparsity), "m")
+    assert pruning.total.kept == round((1 - sparsity) * weight.size)
+    assert pruning.reports[0].retention in (None, pytest.approx(1))
+
+
+def test_the_same_input_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        matrices = score_model(model, "random", 7)
+        write_masks(tmp_path / name, prune(matrices, Recipe(score="random", seed=7), "m").masks)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
