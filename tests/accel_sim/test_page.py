@@ -1,0 +1,263 @@
+"""Is the page well-formed, complete, and safe whatever the names in the file are?"""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel_sim.accelerator import load_accelerator
+from accel_sim.page import page, quantity
+from accel_sim.pictures import PICTURES
+from accel_sim.report import as_json, make_report
+from accel_sim.simulate import simulate
+from accel_sim.workload import Activations
+from sparse_formats.masks import MaskedMatrix
+
+# They have no end tag.
+VOID = {"meta", "img", "wbr", "br"}
+SCRIPT = "<script>alert('&')</script>"
+
+
+class Page(HTMLParser):
+    """The page read back: refuses tags that do not close in order; collects what tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.rows: dict[str, list[list[str]]] = {}
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag == "tr":
+            self.rows.setdefault(self._part, []).append([])
+        if tag in ("td", "th"):
+            self.rows[self._part][-1].append("")
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        inside = [tag for tag, _ in self.open]
+        if "style" in inside:
+            return
+        self.text += data
+        if "td" in inside or "th" in inside:
+            self.rows[self._part][-1][-1] += data
+
+    @property
+    def _part(self) -> str:
+        """Which table, and which part of it: `layers tbody`."""
+        table = next(attrs["class"] for tag, attrs in reversed(self.open) if tag == "table")
+        part = next(tag for tag, _ in reversed(self.open) if tag in ("thead", "tbody", "tfoot"))
+        return f"{table} {part}"
+
+
+def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **header: Any) -> dict[str, Any]:
+    """A real run of small matrices on a small machine; a matrix named "empty" keeps nothing."""
+    machine = load_accelerator(
+        "tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"]
+    )
+    keep = np.random.default_rng(0).random((16, 16)) < 0.5
+    matrices = [MaskedMatrix(name, keep & (name != "empty")) for name in names]
+    results = simulate(matrices, machine, Activations(8, 1.0, 0), threads=1)
+    defaults = {
+        "command": "python -m accel_sim run --mask m.npz",
+        "versions": {"mvpsim": "0"},
+        "mask": {"source": "m.npz", "sha256": "ab12" * 16},
+        "notes": ["Reconstructed, not validated.", "Second note with 1 < 2 & more."],
+    }
+    return as_json(make_report(results, machine, {**defaults, **header}), "2026-01-01T00:00:00")
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, Any]:
+    return report()
+
+
+@pytest.fixture(scope="module")
+def read(data: dict[str, Any]) -> Page:
+    return Page(page(data, list(PICTURES)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_there_is_a_row_for_each_layer_and_one_for_the_total(count: int) -> None:
+    names = tuple(f"layer.{index}.q.weight" for index in range(count))
+    read = Page(page(report(names), []))
+    assert [row[0] for row in read.rows["layers tbody"]] == list(names)
+    assert [row[0] for row in read.rows["layers tfoot"]] == ["total"]
+    widths = {
+        len(row) for part in ("thead", "tbody", "tfoot") for row in read.rows[f"layers {part}"]
+    }
+    assert widths == {15}
+
+
+def test_the_figures_are_those_of_the_report(data: dict[str, Any], read: Page) -> None:
+    (head,) = read.rows["layers thead"]
+    everything = [*data["layers"], data["total"]]
+    shown = read.rows["layers tbody"] + read.rows["layers tfoot"]
+    for result, row in zip(everything, shown, strict=True):
+        cells = dict(zip(head, row, strict=True))
+        assert cells["cycles"] == f"{result['cycles']:,}"
+        assert cells["ideal cycles"] == f"{result['ideal_cycles']:,}"
+        assert cells["× dense"] == f"{result['speedup_vs_dense']:.2f}"
+        assert cells["energy µJ"] == f"{result['energy_j'] * 1e6:.2f}"
+        assert cells["bound by"].startswith(result["bound_by"].replace("_", " "))
+
+
+def test_the_verdict_names_what_an_architect_asks_for(data: dict[str, Any], read: Page) -> None:
+    total = data["total"]
+    said = re.sub(r"\s+", " ", read.text)
+    assert (
+        f"take {quantity(total['latency_s'], 's')} and {quantity(total['energy_j'], 'J')}" in said
+    )
+    share = 100 * total["cycles_by_cause"][total["bound_by"]] / total["cycles"]
+    assert f"bound by {total['bound_by'].replace('_', ' ')}" in said
+    assert f"{share:.0f} % of the cycles" in said
+    slowest = max(data["layers"], key=lambda layer: layer["cycles"])
+    assert f"costliest matrix is {slowest['name']}" in said
+    for figure in total["gops_per_watt"].values():
+        assert f"{figure:,.0f}" in said
+
+
+@pytest.mark.parametrize(
+    ("speedup", "said"),
+    [(2.0, "2.00 times as fast as"), (0.5, "slower than"), (None, "")],
+)
+def test_the_verdict_is_honest_about_dense(
+    data: dict[str, Any], speedup: float | None, said: str
+) -> None:
+    changed = {**data, "total": {**data["total"], "speedup_vs_dense": speedup}}
+    text = Page(page(changed, [])).text
+    assert said in text
+    assert ("with nothing pruned" in text) == (speedup is not None)
+
+
+def test_every_note_and_the_hash_are_there(data: dict[str, Any], read: Page) -> None:
+    for note in data["notes"]:
+        assert note in read.text
+    assert data["mask"]["sha256"] in read.text
+    assert data["command"] in read.text
+
+
+def test_every_value_of_the_machine_has_its_mark_and_source(
+    data: dict[str, Any], read: Page
+) -> None:
+    rows = {row[0]: row for row in read.rows["machine tbody"]}
+    for section, items in data["accelerator"].items():
+        if isinstance(items, dict):
+            for key, item in items.items():
+                _, value, mark, source = rows.pop(f"{section}.{key}")
+                assert value
+                assert mark == item["mark"]
+                assert source == (item["source"] or "–")
+    assert not rows
+    assert {"set", "chosen", "inferred", "published"} <= {
+        row[2] for row in read.rows["machine tbody"]
+    }
+
+
+def test_causes_and_components_add_up_in_words(data: dict[str, Any], read: Page) -> None:
+    parts = {row[0]: row[1] for row in read.rows["parts tbody"]}
+    for cause, cycles in data["total"]["cycles_by_cause"].items():
+        if cause not in data["total"]["energy_by_component_j"]:
+            assert parts[cause.replace("_", " ")] == f"{cycles:,}"
+    mac = data["total"]["energy_by_component_j"]["mac"]
+    assert parts["mac"] == quantity(mac, "J")
+
+
+def test_pictures_are_shown_by_relative_name_with_a_caption(read: Page) -> None:
+    sources = [value for key, value in read.attributes if key == "src"]
+    assert sources == list(PICTURES)
+    assert read.tags.count("figcaption") == len(PICTURES)
+
+
+def test_nothing_is_fetched_and_nothing_runs(data: dict[str, Any], read: Page) -> None:
+    text = page(data, list(PICTURES))
+    assert not {"script", "link", "iframe", "object"} & set(read.tags)
+    assert not [key for key, _ in read.attributes if key.startswith("on") or key == "href"]
+    assert "@import" not in text and "url(" not in text
+
+
+def test_names_from_the_file_are_text_and_nothing_else() -> None:
+    hostile = report(
+        (SCRIPT, '"><img src=x onerror=y>'),
+        mask={"source": SCRIPT, "sha256": SCRIPT, "shapes": SCRIPT, "pattern": SCRIPT},
+        notes=[SCRIPT],
+        command=SCRIPT,
+        versions={SCRIPT: SCRIPT},
+    )
+    for layer in hostile["layers"]:
+        layer |= {"kind": SCRIPT, "format": SCRIPT, "orientation": SCRIPT}
+    hostile["accelerator"] |= {"name": SCRIPT, "description": SCRIPT, "source": SCRIPT}
+    hostile["accelerator"]["clock"]["clock_hz"] = dict.fromkeys(("value", "mark", "source"), SCRIPT)
+    read = Page(page(hostile, ['"><script>.png']))
+    assert not {"script", "b"} & set(read.tags)
+    assert read.tags.count("img") == 1
+    assert SCRIPT in read.text
+    assert read.rows["layers tbody"][0][0] == SCRIPT
+
+
+def test_undefined_ratios_are_dashes() -> None:
+    (row,) = Page(page(report(("empty",)), [])).rows["layers tbody"]
+    assert row[0] == "empty"
+    assert row[-1] == "–"
+
+
+def test_a_run_of_no_cycles_has_a_page() -> None:
+    data = report(("empty",))
+    for result in (data["total"], *data["layers"]):
+        result |= {"cycles": 0, "latency_s": 0.0, "energy_j": 0.0, "speedup_vs_dense": None}
+        result["cycles_by_cause"] = dict.fromkeys(result["cycles_by_cause"], 0)
+        result |= {"utilization": None, "mean_vector_length": None, "pj_per_executed_mac": None}
+    data["total"]["gops_per_watt"] = dict.fromkeys(data["total"]["gops_per_watt"])
+    data["area_mm2"] = {"total": 0.0}
+    text = Page(page(data, [])).text
+    assert "there was nothing to do" in text
+    assert not re.search(r"\b(nan|inf|None)\b", text)
+
+
+def test_generated_masks_are_called_so() -> None:
+    mask = {"source": "generated", "sha256": None, "shapes": "gpt2-small", "seed": 0}
+    text = Page(page(report(mask=mask), [])).text
+    assert "gpt2-small (generated) on tf_mvp" in text
+    assert "seed 0" in text
+    assert "sha256" not in text
+
+
+def test_a_product_that_differs_is_not_hidden(data: dict[str, Any]) -> None:
+    layers = [
+        {**layer, "product": {"is_equal": index == 0}} for index, layer in enumerate(data["layers"])
+    ]
+    assert "in 1 of 2 matrices" in Page(page({**data, "layers": layers}, [])).text
+
+
+def test_the_same_report_gives_the_same_page(data: dict[str, Any]) -> None:
+    assert page(data, list(PICTURES)) == page(report(), list(PICTURES))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.000204026, "204 µs"),
+        (0.9999996e-3, "1.00 ms"),
+        (1.0, "1.00 s"),
+        (12.34, "12.3 s"),
+        (0.0, "0 s"),
+        (5e-13, "0.50 ps"),
+        (4.4e12, "4,400 Gs"),
+        (None, "–"),
+    ],
+)
+def test_quantities_have_three_digits(value: float | None, shown: str) -> None:
+    assert quantity(value, "s") == shown
