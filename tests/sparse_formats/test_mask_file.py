@@ -351,6 +351,7 @@ def test_are_matrix_market_coordinates_read(tmp_path: Path) -> None:
         ("coordinate real symmetric", "2 2 2\n1 1 7\n2 1 8\n", [[7.0, 8.0], [8.0, 0.0]]),
         # Arrays are written column by column.
         ("array real general", "2 2\n7\n9\n8\n0\n", [[7.0, 8.0], [9.0, 0.0]]),
+        ("array real symmetric", "2 2\n7\n8\n0\n", [[7.0, 8.0], [8.0, 0.0]]),
         ("array integer general", "2 2\n7\n9\n8\n0\n", None),
     ],
 )
@@ -363,12 +364,27 @@ def test_are_all_kinds_of_matrix_market_read(
     assert (None if matrix.weight is None else matrix.weight.tolist()) == weights
 
 
-def test_is_what_scipy_writes_as_mtx_read(tmp_path: Path) -> None:
-    weight = sparse((9, 14), np.float64)
-    scipy.io.mmwrite(tmp_path / "a.mtx", scipy.sparse.csr_matrix(weight))
-    matrix = only(tmp_path / "a.mtx")
-    assert matrix.weight is not None
-    np.testing.assert_allclose(matrix.weight, weight)
+@pytest.mark.parametrize("form", ["coordinate", "array"])
+@pytest.mark.parametrize("symmetry", ["general", "symmetric", "skew-symmetric"])
+@pytest.mark.parametrize("field", ["real", "integer", "pattern"])
+def test_is_what_scipy_writes_as_mtx_read_as_scipy_reads_it(
+    tmp_path: Path, form: str, symmetry: str, field: str
+) -> None:
+    if (form, field) == ("array", "pattern") or (symmetry, field) == ("skew-symmetric", "pattern"):
+        pytest.skip("Matrix Market has no such files")
+    dense = sparse((9, 9), np.float64) if field == "real" else np.round(3 * sparse((9, 9)))
+    lower = np.tril(dense, -1)
+    turned = {"general": dense, "symmetric": lower + lower.T, "skew-symmetric": lower - lower.T}
+    matrix = turned[symmetry].astype(np.float64 if field == "real" else np.int64)
+    stored = scipy.sparse.coo_matrix(matrix) if form == "coordinate" else matrix
+    scipy.io.mmwrite(tmp_path / "a.mtx", stored, field=field, symmetry=symmetry, precision=17)
+    found, read_back = only(tmp_path / "a.mtx"), scipy.io.mmread(tmp_path / "a.mtx")
+    expected = scipy.sparse.csr_array(read_back).toarray()
+    assert (found.keep == (expected != 0)).all()
+    if field == "real":
+        assert found.weight is not None and found.weight.tolist() == expected.tolist()
+    else:
+        assert found.weight is None
 
 
 @pytest.mark.parametrize("format", ["csr", "csc", "coo", "bsr", "dia"])
