@@ -21,8 +21,9 @@ _STACKED = ("Q", "K", "V")
 class Retention:
     """Importance that vectors of one length keep, per orientation; None where undefined.
 
-    predicted: from the mask's κ alone. measured: from the weights in the file, None without them;
-    where the file holds only kept weights, dropped ones count as unimportant.
+    predicted: from the mask's κ alone. measured: from the weights in the file, None without them.
+    A file holds kept weights only, so dropped ones count as worth nothing: for a fine-grained mask
+    that is less than vectors chosen with all weights in sight would keep, and less than predicted.
     """
 
     length: int

@@ -14,7 +14,7 @@ from sparse_formats.files import replace_file
 from sparse_formats.vectors import Orientation
 
 THUMBNAIL = 360
-"""Pixels of a thumbnail's longer side, at most (chosen)."""
+"""Pixels of a thumbnail a side, at most (chosen)."""
 
 _COLOURS: dict[Orientation, str] = {"horizontal": "#1f6fb4", "vertical": "#d1662f"}
 _MARKERS: dict[Orientation, str] = {"horizontal": "o", "vertical": "s"}
@@ -44,12 +44,12 @@ def draw(analysis: Analysis) -> Figure:
 
 
 def thumbnail(keep: NDArray[np.bool_], longest: int = THUMBNAIL) -> NDArray[np.float64]:
-    """`keep` (out, in) as densities of blocks of about equal size, at most `longest` a side."""
-    step = max(1, -(-max(keep.shape) // longest))
+    """`keep` (out, in) as mean densities of equal blocks, at most `longest` a side."""
     sums = keep.astype(np.float64)
     for axis in (0, 1):
-        starts = np.arange(0, keep.shape[axis], step)
-        counts = np.diff(np.append(starts, keep.shape[axis]))
+        size = keep.shape[axis]
+        starts = np.arange(0, size, max(1, -(-size // longest)))
+        counts = np.diff(np.append(starts, size))
         sums = np.add.reduceat(sums, starts, axis=axis)
         sums /= counts[:, None] if axis == 0 else counts
     return sums
@@ -127,7 +127,7 @@ def _draw_retention(axes: Axes, analysis: Analysis) -> None:
         points = [(r.length, r.best_known(orientation)) for r in analysis.retention]
         known = [(length, value) for length, value in points if value is not None]
         _draw_line(axes, [(1, 1.0), *known], orientation, orientation)
-    how = "measured from |weights|" if analysis.measured else "predicted from κ"
+    how = "measured on the kept weights" if analysis.measured else "predicted from κ"
     axes.set_title(f"retention ({how})", fontsize=10)
     axes.set_ylim(0, 1.03)
     _finish(axes, [1, *(r.length for r in analysis.retention)])

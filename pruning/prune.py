@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.direction import direction_strength
-from pruning.patterns import METHODS
+from pruning.methods import METHODS
 from pruning.patterns.budget import check_budget, check_sparsity
 from pruning.patterns.fine_grained import fine_grained
 from pruning.recipe import Recipe

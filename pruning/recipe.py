@@ -20,9 +20,9 @@ EPSILON = 0.15
 class Recipe:
     """How a model is pruned.
 
-    method: a key of `patterns.METHODS`. sparsity: fraction to remove. score: a key of
+    method: a key of `methods.METHODS`. sparsity: fraction to remove. score: a key of
     `scores.SCORES`, or where else the importance came from. seed: of the random numbers, if the
-    score draws any. The other knobs are those of `patterns.mixed_vectors`.
+    score draws any. The other knobs are those of `patterns.mixed_vectors.mixed_vectors`.
     """
 
     method: str = "mvp"

@@ -107,6 +107,20 @@ def test_analyze_draws_a_picture_a_matrix(run, model: Path, tmp_path: Path) -> N
     assert found["retention"][0]["measured_horizontal"] <= 1
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (700, 90), (1, 1000)])
+def test_a_thumbnail_shows_block_densities(shape: tuple[int, int]) -> None:
+    from pruning.pictures import thumbnail
+
+    keep = np.random.default_rng(0).random(shape) < 0.3
+    image = thumbnail(keep, longest=100)
+    steps = [-(-size // 100) for size in shape]
+    assert image.shape == tuple(-(-size // step) for size, step in zip(shape, steps, strict=True))
+    assert max(image.shape) <= 100
+    assert image[0, 0] == pytest.approx(keep[: steps[0], : steps[1]].mean())
+    rest = keep[(image.shape[0] - 1) * steps[0] :, (image.shape[1] - 1) * steps[1] :]
+    assert image[-1, -1] == pytest.approx(rest.mean())
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (17, 1), (0, 4), (5, 341)])
 @pytest.mark.parametrize("kept", [0, 1])
 def test_odd_masks_are_drawn(tmp_path: Path, shape: tuple[int, int], kept: int) -> None:

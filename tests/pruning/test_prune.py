@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.patterns import METHODS
+from pruning.methods import METHODS
 from pruning.prune import ScoredMatrix, prune, score_mask, score_model, score_weight
 from pruning.recipe import Recipe
 from pruning.scores import SCORES
