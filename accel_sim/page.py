@@ -54,7 +54,8 @@ CAPTIONS = {
     "pe_load.png": "Look for dark red cells: a PE row with more than its share makes all others "
     "wait; an evenly pale row is a balanced layer.",
     "roofline.png": "Look at the distance to the black roof: points under its slope need fewer "
-    "bytes, points under its flat part need fuller lanes.",
+    "bytes, points under its flat part need fuller lanes (above the slope: fetched in part while "
+    "the layer before was running).",
 }
 """What to look for in each picture of `pictures.PICTURES`."""
 

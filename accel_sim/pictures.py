@@ -65,7 +65,7 @@ KIND_STYLES = {
     "down": ("#CC6677", ">"),
     "embedding": ("#AA4499", "h"),
     "head": ("#882255", "*"),
-    "other": ("#777777", "."),
+    "other": ("#777777", "o"),
 }
 """Colour and marker of each kind of matrix; the two together are never the same."""
 
