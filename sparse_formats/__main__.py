@@ -42,11 +42,14 @@ def inspect(
 ) -> None:
     """Show bits per element in every format, layer by layer."""
     # Here, so that --help need not wait for numba and scipy.
+    from sparse_formats.files import check_writable
     from sparse_formats.inspection import as_json, total
     from sparse_formats.inspection import inspect as inspected
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
 
+    if json not in (None, "-"):
+        check_writable(Path(json))
     masks = read_masks(mask)
     chosen = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
     layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
