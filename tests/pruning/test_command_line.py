@@ -1,6 +1,7 @@
 """Do the commands do what they say, and say what is wrong in one line?"""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from pruning.__main__ import main
 from pruning.command_line import picture_name
+from pruning.recipe import Recipe
 from sparse_formats.mask_file import read_masks
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -49,6 +51,9 @@ def test_prune_writes_a_mask_file_and_a_table(run, model: Path, tmp_path: Path) 
     for word in ("layer.0.attention.self.query", "FFN2", "32×64", "0.250", "4 matrices"):
         assert word in printed
     assert str(tmp_path) not in json.dumps(dict(masks.header))
+    # What the options leave open is what a Recipe leaves open.
+    defaults = asdict(Recipe(sparsity=0.75))
+    assert masks.header["recipe"] == {**defaults, "menu": list(defaults["menu"])}
 
 
 def test_knobs_reach_the_recipe(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
