@@ -20,7 +20,7 @@ app = new_app("Latency and energy of a pruned transformer on a sparse accelerato
 
 RECONSTRUCTED = (
     "TF-MVP's paper is public as an abstract only: this machine is reconstructed from it, "
-    "not validated. Marks of every number: `python -m accel_sim accelerators --show tf_mvp`."
+    "not validated. The mark of every number: python -m accel_sim accelerators --show tf_mvp"
 )
 GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
 NOT_WEIGHTED = "The file holds no weights: the product was not computed."
@@ -85,7 +85,6 @@ def run_command(
     results = _simulate(source, machine, activations, check, threads)
 
     from accel_sim.report import as_json, make_report
-    from accel_sim.simulate import is_product_equal
     from accel_sim.table import new_console, print_report
 
     command = ["python", "-m", "accel_sim", "run", *source.arguments]
@@ -115,7 +114,7 @@ def run_command(
     print_report(report, console)
     if out is not None:
         console.print(f"report   {out / 'report.html'}", soft_wrap=True)
-    if is_product_equal(results) is False:
+    if report.total["product_is_equal"] is False:
         raise typer.Exit(1)
 
 

@@ -27,7 +27,8 @@ COMPONENTS = (
 def layer_energy(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, float]:
     """Joule per component (`COMPONENTS`) of one layer; only "dram" is off the chip."""
     case, array = machine.energy.case, machine.array
-    tokens, groups, outputs = run.tokens, len(run.group_sizes), run.shape[0]
+    tokens, groups = run.tokens, len(run.group_sizes)
+    outputs = run.shape[0] if run.tiles else 0
     weights = _bank(machine.weight_buffer.bytes, machine.weight_buffer.banks, case)
     acts = _bank(machine.activation_buffer.bytes, machine.activation_buffer.banks, case)
     register, compare = energy_pj("register_bit", case), energy_pj("compare", case)

@@ -59,7 +59,8 @@ class LayerRun:
 
     @property
     def input_ranges(self) -> int:
-        return sum(tile.strip == 0 for tile in self.tiles)
+        """Input ranges of each strip; 1 for a matrix without entries, which has no tile."""
+        return max(sum(tile.strip == 0 for tile in self.tiles), 1)
 
     def summed(self, count: Count) -> int:
         """`count` over all passes."""

@@ -67,7 +67,7 @@ def check_product(
     bound = gamma[:, None] * magnitude
     error = np.abs(y - exact)
     ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
-    return ProductCheck(len(x), float(error.max()), float(ratio.max()))
+    return ProductCheck(len(x), float(error.max(initial=0)), float(ratio.max(initial=0)))
 
 
 def machine_product(

@@ -3,7 +3,7 @@
 The words are those of docs/microarchitecture.md §7 and mean the same wherever they appear.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -51,7 +51,7 @@ class LayerResult:
     rows: int
     cols: int
     nnz: int
-    density: float
+    density: float | None
     tokens: int
     orientation: str
     vectors: int
@@ -67,7 +67,7 @@ class LayerResult:
     dense_cycles: int
     speedup_vs_dense: float | None
     utilization: float | None
-    bound_by: str
+    bound_by: str | None
     energy_j: float
     energy_by_component_j: Mapping[str, float]
     pj_per_executed_mac: float | None
@@ -111,7 +111,8 @@ def layer_result(
     dram_bytes = time.dram_read_bytes + time.dram_write_bytes
     ideal_compute = -(-run.nnz * run.tokens // machine.macs)
     ideal_dram = -(-dram_bytes // machine.dram.bytes_per_cycle)
-    pe_load = np.sum([tile.pe_busy for tile in run.tiles], axis=0).tolist()
+    idle = np.zeros(machine.array.pe_rows, np.int64)
+    pe_load = np.sum([idle, *(tile.pe_busy for tile in run.tiles)], axis=0).tolist()
     mean_load = sum(pe_load) / len(pe_load)
     storage = {
         part: sum(getattr(tile.storage, part) for tile in run.tiles)
@@ -126,7 +127,7 @@ def layer_result(
         rows=rows,
         cols=cols,
         nnz=run.nnz,
-        density=run.nnz / (rows * cols),
+        density=_ratio(run.nnz, rows * cols),
         tokens=run.tokens,
         orientation=run.orientation,
         vectors=run.vectors,
@@ -142,7 +143,7 @@ def layer_result(
         dense_cycles=dense_cycles,
         speedup_vs_dense=_ratio(dense_cycles, time.cycles),
         utilization=_ratio(executed, machine.macs * time.cycles),
-        bound_by=max(CAUSES, key=lambda cause: causes[cause]),
+        bound_by=bound_by(causes),
         energy_j=energy_j,
         energy_by_component_j=energy,
         pj_per_executed_mac=_ratio(energy_j * 1e12, executed),
@@ -180,6 +181,11 @@ def cycles_by_cause(run: LayerRun, time: LayerTime, machine: Accelerator) -> dic
     causes["dram"] = time.wait_dram
     causes["writeback"] = time.wait_writeback + time.tail
     return causes
+
+
+def bound_by(causes: Mapping[str, int]) -> str | None:
+    """The cause with the most cycles; None where there are no cycles."""
+    return max(CAUSES, key=lambda cause: causes[cause]) if any(causes.values()) else None
 
 
 def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, Unit]:
@@ -257,11 +263,13 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
         "tokens": layers[0].tokens,
         "ideal_cycles": max(total["ideal_compute_cycles"], total["ideal_dram_cycles"]),
         "density": _ratio(total["nnz"], weights),
+        "mean_vector_length": _ratio(total["nnz"], total["vectors"]),
+        "product_is_equal": is_product_equal(layers),
         "latency_s": total["cycles"] / machine.clock.clock_hz,
         "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
         "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),
         "pj_per_executed_mac": _ratio(energy * 1e12, total["macs_executed"]),
-        "bound_by": max(CAUSES, key=lambda cause: total["cycles_by_cause"][cause]),
+        "bound_by": bound_by(total["cycles_by_cause"]),
         "units": _added_units(layers),
         "gops_per_watt": {
             "dense_equivalent_core": _gops_per_watt(total["macs_dense"], core),
@@ -271,6 +279,13 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
         },
     }
     return total
+
+
+def is_product_equal(layers: Iterable[LayerResult]) -> bool | None:
+    """Whether every compared product agreed; None if none was compared."""
+    verdicts = [layer.product["is_equal"] for layer in layers if layer.product is not None]
+    compared = [verdict for verdict in verdicts if verdict is not None]
+    return all(compared) if compared else None
 
 
 def as_json(report: Report, timestamp: str) -> dict[str, Any]:

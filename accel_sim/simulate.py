@@ -8,8 +8,6 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
-import numpy as np
-
 from accel_sim.accelerator import Accelerator
 from accel_sim.layer_run import LayerRun, run_dense, run_layer
 from accel_sim.mixed_vector import Count
@@ -98,10 +96,3 @@ def _in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Itera
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def is_product_equal(results: Iterable[LayerResult]) -> bool | None:
-    """Whether every compared product agreed; None if none was compared."""
-    verdicts = [r.product["is_equal"] for r in results if r.product is not None]
-    compared = [verdict for verdict in verdicts if verdict is not None]
-    return bool(np.all(compared)) if compared else None

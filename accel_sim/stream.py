@@ -102,7 +102,7 @@ def cut_into_tiles(stored: Stored, machine: Accelerator, name: str = "matrix") -
     width = stored.shape[1]
     while True:
         tiles = _tiles_of_width(stored, machine, width)
-        largest = max(tile.bytes for tile in tiles)
+        largest = max((tile.bytes for tile in tiles), default=0)
         if largest <= room:
             return tiles
         if width == 1:
@@ -122,6 +122,8 @@ def _tiles_of_width(stored: Stored, machine: Accelerator, width: int) -> list[Ti
     layout, (rows, cols) = stored.layout, stored.shape
     is_row_mode = layout.orientation == "horizontal"
     height = min(strip_outputs(machine, layout.orientation), rows)
+    if not rows or not cols:
+        return []
     strips, ranges = -(-rows // height), -(-cols // width)
     axis = cols if is_row_mode else rows
     # A vector of a dense stream is just clipped: it has no length code to keep true.

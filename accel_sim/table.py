@@ -165,8 +165,8 @@ def _stack(parts: Any, whole: float) -> str:
     return ", ".join(f"{key} {100 * share:.0f} %" for share, key in shares if share >= 0.005)
 
 
-def _bound(cause: str, causes: Any, cycles: int) -> str:
-    return f"{cause} {100 * causes[cause] / cycles:.0f} %" if cycles else "–"
+def _bound(cause: str | None, causes: Any, cycles: int) -> str:
+    return "–" if cause is None else f"{cause} {100 * causes[cause] / cycles:.0f} %"
 
 
 def _amount(value: float) -> str:

@@ -64,7 +64,7 @@ def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
             # Spilled activations exist only once the layer before has ended.
             spills = bytes_.inputs + bytes_.outputs > 0
             is_bound.append(spills or not machine.dram.prefetch_across_layers)
-    groups = len(runs[0].group_sizes) if runs else 0
+    groups = len(runs[0].group_sizes)
     pass_cycles, write_cycles = _per_pass(runs, groups, machine)
     layers, loads = len(runs), np.zeros((len(tile_bytes), 3), np.int64)
     times = np.zeros((layers, 6), np.int64)
@@ -81,7 +81,11 @@ def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
         times,
         loads,
     )
-    edges = np.concatenate([times[:, 0], times[-1:, 1]])
+    # A matrix without entries has no tile: it starts and ends where the layer before it ended.
+    ends = np.maximum.accumulate(times[:, 1])
+    empty = np.array([not run.tiles for run in runs], np.bool_)
+    times[empty, 0] = times[empty, 1] = ends[empty]
+    edges = np.concatenate([times[:, 0], ends[-1:]])
     latency = _overlap(loads[:, 0], loads[:, 1], edges)
     busy = _overlap(loads[:, 1], loads[:, 2], edges)
     return [

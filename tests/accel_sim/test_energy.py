@@ -27,7 +27,7 @@ def test_is_the_energy_of_a_small_layer_what_the_table_says() -> None:
     assert picojoule["mac"] == pytest.approx(512 * 1.01)
     # Row mode: one 32-bit word read and written per entry and token: 32 entries × 4 tokens.
     assert picojoule["accumulators"] == pytest.approx(2 * 32 * 4 * 32 * 0.0053)
-    # Stored: 128·16 values + (8 + 1)·⌈log2 9⌉ + 1 = 2048 + 37 = 2085 bits = 261 bytes, written once,
+    # Stored: 128·16 values + (8 + 1)·⌈log2 9⌉ + 1 = 2085 bits = 261 bytes, written once,
     # read by both groups. 64 KB × 256 bit: 22.6 pJ read, 24.6 pJ written per 32 bytes.
     assert picojoule["weight_buffer"] == pytest.approx(261 * 24.6 / 32 + 2 * 261 * 22.6 / 32)
     assert picojoule["decompressor"] == pytest.approx(2 * 2085 * 0.02)

