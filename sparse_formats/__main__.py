@@ -98,12 +98,12 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
 
     def bits_per_element(part: Inspection, name: str) -> str:
         star = "*" if name == part.smallest else " "
-        return f"{part.storage[name].bits / part.entries:.2f}{star}"
+        return f"{_or_dash(part.bits_per_element(name))}{star}"
 
     column("matrix", f"total of {len(layers)}", width=12)
     column("kind", "", width=9)
     column("shape", "")
-    column("kept", f"{total.density:.3f}")
+    column("kept", _or_dash(total.density, 3))
     column("vectors", f"{total.vectors} ")
     column("mean", _or_dash(total.mean_vector_length))
     for name in total.storage:
@@ -114,7 +114,7 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
             Text(layer.name),
             layer.kind,
             f"{layer.rows}×{layer.cols}",
-            f"{layer.density:.3f}",
+            _or_dash(layer.density, 3),
             f"{layer.vectors}{'─' if layer.orientation == 'horizontal' else '│'}",
             _or_dash(layer.mean_vector_length),
             *(bits_per_element(layer, name) for name in layer.storage),
@@ -123,8 +123,8 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
     return table
 
 
-def _or_dash(number: float | None) -> str:
-    return "–" if number is None else f"{number:.2f}"
+def _or_dash(number: float | None, digits: int = 2) -> str:
+    return "–" if number is None else f"{number:.{digits}f}"
 
 
 def main() -> None:

@@ -30,13 +30,18 @@ class Inspection:
     storage: Mapping[str, Storage]
 
     @property
-    def density(self) -> float:
-        return self.nnz / self.entries
+    def density(self) -> float | None:
+        """Kept fraction, None without entries."""
+        return self.nnz / self.entries if self.entries else None
 
     @property
     def mean_vector_length(self) -> float | None:
         """Kept weights per vector, None without vectors."""
         return self.nnz / self.vectors if self.vectors else None
+
+    def bits_per_element(self, format: str) -> float | None:
+        """Bits of `format` over all entries, kept or not; None without entries."""
+        return self.storage[format].bits / self.entries if self.entries else None
 
     @property
     def smallest(self) -> str:
@@ -47,7 +52,7 @@ class Inspection:
     def ratio_to_dense_fp16(self) -> float | None:
         """Bits of the dense matrix in FP16 over those of the smallest format, None if it is 0."""
         bits = self.storage[self.smallest].bits
-        return self.entries * FP16_BITS / bits if bits else None
+        return self.entries * FP16_BITS / bits if bits and self.entries else None
 
 
 def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
@@ -103,7 +108,7 @@ def as_json(part: Inspection) -> dict[str, Any]:
                 "pointer_bits": storage.pointers,
                 "padding_bits": storage.padding,
                 "bits": storage.bits,
-                "bits_per_element": storage.bits / part.entries,
+                "bits_per_element": part.bits_per_element(name),
                 "mb": megabytes(storage.bits),
             }
             for name, storage in part.storage.items()

@@ -29,11 +29,11 @@ def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
 
 
 def check_shape(path: Path, name: str, rows: int, cols: int) -> None:
-    """InputError unless the matrix has at least one row and one column."""
-    if rows < 1 or cols < 1:
+    """InputError for a negative number of rows or columns; none at all is a matrix like others."""
+    if rows < 0 or cols < 0:
         raise InputError(
             f"{path}: matrix {name} has shape ({rows}, {cols}); "
-            "a mask needs at least one row and one column; leave it out of the file"
+            "rows and columns are counted from 0; the file is damaged"
         )
 
 
