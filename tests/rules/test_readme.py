@@ -68,7 +68,8 @@ def test_is_the_table_shown_what_the_demo_prints(folder: Path) -> None:
     (shown,) = re.findall(r"^total .*$", README, re.MULTILINE)
     mask = folder / "out.npz"
     assert mask.exists(), "the README's first command writes out.npz"
-    done = run([sys.executable, *"-m accel_sim run --mask out.npz --no-check".split()], folder)
+    words = ("-m", "accel_sim", "run", "--mask", "out.npz", "--no-check")
+    done = run([sys.executable, *words], folder)
     (printed,) = re.findall(r"^total .*$", done.stdout, re.MULTILINE)
     assert shown.split() == printed.split()
 
