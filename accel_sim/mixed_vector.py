@@ -42,12 +42,6 @@ class Count(IntEnum):
 
 COUNTS = len(Count)
 
-# Numba reads enum members as constants only one by one; these are the loop's names for them.
-_CYCLES, _BUSY, _ZERO_SKIP, _WINDOW, _DECOMPRESSOR, _IDLE = 0, 1, 2, 3, 4, 5
-_CRITICAL, _ISSUED, _DROPPED, _DROPPED_WEIGHTS, _DROP_CYCLES = 6, 10, 11, 12, 13
-_DECODE_BUSY, _QUEUE_FULL, _STARVED = 14, 15, 16
-_LOADED, _LOAD_BUSY, _WINDOW_FULL = 17, 18, 19
-
 
 def run_pass(
     entries: Entries,
@@ -162,30 +156,30 @@ def _step(
                 pending = lo[order[k]]
             drops = 0
             while drops < drops_per_cycle and k < queued and skippable[order[k]]:
-                counts[_DROPPED] += 1
-                counts[_DROPPED_WEIGHTS] += weights[order[k]]
+                counts[Count.DROPPED_ENTRIES] += 1
+                counts[Count.DROPPED_WEIGHTS] += weights[order[k]]
                 k += 1
                 drops += 1
             is_issued = False
-            cause = _IDLE
+            cause = Count.IDLE
             if k < queued:
                 e = order[k]
                 if drops_per_cycle > 0 and skippable[e]:
-                    cause = _ZERO_SKIP
+                    cause = Count.ZERO_SKIP
                 elif hi[e] <= loaded:
                     is_issued = True
-                    counts[_ISSUED] += weights[e]
+                    counts[Count.ISSUED_WEIGHTS] += weights[e]
                     k += 1
                 else:
-                    cause = _WINDOW
+                    cause = Count.WINDOW
             elif k < first[p + 1]:
-                cause = _DECOMPRESSOR
+                cause = Count.DECOMPRESSOR
             if is_issued:
-                cause = _BUSY
+                cause = Count.BUSY
             elif drops > 0:
-                cause = _ZERO_SKIP
+                cause = Count.ZERO_SKIP
             if drops > 0:
-                counts[_DROP_CYCLES] += 1
+                counts[Count.DROP_CYCLES] += 1
             per_pe[p, cause - 1] += 1
             take[p] = k - taken[p]
             if take[p] > 0:
@@ -195,30 +189,30 @@ def _step(
         room = min(base + window, input1) - loaded
         entering = min(inputs_per_cycle, room)
         if entering > 0:
-            counts[_LOAD_BUSY] += 1
+            counts[Count.LOAD_BUSY] += 1
         elif loaded < input1:
-            counts[_WINDOW_FULL] += 1
+            counts[Count.LOAD_WINDOW_FULL] += 1
 
         # Decompressor: header first, then entries in stream order from the bits of the last cycle.
         consumed = 0
         if header_left > 0:
             consumed = min(buffered, header_left)
             header_left -= consumed
-            counts[_DECODE_BUSY if consumed > 0 else _STARVED] += 1
+            counts[Count.DECODE_BUSY if consumed > 0 else Count.DECODE_STARVED] += 1
         elif undelivered < n:
             start = undelivered
-            blocked = _STARVED
+            blocked = Count.DECODE_STARVED
             while undelivered < n and undelivered - start < entries_per_cycle:
                 p = pe[undelivered]
                 if consumed + bits[undelivered] > buffered:
                     break
                 if arrived[p] - taken[p] + delivered[p] >= queue_depth:
-                    blocked = _QUEUE_FULL
+                    blocked = Count.DECODE_QUEUE_FULL
                     break
                 consumed += bits[undelivered]
                 delivered[p] += 1
                 undelivered += 1
-            counts[_DECODE_BUSY if undelivered > start else blocked] += 1
+            counts[Count.DECODE_BUSY if undelivered > start else blocked] += 1
         fetch = min(fetch_bits, stream_bits - fetched, capacity_bits - buffered)
 
         # Write the next state.
@@ -239,11 +233,11 @@ def _step(
             critical = p
     for c in range(5):
         for p in range(pe_rows):
-            counts[_BUSY + c] += per_pe[p, c]
+            counts[Count.BUSY + c] += per_pe[p, c]
     for c in range(4):
-        counts[_CRITICAL + c] = per_pe[critical, c]
+        counts[Count.CRITICAL_BUSY + c] = per_pe[critical, c]
     if n == 0:
         # Nothing to issue: the header alone takes the pass's time.
-        counts[_CRITICAL + _DECOMPRESSOR - 1] = cycle
-    counts[_LOADED] = loaded - input0
-    counts[_CYCLES] = cycle + latency
+        counts[Count.CRITICAL_BUSY + Count.DECOMPRESSOR - 1] = cycle
+    counts[Count.INPUTS_LOADED] = loaded - input0
+    counts[Count.CYCLES] = cycle + latency
