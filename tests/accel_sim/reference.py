@@ -833,7 +833,7 @@ def tree_sum(terms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return terms[0]
 
 
-def machine_product(
+def ordered_product(
     weight: NDArray[np.float16], inputs: Inputs, passes: Sequence[Pass], machine: Accelerator
 ) -> NDArray[np.float32]:
     """(tokens, outputs) as the machine would compute it; tokens side by side, sums in order."""
@@ -876,7 +876,7 @@ def product_error(
     """Largest |machine − exact| and largest share of the bound that an element's error takes."""
     assert matrix.weight is not None
     weight = matrix.weight.astype(np.float16)
-    found = machine_product(weight, inputs, passes, machine)
+    found = ordered_product(weight, inputs, passes, machine)
     ranges = len({run.tile.inputs for run in passes})
     unit = 2.0**-24
     largest = share = 0.0
