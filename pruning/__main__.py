@@ -6,7 +6,7 @@ from sparse_formats.terminal import run
 
 def main() -> None:
     """Run the command line."""
-    run(app, "python -m pruning")
+    run(app, "pruning")
 
 
 if __name__ == "__main__":

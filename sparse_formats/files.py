@@ -4,24 +4,37 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparse_formats.errors import InputError
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a path that cannot be written, before work is spent on what should go there.
 
+    inputs: files that are read; a path that leads to one of them is refused too.
+
     Raises:
-        InputError: the folder does not exist or cannot be written, or `path` is a folder.
+        InputError: the folder does not exist or cannot be written, `path` is a folder or is one
+            of the inputs, or its name is too long.
     """
     folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"cannot write {path}: folder {folder} does not exist; create it first")
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    try:
+        if not folder.is_dir():
+            raise InputError(f"cannot write {path}: folder {folder} does not exist; create it")
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder; give a file name")
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot write {path}: it is not a regular file; give another name")
+        for source in inputs:
+            if path.exists() and source.exists() and path.samefile(source):
+                raise InputError(
+                    f"cannot write {path}: it is the input {source}; give another name"
+                )
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; give another name") from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"cannot write {path}: folder {folder} is read-only for you")
 

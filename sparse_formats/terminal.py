@@ -1,13 +1,18 @@
 """What the three command lines share: how they run, fail, and print JSON."""
 
+import errno
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from sparse_formats.errors import InputError
 from sparse_formats.files import json_text, write_text
+
+_INTERRUPTED = 130
+_OUTPUT_FAILED = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
 def new_app(help: str) -> typer.Typer:
@@ -21,18 +26,41 @@ def new_app(help: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, program: str) -> None:
-    """Run `app` as `program`; an `InputError` becomes one line on stderr and exit status 2."""
+def run(app: typer.Typer, package: str) -> None:
+    """Run `app`, the command line of `package`; what the user did wrong becomes one line.
+
+    An `InputError` or a misused option is printed as ``error: …`` on stderr, exit status 2.
+    """
+    script = Path(sys.argv[0]).name
+    program = script if script.startswith("mvpsim") else f"python -m {package}"
     try:
-        app(prog_name=program)
+        status = app(sys.argv[1:] or ["--help"], prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
-        # A matrix name may hold anything, line breaks too.
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except typer.TyperException as error:
+        reason = error.format_message() if hasattr(error, "format_message") else str(error)  # type: ignore[attr-defined]
+        _fail(f"{reason.rstrip('.')}; see {program} --help")
     except BrokenPipeError:
         # The reader went away (`| head`): not an error, but Python would complain at exit.
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAILED:
+            raise
+        # Nothing more can be said on standard output: Python would try again at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
+        _fail(f"cannot write the output: {error.strerror}; free some space or write elsewhere")
+    else:
+        if status == _INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        sys.exit(status)
+
+
+def _fail(message: str) -> NoReturn:
+    # A matrix name may hold anything, line breaks too.
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+    sys.exit(2)
 
 
 def emit_json(data: Any, target: str) -> None:
