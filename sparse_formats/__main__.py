@@ -36,6 +36,10 @@ def inspect(
     exclude: Annotated[
         list[str] | None, typer.Option(help="regular expression of names to leave; repeatable")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="draw bits per element over density to this .png file, or folder"),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(help="write JSON to this file, or - for standard output")
     ] = None,
@@ -43,22 +47,35 @@ def inspect(
     """Show bits per element in every format, layer by layer."""
     # Here, so that --help need not wait for numba and scipy.
     from sparse_formats.files import check_writable
-    from sparse_formats.inspection import as_json, total
+    from sparse_formats.inspection import as_json, claim, total
     from sparse_formats.inspection import inspect as inspected
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
 
     if json not in (None, "-"):
         check_writable(Path(json))
+    if plot is not None:
+        plot = plot / "formats.png" if plot.is_dir() or not plot.suffix else plot
+        if plot.parent.parent.is_dir():
+            plot.parent.mkdir(exist_ok=True)
+        check_writable(plot)
     masks = read_masks(mask)
     chosen = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
     layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
+    claimed = claim(total(layers), layers, value_bits)
     if json != "-":
         from rich.console import Console
 
-        # A file or a pipe has no width to fit into: there, no line is broken.
-        width = None if sys.stdout.isatty() else 200
-        Console(width=width).print(_table(layers, total(layers), value_bits))
+        # A file or a pipe has no width to fit into: there, no line is broken. A terminal that is
+        # too narrow wraps what it cannot show, and shows it.
+        width = max(Console().width if sys.stdout.isatty() else 0, 200)
+        console = Console(width=width, soft_wrap=True)
+        console.print(_table(layers, total(layers), value_bits))
+        console.print(claimed, highlight=False)
+    if plot is not None:
+        from sparse_formats.pictures import draw
+
+        draw(plot, layers, value_bits)
     if json is not None:
         report = {
             "schema_version": 1,
@@ -66,6 +83,7 @@ def inspect(
             "value_bits": value_bits,
             "layers": [as_json(layer) for layer in layers],
             "total": as_json(total(layers)),
+            "claim": claimed,
         }
         emit_json(report, json)
 
@@ -75,6 +93,7 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
     from rich.table import Table
     from rich.text import Text
 
+    from sparse_formats.formats import FORMATS
     from sparse_formats.inspection import megabytes
 
     table = Table(
@@ -97,6 +116,8 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
         )
 
     def bits_per_element(part: Inspection, name: str) -> str:
+        if name not in part.storage:
+            return "– "
         star = "*" if name == part.smallest else " "
         return f"{_or_dash(part.bits_per_element(name))}{star}"
 
@@ -106,7 +127,8 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
     column("kept", _or_dash(total.density, 3))
     column("vectors", f"{total.vectors} ")
     column("mean", _or_dash(total.mean_vector_length))
-    for name in total.storage:
+    shown = [name for name in FORMATS if any(name in layer.storage for layer in layers)]
+    for name in shown:
         column(name.replace("_", "\n"), bits_per_element(total, name))
     column("ratio", _or_dash(total.ratio_to_dense_fp16))
     for layer in layers:
@@ -117,7 +139,7 @@ def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Tabl
             _or_dash(layer.density, 3),
             f"{layer.vectors}{'─' if layer.orientation == 'horizontal' else '│'}",
             _or_dash(layer.mean_vector_length),
-            *(bits_per_element(layer, name) for name in layer.storage),
+            *(bits_per_element(layer, name) for name in shown),
             _or_dash(layer.ratio_to_dense_fp16),
         )
     return table
@@ -129,7 +151,7 @@ def _or_dash(number: float | None, digits: int = 2) -> str:
 
 def main() -> None:
     """Run the command line; bad input ends in one line and exit status 2."""
-    run(app, "python -m sparse_formats")
+    run(app, "sparse_formats")
 
 
 if __name__ == "__main__":

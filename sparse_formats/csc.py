@@ -7,7 +7,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sparse_formats.csr import scatter
+from sparse_formats import values
+from sparse_formats.bitstream import Section, pack
+from sparse_formats.csr import read_lines
+from sparse_formats.mask_words import Words, trailing_zeros, words_by_column, words_by_row
+from sparse_formats.matrix import Descriptor
 from sparse_formats.storage import Storage, bits_for
 
 
@@ -18,6 +22,7 @@ class CSC:
     indptr: int32 (cols + 1): column c holds the entries indptr[c] … indptr[c + 1] − 1.
     indices: int32 (nnz): their rows.
     data: their weights, None if encoded without.
+    Stream: pointers, indices, values. Descriptor: entries (nnz).
     """
 
     shape: tuple[int, int]
@@ -33,28 +38,28 @@ class CSC:
     def encode(cls, keep: NDArray[np.bool_], weight: NDArray[Any] | None = None) -> Self:
         """Encode mask `keep` (bool, out × in) and `weight` of the same shape."""
         rows, cols = keep.shape
+        by_row = words_by_row(keep)
+        by_column = words_by_column(by_row, cols)
         indptr = np.zeros(cols + 1, np.int32)
-        np.cumsum(np.count_nonzero(keep, axis=0), out=indptr[1:])
+        np.cumsum(np.bitwise_count(by_column).sum(axis=1, dtype=np.int32), out=indptr[1:])
         indices = np.empty(indptr[-1], np.int32)
-        cursor = indptr[:-1].copy()
-        if weight is None:
-            _scatter_rows(np.ascontiguousarray(keep), cursor, indices)
-            return cls((rows, cols), indptr, indices, None)
-        data = np.empty(len(indices), weight.dtype)
-        bits = f"u{weight.dtype.itemsize}"
-        _scatter_rows_and_values(
-            np.ascontiguousarray(keep),
-            np.ascontiguousarray(weight).view(bits),
-            cursor,
-            indices,
-            data.view(bits),
-        )
+        _rows(by_column, indices)
+        data = None
+        if weight is not None:
+            data = np.empty(len(indices), weight.dtype)
+            take_by_column(by_row, indptr, weight, data)
         return cls((rows, cols), indptr, indices, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
-        cols = np.repeat(np.arange(self.shape[1]), np.diff(self.indptr))
-        return scatter(self.shape, self.indices, cols, self.data)
+        keep = np.zeros(self.shape, np.bool_)
+        if self.data is None:
+            _spread(self.indptr, self.indices, keep)
+            return keep, None
+        weight = np.zeros(self.shape, self.data.dtype)
+        bits = values.bit_view(np.ascontiguousarray(self.data))
+        _spread_values(self.indptr, self.indices, bits, keep, values.bit_view(weight))
+        return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
         """nnz·(v + ⌈log2 rows⌉) + (cols + 1)·⌈log2(nnz + 1)⌉ bits."""
@@ -72,30 +77,97 @@ class CSC:
         """
         return 2 * self.nnz + self.shape[1] + 1
 
+    def descriptor(self, value_type: str | None = None) -> Descriptor:
+        """See `SparseMatrix`."""
+        typed = values.value_type_of(self.data, value_type)
+        return Descriptor(self.shape, typed, {"entries": self.nnz})
 
-@njit(cache=True)
-def _scatter_rows(
-    keep: NDArray[np.bool_], cursor: NDArray[np.int32], indices: NDArray[np.int32]
+    def to_bytes(self, value_type: str | None = None) -> bytes:
+        """See `SparseMatrix`."""
+        return pack(
+            [
+                Section(self.indptr, bits_for(self.nnz + 1)),
+                Section(self.indices, bits_for(self.shape[0])),
+                values.section(self.data, values.value_type_of(self.data, value_type)),
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
+        """See `SparseMatrix`."""
+        rows, cols = descriptor.shape
+        return cls(descriptor.shape, *read_lines(data, descriptor, "csc", cols, rows))
+
+
+def take_by_column(
+    by_row: Words, indptr: NDArray[np.int32], weight: NDArray[Any], data: NDArray[Any]
 ) -> None:
-    for row in range(keep.shape[0]):
-        for col in range(keep.shape[1]):
-            if keep[row, col]:
-                indices[cursor[col]] = row
-                cursor[col] += 1
+    """Fill `data` (nnz) with the kept weights column by column, ascending rows.
+
+    by_row: the mask's words; indptr: int32 (cols + 1), where each column begins in `data`.
+    """
+    cursor = indptr[:-1].copy()
+    upright = values.bit_view(np.ascontiguousarray(weight))
+    _take(by_row, cursor, upright, values.bit_view(data))
 
 
 @njit(cache=True)
-def _scatter_rows_and_values(
-    keep: NDArray[np.bool_],
-    weight: NDArray[Any],
-    cursor: NDArray[np.int32],
+def _rows(by_column: Words, indices: NDArray[np.int32]) -> None:
+    k = 0
+    for col in range(by_column.shape[0]):
+        for w in range(by_column.shape[1]):
+            word = by_column[col, w]
+            while word:
+                indices[k] = w * 64 + trailing_zeros(word)
+                k += 1
+                word &= word - np.uint64(1)
+
+
+@njit(cache=True)
+def _take(
+    by_row: Words, cursor: NDArray[np.int32], weight: NDArray[Any], data: NDArray[Any]
+) -> None:
+    # Row by row: the weights are read in the order of memory, each column fills up in turn.
+    for row in range(by_row.shape[0]):
+        for w in range(by_row.shape[1]):
+            word = by_row[row, w]
+            while word:
+                col = w * 64 + trailing_zeros(word)
+                data[cursor[col]] = weight[row, col]
+                cursor[col] += 1
+                word &= word - np.uint64(1)
+
+
+_BAND = 128
+"""Rows that are filled in one go: with them, what the columns touch in turn stays in the cache."""
+
+
+@njit(cache=True)
+def _spread(indptr: NDArray[np.int32], indices: NDArray[np.int32], keep: NDArray[np.bool_]) -> None:
+    cursor = indptr.copy()
+    for band in range(0, keep.shape[0], _BAND):
+        for col in range(len(indptr) - 1):
+            k, end = cursor[col], indptr[col + 1]
+            while k < end and indices[k] < band + _BAND:
+                keep[indices[k], col] = True
+                k += 1
+            cursor[col] = k
+
+
+@njit(cache=True)
+def _spread_values(
+    indptr: NDArray[np.int32],
     indices: NDArray[np.int32],
     data: NDArray[Any],
+    keep: NDArray[np.bool_],
+    weight: NDArray[Any],
 ) -> None:
-    for row in range(keep.shape[0]):
-        for col in range(keep.shape[1]):
-            if keep[row, col]:
-                k = cursor[col]
-                indices[k] = row
-                data[k] = weight[row, col]
-                cursor[col] = k + 1
+    cursor = indptr.copy()
+    for band in range(0, keep.shape[0], _BAND):
+        for col in range(len(indptr) - 1):
+            k, end = cursor[col], indptr[col + 1]
+            while k < end and indices[k] < band + _BAND:
+                keep[indices[k], col] = True
+                weight[indices[k], col] = data[k]
+                k += 1
+            cursor[col] = k

@@ -1,22 +1,28 @@
 """What each format would cost for each matrix of a mask file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparse_formats.curves import CURVES, density_at
 from sparse_formats.decompose import decompose
+from sparse_formats.errors import InputError
 from sparse_formats.formats import FORMATS, encode
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.storage import Storage
 
 FP16_BITS = 16
 
+CLAIMED_RATIO = 4
+"""The seeds: pruned and compressed, the parameters take a quarter of the memory."""
+
 
 @dataclass(frozen=True)
 class Inspection:
     """One matrix (or, with `name` "total", all): its counts and its storage in every format.
 
-    storage: format name → bits. orientation: that of its vectors; None for a total.
+    storage: format → bits, of the formats that can hold it (all of them, for a total);
+    cannot_hold: format → why not. orientation: that of its vectors; None for a total.
     """
 
     name: str
@@ -28,6 +34,7 @@ class Inspection:
     orientation: str | None
     vectors: int
     storage: Mapping[str, Storage]
+    cannot_hold: Mapping[str, str]
 
     @property
     def density(self) -> float | None:
@@ -51,8 +58,7 @@ class Inspection:
     @property
     def ratio_to_dense_fp16(self) -> float | None:
         """Bits of the dense matrix in FP16 over those of the smallest format, None if it is 0."""
-        bits = self.storage[self.smallest].bits
-        return self.entries * FP16_BITS / bits if bits and self.entries else None
+        return ratio_to_dense_fp16(self, self.smallest)
 
 
 def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
@@ -61,6 +67,7 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
     # The weights do not change what is stored, only their width does.
     bare = MaskedMatrix(matrix.name, matrix.keep, None, matrix.kind, vectors)
     rows, cols = matrix.shape
+    storage, cannot_hold = _storage(bare, value_bits)
     return Inspection(
         matrix.name,
         matrix.kind,
@@ -70,8 +77,20 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
         matrix.nnz,
         vectors.orientation,
         len(vectors),
-        {format: encode(bare, format).storage(value_bits) for format in FORMATS},
+        storage,
+        cannot_hold,
     )
+
+
+def _storage(matrix: MaskedMatrix, value_bits: int) -> tuple[dict[str, Storage], dict[str, str]]:
+    storage: dict[str, Storage] = {}
+    cannot_hold: dict[str, str] = {}
+    for format in FORMATS:
+        try:
+            storage[format] = encode(matrix, format).storage(value_bits)
+        except InputError as error:
+            cannot_hold[format] = str(error)
+    return storage, cannot_hold
 
 
 def total(parts: Iterable[Inspection]) -> Inspection:
@@ -87,7 +106,49 @@ def total(parts: Iterable[Inspection]) -> Inspection:
         sum(part.nnz for part in every),
         None,
         sum(part.vectors for part in every),
-        {name: sum((part.storage[name] for part in every), nothing) for name in FORMATS},
+        {
+            name: sum((part.storage[name] for part in every), nothing)
+            for name in FORMATS
+            if all(name in part.storage for part in every)
+        },
+        {
+            name: f"{part.name}: {part.cannot_hold[name]}"
+            # The first matrix that cannot be held says why.
+            for part in reversed(every)
+            for name in part.cannot_hold
+        },
+    )
+
+
+def ratio_to_dense_fp16(part: Inspection, format: str) -> float | None:
+    """Bits of the dense matrix in FP16 over those of `format`, None where either is 0."""
+    bits = part.storage[format].bits
+    return part.entries * FP16_BITS / bits if bits and part.entries else None
+
+
+def claim(total: Inspection, layers: Sequence[Inspection], value_bits: int) -> str:
+    """One line: where "memory 4 times smaller" holds for this file, and below which density.
+
+    Source of the claim: the seeds, of pruning with compressed storage (OPTIMUS, MLSys 2020).
+    The densities are those of random masks (`curves`) of the shape that holds most entries.
+    """
+    ratios = {name: ratio_to_dense_fp16(total, name) for name in total.storage}
+    kept = {name: ratio for name, ratio in ratios.items() if ratio and name != "dense"}
+    if not kept:
+        return f'"memory {CLAIMED_RATIO} times smaller": undefined, nothing is kept'
+    largest = max(layers, key=lambda part: part.entries)
+    rows, cols = largest.rows or 0, largest.cols or 0
+    words = {True: list[str](), False: list[str]()}
+    for name, ratio in kept.items():
+        limit = ""
+        if name in CURVES:
+            density = density_at(FP16_BITS / CLAIMED_RATIO, name, rows, cols, value_bits)
+            limit = f", to density {density:.3f}" if density is not None else ", at no density"
+        words[ratio >= CLAIMED_RATIO].append(f"{name} ({ratio:.2f}×{limit})")
+    return (
+        f'"memory {CLAIMED_RATIO} times smaller" than dense FP16, at density '
+        f"{total.density or 0:.3f}: holds for {', '.join(words[True]) or 'no format'}; "
+        f"not for {', '.join(words[False]) or 'none'}"
     )
 
 
@@ -110,9 +171,11 @@ def as_json(part: Inspection) -> dict[str, Any]:
                 "bits": storage.bits,
                 "bits_per_element": part.bits_per_element(name),
                 "mb": megabytes(storage.bits),
+                "ratio_to_dense_fp16": ratio_to_dense_fp16(part, name),
             }
             for name, storage in part.storage.items()
         },
+        "cannot_hold": dict(part.cannot_hold),
         "smallest": part.smallest,
         "ratio_to_dense_fp16": part.ratio_to_dense_fp16,
     }

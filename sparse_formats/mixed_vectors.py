@@ -1,16 +1,25 @@
 """Mixed-length vectors: one index and one length code for many weights."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sparse_formats import values
+from sparse_formats.bitstream import BitReader, Section, pack
+from sparse_formats.csc import take_by_column
 from sparse_formats.decompose import decompose
+from sparse_formats.errors import InputError
+from sparse_formats.kept_values import take_by_row
+from sparse_formats.mask_words import Words, words_by_column, words_by_row
+from sparse_formats.matrix import MOST_LINES, Descriptor
+from sparse_formats.pointers import read_pointers
 from sparse_formats.schema import check_vectors
 from sparse_formats.storage import Storage, bits_for
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.vectors import Orientation, VectorLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +30,8 @@ class MixedVectors:
     indptr: int32 (lines + 1): line i holds the vectors indptr[i] … indptr[i + 1] − 1.
     offsets: int32 (vectors + 1): vector j holds the weights offsets[j] … offsets[j + 1] − 1.
     data: the weights in this order (nnz), None if encoded without.
+    Stream: orientation (1 = vertical), pointers, indices, length codes, values. Descriptor:
+    vectors (how many) and lengths (those present, ascending).
     """
 
     shape: tuple[int, int]
@@ -37,6 +48,12 @@ class MixedVectors:
     def axis(self) -> int:
         """Entries on a line."""
         return self.shape[1 if self.vectors.orientation == "horizontal" else 0]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The nominal lengths present, ascending."""
+        longest = int(self.vectors.lengths.max(initial=0))
+        return tuple(np.flatnonzero(np.bincount(self.vectors.lengths, minlength=longest)).tolist())
 
     @classmethod
     def encode(
@@ -56,36 +73,30 @@ class MixedVectors:
         if vectors is None:
             vectors = decompose(keep)
         else:
-            check_vectors(vectors, keep, "mixed vectors")
-        line_count, axis = (rows, cols) if vectors.orientation == "horizontal" else (cols, rows)
-        indptr = np.zeros(line_count + 1, np.int32)
-        np.cumsum(np.bincount(vectors.lines, minlength=line_count), out=indptr[1:])
-        offsets = np.zeros(len(vectors) + 1, np.int32)
-        np.cumsum(vectors.covered(axis), out=offsets[1:])
+            _check(vectors, keep)
+        is_horizontal = vectors.orientation == "horizontal"
+        indptr, offsets = _pointers(vectors, (rows, cols))
         data = None
-        if weight is not None:
-            by_line = weight if vectors.orientation == "horizontal" else weight.T
+        if weight is not None and is_horizontal:
+            data = take_by_row(keep, weight)
+        elif weight is not None:
             data = np.empty(offsets[-1], weight.dtype)
-            bits = f"u{weight.dtype.itemsize}"
-            _gather(by_line.view(bits), vectors.lines, vectors.starts, offsets, data.view(bits))
+            take_by_column(words_by_row(keep), offsets[indptr], weight, data)
         return cls((rows, cols), vectors, indptr, offsets, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
-        keep = self.vectors.keep(self.shape)
-        if self.data is None:
-            return keep, None
-        weight = np.zeros(self.shape, self.data.dtype)
-        by_line = weight if self.vectors.orientation == "horizontal" else weight.T
-        bits = f"u{weight.dtype.itemsize}"
-        _spread(
-            by_line.view(bits),
-            self.vectors.lines,
-            self.vectors.starts,
-            self.offsets,
-            self.data.view(bits),
-        )
-        return keep, weight
+        keep = np.zeros(self.shape, np.bool_)
+        has_data = self.data is not None
+        data = np.empty(0, np.uint8) if self.data is None else self.data
+        weight = np.zeros(self.shape if has_data else (0, 0), data.dtype)
+        arrays = (self.indptr, self.vectors.starts, self.offsets)
+        bits = (values.bit_view(np.ascontiguousarray(data)), keep, values.bit_view(weight))
+        if self.vectors.orientation == "horizontal":
+            _spread_rows(*arrays, *bits, has_data)
+        else:
+            _spread_columns(*arrays, *bits, has_data)
+        return keep, weight if has_data else None
 
     def storage(self, value_bits: int) -> Storage:
         """nnz·v + vectors·(index + code) + (lines + 1)·⌈log2(vectors + 1)⌉ + 1 bits.
@@ -93,37 +104,235 @@ class MixedVectors:
         An index counts the line's entries in steps of the shortest length present; a code tells
         the lengths present apart; the last bit, counted with the indices, is the orientation.
         """
-        count, present = len(self.vectors), np.unique(self.vectors.lengths)
-        index = bits_for(-(-self.axis // int(present[0]))) if count else 0
-        code = bits_for(len(present)) if count else 0
+        count = len(self.vectors)
+        index, code = _widths(self.axis, self.lengths)
         return Storage(
             values=self.nnz * value_bits,
             indices=count * (index + code) + 1,
             pointers=len(self.indptr) * bits_for(count + 1),
         )
 
+    def descriptor(self, value_type: str | None = None) -> Descriptor:
+        """See `SparseMatrix`."""
+        typed = values.value_type_of(self.data, value_type)
+        told = {"vectors": len(self.vectors), "lengths": self.lengths}
+        return Descriptor(self.shape, typed, told)
+
+    def to_bytes(self, value_type: str | None = None) -> bytes:
+        """See `SparseMatrix`."""
+        typed, lengths, layout = (
+            values.value_type_of(self.data, value_type),
+            self.lengths,
+            self.vectors,
+        )
+        index, code = _widths(self.axis, lengths)
+        codes = np.zeros(max(lengths, default=0) + 1, np.uint8)
+        codes[list(lengths)] = range(len(lengths))
+        vertical = np.array([layout.orientation == "vertical"])
+        return pack(
+            [
+                Section(vertical, 1),
+                Section(self.indptr, bits_for(len(layout) + 1)),
+                Section(layout.starts // np.int32(min(lengths, default=1)), index),
+                Section(codes[layout.lengths], code),
+                values.section(self.data, typed),
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
+        """See `SparseMatrix`."""
+        rows, cols = descriptor.shape
+        count = descriptor.number("vectors", 0, min(rows * cols, MOST_LINES))
+        lengths = _told_lengths(descriptor, count)
+        reader = BitReader(data, "mixed_vectors")
+        orientation: Orientation = (
+            "vertical" if reader.read("orientation", 1, 1, np.uint8)[0] else "horizontal"
+        )
+        line_count, axis = (rows, cols) if orientation == "horizontal" else (cols, rows)
+        indptr = read_pointers(reader, line_count, count)
+        index, code = _widths(axis, lengths)
+        start = reader.at
+        starts = reader.read("indices", count, index, np.int64) * min(lengths, default=1)
+        codes = reader.read("length codes", count, code, np.int64)
+        first_code = start + count * index
+        if count and codes.max() >= len(lengths):
+            i = int(np.argmax(codes >= len(lengths)))
+            raise reader.fail(
+                first_code + i * code, f"length code {codes[i]} is outside 0..{len(lengths) - 1}"
+            )
+        if len(np.unique(codes)) != len(lengths):
+            raise reader.fail(first_code, f"not all of the lengths {list(lengths)} occur")
+        nominal = np.array(lengths or [1], np.int64)[codes]
+        lines = np.repeat(np.arange(line_count, dtype=np.int32), np.diff(indptr))
+        _check_places(reader, start, index, lines, starts, nominal, axis)
+        layout = VectorLayout(orientation, lines, starts.astype(np.int32), nominal.astype(np.int32))
+        indptr, offsets = _pointers(layout, (rows, cols))
+        weights = values.read(reader, int(offsets[-1]), descriptor.value_type)
+        reader.finish()
+        return cls((rows, cols), layout, indptr, offsets, weights)
+
+
+def _widths(axis: int, lengths: tuple[int, ...]) -> tuple[int, int]:
+    """Bits of an index and of a length code."""
+    if not lengths:
+        return 0, 0
+    return bits_for(-(-axis // lengths[0])), bits_for(len(lengths))
+
+
+def _told_lengths(descriptor: Descriptor, count: int) -> tuple[int, ...]:
+    lengths = tuple(descriptor.parameters.get("lengths", ()))
+    fit = all(isinstance(n, int) and 1 <= n <= MOST_LINES for n in lengths)
+    if (
+        not fit
+        or any(b <= a or b % a for a, b in pairwise(lengths))
+        or (count > 0) != bool(lengths)
+    ):
+        raise InputError(
+            f"descriptor: lengths are {list(lengths)} for {count} vectors; give those present, "
+            "ascending, each dividing the next, as `descriptor()` of the encoded matrix does"
+        )
+    return lengths
+
+
+def _check_places(
+    reader: BitReader,
+    start: int,
+    width: int,
+    lines: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    nominal: NDArray[np.int64],
+    axis: int,
+) -> None:
+    """InputError unless the vectors lie on their lines, aligned, ascending and apart."""
+    ends = np.minimum(starts + nominal, axis)
+    wrong = (starts >= axis) | (starts % nominal != 0)
+    wrong[1:] |= (lines[1:] == lines[:-1]) & (starts[1:] < ends[:-1])
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise reader.fail(
+            start + i * width,
+            f"vector {i} of length {nominal[i]} starts at {starts[i]} of {axis} entries: outside "
+            "its line, unaligned, or on top of the vector before it",
+        )
+
+
+def _pointers(
+    vectors: VectorLayout, shape: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """`indptr` and `offsets` of sound `vectors`."""
+    line_count, axis = shape if vectors.orientation == "horizontal" else shape[::-1]
+    indptr = np.zeros(line_count + 1, np.int32)
+    offsets = np.zeros(len(vectors) + 1, np.int32)
+    _fill_pointers(vectors.lines, vectors.starts, vectors.lengths, axis, indptr, offsets)
+    return indptr, offsets
+
+
+def _check(vectors: VectorLayout, keep: NDArray[np.bool_]) -> None:
+    """InputError unless `vectors` are well-formed and make up exactly `keep`."""
+    rows, cols = keep.shape
+    axis = cols if vectors.orientation == "horizontal" else rows
+    arrays = (vectors.lines, vectors.starts, vectors.lengths)
+    if all(a.ndim == 1 and a.dtype == np.int32 and len(a) == len(vectors) for a in arrays):
+        words = words_by_row(keep)
+        words = words if vectors.orientation == "horizontal" else words_by_column(words, cols)
+        covered = _covered(words, axis, *arrays)
+        present = np.bincount(np.maximum(vectors.lengths, 0)).nonzero()[0].tolist()
+        nested = all(long % short == 0 for short, long in pairwise(present))
+        if covered >= 0 and nested and covered == np.count_nonzero(keep):
+            return
+    # Something is wrong: the slow way knows what, and says it.
+    check_vectors(vectors, keep, "mixed vectors")
+
 
 @njit(cache=True)
-def _gather(
-    by_line: NDArray[Any],
+def _fill_pointers(
     lines: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    lengths: NDArray[np.int32],
+    axis: int,
+    indptr: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+) -> None:
+    for j in range(len(lines)):
+        indptr[lines[j] + 1] += 1
+        offsets[j + 1] = offsets[j] + min(lengths[j], axis - starts[j])
+    for line in range(1, len(indptr)):
+        indptr[line] += indptr[line - 1]
+
+
+@njit(cache=True)
+def _covered(
+    words: Words,
+    axis: int,
+    lines: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    lengths: NDArray[np.int32],
+) -> Any:
+    """Entries the vectors cover; −1 where one is malformed or covers a dropped entry."""
+    total, last_line, last_end = 0, -1, 0
+    for j in range(len(lines)):
+        line, start, length = lines[j], np.int64(starts[j]), np.int64(lengths[j])
+        if line < last_line or line >= words.shape[0] or length < 1:
+            return -1
+        if start < (last_end if line == last_line else 0) or start >= axis or start % length:
+            return -1
+        end = min(start + length, axis)
+        at = start
+        while at < end:
+            w, place = at >> 6, at & 63
+            count = min(64 - place, end - at)
+            segment = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - count) << np.uint64(place)
+            if words[line, w] & segment != segment:
+                return -1
+            at += count
+        total += end - start
+        last_line, last_end = line, end
+    return total
+
+
+@njit(cache=True)
+def _spread_rows(
+    indptr: NDArray[np.int32],
     starts: NDArray[np.int32],
     offsets: NDArray[np.int32],
     data: NDArray[Any],
+    keep: NDArray[np.bool_],
+    weight: NDArray[Any],
+    has_data: bool,
 ) -> None:
-    for j in range(len(lines)):
-        for k in range(offsets[j + 1] - offsets[j]):
-            data[offsets[j] + k] = by_line[lines[j], starts[j] + k]
+    for row in range(len(indptr) - 1):
+        for j in range(indptr[row], indptr[row + 1]):
+            first = starts[j] - offsets[j]
+            for k in range(offsets[j], offsets[j + 1]):
+                keep[row, first + k] = True
+                if has_data:
+                    weight[row, first + k] = data[k]
+
+
+_BAND = 128
+"""Rows that are filled in one go: with them, what the columns touch in turn stays in the cache."""
 
 
 @njit(cache=True)
-def _spread(
-    by_line: NDArray[Any],
-    lines: NDArray[np.int32],
+def _spread_columns(
+    indptr: NDArray[np.int32],
     starts: NDArray[np.int32],
     offsets: NDArray[np.int32],
     data: NDArray[Any],
+    keep: NDArray[np.bool_],
+    weight: NDArray[Any],
+    has_data: bool,
 ) -> None:
-    for j in range(len(lines)):
-        for k in range(offsets[j + 1] - offsets[j]):
-            by_line[lines[j], starts[j] + k] = data[offsets[j] + k]
+    cursor = indptr.copy()
+    for band in range(0, keep.shape[0], _BAND):
+        for col in range(len(indptr) - 1):
+            j, end = cursor[col], indptr[col + 1]
+            while j < end and starts[j] < band + _BAND:
+                first = starts[j] - offsets[j]
+                for k in range(offsets[j], offsets[j + 1]):
+                    keep[first + k, col] = True
+                    if has_data:
+                        weight[first + k, col] = data[k]
+                j += 1
+            cursor[col] = j

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 LONGEST_NAME = 44
-"""Longer cells of text are cut in the middle, where layer names differ least."""
+"""A longer first cell is cut in the middle, where layer names differ least."""
 
 _GAP = 2
 
@@ -45,7 +45,7 @@ def print_table(
     footnotes: Sequence[str] = (),
 ) -> None:
     """Print `rows` under `columns`, then `total` in bold, then which columns found no room."""
-    cells = [[elided(printable(cell)) for cell in row] for row in rows]
+    cells = [[elided(printable(name)), *map(printable, rest)] for name, *rest in rows]
     last = None if total is None else [printable(cell) for cell in total]
     every = cells if last is None else [*cells, last]
     shown = _fitting(columns, every, console.width)

@@ -54,7 +54,7 @@ def run(app: typer.Typer, package: str) -> None:
     else:
         if status == _INTERRUPTED:
             print("interrupted", file=sys.stderr)
-        sys.exit(status)
+        sys.exit(status or 0)
 
 
 def _fail(message: str) -> NoReturn:

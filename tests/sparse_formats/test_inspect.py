@@ -50,23 +50,38 @@ def test_does_json_hold_the_numbers_worked_out_by_hand(
     }
     query, empty = report["layers"]
     # As in the storage tests: 7 kept; CSR 112 + 21 + 12, CSC 112 + 14 + 21, vectors 112 + 17 + 12.
+    # Dense 18·16; runs of 4 bits 7·20, with 7 pointers of 3 bits in CSC; bitmap 112 + 18; ELLPACK
+    # 3 rows of 4 slots of 16 + 3 bits, 3 lengths of 3; SA-RCSC 7·(16 + 7), 8·2 pointers of 3 bits,
+    # 3 rows' numbers of 2 bits.
     assert (query["rows"], query["cols"], query["nnz"]) == (3, 6, 7)
     assert (query["orientation"], query["vectors"]) == ("horizontal", 4)
     assert query["mean_vector_length"] == 7 / 4
     assert {name: f["bits"] for name, f in query["formats"].items()} == {
+        "dense": 288,
         "csr": 145,
         "csc": 147,
+        "relative_csc": 161,
+        "run_length": 140,
+        "bitmap": 130,
+        "ellpack": 237,
+        "sa_rcsc": 215,
         "mixed_vectors": 141,
+        "mixed_vectors_tiled": 141,
     }
+    assert query["cannot_hold"].keys() == {"n_m", "vector_wise", "bsr"}
+    assert query["cannot_hold"]["n_m"].startswith("mask is not 2:4: row 2, columns 0..3 keep 4;")
     assert query["formats"]["csr"]["bits_per_element"] == 145 / 18
     # 141 bits are 18 bytes.
     assert query["formats"]["mixed_vectors"]["mb"] == 18e-6
-    assert query["smallest"] == "mixed_vectors"
-    assert query["ratio_to_dense_fp16"] == 18 * 16 / 141
+    assert query["smallest"] == "bitmap"
+    assert query["ratio_to_dense_fp16"] == 18 * 16 / 130
+    assert query["formats"]["csr"]["ratio_to_dense_fp16"] == 18 * 16 / 145
     # Nothing kept: no bits, no vectors, no ratio.
     assert (empty["smallest"], empty["ratio_to_dense_fp16"]) == ("csr", None)
     assert empty["mean_vector_length"] is None
     assert report["total"]["formats"]["mixed_vectors"]["bits"] == 141 + 1
+    assert report["total"]["cannot_hold"]["n_m"].startswith("layer0.Q: mask is not 2:4")
+    assert "bitmap (3.01×" in report["claim"].partition("not for")[2]
     assert (report["total"]["entries"], report["total"]["nnz"]) == (18 + 8, 7)
 
 
@@ -92,13 +107,30 @@ def test_does_the_table_show_every_layer_and_the_total(
     target = tmp_path / "report.json"
     out = run(monkeypatch, capsys, "--mask", str(mask), "--json", str(target))
     (row,) = (line for line in out.splitlines() if "layer0.Q" in line)
-    # Kept 7/18; 145/18, 147/18 and 141/18 bits, the last the smallest; 288/141.
-    assert row.split() == [
-        *("layer0.Q", "Q", "3×6", "0.389", "4─", "1.75", "8.06", "8.17", "7.83*", "2.04")
-    ]
+    # Kept 7/18; each format's bits over 18, the bitmap's the fewest; 288/130.
+    numbers = "16.00 8.06 8.17 8.94 7.78 7.22* 13.17 – – – 11.94 7.83 7.83 2.22"
+    assert row.split() == ["layer0.Q", "Q", "3×6", "0.389", "4─", "1.75", *numbers.split()]
     assert "layer0.[bold]FFN1" in out
     assert "total of 2" in out
     assert json.loads(target.read_text())["schema_version"] == 1
+
+
+def test_is_the_picture_drawn_whole_or_not_at_all(
+    mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    for target, file in ((folder, folder / "formats.png"), (folder / "a.png", folder / "a.png")):
+        run(monkeypatch, capsys, "--mask", str(mask), "--plot", str(target))
+        assert file.read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in folder.iterdir()) == ["a.png", "formats.png"]
+    missing = tmp_path / "nowhere" / "deep" / "a.png"
+    monkeypatch.setattr(
+        sys, "argv", ["sparse_formats", "inspect", "--mask", str(mask), "--plot", str(missing)]
+    )
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_does_help_load_neither_numba_nor_scipy() -> None:

@@ -1,5 +1,7 @@
 """Does every format give back mask and weights bit for bit?"""
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparse_formats import csc, csr, decompose, mixed_vectors
+from sparse_formats import decompose, mask_words
 from sparse_formats.csc import CSC
 from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
@@ -33,6 +35,22 @@ def masked(shape: tuple[int, int], density: float, dtype: Any) -> tuple[Any, Any
     return keep, np.where(keep, weight, 0).astype(dtype)
 
 
+def fitted(format: str, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of `keep` that `format` can hold (of its groups, or the whole blocks around it)."""
+    keep, (rows, cols) = keep.copy(), keep.shape
+    if format == "bsr":
+        squares = keep[::16, ::16]
+        return np.kron(squares, np.ones((16, 16), bool))[:rows, :cols]
+    if format in ("n_m", "vector_wise"):
+        most, length = (2, 4) if format == "n_m" else (4, 16)
+        for first in range(0, cols, length):
+            group = keep[:, first : first + length]
+            if format == "vector_wise" and group.shape[1] == min(length, cols):
+                group[:] = np.argsort(np.argsort(~group, axis=1, kind="stable"), axis=1) < most
+            group[np.cumsum(group, axis=1) > most] = False
+    return keep
+
+
 def bits(array: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
@@ -45,6 +63,8 @@ def test_is_every_bit_given_back(
     format: str, shape: tuple[int, int], density: float, dtype: Any
 ) -> None:
     keep, weight = masked(shape, density, dtype)
+    keep = fitted(format, keep)
+    weight = np.where(keep, weight, 0).astype(dtype)
     encoded = FORMATS[format].encode(keep, weight)
     kept, weights = encoded.decode()
     assert weights is not None and weights.dtype == dtype
@@ -58,7 +78,12 @@ def test_is_every_bit_given_back(
 def test_does_memory_order_not_matter(
     format: str, turn: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> None:
-    keep, weight = (turn(a) for a in masked((20, 30), 0.4, np.float32))
+    keep, weight = masked((20, 30), 0.4, np.float32)
+    # Fitted last, in an array of the same memory order.
+    upright = fitted(format, np.ascontiguousarray(turn(keep)))
+    keep, weight = np.empty_like(turn(keep)), turn(weight).copy("K")
+    keep[...] = upright
+    weight[~keep] = 0
     kept, weights = FORMATS[format].encode(keep, weight).decode()
     assert weights is not None
     assert (kept == keep).all() and bits(weights) == bits(weight)
@@ -66,7 +91,7 @@ def test_does_memory_order_not_matter(
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_is_a_mask_without_weights_given_back_alone(format: str) -> None:
-    keep, _ = masked((13, 17), 0.4, np.float32)
+    keep = fitted(format, masked((13, 17), 0.4, np.float32)[0])
     kept, weights = FORMATS[format].encode(keep).decode()
     assert weights is None
     assert (kept == keep).all()
@@ -175,15 +200,24 @@ def test_does_a_menu_that_does_not_nest_fail() -> None:
         decompose.decompose(np.ones((2, 2), np.bool_), (4, 6))
 
 
-KERNELS = [
-    (csr, "_gather_columns"),
-    (csr, "_gather_values"),
-    (csc, "_scatter_rows"),
-    (csc, "_scatter_rows_and_values"),
-    (decompose, "_segments"),
-    (mixed_vectors, "_gather"),
-    (mixed_vectors, "_spread"),
-]
+def kernels() -> list[tuple[Any, str]]:
+    """Every compiled function of the package, and the module that names it."""
+    import sparse_formats
+
+    modules = [
+        importlib.import_module(f"sparse_formats.{found.name}")
+        for found in pkgutil.iter_modules(sparse_formats.__path__)
+        if found.name != "__main__"
+    ]
+    return [(m, name) for m in modules for name, f in vars(m).items() if hasattr(f, "py_func")]
+
+
+def test_is_no_compiled_function_missed() -> None:
+    assert {"_columns", "_segments", "vector_starts", "_encode"} <= {name for _, name in kernels()}
+
+
+def lowest_bit(word: int) -> int:
+    return (int(word) & -int(word)).bit_length() - 1
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -191,11 +225,25 @@ def test_does_compiled_code_do_what_the_same_code_uncompiled_does(
     format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep, weight = masked((13, 70), 0.6, np.float16)
+    keep = fitted(format, keep)
+    weight[~keep] = 0
+    weight[keep & (weight == 0)] = 1
     compiled = FORMATS[format].encode(keep, weight)
-    for module, name in KERNELS:
+    stream, descriptor = compiled.to_bytes(), compiled.descriptor()
+    compiled_functions = kernels()
+    for module, name in compiled_functions:
         monkeypatch.setattr(module, name, getattr(module, name).py_func)
+    for name, plainly in (
+        ("trailing_zeros", lowest_bit),
+        ("set_bits", lambda word: int(word).bit_count()),
+    ):
+        for module in {module for module, _ in compiled_functions} | {mask_words}:
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, plainly)
     plain = FORMATS[format].encode(keep, weight)
     assert compiled.storage(16) == plain.storage(16)
+    assert plain.to_bytes() == stream
+    assert FORMATS[format].from_bytes(stream, descriptor).to_bytes() == stream
     for one, other in zip(compiled.decode(), plain.decode(), strict=True):
         assert one is not None and other is not None
         assert bits(one) == bits(other)

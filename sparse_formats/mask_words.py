@@ -1,0 +1,95 @@
+"""Masks as 64-bit words, one bit an entry: bit i of word w of a line is its entry 64·w + i."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+
+def _trailing_zeros(typing_context: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        # True: the result for 0 may be anything.
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.int64(types.uint64), generate
+
+
+def _set_bits(typing_context: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+trailing_zeros: Callable[[Any], int] = cast(Any, intrinsic(_trailing_zeros))
+"""The place of the lowest set bit of a uint64 that is not 0: one instruction, compiled only."""
+
+set_bits: Callable[[Any], int] = cast(Any, intrinsic(_set_bits))
+"""How many bits of a uint64 are set: one instruction, compiled only."""
+
+
+def words_by_row(keep: NDArray[np.bool_]) -> Words:
+    """uint64 (rows, ⌈cols/64⌉) from a bool mask; bits beyond a row are 0."""
+    rows, cols = keep.shape
+    width = -(-cols // 64)
+    packed = np.packbits(np.ascontiguousarray(keep), axis=1, bitorder="little")
+    if cols % 64 == 0:
+        return packed.view("<u8").reshape(rows, width)
+    padded = np.zeros((rows, width * 8), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view("<u8")
+
+
+def words_by_column(by_row: Words, cols: int) -> Words:
+    """uint64 (cols, ⌈rows/64⌉) from the words of the rows."""
+    rows = len(by_row)
+    turned = np.zeros((by_row.shape[1] * 64, -(-rows // 64)), np.uint64)
+    _turn(by_row, turned)
+    return turned[:cols]
+
+
+def keep_of(by_row: Words, cols: int) -> NDArray[np.bool_]:
+    """The bool mask (rows, cols) whose words these are."""
+    if not by_row.size:
+        return np.zeros((len(by_row), cols), np.bool_)
+    octets = by_row.astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=cols, bitorder="little").view(np.bool_)
+
+
+@njit(cache=True)
+def _turn(by_row: Words, turned: Words) -> None:
+    block = np.empty(64, np.uint64)
+    rows, width = by_row.shape
+    for word in range(width):
+        for first in range(0, rows, 64):
+            height = min(64, rows - first)
+            for i in range(64):
+                block[i] = by_row[first + i, word] if i < height else np.uint64(0)
+            turn_block(block)
+            for i in range(64):
+                turned[word * 64 + i, first >> 6] = block[i]
+
+
+@njit(cache=True)
+def turn_block(block: Words) -> None:
+    """Transpose a 64×64 bit matrix in place: blocks of 32, then 16, … swapped across.
+
+    Source: Warren, Hacker's Delight, 7-3.
+    """
+    half, mask = 32, np.uint64(0x00000000FFFFFFFF)
+    while half:
+        shift = np.uint64(half)
+        i = 0
+        while i < 64:
+            swap = ((block[i] >> shift) ^ block[i + half]) & mask
+            block[i] ^= swap << shift
+            block[i + half] ^= swap
+            i = (i + half + 1) & ~half
+        half >>= 1
+        mask ^= mask << np.uint64(half)
