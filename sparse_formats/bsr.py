@@ -14,7 +14,6 @@ from sparse_formats.matrix import Descriptor
 from sparse_formats.pointers import check_ascending, read_pointers
 from sparse_formats.storage import Storage, bits_for
 
-
 LARGEST_BLOCK = 1024
 """A small matrix in one large block would take much memory for nothing."""
 

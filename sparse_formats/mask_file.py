@@ -25,6 +25,7 @@ def read_masks(path: Path) -> MaskSet:
 
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
     order), .safetensors, a Hugging Face directory, .smtx, .mtx, or a directory of the last two.
+    Matrices that were stored (in, out) and turned are named in header["stored_in_out"].
     Non-zero = kept; float arrays give the weights too, bools and ints the mask only. Embeddings
     and heads are included: `selection.select` leaves them out.
 
@@ -125,9 +126,13 @@ _IN_DIRECTORIES = (".safetensors", ".smtx", ".mtx")
 
 
 def _directory(path: Path) -> MaskSet:
-    files = sorted(p for p in path.iterdir() if p.suffix in (".smtx", ".mtx"))
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".smtx", ".mtx"))
     if not files or any(path.glob("*.safetensors")):
         return _dense_masks(path, safetensors.read_directory(path))
+    stems = [file.stem for file in files]
+    twice = next((stem for i, stem in enumerate(stems) if stem in stems[:i]), None)
+    if twice is not None:
+        raise InputError(f"{path}: two files name their matrix {twice}; rename or remove one")
     matrices = [matrix for file in files for matrix in _reader(file)(file).matrices]
     return MaskSet(_in_network_order(matrices))
 
@@ -136,7 +141,9 @@ def _dense_masks(path: Path, arrays: Mapping[str, NDArray[Any]]) -> MaskSet:
     if not arrays:
         raise InputError(f"{path}: no 2-D matrix inside; give a model's or a mask's matrices")
     upright = _upright(arrays)
-    return MaskSet(_in_network_order(from_dense(path, n, upright[n]) for n in upright))
+    header = {"stored_in_out": turned} if (turned := sorted(_stored_in_out(arrays))) else {}
+    matrices = (from_dense(path, name, upright[name]) for name in upright)
+    return MaskSet(_in_network_order(matrices), header)
 
 
 def _weight_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
@@ -155,11 +162,15 @@ def _weight_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
 
 def _upright(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The arrays as (out, in): those stored (in, out) transposed."""
-    turned = stored_in_out({name: (a.shape[0], a.shape[1]) for name, a in arrays.items()})
+    turned = _stored_in_out(arrays)
     return {
         name: np.ascontiguousarray(array.T) if name in turned else array
         for name, array in arrays.items()
     }
+
+
+def _stored_in_out(arrays: Mapping[str, NDArray[Any]]) -> frozenset[str]:
+    return stored_in_out({name: (a.shape[0], a.shape[1]) for name, a in arrays.items()})
 
 
 def _in_network_order(matrices: Iterable[MaskedMatrix]) -> tuple[MaskedMatrix, ...]:
@@ -171,6 +182,8 @@ def _reader(path: Path) -> Callable[[Path], MaskSet]:
     ending = path.suffix.lower()
     if not path.exists():
         raise InputError(f"{path} does not exist; give a mask file or a model directory")
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a directory; copy its content to a file")
     if ending in PICKLES:
         raise InputError(
             f"{path} is a pickle, which may run code when read; "

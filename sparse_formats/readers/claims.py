@@ -17,6 +17,9 @@ MAX_EXPANSION = 200
 A deflated boolean mask of 99 % sparsity reaches about 100; the worst deflate bombs 1,032.
 """
 
+MAX_SIDE = 2**24
+"""Rows or columns of a matrix; the largest vocabularies stay below a million."""
+
 
 def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
     """InputError if `what` would need far more memory than the file at `path` can fill."""
@@ -29,7 +32,15 @@ def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
 
 
 def check_shape(path: Path, name: str, rows: int, cols: int) -> None:
-    """InputError for a negative number of rows or columns; none at all is a matrix like others."""
+    """InputError for a number of rows or columns that no matrix has; none at all is fine.
+
+    Each side is bounded by itself: a matrix without entries may claim any other side for nothing.
+    """
+    if max(rows, cols) > MAX_SIDE:
+        raise InputError(
+            f"{path}: matrix {name} has shape ({rows}, {cols}); "
+            f"a side is at most {MAX_SIDE}; the file is damaged or made to exhaust memory"
+        )
     if rows < 0 or cols < 0:
         raise InputError(
             f"{path}: matrix {name} has shape ({rows}, {cols}); "
