@@ -5,6 +5,7 @@ A value is either bare (`lanes = 16`) or says where it comes from
 (`extends = "tf_mvp"`) and state only what differs.
 """
 
+import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -120,12 +121,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One machine. Keys and their meaning: docs/microarchitecture.md §1."""
+    """One machine. Keys and their meaning: docs/microarchitecture.md §1.
+
+    note: what every run says about the machine; source: where it is described.
+    """
 
     name: str
     description: str
     source: Annotated[str, msgspec.Meta(min_length=1)]
     dataflow: Literal["mixed_vector"]
+    note: str
     clock: Clock
     array: Array
     scheduler: Scheduler
@@ -158,11 +163,12 @@ class Accelerator:
 
 
 VALUE_BITS = {"fp16": 16}
+ACCUMULATOR_BITS = 32
 
 SECTIONS: dict[str, Any] = {
     name: hint for name, hint in get_type_hints(Accelerator).items() if is_dataclass(hint)
 }
-_TOP_KEYS = ("name", "description", "source", "dataflow")
+_TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
 
 def builtin_accelerators() -> dict[str, Path]:
@@ -180,17 +186,20 @@ def load_accelerator(name: str, settings: Iterable[str] = ()) -> Accelerator:
     """
     tree, where = _read_tree(name, seen=())
     values, origins = _split_origins(tree, where)
+    settings = list(settings)
     for setting in settings:
         _apply_setting(values, origins, setting)
-    return _build(values, origins, where)
+    return _build(values, origins, " ".join([where, *(f"--set {item}" for item in settings)]))
 
 
 def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
     builtin = builtin_accelerators()
     path = builtin.get(name, Path(name))
     if name not in builtin and path.suffix != ".toml":
+        if len(path.parts) != 1:
+            raise InputError(f"accelerator file {name} does not end in .toml; give a TOML file")
         raise InputError(
-            f"accelerator {name!r} is unknown{nearest(name, builtin)}; or give a .toml file"
+            f"accelerator {name!r} is unknown and no .toml file{nearest(name, builtin)}"
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")
@@ -211,6 +220,8 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         if parent.endswith(".toml"):
             parent = str(path.parent / parent)
         base, _ = _read_tree(parent, (*seen, path.resolve()))
+        # What the parent's authors published was not measured on this machine.
+        base.pop("published", None)
         tree = _merge(base, tree)
     return tree, str(path)
 
@@ -230,6 +241,12 @@ def _split_origins(tree: dict[str, Any], where: str) -> tuple[dict[str, Any], di
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for key, value in tree.items():
+        homes = [path for path in sorted(_paths()) if path.split(".")[1] == key]
+        if homes and key not in SECTIONS:
+            section = homes[0].split(".")[0]
+            raise InputError(
+                f"{where}: key '{key}' stands outside its section; move it to [{section}]"
+            )
         _check_known(key, (*_TOP_KEYS, *SECTIONS, "extends"), where, "")
         if key not in SECTIONS:
             values[key] = value
@@ -262,16 +279,29 @@ def _check_known(key: str, known: Iterable[str], where: str, prefix: str) -> Non
         raise InputError(f"{where}: unknown key '{prefix}{key}'{nearest(key, known)}")
 
 
+def _paths() -> set[str]:
+    """Every `section.key` there is."""
+    return {f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in fields(cls)}
+
+
+def _nearest_setting(key: str) -> str:
+    """The closest `section.key`, whether or not the section was written."""
+    close = difflib.get_close_matches(key, _paths(), 1) or [
+        path for path in sorted(_paths()) if difflib.get_close_matches(key, [path.split(".")[1]], 1)
+    ]
+    if not close:
+        return "; python -m accel_sim accelerators --show tf_mvp lists the keys"
+    return f"; did you mean {' or '.join(repr(path) for path in close[:3])}?"
+
+
 def _apply_setting(values: dict[str, Any], origins: dict[str, Origin], setting: str) -> None:
     """One `--set section.key=value`; the section may be left out where the key is unique."""
     key, equals, text = (part.strip() for part in setting.partition("="))
-    if not equals or not key or not text:
+    if not equals or not key or not text or len(setting.splitlines()) != 1:
         raise InputError(f"--set {setting!r}: write KEY=VALUE, e.g. --set array.token_columns=1")
-    paths = {f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in fields(cls)}
-    matches = [path for path in sorted(paths) if path == key or path.partition(".")[2] == key]
+    matches = [path for path in sorted(_paths()) if path == key or path.partition(".")[2] == key]
     if not matches:
-        leaves = {path.partition(".")[2] for path in paths}
-        raise InputError(f"--set {setting}: unknown key {key!r}{nearest(key, paths | leaves)}")
+        raise InputError(f"--set {setting}: unknown key {key!r}{_nearest_setting(key)}")
     if len(matches) > 1:
         raise InputError(f"--set {setting}: {key!r} could be {' or '.join(matches)}; name one")
     try:
@@ -285,8 +315,8 @@ def _apply_setting(values: dict[str, Any], origins: dict[str, Origin], setting: 
 
 def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Accelerator:
     for key in (*_TOP_KEYS, *SECTIONS):
-        if key == "published":
-            values.setdefault(key, {})
+        if key in ("published", "note"):
+            values.setdefault(key, {} if key in SECTIONS else "")
         if key not in values:
             what = f"section [{key}]" if key in SECTIONS else f"key '{key}'"
             raise InputError(f'{where}: {what} is missing; add it or start with extends = "tf_mvp"')
@@ -322,7 +352,16 @@ def _convert(value: Any, hint: Any, where: str, path: str) -> Any:
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: '{path}' is {value!r}; {str(error).lower()}") from None
+        raise InputError(f"{where}: '{path}' is {value!r}; {_in_words(error)}") from None
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """`expected a whole number ≥ 1`: msgspec's reason without its names of types."""
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    reason = str(error).lower().partition(" - at ")[0]
+    for name, word in {**words, "array": "a list", "object": "a table"}.items():
+        reason = reason.replace(f"`{name}`", word)
+    return reason
 
 
 def _check_fit(machine: Accelerator, where: str) -> None:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 app = new_app("Latency and energy of a pruned transformer on a sparse accelerator, and why.")
 
-RECONSTRUCTED = (
-    "TF-MVP's paper is public as an abstract only: this machine is reconstructed from it, "
-    "not validated. The mark of every number: python -m accel_sim accelerators --show tf_mvp"
-)
 GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
 NOT_WEIGHTED = "The file holds no weights: the product was not computed."
 
@@ -63,50 +59,44 @@ def run_command(
 ) -> None:
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
     from accel_sim.accelerator import load_accelerator
+    from accel_sim.files import prepare_folder, write_folder
+    from accel_sim.report import as_json, make_report
+    from accel_sim.table import print_report
     from accel_sim.workload import Activations
+    from sparse_formats.tables import new_console
 
     machine = load_accelerator(accelerator, settings)
     activations = Activations(tokens, activation_density, seed)
     if threads is not None and threads < 1:
         raise InputError(f"--threads is {threads}; give a whole number from 1 up")
-    if (mask is None) == (shapes is None):
-        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
-    if mask is not None:
+    inputs = [path for path in (mask, Path(accelerator)) if path is not None and path.exists()]
+    if json is not None and json != "-":
+        check_writable(Path(json), inputs)
+    if mask is not None and shapes is None:
         source = _from_file(mask, include, exclude)
-    else:
-        assert shapes is not None
+    elif shapes is not None and mask is None:
         source = _from_shapes(shapes, density, pattern, seed, include, exclude)
-    if json not in (None, "-"):
-        check_writable(Path(json))
+    else:
+        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
     if out is not None:
-        from accel_sim.files import prepare_folder
-
-        prepare_folder(out)
+        prepare_folder(out, inputs)
     results = _simulate(source, machine, activations, check, threads)
 
-    from accel_sim.report import as_json, make_report
-    from accel_sim.table import new_console, print_report
-
-    command = ["python", "-m", "accel_sim", "run", *source.arguments]
-    command += ["--accelerator", accelerator, "--tokens", str(tokens), "--seed", str(seed)]
+    words = ["--accelerator", accelerator, "--tokens", str(tokens), "--seed", str(seed)]
     if not activations.is_dense:
-        command += ["--activation-density", f"{activation_density:g}"]
+        words += ["--activation-density", repr(activation_density)]
     for option, values in (("--set", settings), ("--include", include), ("--exclude", exclude)):
-        command += [word for value in values for word in (option, value)]
-    notes = [*source.notes]
-    if machine.name == "tf_mvp":
-        notes.append(RECONSTRUCTED)
+        words += [word for value in values for word in (option, value)]
+    command = ["python", "-m", "accel_sim", "run", *source.arguments, *words]
     header = {
         "command": shlex.join(command + ([] if check else ["--no-check"])),
         "versions": _versions(),
         "mask": source.mask,
-        "notes": notes,
+        "notes": [note for note in (*source.notes, machine.note) if note],
     }
     report = make_report(results, machine, header)
     data = as_json(report, _now())
     if out is not None:
-        from accel_sim.files import write_folder
-
         write_folder(out, report, data)
     if json is not None:
         emit_json(data, json)
@@ -124,13 +114,14 @@ def accelerators_command(
 ) -> None:
     """List the machines, or show every value of one with its mark and source."""
     from accel_sim.accelerator import builtin_accelerators, load_accelerator, resolved
-    from accel_sim.table import accelerator_table, accelerators_table, new_console
+    from accel_sim.table import print_accelerator, print_accelerators
+    from sparse_formats.tables import new_console
 
-    console = new_console()
     if show is None:
-        console.print(accelerators_table([load_accelerator(n) for n in builtin_accelerators()]))
+        machines = [load_accelerator(name) for name in builtin_accelerators()]
+        print_accelerators(machines, new_console())
     else:
-        console.print(accelerator_table(resolved(load_accelerator(show))))
+        print_accelerator(resolved(load_accelerator(show)), new_console())
 
 
 def _from_file(path: Path, include: list[str], exclude: list[str]) -> Source:
@@ -141,12 +132,18 @@ def _from_file(path: Path, include: list[str], exclude: list[str]) -> Source:
     names = set(select([m.name for m in masks.matrices], include, exclude))
     chosen = [matrix for matrix in masks.matrices if matrix.name in names]
     notes = [] if any(m.weight is not None for m in chosen) else [NOT_WEIGHTED]
+    turned = masks.header.get("stored_in_out", ())
+    if turned:
+        notes.append(
+            f"{len(turned)} matrices are stored (in, out) by their names and were transposed: "
+            f"{turned[0]}{', …' if len(turned) > 1 else ''}"
+        )
     left_out = len(masks.matrices) - len(chosen)
     if left_out:
         notes.append(f"{left_out} of {len(masks.matrices)} matrices of the file were left out.")
     return Source(
-        mask={"source": path.name, "sha256": sha256_of(path), "header": dict(masks.header)},
-        arguments=["--mask", path.name],
+        mask={"source": str(path), "sha256": sha256_of(path), "header": dict(masks.header)},
+        arguments=["--mask", str(path)],
         notes=notes,
         count=len(chosen),
         matrices=iter(chosen),
@@ -171,7 +168,7 @@ def _from_shapes(
             "pattern": pattern,
             "seed": seed,
         },
-        arguments=["--shapes", spec, "--density", f"{density:g}", "--pattern", pattern],
+        arguments=["--shapes", spec, "--density", repr(density), "--pattern", pattern],
         notes=[GENERATED],
         count=len(shapes),
         matrices=generate(shapes, density, pattern, seed),

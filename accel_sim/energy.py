@@ -1,12 +1,11 @@
 """Counted actions × energy per action (docs/microarchitecture.md §9)."""
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.accelerator import ACCUMULATOR_BITS, Accelerator
 from accel_sim.layer_run import LayerRun
 from accel_sim.mixed_vector import Count
 from accel_sim.tables import SramPoint, energy_pj, sram_bank
 from accel_sim.timeline import LayerTime
 
-_ACCUMULATOR_BITS = 32
 _OPERAND_BYTES = 2
 
 COMPONENTS = (
@@ -63,7 +62,7 @@ def layer_energy(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[s
         "activation_buffer": loaded_for_tokens * _OPERAND_BYTES * acts.read_pj_per_byte,
         "mac": executed * energy_pj(f"mac_{array.datatype}", case)
         + gated * energy_pj("gated_lane", case),
-        "accumulators": 2 * accumulations * _ACCUMULATOR_BITS * register,
+        "accumulators": 2 * accumulations * ACCUMULATOR_BITS * register,
         "writeback": adds * energy_pj("fp32_add", case)
         + words * (_OPERAND_BYTES + 4 * later) * acts.write_pj_per_byte
         + words * 4 * later * acts.read_pj_per_byte,

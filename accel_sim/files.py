@@ -2,6 +2,8 @@
 
 import csv
 import io
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,24 @@ from accel_sim.report import Report, csv_rows
 from sparse_formats.errors import InputError
 from sparse_formats.files import check_writable, json_text, write_text
 
+NAMES = (
+    "layers.csv",
+    "cycles_by_cause.png",
+    "energy_by_component.png",
+    "pe_load.png",
+    "roofline.png",
+    "report.html",
+    "report.json",
+)
+"""What a run's folder holds; report.json comes last and stands for a finished report."""
 
-def prepare_folder(folder: Path) -> None:
+
+def prepare_folder(folder: Path, inputs: Iterable[Path]) -> None:
     """Make `folder` if it is not there; called before the run, so that no run is lost to a typo.
 
     Raises:
-        InputError: it cannot be made, or is not a folder.
+        InputError: it cannot be made, is not a folder, or holds somebody else's file of a name
+            that the report would take.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,21 +36,31 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(f"--out {folder}: is a file; give a folder") from None
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be made: {error.strerror}") from error
-    check_writable(folder / "report.json")
+    inputs = list(inputs)
+    for name in NAMES:
+        check_writable(folder / name, inputs)
+        if (folder / name).exists() and not (folder / "report.json").exists():
+            raise InputError(
+                f"--out {folder}: holds a {name} that is not part of a report; give a new folder"
+            )
 
 
-def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> list[Path]:
-    """Write everything into `folder`; `data` is the report as JSON. Returns the files written."""
+def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> None:
+    """Write the whole report into `folder`; `data` is the report as JSON.
+
+    Everything is written beside first: a run that is stopped leaves the last report whole.
+    """
     from accel_sim.page import page
     from accel_sim.pictures import draw
 
-    written = [folder / "report.json", folder / "layers.csv"]
-    write_text(written[0], json_text(data))
-    write_text(written[1], _csv(report))
-    pictures = draw(data, folder)
-    written += [*pictures, folder / "report.html"]
-    write_text(written[-1], page(data, [picture.name for picture in pictures]))
-    return written
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as name:
+        beside = Path(name)
+        pictures = draw(data, beside)
+        write_text(beside / "layers.csv", _csv(report))
+        write_text(beside / "report.html", page(data, [picture.name for picture in pictures]))
+        write_text(beside / "report.json", json_text(data))
+        for name in NAMES:
+            (beside / name).replace(folder / name)
 
 
 def _csv(report: Report) -> str:

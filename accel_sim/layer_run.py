@@ -144,7 +144,8 @@ def run_dense(
 
 def _inputs(layer: Layer, activations: Activations, is_checked: bool) -> NDArray[np.float16] | None:
     """The layer's activations, where anything depends on them."""
-    is_needed = not activations.is_dense or (is_checked and layer.matrix.weight is not None)
+    is_multiplied = is_checked and layer.matrix.weight is not None
+    is_needed = layer.matrix.keep.size > 0 and (is_multiplied or not activations.is_dense)
     return activations.draw(layer.matrix.shape[1], layer.index) if is_needed else None
 
 

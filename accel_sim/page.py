@@ -74,6 +74,7 @@ def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
         _section("Where the cycles went", _cycles_table(data)),
         _section("Where the energy went", _energy_table(data)),
         _section("The machine, value by value", _accelerator_table(data["accelerator"])),
+        _section("Energy and area per action", _cost_tables(data["tables"])),
         _footer(data),
     )
     return (
@@ -344,7 +345,10 @@ def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
 def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns that a layer and the total share."""
     bound, cycles = result["bound_by"], result["cycles"]
-    share = _share_of(result["cycles_by_cause"][bound], cycles, ".0f")
+    bounded = _UNKNOWN
+    if bound is not None:
+        share = _share_of(result["cycles_by_cause"][bound], cycles, ".0f")
+        bounded = f"{_spoken(bound)} {share}"
     return (
         f"{result['dram_bytes'] / 1e6:,.3f}",
         f"{cycles:,}",
@@ -352,7 +356,7 @@ def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
         f"{result['latency_s'] * 1e6:,.1f}",
         _number(result["speedup_vs_dense"]),
         _share(result["utilization"]),
-        f"{_spoken(bound)} {share}" if cycles else _UNKNOWN,
+        bounded,
         f"{result['energy_j'] * 1e6:,.2f}",
         _number(result["pj_per_executed_mac"]),
     )
@@ -443,6 +447,25 @@ def _accelerator_table(accelerator: Mapping[str, Any]) -> str:
         '<th scope="col">source</th></tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>"
     )
+
+
+def _cost_tables(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """The tables that energy and area were counted with, row by row with mark and source."""
+    return "\n".join(_cost_table(rows) for rows in tables.values())
+
+
+def _cost_table(rows: Sequence[Mapping[str, str]]) -> str:
+    plain = ("mark", "source")
+    heads = "".join(f'<th scope="col">{escape(key.replace("_", " "))}</th>' for key in rows[0])
+    body = "\n".join(
+        _row(
+            tuple(_mark(row[key]) if key == "mark" else escape(row[key]) for key in row),
+            tuple("text" if key in plain or i == 0 else "number" for i, key in enumerate(row)),
+        )
+        for row in rows
+    )
+    head = f"<thead><tr>{heads}</tr></thead>"
+    return _scrolled(f'<table class="costs">\n{head}\n<tbody>\n{body}\n</tbody>\n</table>')
 
 
 def _values(accelerator: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -567,8 +590,8 @@ th.number { white-space: normal; }
 .parts th { white-space: nowrap; }
 td.meter { width: 30%; min-width: 6rem; vertical-align: middle; }
 .bar { display: block; height: .6rem; min-width: 1px; background: var(--accent); }
-.machine td.number { white-space: normal; }
-.machine td:last-child { color: var(--quiet); min-width: 14rem; }
+.machine td.number, .costs td.number { white-space: normal; }
+.machine td:last-child, .costs td:last-child { color: var(--quiet); min-width: 14rem; }
 figure { margin: 2.2rem 0 0; }
 figure img {
   display: block; width: 100%; max-width: 70rem; height: auto; background: #ffffff;

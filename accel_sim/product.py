@@ -26,7 +26,7 @@ class ProductCheck:
 
     tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
     largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding).
-    note: why nothing was compared.
+    note: why nothing was compared, or what the comparison does not see.
     """
 
     tokens: int
@@ -67,7 +67,9 @@ def check_product(
     bound = gamma[:, None] * magnitude
     error = np.abs(y - exact)
     ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
-    return ProductCheck(len(x), float(error.max(initial=0)), float(ratio.max(initial=0)))
+    lost = int(np.count_nonzero((weight != 0) & keep & (rounded == 0)))
+    note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
+    return ProductCheck(len(x), float(error.max(initial=0)), float(ratio.max(initial=0)), note)
 
 
 def machine_product(

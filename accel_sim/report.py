@@ -14,6 +14,7 @@ from accel_sim.area import machine_area
 from accel_sim.energy import layer_energy
 from accel_sim.layer_run import LayerRun
 from accel_sim.mixed_vector import Count
+from accel_sim.tables import table_rows
 from accel_sim.timeline import LayerTime
 
 SCHEMA_VERSION = 1
@@ -109,7 +110,10 @@ def layer_result(
     energy_j = sum(energy.values())
     causes = cycles_by_cause(run, time, machine)
     dram_bytes = time.dram_read_bytes + time.dram_write_bytes
-    ideal_compute = -(-run.nnz * run.tokens // machine.macs)
+    # What no machine can leave out; one without zero-skip must multiply the zeros too.
+    is_skipping = machine.zero_skip.entries_per_cycle > 0
+    needed = run.macs_effectual if is_skipping else run.nnz * run.tokens
+    ideal_compute = -(-needed // machine.macs)
     ideal_dram = -(-dram_bytes // machine.dram.bytes_per_cycle)
     idle = np.zeros(machine.array.pe_rows, np.int64)
     pe_load = np.sum([idle, *(tile.pe_busy for tile in run.tiles)], axis=0).tolist()
@@ -200,8 +204,7 @@ def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, 
     stepped = in_passes - latency
     between = time.wait_dram + time.wait_writeback + time.tail
     by_token = run.summed_by_token
-    tokenless = (stepped * array.token_columns - by_token(Count.CYCLES)) * array.pe_rows
-    tokenless += array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows
+    tokenless = (in_passes * array.token_columns - by_token(Count.CYCLES)) * array.pe_rows
     pe_busy, executed = by_token(Count.BUSY), by_token(Count.ISSUED_WEIGHTS)
     pe = Unit(
         count=pes,
@@ -210,7 +213,7 @@ def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, 
             "zero_skip": by_token(Count.ZERO_SKIP),
             "window": by_token(Count.WINDOW),
             "decompressor": by_token(Count.DECOMPRESSOR),
-            "pipeline": latency * pes,
+            "pipeline": array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows,
             "dram": time.wait_dram * pes,
             "writeback": (time.wait_writeback + time.tail) * pes,
         },
@@ -298,6 +301,7 @@ def as_json(report: Report, timestamp: str) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in report.layers],
         "total": {**report.total, "units": _plain(report.total["units"])},
         "area_mm2": {**report.area_mm2, "total": sum(report.area_mm2.values())},
+        "tables": table_rows(),
     }
 
 

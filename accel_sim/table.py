@@ -1,30 +1,49 @@
 """The report as a person reads it in a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from accel_sim.accelerator import Accelerator
 from accel_sim.report import LayerResult, Report
+from sparse_formats.tables import Column, print_table, printable
 
-_WIDE = 200
-
-
-def new_console(is_stderr: bool = False) -> Console:
-    """A console that does not squeeze tables when its output goes to a file or a pipe."""
-    console = Console(stderr=is_stderr, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    return console
+COLUMNS = (
+    Column("name"),
+    Column("kind", rank=3),
+    Column("shape", "right", rank=5),
+    Column("density", "right", rank=2),
+    Column("vectors\nmean len", "right", rank=4),
+    Column("format", rank=9),
+    Column("DRAM\nMB", "right", rank=6),
+    Column("cycles", "right"),
+    Column("ideal\ncompute", "right", rank=7),
+    Column("ideal\nDRAM", "right", rank=8),
+    Column("latency\nµs", "right", rank=1),
+    Column("× dense", "right"),
+    Column("utili-\nsation", "right", rank=2),
+    Column("bound by", rank=1),
+    Column("energy\nµJ", "right"),
+    Column("pJ per\nMAC", "right", rank=3),
+)
 
 
 def print_report(report: Report, console: Console) -> None:
     """The per-layer table, the total, where the cycles and the energy went, the notes."""
-    console.print(_layers_table(report))
+    machine, total = report.machine, report.total
+    prefix, names = short_names([layer.name for layer in report.layers])
+    print_table(
+        console,
+        COLUMNS,
+        [_cells(name, layer) for name, layer in zip(names, report.layers, strict=True)],
+        title=f"{machine.name}: {total['tokens']} tokens, {machine.macs} MACs "
+        f"at {machine.clock.clock_hz / 1e6:g} MHz",
+        total=_total_cells(total),
+        footnotes=[f"names begin with {prefix}"] if prefix else [],
+    )
     for line in _summary(report):
-        console.print(line, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
 
 
 def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
@@ -39,42 +58,8 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
     return prefix, [name[len(prefix) :].removesuffix(".weight") for name in names]
 
 
-def _layers_table(report: Report) -> Table:
-    machine, total = report.machine, report.total
-    prefix, names = short_names([layer.name for layer in report.layers])
-    table = Table(
-        title=f"{machine.name}: {total['tokens']} tokens, {machine.macs} MACs "
-        f"at {machine.clock.clock_hz / 1e6:g} MHz",
-        caption=f"names begin with {prefix}" if prefix else None,
-        caption_justify="left",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    columns = {
-        "name": "left",
-        "kind": "left",
-        "shape": "right",
-        "density": "right",
-        "vectors\nmean len": "right",
-        "format": "left",
-        "DRAM\nMB": "right",
-        "cycles": "right",
-        "ideal\ncompute": "right",
-        "ideal\nDRAM": "right",
-        "latency\nµs": "right",
-        "× dense": "right",
-        "utili-\nsation": "right",
-        "bound by": "left",
-        "energy\nµJ": "right",
-        "pJ per\nMAC": "right",
-    }
-    for header, justify in columns.items():
-        table.add_column(header, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for name, layer in zip(names, report.layers, strict=True):
-        table.add_row(*_cells(name, layer))
-    table.add_section()
-    table.add_row(
+def _total_cells(total: Mapping[str, Any]) -> list[str]:
+    return [
         "total",
         f"{total['layers']} matrices",
         "",
@@ -91,9 +76,7 @@ def _layers_table(report: Report) -> Table:
         _bound(total["bound_by"], total["cycles_by_cause"], total["cycles"]),
         _amount(total["energy_j"] * 1e6),
         _number(total["pj_per_executed_mac"]),
-        style="bold",
-    )
-    return table
+    ]
 
 
 def _cells(name: str, layer: LayerResult) -> list[str]:
@@ -140,16 +123,19 @@ def _summary(report: Report) -> list[str]:
 
 
 def _product(layers: Sequence[LayerResult]) -> str:
-    compared = [x.product for x in layers if x.product is not None and not x.product["note"]]
+    products = [layer.product for layer in layers if layer.product is not None]
+    compared = [product for product in products if product["is_equal"] is not None]
     if not compared:
         return "not computed: no weights in the mask file, or switched off"
     wrong = [p for p in compared if not p["is_equal"]]
     worst = max(p["max_error_over_bound"] for p in compared)
     verdict = "DIFFERS from" if wrong else "equals"
+    noted = sum(bool(product["note"]) for product in products)
     return (
         f"computed in scheduled order, {verdict} the dense masked product in "
         f"{len(compared) - len(wrong)} of {len(compared)} matrices "
         f"(largest error {worst:.2g} of the FP32 rounding bound)"
+        + (f"; {noted} with a note in the report" if noted else "")
     )
 
 
@@ -182,29 +168,27 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "–" if value is None else format(value, form)
 
 
-def accelerators_table(machines: Sequence[Accelerator]) -> Table:
+def print_accelerators(machines: Sequence[Accelerator], console: Console) -> None:
     """One line per machine that comes with the package."""
-    table = Table("name", "MACs", "clock", "description", "source", box=None, pad_edge=False)
-    for machine in machines:
-        clock = f"{machine.clock.clock_hz / 1e6:g} MHz"
-        row = (machine.name, str(machine.macs), clock, machine.description, machine.source)
-        table.add_row(*row)
-    return table
+    columns = [Column(header) for header in ("name", "MACs", "clock", "description", "source")]
+    rows = [
+        (m.name, str(m.macs), f"{m.clock.clock_hz / 1e6:g} MHz", m.description, m.source)
+        for m in machines
+    ]
+    print_table(console, columns, rows)
 
 
-def accelerator_table(tree: Any) -> Table:
+def print_accelerator(tree: Mapping[str, Any], console: Console) -> None:
     """Every value of one machine with its mark and source; `tree` from `accelerator.resolved`."""
-    title = f"{tree['name']}: {tree['description']}\n{tree['source']}"
-    table = Table("key", "value", "mark", "source", title=title, box=None, title_justify="left")
+    rows = []
     for section, values in tree.items():
         if isinstance(values, dict):
             for key, item in values.items():
-                shown = str(item["value"]).lower() if item["value"] in (True, False) else None
-                row = (
-                    f"{section}.{key}",
-                    shown or str(item["value"]),
-                    item["mark"],
-                    item["source"],
-                )
-                table.add_row(*row)
-    return table
+                value = item["value"]
+                shown = str(value).lower() if isinstance(value, bool) else str(value)
+                rows.append((f"{section}.{key}", shown, item["mark"], item["source"]))
+    columns = [Column(header) for header in ("key", "value", "mark", "source")]
+    title = f"{tree['name']}: {tree['description']}\n{tree['source']}"
+    for line in (*title.splitlines(), tree["note"]):
+        console.print(line, soft_wrap=True)
+    print_table(console, columns, rows)

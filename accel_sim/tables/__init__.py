@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 SRAM_HIGH_FACTOR = 1.6
 
 _FOLDER = Path(__file__).parent
+_KEYS = {"energy": "action", "area": "part", "sram": "kilobytes"}
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,9 @@ def sram_bank(bytes_: float, case: str) -> SramPoint:
     )
 
 
-def table_rows() -> list[dict[str, Any]]:
-    """Every row of the energy and area tables, for the report."""
-    return [
-        dict(row)
-        for name, key in (("energy_28nm.csv", "action"), ("area_28nm.csv", "part"))
-        for row in _rows(name, key).values()
-    ]
+def table_rows() -> dict[str, list[dict[str, str]]]:
+    """Every row of every table as it stands in the files, with mark and source."""
+    return {name: list(_rows(f"{name}_28nm.csv", key).values()) for name, key in _KEYS.items()}
 
 
 @cache
@@ -72,16 +68,15 @@ def _rows(name: str, key: str) -> dict[str, dict[str, str]]:
 
 @cache
 def _sram_points() -> tuple[SramPoint, ...]:
-    with (_FOLDER / "sram_28nm.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            SramPoint(
-                1024 * float(row["kilobytes"]),
-                float(row["read_pj"]) / (int(row["width_bits"]) / 8),
-                float(row["write_pj"]) / (int(row["width_bits"]) / 8),
-                float(row["mm2"]),
-            )
-            for row in csv.DictReader(file)
+    return tuple(
+        SramPoint(
+            1024 * float(row["kilobytes"]),
+            float(row["read_pj"]) / (int(row["width_bits"]) / 8),
+            float(row["write_pj"]) / (int(row["width_bits"]) / 8),
+            float(row["mm2"]),
         )
+        for row in _rows("sram_28nm.csv", "kilobytes").values()
+    )
 
 
 def _log_log(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:

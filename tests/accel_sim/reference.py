@@ -1011,7 +1011,11 @@ def reference(
         causes = cycles_by_cause(run.passes, time, machine)
         load_of_rows = issued_by_row(run.passes, machine)
         mean_load = sum(load_of_rows) / machine.array.pe_rows
-        ideal_compute = ceil_div(matrix.nnz * tokens, machine.macs)
+        effectual = effectual_macs(matrix, activations.draw(cols, index))
+        if activations.is_dense:
+            effectual = matrix.nnz * tokens
+        needed = effectual if machine.zero_skip.entries_per_cycle else matrix.nnz * tokens
+        ideal_compute = ceil_div(needed, machine.macs)
         ideal_dram = ceil_div(dram_bytes, machine.dram.bytes_per_cycle)
         layers.append(
             ReferenceLayer(
@@ -1045,7 +1049,7 @@ def reference(
                 macs_executed=executed,
                 macs_skipped=sum(one.count.skipped * len(one.tokens) for one in run.passes),
                 macs_padding=sum(one.count.padding * len(one.tokens) for one in run.passes),
-                macs_effectual=effectual_macs(matrix, activations.draw(cols, index)),
+                macs_effectual=effectual,
                 dram_bytes=dram_bytes,
                 cycles_by_cause=causes,
                 units=units_of(run.passes, time, loads, machine),

@@ -40,7 +40,7 @@ def test_does_run_print_the_table_and_write_the_json(
         assert word in text
     data = json.loads(target.read_text())
     assert [layer["name"] for layer in data["layers"]] == ["a", "b"]
-    assert data["mask"]["source"] == "mask.npz"
+    assert data["mask"]["source"] == str(mask_file)
     assert len(data["mask"]["sha256"]) == 64
 
 
@@ -110,13 +110,18 @@ def test_are_the_machines_listed_and_shown(
         (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
         (("--mask", "{folder}/none.npz"), "none.npz"),
         (("--mask", "{mask}", "--tokens", "0"), "--tokens is 0"),
+        (("--mask", "{mask}", "--tokens", "1.5"), "--tokens"),
+        (("--mask", "{mask}", "--frobnicate"), "--frobnicate"),
+        (("--mask", "{mask}", "--json", "{mask}"), "it is the input"),
+        (("--mask", "{mask}", "--json", "{folder}/" + "x" * 300), "too long"),
+        (("--mask", "{mask}", "--accelerator", "{folder}/x/y"), "does not end in .toml"),
         (("--mask", "{mask}", "--tokens", "-3"), "--tokens is -3"),
         (("--mask", "{mask}", "--threads", "0"), "--threads is 0"),
         (("--mask", "{mask}", "--activation-density", "1.5"), "from 0 to 1"),
         (("--mask", "{mask}", "--activation-density", "nan"), "from 0 to 1"),
         (("--mask", "{mask}", "--seed", "-1"), "--seed is -1"),
         (("--mask", "{mask}", "--accelerator", "tf_mpv"), "did you mean 'tf_mvp'"),
-        (("--mask", "{mask}", "--set", "lane=3"), "did you mean 'lanes'"),
+        (("--mask", "{mask}", "--set", "lane=3"), "did you mean 'array.lanes'"),
         (("--mask", "{mask}", "--include", "("), "("),
         (("--mask", "{mask}", "--include", "nothing"), "nothing"),
         (("--mask", "{mask}", "--out", "{mask}"), "is a file"),
@@ -144,3 +149,58 @@ def test_does_bad_input_end_in_one_line_and_status_2(
     assert error.count("\n") == 1
     assert message in error
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_is_a_foreign_file_in_the_folder_left_alone(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = mask_file.parent / "mine"
+    folder.mkdir()
+    (folder / "layers.csv").write_text("precious")
+    assert call(monkeypatch, "run", "--mask", str(mask_file), "--out", str(folder)) == 2
+    assert "not part of a report" in capsys.readouterr().err
+    assert (folder / "layers.csv").read_text() == "precious"
+
+
+def test_does_a_second_run_replace_the_first_report(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mask_file.parent / "report"
+    for tokens in ("3", "4"):
+        words = ("run", "--mask", str(mask_file), "--out", str(folder), "--tokens", tokens)
+        assert call(monkeypatch, *words) == 0
+    data = json.loads((folder / "report.json").read_text())
+    assert data["total"]["tokens"] == 4
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_does_a_matrix_without_entries_get_its_whole_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, folder = tmp_path / "none.npz", tmp_path / "report"
+    np.savez(mask, z=np.zeros((0, 5), np.bool_))
+    assert call(monkeypatch, "run", "--mask", str(mask), "--out", str(folder)) == 0
+    assert (folder / "report.html").exists()
+
+
+def test_does_every_run_on_a_machine_of_ones_own_carry_the_note(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = mask_file.parent / "mine.toml"
+    machine.write_text('extends = "tf_mvp"\nname = "mine"\n')
+    words = ("run", "--mask", str(mask_file), "--accelerator", str(machine))
+    assert call(monkeypatch, *words) == 0
+    text = capsys.readouterr().out
+    assert "reconstructed" in text
+    assert "377" not in text
+
+
+def test_is_a_transposed_matrix_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = tmp_path / "gpt2.npz"
+    np.savez(mask, **{"h.0.attn.c_attn": np.ones((4, 12)), "h.0.attn.c_proj": np.ones((4, 4))})
+    assert call(monkeypatch, "run", "--mask", str(mask)) == 0
+    text = capsys.readouterr().out
+    assert "12×4" in text
+    assert "2 matrices are stored (in, out)" in text

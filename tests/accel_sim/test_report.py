@@ -204,3 +204,11 @@ def test_does_a_matrix_without_entries_run_in_no_time(shape: tuple[int, int]) ->
     (alone,) = simulate([nothing], machine, Activations(3))
     assert alone.cycles == 0
     json_text(as_json(make_report([alone], machine, {}), "then"))
+
+
+def test_are_weights_too_small_for_fp16_counted() -> None:
+    keep = np.ones((2, 2), np.bool_)
+    matrix = MaskedMatrix("tiny", keep, np.array([[1, 1e-30], [1e-30, 2]], np.float32))
+    (result,) = simulate([matrix], roomy(), Activations(1))
+    assert result.product is not None and result.product["is_equal"]
+    assert result.product["note"].startswith("2 kept weights are too small")
