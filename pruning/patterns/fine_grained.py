@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.patterns.budget import Budget, kept_count, unit_mean
+from pruning.patterns.ties import some_of
 
 
 def fine_grained(
@@ -14,8 +15,8 @@ def fine_grained(
     """Keep exactly round((1 − sparsity)·N) weights, of each matrix or of all together.
 
     scores: importance ≥ 0 per matrix, float32 (out, in). Returns one bool mask a matrix. Among
-    equal scores the earlier entry (row-major, matrices in order) is kept. With a global budget the
-    scores of each matrix are first brought to unit mean.
+    equal scores the choice is pseudo-random (see `ties`). With a global budget the scores of each
+    matrix are first brought to unit mean.
     """
     if budget == "matrix":
         return [top_mask(s, kept_count(s.size, sparsity)) for s in scores]
@@ -25,8 +26,8 @@ def fine_grained(
     return [kept[end - s.size : end].reshape(s.shape) for s, end in zip(scores, ends, strict=True)]
 
 
-def top_mask(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
-    """True at the `count` largest scores, ties to the earlier entry; shape of `scores`."""
+def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:
+    """True at the `count` largest scores, equals chosen without bias; shape of `scores`."""
     if count >= scores.size:
         return np.ones(scores.shape, np.bool_)
     if count <= 0:
@@ -34,6 +35,5 @@ def top_mask(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     flat = scores.ravel()
     threshold = np.partition(flat, flat.size - count)[flat.size - count]
     kept = flat > threshold
-    ties = np.flatnonzero(flat == threshold)
-    kept[ties[: count - np.count_nonzero(kept)]] = True
+    kept[some_of(flat == threshold, count - np.count_nonzero(kept))] = True
     return kept.reshape(scores.shape)

@@ -7,6 +7,8 @@ price τ of a kept weight at which the best vectors fill the budget:
                ──▶ search τ with those fixed ──▶ an overfull and an underfull solution, close by
                ──▶ chunk by chunk from under to over, best gain first ──▶ fill the last few weights
 
+Where no two prices come close (many equal scores) the scores are told apart by a little noise.
+
 Source: TF-MVP (Yoo et al., DAC 2023) for the pattern; its selection rule is not public, the
 algorithms are this project's own.
 """
@@ -20,9 +22,10 @@ from numpy.typing import NDArray
 from pruning.patterns.budget import Budget, check_budget, check_sparsity, kept_count, unit_mean
 from pruning.patterns.candidates import Candidate, lines_of
 from pruning.patterns.dyadic import dyadic
-from pruning.patterns.fine_grained import fine_grained
+from pruning.patterns.fine_grained import fine_grained, top_mask
 from pruning.patterns.lagrangian import lagrangian
 from pruning.patterns.threshold import threshold
+from pruning.patterns.ties import best_first, told_apart
 from pruning.recipe import EPSILON, VECTOR_COST
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.vectors import MENU, VectorLayout, check_menu
@@ -36,6 +39,9 @@ ALGORITHMS: Mapping[str, Propose] = {"A": threshold, "B": lagrangian, "C": dyadi
 
 CHUNK = 64
 """Entries of a line solved and exchanged together, at least the longest vector (chosen)."""
+
+CLOSE = 0.05
+"""Share of the target by which two solutions to exchange between may differ (chosen)."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,17 @@ class _Solution:
     chosen: tuple[Candidate, ...]
     priced: tuple[_Prices, ...]
     nnz: int
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """Two solutions of the same candidates, at or over and at or under the target."""
+
+    over: _Solution
+    under: _Solution
+
+    def close(self, target: int) -> bool:
+        return self.over.nnz - self.under.nnz <= CLOSE * target
 
 
 def mixed_vectors(
@@ -158,13 +175,23 @@ def _densities(scores: list[NDArray[np.float32]], sparsity: float, budget: Budge
 
 def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
     """The layouts of `matrices` that together keep `target` weights, within one vector."""
+    if not matrices:
+        return []
+    bracket = _bracket(matrices, target)
+    if not bracket.close(target):
+        # Exchanging so much chunk by chunk would keep some chunks whole and leave others empty.
+        matrices = [_Matrix(told_apart(m.scores), m.candidates) for m in matrices]
+        bracket = _bracket(matrices, target)
+    return _exchange(matrices, bracket.over, bracket.under, target)
+
+
+def _bracket(matrices: list[_Matrix], target: int) -> _Bracket:
+    """Candidates chosen and `target` enclosed, as closely as the scores allow."""
 
     def with_choice(tau: float) -> _Solution:
         chosen, priced = zip(*(m.choose(tau) for m in matrices), strict=True)
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    if not matrices:
-        return []
     guess = _guess(matrices, target)
     top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
     over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
@@ -175,8 +202,7 @@ def _fill_budget(matrices: list[_Matrix], target: int) -> list[VectorLayout]:
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    over, under = _search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02)
-    return _exchange(matrices, over, under, target)
+    return _Bracket(*_search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
 
 
 def _guess(matrices: list[_Matrix], target: int) -> float:
@@ -260,7 +286,7 @@ def _exchange(
         ]
     )
     growing = np.flatnonzero(more > 0)
-    order = growing[np.argsort(-gain[growing] / price[growing], kind="stable")]
+    order = growing[best_first(gain[growing] / price[growing])]
     affordable = np.cumsum(more[order]) <= target - under.nnz
     switched = np.zeros(len(more), np.bool_)
     switched[order[affordable]] = True
@@ -326,7 +352,7 @@ def _fill(
         ]
         owner = np.concatenate([np.full(len(o[0]), i) for i, o in enumerate(offers)])
         mean, place, covered = (np.concatenate([o[j] for o in offers]) for j in range(3))
-        order = np.argsort(-mean, kind="stable")
+        order = best_first(mean)
         taken = order[np.cumsum(covered[order]) <= gap]
         gap -= int(covered[taken].sum())
         for i in np.unique(owner[taken]):
@@ -354,8 +380,7 @@ def _offers(
     wanted = min(gap // (axis % length or length), means.size)
     if not wanted:
         return nothing
-    best = np.argpartition(-means, wanted - 1)[:wanted]
-    best = np.sort(best[means[best] >= 0])
+    best = np.flatnonzero(top_mask(means, wanted) & (means >= 0))
     covered = np.minimum(length, axis - best % per_line * length)
     return means[best], best, covered
 

@@ -26,8 +26,10 @@ def test_the_count_is_exact_and_nothing_dropped_is_better(
         assert scores[~keep].max() <= scores[keep].min()
 
 
-def test_ties_go_to_the_earlier_entry() -> None:
-    assert top_mask(np.ones((2, 3), np.float32), 4).tolist() == [[True] * 3, [True, False, False]]
+def test_what_is_better_than_the_ties_is_kept_and_what_is_worse_is_not() -> None:
+    scores = np.array([[1, 2, 0], [1, 1, 0]], np.float32)
+    keep = top_mask(scores, 3)
+    assert keep[0, 1] and not keep[:, 2].any() and np.count_nonzero(keep) == 3
 
 
 def test_a_global_budget_is_blind_to_the_scale_of_a_matrix() -> None:

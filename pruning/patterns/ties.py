@@ -1,0 +1,36 @@
+"""Equal scores: which of them go first, decided without favouring a place in the matrix.
+
+Taking the first of equals would prefer low rows, and a 0/1 mask as scores is nothing but ties: the
+result would show a direction that nobody put there. Choices are pseudo-random and depend on what
+is tied alone, so the same scores give the same mask, at any scale.
+"""
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOISE = 2.0**-10
+"""Relative size of the noise in `told_apart`: small beside differences that matter, large enough
+for a thousand distinct float32 values (chosen)."""
+
+
+def some_of(tied: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """`count` of the places where `tied` (flat) is True, all equally likely."""
+    return _generator(tied).permutation(np.flatnonzero(tied))[:count]
+
+
+def best_first(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The order that sorts `values` (flat) from largest to smallest, equals shuffled."""
+    shuffled = np.random.default_rng(len(values)).permutation(len(values))
+    return shuffled[np.argsort(-values[shuffled], kind="stable")]
+
+
+def told_apart(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`scores` times 1 + noise below `NOISE`, so that equal ones differ; zeros stay zeros."""
+    noise = _generator(scores > 0).random(scores.shape, np.float32)
+    return scores * (1 + np.float32(NOISE) * noise)
+
+
+def _generator(pattern: NDArray[np.bool_]) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(np.ascontiguousarray(pattern)))
