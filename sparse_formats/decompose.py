@@ -84,6 +84,10 @@ def _layout(
     return VectorLayout(orientation, lines, starts, nominal)
 
 
+_ALIGNED = np.array([sum(1 << i for i in range(0, 64, 1 << k)) for k in range(7)], np.uint64)
+"""Item k: the places of a word that are multiples of 2^k."""
+
+
 @njit(cache=True)
 def vector_starts(word: Any, entries: int, lengths: NDArray[np.int32], full: Words) -> Any:
     """Where the maximal kept aligned segments of 64 entries start: a bit each.
@@ -97,23 +101,21 @@ def vector_starts(word: Any, entries: int, lengths: NDArray[np.int32], full: Wor
     # What lies beyond the line does not keep a segment from being full.
     run = word | ~on_line
     starts = np.uint64(0)
-    length = 1
+    length, doublings = 1, 0
     full[0] = run
     for i in range(1, len(lengths)):
         while length < lengths[i]:
             # Neighbours that are both full make one of twice the length, at an even place.
             run &= run >> np.uint64(length)
             length *= 2
-            run &= (
-                np.uint64(0xFFFFFFFFFFFFFFFF)
-                // ((np.uint64(1) << np.uint64(length)) - np.uint64(1))
-                if length < 64
-                else np.uint64(1)
-            )
+            doublings += 1
+            run &= _ALIGNED[doublings]
         full[i] = run
         if run == 0:
             full[i + 1 :] = 0
             break
+    if len(lengths) == 1 or full[1] == 0:
+        return full[0] & on_line
     covered = np.uint64(0)
     for i in range(len(lengths) - 1, -1, -1):
         segments = full[i] & ~covered

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
-from sparse_formats.csc import take_by_column
 from sparse_formats.decompose import decompose
 from sparse_formats.errors import InputError
-from sparse_formats.kept_values import take_by_row
 from sparse_formats.mask_words import Words, words_by_column, words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import read_pointers
@@ -52,8 +50,7 @@ class MixedVectors:
     @property
     def lengths(self) -> tuple[int, ...]:
         """The nominal lengths present, ascending."""
-        longest = int(self.vectors.lengths.max(initial=0))
-        return tuple(np.flatnonzero(np.bincount(self.vectors.lengths, minlength=longest)).tolist())
+        return _distinct(self.vectors.lengths)
 
     @classmethod
     def encode(
@@ -77,11 +74,11 @@ class MixedVectors:
         is_horizontal = vectors.orientation == "horizontal"
         indptr, offsets = _pointers(vectors, (rows, cols))
         data = None
-        if weight is not None and is_horizontal:
-            data = take_by_row(keep, weight)
-        elif weight is not None:
+        if weight is not None:
             data = np.empty(offsets[-1], weight.dtype)
-            take_by_column(words_by_row(keep), offsets[indptr], weight, data)
+            upright = values.bit_view(np.ascontiguousarray(weight))
+            gather = _gather_rows if is_horizontal else _gather_columns
+            gather(indptr, vectors.starts, offsets, upright, values.bit_view(data))
         return cls((rows, cols), vectors, indptr, offsets, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -173,6 +170,15 @@ class MixedVectors:
         return cls((rows, cols), layout, indptr, offsets, weights)
 
 
+def _distinct(lengths: NDArray[np.int32]) -> tuple[int, ...]:
+    """The different `lengths`, ascending."""
+    found = np.zeros(_MOST_LENGTHS, np.int32)
+    count = int(_collect(lengths, found))
+    # More than can divide each other: an ill-formed layout, which may be slow.
+    every = np.unique(lengths) if count > len(found) else np.sort(found[:count])
+    return tuple(every.tolist())
+
+
 def _widths(axis: int, lengths: tuple[int, ...]) -> tuple[int, int]:
     """Bits of an index and of a length code."""
     if not lengths:
@@ -237,12 +243,43 @@ def _check(vectors: VectorLayout, keep: NDArray[np.bool_]) -> None:
         words = words_by_row(keep)
         words = words if vectors.orientation == "horizontal" else words_by_column(words, cols)
         covered = _covered(words, axis, *arrays)
-        present = np.bincount(np.maximum(vectors.lengths, 0)).nonzero()[0].tolist()
-        nested = all(long % short == 0 for short, long in pairwise(present))
+        nested = all(
+            short > 0 and long % short == 0 for short, long in pairwise(_distinct(vectors.lengths))
+        )
         if covered >= 0 and nested and covered == np.count_nonzero(keep):
             return
     # Something is wrong: the slow way knows what, and says it.
     check_vectors(vectors, keep, "mixed vectors")
+
+
+_MOST_LENGTHS = 32
+"""Each length divides the next, so an int32 has room for no more different ones."""
+
+
+@njit(cache=True)
+def _collect(lengths: NDArray[np.int32], found: NDArray[np.int32]) -> int:
+    # The lengths of the usual menu are only ticked off: no branch that depends on the data.
+    is_short = np.zeros(65, np.bool_)
+    count = 0
+    for length in lengths:
+        if 0 <= length <= 64:
+            is_short[length] = True
+            continue
+        i = 0
+        while i < count and found[i] != length:
+            i += 1
+        if i == count:
+            if count == len(found):
+                return count + 1
+            found[count] = length
+            count += 1
+    for length in range(65):
+        if is_short[length]:
+            if count == len(found):
+                return count + 1
+            found[count] = length
+            count += 1
+    return count
 
 
 @njit(cache=True)
@@ -291,6 +328,59 @@ def _covered(
     return total
 
 
+_BAND = 128
+"""Rows of weights touched in one go: with them, what the columns share stays in the cache."""
+
+
+_ONE = np.uint64(1)
+
+
+@njit(cache=True)
+def _gather_rows(
+    indptr: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    weight: NDArray[Any],
+    data: NDArray[Any],
+) -> None:
+    for row in range(len(indptr) - 1):
+        line = np.uint64(row)
+        for j in range(indptr[row], indptr[row + 1]):
+            # Unsigned: a signed index costs a test for being counted from the end.
+            k, end, col = np.uint64(offsets[j]), np.uint64(offsets[j + 1]), np.uint64(starts[j])
+            while k < end:
+                data[k] = weight[line, col]
+                k += _ONE
+                col += _ONE
+
+
+@njit(cache=True)
+def _gather_columns(
+    indptr: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    weight: NDArray[Any],
+    data: NDArray[Any],
+) -> None:
+    cursor = indptr.copy()
+    for band in range(0, weight.shape[0], _BAND):
+        for col in range(len(indptr) - 1):
+            line = np.uint64(col)
+            j, end = cursor[col], indptr[col + 1]
+            while j < end and starts[j] < band + _BAND:
+                k, last, row = (
+                    np.uint64(offsets[j]),
+                    np.uint64(offsets[j + 1]),
+                    np.uint64(starts[j]),
+                )
+                while k < last:
+                    data[k] = weight[row, line]
+                    k += _ONE
+                    row += _ONE
+                j += 1
+            cursor[col] = j
+
+
 @njit(cache=True)
 def _spread_rows(
     indptr: NDArray[np.int32],
@@ -302,16 +392,15 @@ def _spread_rows(
     has_data: bool,
 ) -> None:
     for row in range(len(indptr) - 1):
+        line = np.uint64(row)
         for j in range(indptr[row], indptr[row + 1]):
-            first = starts[j] - offsets[j]
-            for k in range(offsets[j], offsets[j + 1]):
-                keep[row, first + k] = True
+            k, end, col = np.uint64(offsets[j]), np.uint64(offsets[j + 1]), np.uint64(starts[j])
+            while k < end:
+                keep[line, col] = True
                 if has_data:
-                    weight[row, first + k] = data[k]
-
-
-_BAND = 128
-"""Rows that are filled in one go: with them, what the columns touch in turn stays in the cache."""
+                    weight[line, col] = data[k]
+                k += _ONE
+                col += _ONE
 
 
 @njit(cache=True)
@@ -327,12 +416,19 @@ def _spread_columns(
     cursor = indptr.copy()
     for band in range(0, keep.shape[0], _BAND):
         for col in range(len(indptr) - 1):
+            line = np.uint64(col)
             j, end = cursor[col], indptr[col + 1]
             while j < end and starts[j] < band + _BAND:
-                first = starts[j] - offsets[j]
-                for k in range(offsets[j], offsets[j + 1]):
-                    keep[first + k, col] = True
+                k, last, row = (
+                    np.uint64(offsets[j]),
+                    np.uint64(offsets[j + 1]),
+                    np.uint64(starts[j]),
+                )
+                while k < last:
+                    keep[row, line] = True
                     if has_data:
-                        weight[first + k, col] = data[k]
+                        weight[row, line] = data[k]
+                    k += _ONE
+                    row += _ONE
                 j += 1
             cursor[col] = j
