@@ -6,7 +6,7 @@ scored matrices ──▶ fine-grained mask ──▶ direction strength
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.direction import direction_strength
-from pruning.methods import METHODS
-from pruning.patterns.budget import check_budget, check_sparsity
+from pruning.methods import METHODS, Pruned
+from pruning.patterns.budget import check_budget, check_sparsity, kept_count
 from pruning.patterns.fine_grained import fine_grained
 from pruning.recipe import Recipe
 from pruning.retention import top_sum
@@ -24,18 +24,26 @@ from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks import MaskedMatrix, MaskSet
 from sparse_formats.vectors import Orientation, VectorLayout, check_menu
 
+MASK_ONLY = "mask"
+"""The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
+
 Tell = Callable[[str], None]
 """Called with a few words when a step begins."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredMatrix:
-    """A matrix to prune: its importance (float32, ≥ 0, (out, in)) and its weights, if known."""
+    """A matrix to prune: its importance (float32, ≥ 0, (out, in)) and its weights, if known.
+
+    within: a mask whose dropped weights have no claim to come back; no more weights are kept than
+        it keeps.
+    """
 
     name: str
     kind: str
     scores: NDArray[np.float32]
     weight: NDArray[np.floating[Any]] | None
+    within: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class MatrixReport:
 
     retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
     orientation, vectors, mean_length: None for a pattern without vectors.
-    strength, verdict: direction of the fine-grained mask of the same budget, D and in words.
+    strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
+        all there is to score, of that mask.
     """
 
     name: str
@@ -75,11 +84,15 @@ class Total:
 
 @dataclass(frozen=True, eq=False)
 class Pruning:
-    """The masks, a report per matrix in the same order, and the total over all of them."""
+    """The masks, a report per matrix in the same order, and the total over all of them.
+
+    notes: sentences for the user about what was done otherwise than asked.
+    """
 
     masks: MaskSet
     reports: tuple[MatrixReport, ...]
     total: Total
+    notes: tuple[str, ...] = ()
 
 
 def score_model(
@@ -111,8 +124,9 @@ def score_mask(
 ) -> tuple[list[ScoredMatrix], MaskSet, str]:
     """The matrices of a mask file, scored; also the file's masks and the name of the score.
 
-    Importance is what `scores_path` (an .npz of 2-D arrays, named and shaped as the masks) says;
-    else the score of the weights, where the mask file has them; else 1 for kept and 0 for dropped.
+    Importance is what `scores_path` says, a file of floats named and shaped as the masks, read as
+    weights are (see `mask_file.read_weights`): then dropped weights may come back. Else it is the
+    score of the weights, or 1 where the file has none, within the mask.
 
     Raises:
         InputError: an unreadable file; scores missing, of another shape, negative, NaN.
@@ -127,26 +141,21 @@ def score_mask(
         given = _read_scores(scores_path, taken)
         scored = [ScoredMatrix(m.name, m.kind, given[m.name], m.weight) for m in taken]
         return scored, masks, "given"
-    if all(m.weight is not None for m in taken):
-        scored = [
-            ScoredMatrix(m.name, m.kind, score_weight(m.name, m.weight, score, seed), m.weight)
-            for m in taken
-            if m.weight is not None
-        ]
-        return scored, masks, score
-    by_mask = "mask" if score == "magnitude" else score
+    if score == "magnitude" and any(m.weight is None for m in taken):
+        score = MASK_ONLY
     scored = [
-        ScoredMatrix(
-            m.name,
-            m.kind,
-            m.keep.astype(np.float32)
-            if by_mask == "mask"
-            else score_weight(m.name, m.keep.astype(np.float32), score, seed),
-            m.weight,
-        )
-        for m in taken
+        ScoredMatrix(m.name, m.kind, _score_within(m, score, seed), m.weight, m.keep) for m in taken
     ]
-    return scored, masks, by_mask
+    return scored, masks, score
+
+
+def _score_within(matrix: MaskedMatrix, score: str, seed: int) -> NDArray[np.float32]:
+    """The score of a masked matrix, 0 where nothing is kept."""
+    ones = matrix.keep.astype(np.float32)
+    if score == MASK_ONLY:
+        return ones
+    weight = ones if matrix.weight is None else matrix.weight
+    return ones * score_weight(matrix.name, weight, score, seed)
 
 
 def score_weight(
@@ -170,8 +179,6 @@ def check_score(score: str) -> None:
 
 def check_recipe(recipe: Recipe) -> Recipe:
     """`recipe` with its menu sorted; InputError naming the first knob that cannot be used."""
-    from dataclasses import replace
-
     from pruning.patterns.mixed_vectors import check_knobs
 
     if recipe.method not in METHODS:
@@ -193,15 +200,18 @@ def prune(
         InputError: a knob of the recipe cannot be used.
     """
     recipe = check_recipe(recipe)
-    scores = [m.scores for m in matrices]
-    tell("fine-grained mask")
-    fine = fine_grained(scores, recipe.sparsity, check_budget(recipe.budget))
-    tell(f"{recipe.method} at sparsity {recipe.sparsity:g}")
-    pruned = METHODS[recipe.method](scores, recipe)
+    fine: list[NDArray[np.bool_]] = []
+    pruned: list[Pruned] = []
+    groups = budgets(matrices, recipe)
+    for group, own in groups:
+        tell(f"{recipe.method} at sparsity {own.sparsity:g}: {group[0].name}")
+        scores = [m.scores for m in group]
+        fine += fine_grained(scores, own.sparsity, check_budget(own.budget))
+        pruned += METHODS[own.method](scores, own)
     tell("report")
     reports = tuple(
-        _report(matrix, keep, layout, free)
-        for matrix, (keep, layout), free in zip(matrices, pruned, fine, strict=True)
+        _report(m, keep, layout, _directed(m, free, recipe))
+        for m, (keep, layout), free in zip(matrices, pruned, fine, strict=True)
     )
     masked = tuple(
         MaskedMatrix(m.name, keep, _masked(m.weight, keep), m.kind, layout)
@@ -216,21 +226,79 @@ def prune(
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }
-    return Pruning(MaskSet(masked, header), reports, total)
+    return Pruning(MaskSet(masked, header), reports, total, _notes(groups, recipe))
+
+
+def budgets(
+    matrices: Sequence[ScoredMatrix], recipe: Recipe
+) -> list[tuple[Sequence[ScoredMatrix], Recipe]]:
+    """Which matrices share a budget, and the recipe with the sparsity each group really gets.
+
+    That is the asked one, or that of the masks `within` which weights must stay, if it is higher.
+    Masks alone cannot say which matrix matters more, so with a global budget each keeps the same
+    share of its mask.
+    """
+    sizes = np.array([m.scores.size for m in matrices], np.int64)
+    most = np.array(
+        [m.scores.size if m.within is None else np.count_nonzero(m.within) for m in matrices],
+        np.int64,
+    )
+    if recipe.budget == "matrix":
+        asked = [kept_count(int(size), recipe.sparsity) for size in sizes]
+        counts = np.minimum(asked, most)
+    else:
+        target = min(kept_count(int(sizes.sum()), recipe.sparsity), int(most.sum()))
+        if recipe.score != MASK_ONLY:
+            whole = replace(recipe, sparsity=_sparsity(target, int(sizes.sum()), recipe))
+            return [(matrices, whole)] if len(matrices) else []
+        # Rounding the running sum instead of each share makes the counts add up to the target.
+        running = np.rint(np.cumsum(most) * (target / max(int(most.sum()), 1)))
+        counts = np.diff(running, prepend=0)
+    return [
+        ([m], replace(recipe, sparsity=_sparsity(int(count), m.scores.size, recipe)))
+        for m, count in zip(matrices, counts, strict=True)
+    ]
+
+
+def _sparsity(count: int, size: int, recipe: Recipe) -> float:
+    """The sparsity that keeps `count` of `size`, which is the recipe's own where it does."""
+    return recipe.sparsity if count == kept_count(size, recipe.sparsity) else 1 - count / size
+
+
+def _notes(
+    groups: Sequence[tuple[Sequence[ScoredMatrix], Recipe]], recipe: Recipe
+) -> tuple[str, ...]:
+    sizes = [sum(m.scores.size for m in group) for group, _ in groups]
+    asked = sum(kept_count(size, recipe.sparsity) for size in sizes)
+    given = sum(kept_count(n, own.sparsity) for n, (_, own) in zip(sizes, groups, strict=True))
+    # Whole groups round apart from their parts, by half a weight each.
+    if asked - given <= len(groups):
+        return ()
+    return (
+        f"sparsity {recipe.sparsity:g} would keep {asked} of {sum(sizes)} weights, the given mask "
+        f"has only {given} to keep: what it dropped does not come back unless --scores say so",
+    )
+
+
+def _directed(matrix: ScoredMatrix, fine: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
+    """The mask whose direction is reported: any top-k of a mask is a worse witness than it."""
+    given = matrix.within if recipe.score == MASK_ONLY else None
+    return fine if given is None else given
 
 
 def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArray[np.float32]]:
-    from sparse_formats.readers.npz import open_npz, read_arrays
+    from sparse_formats.mask_file import read_weights
 
-    if path.suffix.lower() != ".npz" or not path.is_file():
-        raise InputError(f"scores {path}: give an existing .npz file with one 2-D array a matrix")
-    with open_npz(path) as archive:
-        arrays = read_arrays(archive)
+    try:
+        arrays = read_weights(path)
+    except InputError as error:
+        raise InputError(f"scores: {error}") from error
     scores: dict[str, NDArray[np.float32]] = {}
     for matrix in wanted:
         if matrix.name not in arrays:
             raise InputError(
-                f"scores {path}: no array for matrix {matrix.name}{nearest(matrix.name, arrays)}"
+                f"scores {path}: no floating-point array for matrix {matrix.name}"
+                f"{nearest(matrix.name, arrays)}"
             )
         array = arrays[matrix.name]
         if array.shape != matrix.shape:
@@ -242,7 +310,7 @@ def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArra
             single = array.astype(np.float32)
         if not np.isfinite(single).all() or (single < 0).any():
             raise InputError(
-                f"scores {path}: array {matrix.name} holds negative, infinite or NaN values; "
+                f"scores {path}: array {matrix.name} holds negative values or infinite ones; "
                 "an importance is a finite number, 0 or more"
             )
         scores[matrix.name] = single
@@ -259,10 +327,10 @@ def _report(
     matrix: ScoredMatrix,
     keep: NDArray[np.bool_],
     layout: VectorLayout | None,
-    fine: NDArray[np.bool_],
+    directed: NDArray[np.bool_],
 ) -> MatrixReport:
     kept = int(np.count_nonzero(keep))
-    direction = direction_strength(fine)
+    direction = direction_strength(directed)
     return MatrixReport(
         name=matrix.name,
         kind=matrix.kind,

@@ -35,5 +35,5 @@ def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:
     flat = scores.ravel()
     threshold = np.partition(flat, flat.size - count)[flat.size - count]
     kept = flat > threshold
-    kept[some_of(flat == threshold, count - np.count_nonzero(kept))] = True
+    kept[some_of(flat == threshold, count - int(np.count_nonzero(kept)))] = True
     return kept.reshape(scores.shape)

@@ -6,6 +6,7 @@ is tied alone, so the same scores give the same mask, at any scale.
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ def some_of(tied: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     return _generator(tied).permutation(np.flatnonzero(tied))[:count]
 
 
-def best_first(values: NDArray[np.floating]) -> NDArray[np.int64]:
+def best_first(values: NDArray[Any]) -> NDArray[np.int64]:
     """The order that sorts `values` (flat) from largest to smallest, equals shuffled."""
     shuffled = np.random.default_rng(len(values)).permutation(len(values))
     return shuffled[np.argsort(-values[shuffled], kind="stable")]
@@ -29,8 +30,8 @@ def best_first(values: NDArray[np.floating]) -> NDArray[np.int64]:
 def told_apart(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """`scores` times 1 + noise below `NOISE`, so that equal ones differ; zeros stay zeros."""
     noise = _generator(scores > 0).random(scores.shape, np.float32)
-    return scores * (1 + np.float32(NOISE) * noise)
+    return np.multiply(scores, 1 + NOISE * noise, dtype=np.float32)
 
 
 def _generator(pattern: NDArray[np.bool_]) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(np.ascontiguousarray(pattern)))
+    return np.random.default_rng(zlib.crc32(np.packbits(pattern).tobytes()))

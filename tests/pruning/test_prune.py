@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from pruning.direction import direction_strength
 from pruning.methods import METHODS
 from pruning.prune import ScoredMatrix, prune, score_mask, score_model, score_weight
 from pruning.recipe import Recipe
@@ -96,6 +98,77 @@ def test_a_mask_made_of_vectors_is_found_again(tmp_path: Path) -> None:
     assert len(matrix.vectors) == 2 * 13
 
 
+def save_masks(path: Path, *shares: float) -> list[NDArray[np.bool_]]:
+    rng = np.random.default_rng(0)
+    masks = [rng.random((64, 128)) < share for share in shares]
+    np.savez(path, **{f"m{i}": m for i, m in enumerate(masks)})  # type: ignore[arg-type]
+    return masks
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("budget", ["matrix", "global"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.6, 0.9])
+def test_a_mask_alone_never_grows_and_gives_its_own_direction(
+    tmp_path: Path, method: str, budget: str, sparsity: float
+) -> None:
+    given = save_masks(tmp_path / "m.npz", 0.1, 0.3)
+    matrices, _, score = score_mask(tmp_path / "m.npz", None, "magnitude", 0)
+    pruning = prune(matrices, Recipe(method, sparsity, score, budget=budget), "m")
+    asked = round((1 - sparsity) * 64 * 128)
+    for keep, matrix, report in zip(given, pruning.masks.matrices, pruning.reports, strict=True):
+        found = direction_strength(keep)
+        assert (report.strength, report.verdict) == (found.strength, found.verdict)
+        if budget == "matrix":
+            assert matrix.nnz == min(keep.sum(), asked)
+        else:
+            # A mask cannot say that its matrix matters more: each gives the same share.
+            share = min(1.0, 2 * asked / sum(k.sum() for k in given))
+            assert matrix.nnz == pytest.approx(share * keep.sum(), abs=1)
+        if method == "fine":
+            assert not np.any(matrix.keep & ~keep)
+    wanting = sum(k.sum() for k in given) if budget == "global" else 2 * given[0].sum()
+    assert bool(pruning.notes) == (2 * asked > wanting)
+
+
+def test_an_overdrawn_mask_is_noted(tmp_path: Path) -> None:
+    (given,) = save_masks(tmp_path / "m.npz", 0.2)
+    matrices, _, score = score_mask(tmp_path / "m.npz", None, "magnitude", 0)
+    (note,) = prune(matrices, Recipe("fine", 0.5, score), "m").notes
+    assert "4096 of 8192" in note and f"only {given.sum()}" in note
+
+
+@pytest.mark.parametrize("score", ["magnitude", "random"])
+def test_dropped_weights_stay_dropped_without_scores(tmp_path: Path, score: str) -> None:
+    weight = np.random.default_rng(0).standard_normal((64, 128)).astype(np.float32)
+    weight[np.random.default_rng(1).random((64, 128)) < 0.7] = 0
+    np.savez(tmp_path / "w.npz", a=weight)
+    for sparsity in (0.5, 0.9):
+        matrices, _, used = score_mask(tmp_path / "w.npz", None, score, 0)
+        (matrix,) = prune(matrices, Recipe("fine", sparsity, used), "w").masks.matrices
+        assert not np.any(matrix.keep & (weight == 0))
+        assert matrix.nnz == min(np.count_nonzero(weight), round((1 - sparsity) * weight.size))
+
+
+@pytest.mark.parametrize(
+    ("square", "wide"),
+    [
+        ("blocks.0.attn.W_Q", "blocks.0.ffn.W1"),
+        ("transformer.h.0.attn.c_proj.weight", "transformer.h.0.mlp.c_fc.weight"),
+    ],
+)
+def test_scores_saved_like_the_masks_are_turned_like_them(
+    tmp_path: Path, square: str, wide: str
+) -> None:
+    rng = np.random.default_rng(0)
+    # (in, out), as these families store it.
+    stored = {square: rng.random((32, 32)), wide: rng.random((32, 128))}
+    np.savez(tmp_path / "m.npz", **{n: a < 0.5 for n, a in stored.items()})  # type: ignore[arg-type]
+    np.savez(tmp_path / "s.npz", **stored)  # type: ignore[arg-type]
+    matrices, _, _ = score_mask(tmp_path / "m.npz", tmp_path / "s.npz", "magnitude", 0)
+    for matrix in matrices:
+        assert np.array_equal(matrix.scores, stored[matrix.name].T.astype(np.float32))
+
+
 def test_weights_in_a_mask_file_are_its_scores(tmp_path: Path) -> None:
     weight = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
     masks = MaskSet((MaskedMatrix("a", weight != 0, weight),), {"model": "origin"})
@@ -120,9 +193,9 @@ def test_given_scores_decide(tmp_path: Path) -> None:
     [
         (np.ones((4, 5)), r"array a is \(4, 5\), its mask \(4, 4\)"),
         (-np.ones((4, 4)), "negative"),
-        (np.full((4, 4), np.nan), "NaN"),
+        (np.full((4, 4), np.nan), "has nan at row 0"),
         (np.full((4, 4), 1e300), "infinite"),
-        (None, "no array for matrix a"),
+        (None, "no floating-point array for matrix a"),
     ],
 )
 def test_scores_that_do_not_fit_are_refused(

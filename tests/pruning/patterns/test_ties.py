@@ -62,9 +62,9 @@ def test_ties_make_no_longer_stretches_than_the_vectors_are() -> None:
     keep = layout.keep(SHAPE)
     kappa = direction_strength(keep).coherence(layout.orientation, 64).kappa
     lengths = layout.lengths.astype(float)
-    # κ of vectors at random places: pairs of bits that share a vector, of those that share 64.
-    expected = float((lengths * (lengths - 1)).sum() / (63 * lengths.sum()))
-    assert kappa == pytest.approx(expected, abs=0.015)
+    # Of the pairs of bits within 64, those that share a vector; other vectors only keep apart.
+    assert kappa is not None
+    assert kappa < (lengths * (lengths - 1)).sum() / (63 * lengths.sum())
 
 
 def test_the_same_ties_are_broken_the_same_way_at_any_scale() -> None:
