@@ -19,7 +19,7 @@ def to_torch(matrix: CSR | CSC | BSR) -> Any:
     Raises:
         InputError: a BSR matrix whose blocks reach over its edge, which torch cannot hold.
     """
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     if isinstance(matrix, BSR):
         # The one check that both libraries need.
@@ -51,7 +51,7 @@ def from_torch(tensor: Any) -> CSR | CSC | BSR:
     Raises:
         InputError: another layout or number of dimensions, blocks that are not square.
     """
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     layouts = {torch.sparse_csr: CSR, torch.sparse_csc: CSC, torch.sparse_bsr: BSR}
     cls = layouts.get(tensor.layout)

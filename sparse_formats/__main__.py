@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,6 @@ import typer
 from sparse_formats.terminal import emit_json, new_app, run
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sparse_formats.inspection import Inspection
 
 app = new_app("What a pruned model's matrices cost in each sparse format.")
@@ -64,14 +61,7 @@ def inspect(
     layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
     claimed = claim(total(layers), layers, value_bits)
     if json != "-":
-        from rich.console import Console
-
-        # A file or a pipe has no width to fit into: there, no line is broken. A terminal that is
-        # too narrow wraps what it cannot show, and shows it.
-        width = max(Console().width if sys.stdout.isatty() else 0, 200)
-        console = Console(width=width, soft_wrap=True)
-        console.print(_table(layers, total(layers), value_bits))
-        console.print(claimed, highlight=False)
+        _print(layers, total(layers), value_bits, claimed)
     if plot is not None:
         from sparse_formats.pictures import draw
 
@@ -88,61 +78,64 @@ def inspect(
         emit_json(report, json)
 
 
-def _table(layers: list[Inspection], total: Inspection, value_bits: int) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
+def _print(layers: list[Inspection], total: Inspection, value_bits: int, claimed: str) -> None:
     from sparse_formats.formats import FORMATS
     from sparse_formats.inspection import megabytes
-
-    table = Table(
-        title=f"bits per element, {value_bits}-bit values; * smallest; ratio: dense FP16 to it",
-        box=box.SIMPLE,
-        padding=0,
-        show_footer=True,
-        show_edge=False,
-        caption="; ".join(
-            f"{name} {megabytes(storage.bits):.3f} MB" for name, storage in total.storage.items()
-        ),
-    )
-
-    def column(head: str, foot: str, width: int | None = None) -> None:
-        # On a narrow terminal names fold, numbers never.
-        numbers = width is None
-        justify = "right" if numbers else "left"
-        table.add_column(
-            head, foot, justify=justify, overflow="fold", no_wrap=numbers, min_width=width
-        )
+    from sparse_formats.tables import Column, new_console, print_table
 
     def bits_per_element(part: Inspection, name: str) -> str:
         if name not in part.storage:
             return "– "
-        star = "*" if name == part.smallest else " "
-        return f"{_or_dash(part.bits_per_element(name))}{star}"
+        return _or_dash(part.bits_per_element(name)) + ("*" if name == part.smallest else " ")
 
-    column("matrix", f"total of {len(layers)}", width=12)
-    column("kind", "", width=9)
-    column("shape", "")
-    column("kept", _or_dash(total.density, 3))
-    column("vectors", f"{total.vectors} ")
-    column("mean", _or_dash(total.mean_vector_length))
+    def row(part: Inspection, name: str, shape: str) -> list[str]:
+        turn = {"horizontal": "─", "vertical": "│"}.get(part.orientation or "", " ")
+        return [
+            name,
+            part.kind,
+            shape,
+            _or_dash(part.density, 3),
+            f"{part.vectors}{turn}",
+            _or_dash(part.mean_vector_length),
+            *(bits_per_element(part, format) for format in shown),
+            part.smallest,
+            _or_dash(part.ratio_to_dense_fp16),
+        ]
+
     shown = [name for name in FORMATS if any(name in layer.storage for layer in layers)]
-    for name in shown:
-        column(name.replace("_", "\n"), bits_per_element(total, name))
-    column("ratio", _or_dash(total.ratio_to_dense_fp16))
-    for layer in layers:
-        table.add_row(
-            Text(layer.name),
-            layer.kind,
-            f"{layer.rows}×{layer.cols}",
-            _or_dash(layer.density, 3),
-            f"{layer.vectors}{'─' if layer.orientation == 'horizontal' else '│'}",
-            _or_dash(layer.mean_vector_length),
-            *(bits_per_element(layer, name) for name in shown),
-            _or_dash(layer.ratio_to_dense_fp16),
-        )
-    return table
+    columns = [
+        Column("matrix"),
+        Column("kind", rank=3),
+        Column("shape", "right", rank=2),
+        Column("kept", "right"),
+        Column("vectors", "right", rank=4),
+        Column("mean", "right", rank=4),
+        # On a narrow terminal those at home in every toolbox and ours stay longest.
+        *(
+            Column(name.replace("_", "\n"), "right", 1 if name in _STAY_LONGEST else 2)
+            for name in shown
+        ),
+        Column("smallest"),
+        Column("ratio", "right"),
+    ]
+    sizes = (f"{name} {megabytes(size.bits):.3f} MB" for name, size in total.storage.items())
+    none = [name for name in FORMATS if name not in shown]
+    print_table(
+        new_console(),
+        columns,
+        [row(layer, layer.name, f"{layer.rows}×{layer.cols}") for layer in layers],
+        title=f"bits per element, {value_bits}-bit values; * smallest; – cannot hold the mask; "
+        "ratio: dense FP16 to the smallest",
+        total=row(total, f"total of {len(layers)}", ""),
+        footnotes=[
+            "; ".join(sizes),
+            *([f"no matrix fits {', '.join(none)}: --json says why"] if none else []),
+            claimed,
+        ],
+    )
+
+
+_STAY_LONGEST = ("dense", "csr", "bitmap", "mixed_vectors")
 
 
 def _or_dash(number: float | None, digits: int = 2) -> str:

@@ -108,7 +108,7 @@ def test_does_the_table_show_every_layer_and_the_total(
     out = run(monkeypatch, capsys, "--mask", str(mask), "--json", str(target))
     (row,) = (line for line in out.splitlines() if "layer0.Q" in line)
     # Kept 7/18; each format's bits over 18, the bitmap's the fewest; 288/130.
-    numbers = "16.00 8.06 8.17 8.94 7.78 7.22* 13.17 – – – 11.94 7.83 7.83 2.22"
+    numbers = "16.00 8.06 8.17 8.94 7.78 7.22* 13.17 – – – 11.94 7.83 7.83 bitmap 2.22"
     assert row.split() == ["layer0.Q", "Q", "3×6", "0.389", "4─", "1.75", *numbers.split()]
     assert "layer0.[bold]FFN1" in out
     assert "total of 2" in out

@@ -1,14 +1,24 @@
 """How many bits does each format take? Counted on paper."""
 
+import math
+
 import numpy as np
 import pytest
 
+from sparse_formats.bsr import BSR
 from sparse_formats.csc import CSC
 from sparse_formats.csr import CSR
+from sparse_formats.curves import CURVES, density_at, relative
 from sparse_formats.decompose import decompose
 from sparse_formats.formats import FORMATS
 from sparse_formats.mixed_vectors import MixedVectors
+from sparse_formats.mixed_vectors_tiled import MixedVectorsTiled
+from sparse_formats.n_m import NM
+from sparse_formats.relative_csc import RelativeCSC
+from sparse_formats.run_length import RunLength
+from sparse_formats.sa_rcsc import SARCSC
 from sparse_formats.storage import Storage, bits_for
+from sparse_formats.vector_wise import VectorWise
 
 
 def mask(*rows: str) -> np.ndarray:
@@ -131,3 +141,157 @@ def test_do_value_bits_change_values_and_padding_only(format: str) -> None:
     assert (narrow.indices, narrow.pointers) == (wide.indices, wide.pointers)
     assert wide.values == 4 * narrow.values == 7 * 16
     assert (narrow.padding == 0) == (wide.padding == 0)
+
+
+# --- the other formats, by hand -------------------------------------------------------------------
+
+
+def test_what_do_dense_and_bitmap_take() -> None:
+    # 18 entries of which 7 are kept; a bit an entry in the bitmap.
+    assert FORMATS["dense"].encode(SMALL).storage(8) == Storage(7 * 8, 0, 0, 11 * 8)
+    assert FORMATS["bitmap"].encode(SMALL).storage(8) == Storage(7 * 8, 18, 0)
+
+
+def test_what_does_ellpack_take() -> None:
+    # Rows of 3, 0 and 4: 12 slots, 5 unused; columns 0..5 need 3 bits; lengths 0..4 need 3.
+    assert FORMATS["ellpack"].encode(SMALL).storage(8) == Storage(56, 21, 3 * 3, 5 * (8 + 3))
+
+
+def test_what_do_runs_take() -> None:
+    # Places 0, 1, 4, 12, 13, 14, 15 row by row: gaps 0, 0, 2, 7, 0, 0, 0. Runs of 2 bits reach 3:
+    # the gap of 7 takes one padding zero (4 places) and a run of 3.
+    assert RunLength.encode(SMALL).storage(8) == Storage(56, 7 * 4, 0)
+    short = RunLength.encode(SMALL, None, run_bits=2)
+    assert short.entries.runs.tolist() == [0, 0, 2, 3, 3, 0, 0, 0]
+    assert short.storage(8) == Storage(56, 7 * 2, 0, 1 * (8 + 2))
+
+
+def test_what_do_rows_dealt_out_to_elements_take() -> None:
+    # Rows 0 and 2 are element 0's, row 1 element 1's. Element 0's columns hold 2, 2, 1, 1, 1, 0
+    # entries, 7 in all, so all 2·7 pointers have ⌈log2 8⌉ = 3 bits. Row 2 is local row 1.
+    matrix = RelativeCSC.encode(SMALL, None, run_bits=4, pes=2)
+    assert matrix.pointers.tolist() == [[0, 2, 4, 5, 6, 7, 7], [0] * 7]
+    assert matrix.entries.runs.tolist() == [0, 0, 0, 0, 1, 1, 0]
+    assert matrix.storage(8) == Storage(56, 7 * 4, 14 * 3)
+
+
+def test_what_do_groups_take() -> None:
+    # 2 rows of 6 as groups of 4 and 2, 2 slots each: 8 slots of 8 + 2 bits, 5 in use.
+    keep = mask("#..##.", ".##...")
+    matrix = NM.encode(keep)
+    # Two places; one place twice; nothing reads 1, 0.
+    assert matrix.indices.tolist() == [[[0, 3], [0, 0]], [[1, 2], [1, 0]]]
+    assert matrix.storage(8) == Storage(5 * 8, 5 * 2, 0, 3 * (8 + 2))
+    # 3 of 8 exactly: 2 vectors of 3 slots of 8 + 3 bits.
+    vectors = VectorWise.encode(mask("###.....", "#..#...#"), None, length=8)
+    assert vectors.kept == 3
+    assert vectors.storage(8) == Storage(6 * 8, 6 * 3, 0)
+
+
+def test_what_do_blocks_take() -> None:
+    # 3×5 in blocks of 2: 2 × 3 of them. Kept: (0, 1) whole, (1, 2) of which one entry is inside.
+    keep = mask("..##.", "..##.", "....#")
+    # Block columns 0..2 need 2 bits; 3 pointers tell 0..2 apart, 2 bits each; 3 values outside.
+    assert BSR.encode(keep, None, 2).storage(8) == Storage(5 * 8, 2 * 2, 3 * 2, 3 * 8)
+
+
+def test_what_does_sa_rcsc_take() -> None:
+    # 4 rows with 1, 3, 0, 2 kept: order 1, 3, 0, 2. Two sets to and fro: row 1 and then row 2 are
+    # set 0's, rows 3 and 0 set 1's; tags 0 and 1.
+    keep = mask("#.....", "##...#", "......", ".#...#")
+    matrix = SARCSC.encode(keep, None, sets=2, window=3)
+    assert matrix.order.tolist() == [1, 3, 0, 2]
+    assert matrix.pointers.tolist() == [[0, 2, 3], [0, 2, 3]]
+    # Set 0: row 1's columns 0, 1 | 5. Set 1: row 0's 0, row 3's 1 | row 3's 5.
+    assert matrix.columns.tolist() == [0, 1, 2, 0, 1, 2]
+    assert matrix.tags.tolist() == [0, 0, 0, 1, 0, 0]
+    # Entries: 2 bits of column in a window of 3, 1 bit of tag. 6 pointers tell 0..3 apart, 2 bits
+    # each; 4 rows' numbers of 2 bits.
+    assert matrix.storage(8) == Storage(6 * 8, 6 * (2 + 1), 6 * 2 + 4 * 2)
+
+
+def test_are_tiles_small_matrices_of_their_own() -> None:
+    rng = np.random.default_rng(5)
+    keep = rng.random((150, 200)) < 0.4
+    # One tile full of columns, one empty.
+    keep[:64, :64] = rng.random(64) < 0.5
+    keep[64:128, 64:128] = False
+    tiles = [keep[r : r + 64, c : c + 64] for r in range(0, 150, 64) for c in range(0, 200, 64)]
+    alone = [MixedVectors.encode(tile) for tile in tiles]
+    together = MixedVectorsTiled.encode(keep)
+    for bits in (4, 16):
+        parts = (matrix.storage(bits) for matrix in alone)
+        assert together.storage(bits) == sum(parts, Storage(0, 0, 0))
+    orientations = [matrix.vectors.orientation == "vertical" for matrix in alone]
+    assert together.vertical.tolist() == orientations
+    assert any(orientations) and not all(orientations)
+
+
+# --- the closed formulas --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("density", [0.02, 0.1, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("format", ["dense", "csr", "csc", "relative_csc", "run_length", "bitmap"])
+@pytest.mark.parametrize("value_bits", [4, 16])
+def test_does_a_random_mask_take_what_the_formula_says(
+    format: str, density: float, value_bits: int
+) -> None:
+    rows, cols = 600, 700
+    keep = np.random.default_rng(0).random((rows, cols)) < density
+    bits = FORMATS[format].encode(keep).storage(value_bits).bits / keep.size
+    exact = float(keep.mean())
+    # Runs depend on the gaps drawn; and a column, unlike the formula's, ends, without padding.
+    tolerance = {"relative_csc": 0.08, "run_length": 0.01}.get(format, 1e-9)
+    assert bits == pytest.approx(CURVES[format](exact, rows, cols, value_bits), rel=tolerance)
+
+
+# accelerators.md §5: 768×768, densities at which a format takes what dense takes.
+@pytest.mark.parametrize(
+    ("format", "fp16", "int8", "int4"),
+    [
+        ("csr", 0.614, 0.443, 0.284),
+        ("bitmap", 0.9375, 0.875, 0.75),
+        ("run_length", 0.80, 0.667, 0.5),
+        ("mixed_vectors", 0.976, 0.953, 0.91),
+    ],
+)
+def test_where_do_formats_break_even_with_dense(
+    format: str, fp16: float, int8: float, int4: float
+) -> None:
+    for bits, published in ((16, fp16), (8, int8), (4, int4)):
+        found = density_at(bits, format, 768, 768, bits)
+        assert found is not None and found == pytest.approx(published, abs=0.005)
+
+
+# The same section: bits per element at density .2 (runs of 4 and 5 bits) and .1.
+@pytest.mark.parametrize(
+    ("bits", "published"),
+    [
+        (CURVES["csr"](0.2, 768, 768, 16), 5.23),
+        (CURVES["bitmap"](0.2, 768, 768, 16), 4.20),
+        (relative(0.2, 16, 4), 4.12),
+        (relative(0.2, 16, 5), 4.20),
+        (CURVES["mixed_vectors"](0.2, 768, 768, 16), 3.30),
+        (CURVES["csr"](0.2, 768, 768, 8), 3.63),
+        (CURVES["bitmap"](0.2, 768, 768, 8), 2.60),
+        (relative(0.2, 8, 4), 2.47),
+        (relative(0.1, 16, 4), 2.46),
+        (relative(0.1, 16, 5), 2.18),
+    ],
+)
+def test_do_bits_per_element_agree_with_the_table(bits: float, published: float) -> None:
+    assert bits == pytest.approx(published, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [4, 16, 64])
+def test_do_vectors_take_the_formula_of_the_design_notes(length: int) -> None:
+    # pruning.md §7.8: nnz·b + vectors·(index + code) + (lines + 1)·⌈log2(vectors + 1)⌉ + 1, one
+    # length present, so no code; every other vector of each line, the others on the next line.
+    keep = np.zeros((96, 64 * 8), np.bool_)
+    for line in range(96):
+        keep[line].reshape(-1, length)[line % 2 :: 2] = True
+    vectors = 96 * 64 * 8 // length // 2
+    bits = MixedVectors.encode(keep).storage(16).bits
+    index = math.ceil(math.log2(64 * 8 / length))
+    pointers = 97 * math.ceil(math.log2(vectors + 1))
+    assert bits == vectors * (16 * length + index) + pointers + 1

@@ -1,0 +1,141 @@
+"""How fast are encoders and decoders: a 3072×768 float32 matrix, 80 % sparse?
+
+Masks: uniformly random; "mvp" planted horizontal vectors, mean length 11. Interleaved: every round
+runs all contenders of a group once, so that a slow minute of the machine hits all alike; compare
+medians within a group. `mixed_vectors` is given its layout on "mvp" masks (as mask files of ours
+do) and decomposes on random ones; "mixed_vectors, cut" decomposes on "mvp" masks.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from sparse_formats.formats import FORMATS, encode
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.synthetic import MatrixShape, generate
+
+SHAPE, DENSITY, ROUNDS = (3072, 768), 0.2, 31
+ANY_MASK = [name for name in FORMATS if name not in ("n_m", "vector_wise", "bsr")]
+
+
+@cache
+def matrix(pattern: str, shape: tuple[int, int] = SHAPE) -> MaskedMatrix:
+    (drawn,) = generate([MatrixShape("m", "FFN1", *shape)], DENSITY, pattern)
+    return weighted(drawn)
+
+
+@cache
+def regular(format: str) -> MaskedMatrix:
+    """A mask that n_m, vector_wise or bsr can hold: 2 of 4, 4 of 16, 16×16 blocks."""
+    rng = np.random.default_rng(0)
+    if format == "bsr":
+        squares = rng.random((SHAPE[0] // 16, SHAPE[1] // 16)) < DENSITY
+        return weighted(MaskedMatrix("m", np.kron(squares, np.ones((16, 16), bool))))
+    length, most = (4, 2) if format == "n_m" else (16, 4)
+    ranks = np.argsort(rng.random((SHAPE[0], SHAPE[1] // length, length)), axis=2)
+    return weighted(MaskedMatrix("m", (ranks < most).reshape(SHAPE)))
+
+
+def weighted(drawn: MaskedMatrix) -> MaskedMatrix:
+    weight = np.random.default_rng(1).standard_normal(drawn.shape, np.float32)
+    weight[~drawn.keep] = 0
+    return MaskedMatrix(drawn.name, drawn.keep, weight, drawn.kind, drawn.vectors)
+
+
+def encoders(pattern: str) -> dict[str, Callable[[], Any]]:
+    one = matrix(pattern)
+    bare = MaskedMatrix("m", one.keep, one.weight)
+    every: dict[str, Callable[[], Any]] = {
+        "scipy csr": lambda: scipy.sparse.csr_matrix(one.weight),
+        "scipy csc": lambda: scipy.sparse.csc_matrix(one.weight),
+        "mixed_vectors, cut": lambda: encode(bare, "mixed_vectors"),
+    }
+    return every | {name: lambda name=name: encode(one, name) for name in ANY_MASK}
+
+
+def interleaved(contenders: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median seconds of each, after one call that compiles."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for call in contenders.values():
+        call()
+    for _ in range(ROUNDS):
+        for name, call in contenders.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(each) for name, each in times.items()}
+
+
+def show(benchmark: Any, medians: dict[str, float], note: str) -> None:
+    benchmark.extra_info["median_s"] = medians
+    print(f"\n{note}")
+    for name, seconds in medians.items():
+        print(f"  {name:24} {seconds * 1e3:8.2f} ms")
+
+
+@pytest.mark.benchmark(group="encode, interleaved")
+@pytest.mark.parametrize("pattern", ["random", "mvp"])
+def test_encode(benchmark: Any, pattern: str) -> None:
+    contenders = encoders(pattern)
+    medians = benchmark.pedantic(interleaved, (contenders,), rounds=1)
+    show(benchmark, medians, f"encode, {pattern} mask")
+
+
+@pytest.mark.benchmark(group="decode, interleaved")
+@pytest.mark.parametrize("pattern", ["random", "mvp"])
+def test_decode(benchmark: Any, pattern: str) -> None:
+    encoded = {name: encode(matrix(pattern), name) for name in ANY_MASK}
+    encoded |= {n: encode(regular(n), n) for n in FORMATS if n not in ANY_MASK}
+    contenders = {name: one.decode for name, one in encoded.items()}
+    medians = benchmark.pedantic(interleaved, (contenders,), rounds=1)
+    show(benchmark, medians, f"decode, {pattern} mask (n_m, vector_wise, bsr: masks of their own)")
+    size = SHAPE[0] * SHAPE[1] * 4
+    rates = {name: size / seconds / 1e9 for name, seconds in medians.items()}
+    benchmark.extra_info["gigabytes_per_s"] = rates
+    print("  GB/s of dense output:", {name: round(rate, 2) for name, rate in rates.items()})
+
+
+@pytest.mark.benchmark(group="streams, interleaved")
+@pytest.mark.parametrize("direction", ["to_bytes", "from_bytes"])
+def test_streams(benchmark: Any, direction: str) -> None:
+    contenders: dict[str, Callable[[], Any]] = {}
+    for name in FORMATS:
+        one: Any = encode(matrix("random") if name in ANY_MASK else regular(name), name)
+        stream, descriptor = one.to_bytes(), one.descriptor()
+        contenders[name] = (
+            one.to_bytes
+            if direction == "to_bytes"
+            else lambda one=one, s=stream, d=descriptor: type(one).from_bytes(s, d)
+        )
+    medians = benchmark.pedantic(interleaved, (contenders,), rounds=1)
+    show(benchmark, medians, direction)
+
+
+@pytest.mark.benchmark(group="linear time")
+@pytest.mark.parametrize("format", ANY_MASK)
+def test_four_sizes(benchmark: Any, format: str) -> None:
+    """Nanoseconds an entry of encode + decode for 0.6 to 37.7 M entries: it should stay flat."""
+    shapes = [(768, 768), (1536, 1536), (3072, 3072), (6144, 6144)]
+
+    def once() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for shape in shapes:
+            one = matrix("random", shape)
+            encode(one, format).decode()
+            times: list[float] = []
+            for _ in range(3):
+                start = time.perf_counter()
+                encode(one, format).decode()
+                times.append(time.perf_counter() - start)
+            found[f"{shape[0]}×{shape[1]}"] = median(times) / one.keep.size * 1e9
+        return found
+
+    each = benchmark.pedantic(once, rounds=1)
+    benchmark.extra_info["ns_per_entry"] = each
+    print(f"\n  {format:20}", "  ".join(f"{size} {ns:.2f}" for size, ns in each.items()), "ns")
