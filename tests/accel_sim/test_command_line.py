@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -199,7 +200,11 @@ def test_is_a_transposed_matrix_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mask = tmp_path / "gpt2.npz"
-    np.savez(mask, **{"h.0.attn.c_attn": np.ones((4, 12)), "h.0.attn.c_proj": np.ones((4, 4))})
+    arrays: dict[str, Any] = {
+        "h.0.attn.c_attn": np.ones((4, 12)),
+        "h.0.attn.c_proj": np.ones((4, 4)),
+    }
+    np.savez(mask, **arrays)
     assert call(monkeypatch, "run", "--mask", str(mask)) == 0
     text = capsys.readouterr().out
     assert "12×4" in text

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,10 @@ def test_are_two_files_of_one_name_refused_and_capital_endings_read(tmp_path: Pa
 def test_are_turned_matrices_named(tmp_path: Path) -> None:
     path = tmp_path / "gpt2.npz"
     rng = np.random.default_rng(0)
-    arrays = {"h.0.attn.c_attn.weight": rng.random((4, 12)), "other": rng.random((3, 5))}
+    arrays: dict[str, Any] = {
+        "h.0.attn.c_attn.weight": rng.random((4, 12)),
+        "other": rng.random((3, 5)),
+    }
     np.savez(path, **arrays)
     masks = read_masks(path)
     assert masks.header["stored_in_out"] == ["h.0.attn.c_attn.weight"]
