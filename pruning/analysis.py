@@ -106,6 +106,7 @@ def as_json(analysis: Analysis) -> dict[str, Any]:
         "correlation_length_vertical": direction.correlation_length("vertical"),
         "better": direction.better,
         "verdict": direction.verdict,
+        "retention_measured_on": "kept weights" if analysis.measured else None,
         "retention": [asdict(r) for r in analysis.retention],
     }
 

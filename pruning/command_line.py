@@ -12,8 +12,6 @@ from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json, new_app
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pruning.analysis import Analysis
     from pruning.direction import DirectionStrength
     from pruning.prune import Pruning
@@ -43,7 +41,7 @@ def prune_command(
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="With --from-mask: .npz of importances named and shaped as the masks."),
+        typer.Option(help="With --from-mask: file of importances named and shaped as the masks."),
     ] = None,
     method: Annotated[str, typer.Option(help="mvp: mixed-length vectors; fine: any weight.")] = (
         "mvp"
@@ -73,16 +71,19 @@ def prune_command(
     """Prune a model, or cut a mask into vectors, and write the mask file."""
     from pruning.prune import check_recipe, check_score, prune, score_mask, score_model
     from pruning.recipe import Recipe
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import write_masks
 
     source = _one_source(model, from_mask, scores)
-    _check_output(out, [p for p in (model, from_mask, scores) if p is not None])
+    if out.suffix.lower() != ".npz":
+        raise InputError(f"--out {out}: a mask file is called something.npz")
+    check_writable(out, _files_of(source, *([] if scores is None else [scores])))
     check_score(score)
     lengths = _lengths(menu)
     recipe = check_recipe(
         Recipe(method, sparsity, score, seed, budget, algorithm, lengths, vector_cost, epsilon)
     )
-    origin = source.resolve().name
+    origin = model_name(source)
     with _progress() as tell:
         tell(f"reading {source}")
         if from_mask is None:
@@ -117,9 +118,13 @@ def analyze_command(
 ) -> None:
     """Direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
     from pruning.analysis import analyze, as_json, with_stacks
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
 
+    inputs = _files_of(mask)
+    if json not in (None, "-"):
+        check_writable(Path(json), inputs)
     with _progress() as tell:
         tell(f"reading {mask}")
         masks = read_masks(mask)
@@ -134,7 +139,9 @@ def analyze_command(
             if plot is not None:
                 from pruning.pictures import write_picture
 
-                write_picture(plot / picture_name(len(analyses), matrix.name), analyses[-1])
+                picture = plot / picture_name(len(analyses), matrix.name)
+                check_writable(picture, inputs)
+                write_picture(picture, analyses[-1])
     if json is not None:
         emit_json(
             {
@@ -147,7 +154,7 @@ def analyze_command(
     if json != "-":
         _print_analyses(analyses)
         if plot is not None:
-            _console().print(f"{len(analyses)} pictures in {plot}", highlight=False)
+            print(f"{len(analyses)} pictures in {plot}")
 
 
 def picture_name(number: int, name: str) -> str:
@@ -166,14 +173,22 @@ def _one_source(model: Path | None, from_mask: Path | None, scores: Path | None)
     return found
 
 
-def _check_output(out: Path, inputs: list[Path]) -> None:
-    if out.suffix.lower() != ".npz":
-        raise InputError(f"--out {out}: a mask file is called something.npz")
-    for path in inputs:
-        if path.exists() and out.exists() and out.samefile(path):
-            raise InputError(f"--out {out} is an input file; give it a name of its own")
-    if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: folder {out.parent} does not exist; create it first")
+def _files_of(*inputs: Path) -> list[Path]:
+    """The inputs, and of folders what lies in them: all that no output may replace."""
+    try:
+        within = [file for path in inputs if path.is_dir() for file in path.glob("*")]
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    return [*inputs, *within]
+
+
+def model_name(path: Path) -> str:
+    """What a mask file calls the model it came from: a file's name, a folder's with its parent's.
+
+    Many model folders are called "model" or by a revision; the whole path is the user's own.
+    """
+    whole = path.resolve()
+    return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
 
 
 def _lengths(menu: str) -> tuple[int, ...]:
@@ -202,31 +217,24 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(escape(step))
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    console = Console()
-    # A file or a pipe has no width; do not squeeze the table into a guess.
-    return console if console.is_terminal else Console(width=200)
-
-
 def _print_pruning(pruning: "Pruning", out: Path) -> None:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+    from sparse_formats.tables import Column, new_console, print_table
 
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("matrix", overflow="fold")
-    table.add_column("kind")
-    for heading in ("shape", "density"):
-        table.add_column(heading, justify="right")
-    table.add_column("orientation")
-    for heading in ("vectors", "mean length", "retention", "D"):
-        table.add_column(heading, justify="right")
-    table.add_column("direction")
-    for r in pruning.reports:
-        table.add_row(
-            escape(r.name.removesuffix(".weight")),
+    columns = [
+        Column("matrix"),
+        Column("kind", rank=2),
+        Column("shape", "right", rank=3),
+        Column("density", "right"),
+        Column("orientation", rank=1),
+        Column("vectors", "right", rank=2),
+        Column("mean\nlength", "right", rank=1),
+        Column("reten-\ntion", "right"),
+        Column("D fine", "right"),
+        Column("direction\nfine", rank=4),
+    ]
+    rows = [
+        (
+            r.name.removesuffix(".weight"),
             r.kind,
             f"{r.rows}×{r.cols}",
             f"{r.density:.3f}",
@@ -237,71 +245,76 @@ def _print_pruning(pruning: "Pruning", out: Path) -> None:
             _number(r.strength, "+.3f"),
             r.verdict,
         )
-    total = pruning.total
-    table.add_section()
-    table.add_row(
-        f"{total.matrices} matrices",
+        for r in pruning.reports
+    ]
+    t = pruning.total
+    total = (
+        f"{t.matrices} matrices",
         "",
-        f"{total.weights}",
-        f"{total.density:.3f}",
+        f"{t.weights}",
+        f"{t.density:.3f}",
         "",
-        "–" if total.vectors is None else f"{total.vectors}",
-        _number(total.mean_length, ".2f"),
-        _number(total.retention, ".3f"),
-        style="bold",
+        "–" if t.vectors is None else f"{t.vectors}",
+        _number(t.mean_length, ".2f"),
+        _number(t.retention, ".3f"),
+        "",
+        "",
     )
-    console = _console()
-    console.print(table)
-    console.print(
-        "retention: importance kept ÷ kept by the best free choice of as many weights; "
-        "D > 0 horizontal, < 0 vertical",
-        style="dim",
-        highlight=False,
+    footnotes = (
+        "retention: importance kept ÷ kept by the best free choice of as many weights",
+        f"D fine: of {pruning.measured_on}; > 0 horizontal, < 0 vertical; "
+        "analyze measures the mask that was written",
+        *(f"note: {note}" for note in pruning.notes),
+        f"wrote {out}",
     )
-    console.print(f"wrote {escape(str(out))}", highlight=False)
+    print_table(new_console(), columns, rows, total=total, footnotes=footnotes)
 
 
 def _print_analyses(analyses: "list[Analysis]") -> None:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+    from sparse_formats.tables import Column, new_console, print_table
 
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("matrix", overflow="fold")
-    table.add_column("kind")
-    headings = ("p", "D", "var. diff.", "z", "T", "κ_h 4/16/64", "κ_v 4/16/64", "ℓ_h/ℓ_v")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("direction", no_wrap=True)
-    table.add_column("retention 4/16/64", justify="right", no_wrap=True)
+    columns = [
+        Column("matrix"),
+        Column("kind", rank=3),
+        Column("p", "right"),
+        Column("D", "right"),
+        Column("var. diff.", "right", rank=7),
+        Column("z", "right", rank=6),
+        Column("T", "right", rank=5),
+        Column("κ_h 4/16/64", "right", rank=4),
+        Column("κ_v 4/16/64", "right", rank=4),
+        Column("ℓ_h/ℓ_v", "right", rank=2),
+        Column("direction"),
+        Column("retention 4/16/64", "right", rank=1),
+    ]
+    rows = []
     for analysis in analyses:
         d = analysis.direction
         kept = {
             r.length: r.predicted_horizontal if d.better == "horizontal" else r.predicted_vertical
             for r in analysis.retention
         }
-        table.add_row(
-            escape(analysis.matrix.name.removesuffix(".weight")),
-            analysis.matrix.kind,
-            f"{d.density:.3f}",
-            f"{d.strength:+.3f}",
-            f"{d.variance_difference:+.5f}",
-            _number(d.z, "+.0f"),
-            _number(d.structure, ".3f"),
-            _kappas(d, "horizontal"),
-            _kappas(d, "vertical"),
-            f"{d.correlation_length('horizontal')}/{d.correlation_length('vertical')}",
-            d.verdict,
-            f"{d.better[0]} " + "/".join(_number(kept[n], ".2f") for n in (4, 16, 64)),
+        rows.append(
+            (
+                analysis.matrix.name.removesuffix(".weight"),
+                analysis.matrix.kind,
+                f"{d.density:.3f}",
+                f"{d.strength:+.3f}",
+                f"{d.variance_difference:+.5f}",
+                _number(d.z, "+.0f"),
+                _number(d.structure, ".3f"),
+                _kappas(d, "horizontal"),
+                _kappas(d, "vertical"),
+                f"{d.correlation_length('horizontal')}/{d.correlation_length('vertical')}",
+                d.verdict,
+                f"{d.better[0]} " + "/".join(_number(kept[n], ".2f") for n in (4, 16, 64)),
+            )
         )
-    console = _console()
-    console.print(table)
-    console.print(
+    footnotes = (
         "D > 0 horizontal stripes, < 0 vertical; var. diff.: row minus column density variance; "
         "retention: predicted from κ, in the better orientation (h or v)",
-        style="dim",
-        highlight=False,
     )
+    print_table(new_console(), columns, rows, footnotes=footnotes)
 
 
 def _kappas(direction: "DirectionStrength", orientation: "Orientation") -> str:

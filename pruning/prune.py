@@ -22,7 +22,7 @@ from pruning.retention import top_sum
 from pruning.scores import SCORES
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.vectors import Orientation, VectorLayout, check_menu
+from sparse_formats.vectors import Orientation, VectorLayout
 
 MASK_ONLY = "mask"
 """The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
@@ -87,12 +87,14 @@ class Pruning:
     """The masks, a report per matrix in the same order, and the total over all of them.
 
     notes: sentences for the user about what was done otherwise than asked.
+    measured_on: in words, the masks whose direction the reports give.
     """
 
     masks: MaskSet
     reports: tuple[MatrixReport, ...]
     total: Total
     notes: tuple[str, ...] = ()
+    measured_on: str = "the fine-grained mask of the same budget"
 
 
 def score_model(
@@ -179,7 +181,7 @@ def check_score(score: str) -> None:
 
 def check_recipe(recipe: Recipe) -> Recipe:
     """`recipe` with its menu sorted; InputError naming the first knob that cannot be used."""
-    from pruning.patterns.mixed_vectors import check_knobs
+    from pruning.patterns.mixed_vectors import check_knobs, check_lengths
 
     if recipe.method not in METHODS:
         raise InputError(f"unknown method {recipe.method!r}{nearest(recipe.method, METHODS)}")
@@ -188,7 +190,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     check_sparsity(recipe.sparsity)
     check_budget(recipe.budget)
     check_knobs(recipe.algorithm, recipe.vector_cost, recipe.epsilon)
-    return replace(recipe, menu=check_menu(recipe.menu))
+    return replace(recipe, menu=check_lengths(recipe.menu))
 
 
 def prune(
@@ -226,7 +228,8 @@ def prune(
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }
-    return Pruning(MaskSet(masked, header), reports, total, _notes(groups, recipe))
+    measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
+    return Pruning(MaskSet(masked, header), reports, total, _notes(groups, recipe), measured_on)
 
 
 def budgets(

@@ -42,6 +42,43 @@ def _join(
 
 
 @njit(cache=True)
+def _leaves(
+    entries: Scores,
+    length: int,
+    tau: float,
+    cost: float,
+    total: Floats,
+    best: Floats,
+    pack: Ints,
+    row: Flags,
+) -> int:
+    """The segments of the shortest length, each kept if it pays; returns how many."""
+    axis = len(entries)
+    nodes = (axis + length - 1) // length
+    if length == 1:
+        price = tau * (1 + cost)
+        for i in range(axis):
+            s = np.float64(entries[i])
+            value = s - price
+            total[i] = s
+            best[i] = max(value, 0.0)
+            pack[i] = (VECTOR + 1) * (value > 0)
+            row[i] = value > 0
+        return nodes
+    for i in range(nodes):
+        end = min((i + 1) * length, axis)
+        s = 0.0
+        for j in range(i * length, end):
+            s += entries[j]
+        value = s - tau * (end - i * length + cost)
+        total[i] = s
+        best[i] = max(value, 0.0)
+        pack[i] = (VECTOR + end - i * length) * (value > 0)
+        row[i] = value > 0
+    return nodes
+
+
+@njit(cache=True)
 def _solve_line(
     entries: Scores,
     menu: Ints,
@@ -59,28 +96,7 @@ def _solve_line(
     segments' values and packed counts; taken[level, i] says segment i is worth keeping whole.
     """
     axis = len(entries)
-    length = menu[0]
-    nodes = (axis + length - 1) // length
-    if length == 1:
-        price = tau * (1 + cost)
-        for i in range(axis):
-            s = np.float64(entries[i])
-            value = s - price
-            total[i] = s
-            best[i] = max(value, 0.0)
-            pack[i] = (VECTOR + 1) * (value > 0)
-            taken[0, i] = value > 0
-    else:
-        for i in range(nodes):
-            end = min((i + 1) * length, axis)
-            s = 0.0
-            for j in range(i * length, end):
-                s += entries[j]
-            value = s - tau * (end - i * length + cost)
-            total[i] = s
-            best[i] = max(value, 0.0)
-            pack[i] = (VECTOR + end - i * length) * (value > 0)
-            taken[0, i] = value > 0
+    nodes = _leaves(entries, menu[0], tau, cost, total, best, pack, taken[0])
     for level in range(1, len(menu)):
         length = menu[level]
         factor = length // menu[level - 1]

@@ -40,6 +40,9 @@ ALGORITHMS: Mapping[str, Propose] = {"A": threshold, "B": lagrangian, "C": dyadi
 CHUNK = 64
 """Entries of a line solved and exchanged together, at least the longest vector (chosen)."""
 
+LONGEST = 1 << 16
+"""The longest vector on offer; no axis of a transformer comes near it (chosen)."""
+
 CLOSE = 0.05
 """Share of the target by which two solutions to exchange between may differ (chosen)."""
 
@@ -129,7 +132,7 @@ def mixed_vectors(
         InputError: a knob out of its range.
     """
     check_sparsity(sparsity)
-    lengths = check_menu(menu)
+    lengths = check_lengths(menu)
     propose = check_knobs(algorithm, vector_cost, epsilon)
     if check_budget(budget) == "matrix":
         groups = [[s] for s in scores]
@@ -147,6 +150,14 @@ def mixed_vectors(
     return layouts
 
 
+def check_lengths(menu: tuple[int, ...]) -> tuple[int, ...]:
+    """`menu` sorted; InputError unless each length divides the next and none is above `LONGEST`."""
+    lengths = check_menu(menu)
+    if lengths[-1] > LONGEST:
+        raise InputError(f"vector length {lengths[-1]}: give lengths up to {LONGEST}, e.g. 1,4,8")
+    return lengths
+
+
 def check_knobs(algorithm: str, vector_cost: float, epsilon: float) -> Propose:
     """The algorithm of that name; InputError if there is none or a knob is out of its range."""
     if algorithm not in ALGORITHMS:
@@ -161,7 +172,10 @@ def check_knobs(algorithm: str, vector_cost: float, epsilon: float) -> Propose:
 def layout_value(
     scores: NDArray[np.float32], candidate: Candidate, tau: float
 ) -> tuple[float, int, int]:
-    """The best vectors at price `tau`: (Σ S − τ(covered + vector cost), kept weights, vectors)."""
+    """The best vectors at price `tau`: (Σ S − τ(covered + vector cost), kept weights, vectors).
+
+    What the search maximises, on its own: the tests hold every other set of vectors against it.
+    """
     priced = _Matrix(scores, (candidate,)).priced(candidate, tau)
     return float(priced.values.sum()), int(priced.sizes.sum()), int(priced.counts.sum())
 

@@ -1,6 +1,7 @@
 """Do the commands do what they say, and say what is wrong in one line?"""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from pruning.__main__ import main
-from pruning.command_line import picture_name
+from pruning.command_line import model_name, picture_name
 from pruning.recipe import Recipe
 from sparse_formats.mask_file import read_masks
 
@@ -110,6 +111,7 @@ def test_analyze_draws_a_picture_a_matrix(run, model: Path, tmp_path: Path) -> N
     assert all(p.read_bytes().startswith(PNG) for p in pictures)
     found = json.loads((tmp_path / "a.json").read_text())["matrices"][0]
     assert found["retention"][0]["measured_horizontal"] <= 1
+    assert found["retention_measured_on"] == "kept weights"
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (700, 90), (1, 1000)])
@@ -154,14 +156,23 @@ def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None
         (["--model", "MODEL", "--from-mask", "MODEL", "--out", "OUT"], "found both"),
         (["--model", "MODEL", "--scores", "MODEL", "--out", "OUT"], "--scores goes with"),
         (["--model", "MISSING", "--out", "OUT"], "does not exist"),
-        (["--model", "MODEL", "--out", "MODEL"], "is an input file"),
-        (["--from-mask", "MODEL", "--out", "MODEL"], "is an input file"),
+        (["--model", "MODEL", "--out", "MODEL"], "it is the input"),
+        (["--from-mask", "MODEL", "--out", "MODEL"], "it is the input"),
         (["--model", "MODEL", "--out", "out.txt"], "something.npz"),
-        (["--model", "MODEL", "--out", "MISSING/out.npz"], "create it first"),
+        (["--model", "MODEL", "--out", "MISSING/out.npz"], "create it"),
         (["--model", "MODEL", "--out", "OUT", "--sparsity", "1.5"], "sparsity 1.5"),
         (["--model", "MODEL", "--out", "OUT", "--sparsity", "nan"], "sparsity nan"),
         (["--model", "MODEL", "--out", "OUT", "--menu", "4,x"], "whole numbers"),
         (["--model", "MODEL", "--out", "OUT", "--menu", "4,6"], "does not divide"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", ""], "whole numbers"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", "9" * 20], "lengths up to 65536"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", "65537"], "lengths up to 65536"),
+        (["--model", "MODEL", "--out", "OUT", "--epsilon", "nan"], "epsilon nan"),
+        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "inf"], "vector cost inf"),
+        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "nan"], "vector cost nan"),
+        (["--model", "MODEL", "--out", "x" * 300 + ".npz"], "File name too long"),
+        (["--model", "x" * 300 + ".npz", "--out", "OUT"], "File name too long"),
+        (["--model", "/dev/null", "--out", "OUT"], "neither a file nor"),
         (["--model", "MODEL", "--out", "OUT", "--method", "mpv"], "did you mean 'mvp'"),
         (["--model", "MODEL", "--out", "OUT", "--score", "magnitud"], "did you mean 'magnitude'"),
         (["--model", "MODEL", "--out", "OUT", "--algorithm", "Z"], "known: A, B, C"),
@@ -188,6 +199,78 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert said in error
     assert model.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.npz"]
+
+
+@pytest.mark.parametrize("way", ["itself", "symlink", "hard link", "picture"])
+def test_analyze_never_writes_over_its_input(run, model: Path, tmp_path: Path, way: str) -> None:  # noqa: ANN001
+    before, target = model.read_bytes(), tmp_path / "there.json"
+    if way == "itself":
+        target = model
+    elif way == "symlink":
+        target.symlink_to(model)
+    else:
+        target = tmp_path / picture_name(1, "layer.0.attention.self.query.weight")
+        target.hardlink_to(model)
+    option = ("--plot", tmp_path) if way == "picture" else ("--json", target)
+    status, printed, error = run("analyze", "--mask", model, *option)
+    assert status == 2 and printed == ""
+    assert error.startswith("error: ") and "it is the input" in error
+    assert model.read_bytes() == before and target.samefile(model)
+
+
+def test_a_file_of_an_input_folder_is_an_input(run, tmp_path: Path) -> None:  # noqa: ANN001
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    (folder / "a.smtx").write_text("1, 2, 1\n0 1\n0\n")
+    status, _, error = run("analyze", "--mask", folder, "--json", folder / "a.smtx")
+    assert status == 2 and "it is the input" in error
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_number_is_cut_on_a_narrow_terminal(
+    run,  # noqa: ANN001
+    model: Path,
+    tmp_path: Path,
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out.npz"
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
+    monkeypatch.setenv("COLUMNS", str(width))
+    printed = [run("prune", "--model", model, "--out", out)[1]]
+    printed.append(run("analyze", "--mask", out)[1])
+    header = read_masks(out).header
+    for text, wanted in zip(printed, ("retention", "strength"), strict=True):
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        for report in header["report"]:
+            (line,) = (x for x in plain.splitlines() if x.startswith(report["name"][:-7]))
+            cells = line.split()
+            assert len(line.rstrip()) <= width
+            assert "…" not in line
+            if wanted == "retention":
+                assert f"{report['density']:.3f}" in cells
+                assert f"{report['retention']:.3f}" in cells
+                assert f"{report['strength']:+.3f}" in cells
+        assert ("not shown at this width" in plain) == (width < 120)
+
+
+def test_the_two_directions_have_two_names(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    out, again = tmp_path / "out.npz", tmp_path / "again.npz"
+    _, printed, _ = run("prune", "--model", model, "--out", out)
+    assert "D fine" in printed and "fine-grained mask of the same budget" in printed
+    np.savez(tmp_path / "mask.npz", a=read_masks(out).matrices[0].keep)
+    _, printed, _ = run(
+        "prune", "--from-mask", tmp_path / "mask.npz", "--sparsity", 0.5, "--out", again
+    )
+    assert "D fine: of the given mask" in printed and "note: sparsity 0.5 would keep" in printed
+
+
+def test_a_model_folder_is_named_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "bert" / "model").mkdir(parents=True)
+    (tmp_path / "bert" / "weights.npz").touch()
+    assert model_name(tmp_path / "bert" / "model") == "bert/model"
+    assert model_name(tmp_path / "bert" / "weights.npz") == "weights.npz"
+    assert model_name(Path("/")) == ""
 
 
 def test_analyze_names_a_plot_folder_that_cannot_be_made(run, model: Path) -> None:  # noqa: ANN001

@@ -58,7 +58,7 @@ def test_ties_favour_no_part_of_mixed_vectors(
 
 def test_ties_make_no_longer_stretches_than_the_vectors_are() -> None:
     # Keeping some chunks of 64 whole and leaving others empty would cohere at length 64.
-    (layout,) = mixed_vectors(tied_scores(0.3, 1), 0.85)
+    (layout,) = mixed_vectors(tied_scores(0.3, 1), 0.75)
     keep = layout.keep(SHAPE)
     kappa = direction_strength(keep).coherence(layout.orientation, 64).kappa
     lengths = layout.lengths.astype(float)
