@@ -146,7 +146,7 @@ def analyze_command(
         emit_json(
             {
                 "schema_version": 1,
-                "mask": {"file": mask.resolve().name, "sha256": sha256_of(mask)},
+                "mask": {"source": str(mask), "sha256": sha256_of(mask)},
                 "matrices": [as_json(a) for a in analyses],
             },
             json,

@@ -50,12 +50,12 @@ def inspect(
     from sparse_formats.selection import select
 
     if json not in (None, "-"):
-        check_writable(Path(json))
+        check_writable(Path(json), [mask])
     if plot is not None:
         plot = plot / "formats.png" if plot.is_dir() or not plot.suffix else plot
         if plot.parent.parent.is_dir():
             plot.parent.mkdir(exist_ok=True)
-        check_writable(plot)
+        check_writable(plot, [mask])
     masks = read_masks(mask)
     chosen = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
     layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
@@ -69,7 +69,7 @@ def inspect(
     if json is not None:
         report = {
             "schema_version": 1,
-            "mask": {"path": str(mask), "sha256": sha256_of(mask), "origin": dict(masks.header)},
+            "mask": {"source": str(mask), "sha256": sha256_of(mask), "origin": dict(masks.header)},
             "value_bits": value_bits,
             "layers": [as_json(layer) for layer in layers],
             "total": as_json(total(layers)),

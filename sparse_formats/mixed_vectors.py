@@ -15,9 +15,8 @@ from sparse_formats.errors import InputError
 from sparse_formats.mask_words import Words, words_by_column, words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import read_pointers
-from sparse_formats.schema import check_vectors
 from sparse_formats.storage import Storage, bits_for
-from sparse_formats.vectors import Orientation, VectorLayout
+from sparse_formats.vectors import Orientation, VectorLayout, check_vectors
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from sparse_formats.masks import MaskedMatrix, MaskSet
 from sparse_formats.readers.claims import check_finite, check_shape
 from sparse_formats.readers.entries import check_float
 from sparse_formats.readers.npz import Npz
-from sparse_formats.vectors import Orientation, VectorLayout
+from sparse_formats.vectors import Orientation, VectorLayout, check_vectors
 
 SCHEMA = "mvpsim-masks"
 VERSION = 1
@@ -106,19 +106,6 @@ def _check(masks: MaskSet) -> None:
             )
         if matrix.vectors is not None:
             check_vectors(matrix.vectors, matrix.keep, f"matrix {matrix.name}")
-
-
-def check_vectors(vectors: VectorLayout, keep: NDArray[np.bool_], where: str) -> None:
-    """InputError naming `where` unless `vectors` are well-formed and make up exactly `keep`."""
-    rows, cols = keep.shape
-    vectors.check((rows, cols), where)
-    differs = vectors.keep((rows, cols)) != keep
-    if differs.any():
-        row, col = (int(i) for i in np.argwhere(differs)[0])
-        raise InputError(
-            f"{where}: its vectors do not make up its mask; they differ first at row {row}, "
-            f"column {col}; drop the vectors or repair the mask"
-        )
 
 
 def _header_text(masks: MaskSet) -> str:

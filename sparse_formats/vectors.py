@@ -82,6 +82,19 @@ class VectorLayout:
             raise InputError(f"{where}: vectors overlap or are not sorted by line and start")
 
 
+def check_vectors(vectors: VectorLayout, keep: NDArray[np.bool_], where: str) -> None:
+    """InputError naming `where` unless `vectors` are well-formed and make up exactly `keep`."""
+    rows, cols = keep.shape
+    vectors.check((rows, cols), where)
+    differs = vectors.keep((rows, cols)) != keep
+    if differs.any():
+        row, col = (int(i) for i in np.argwhere(differs)[0])
+        raise InputError(
+            f"{where}: its vectors do not make up its mask; they differ first at row {row}, "
+            f"column {col}; drop the vectors or repair the mask"
+        )
+
+
 def check_menu(menu: tuple[int, ...]) -> tuple[int, ...]:
     """`menu` sorted; InputError unless lengths are positive and each divides the next."""
     lengths = tuple(sorted(set(menu)))

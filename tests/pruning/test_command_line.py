@@ -96,7 +96,7 @@ def test_analyze_prints_only_json_to_standard_output(run, model: Path) -> None: 
     # All weights are kept: direction is undefined, and undefined is null.
     assert stacked["density"] == 1 and stacked["strength"] == 0
     assert stacked["eta_rows"] is None
-    assert found["mask"]["file"] == "model.npz" and len(found["mask"]["sha256"]) == 64
+    assert found["mask"]["source"].endswith("model.npz") and len(found["mask"]["sha256"]) == 64
 
 
 def test_analyze_draws_a_picture_a_matrix(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001

@@ -44,7 +44,7 @@ def test_does_json_hold_the_numbers_worked_out_by_hand(
 ) -> None:
     report: Any = json.loads(run(monkeypatch, capsys, "--mask", str(mask), "--json", "-"))
     assert report["mask"] == {
-        "path": str(mask),
+        "source": str(mask),
         "sha256": sha256_of(mask),
         "origin": {"method": "mvp"},
     }
@@ -155,3 +155,18 @@ def test_do_readers_load_neither_numba_nor_scipy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_is_the_mask_never_overwritten_by_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = tmp_path / "mask.npz"
+    np.savez(mask, m=np.eye(4))
+    before = mask.read_bytes()
+    words = ["inspect", "--mask", str(mask), "--json", str(mask)]
+    monkeypatch.setattr(sys, "argv", ["inspect", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "it is the input" in capsys.readouterr().err
+    assert mask.read_bytes() == before
