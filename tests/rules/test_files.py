@@ -76,7 +76,7 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 def test_a_planted_machine_path_is_caught() -> None:
     assert machine_paths("open('" + "/ro" + "ot/x.npz')") == ["/ro" + "ot/x"]
-    assert machine_paths("https://example.org/" + "home/page and docs/work/plan") == []
+    assert machine_paths("https://example.org/" + "home/page and docs/home/plan") == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
