@@ -1,0 +1,194 @@
+"""Units that only make sense whole: heads and hidden neurons, as lines of several matrices.
+
+Removing a neuron of a feed-forward layer removes its row of gate and up and its column of down; a
+head owns rows of Q, K and V and columns of the attention output (with grouped-query attention, a
+key-value head owns all query heads that read it).
+
+Source: LLM-Pruner (Ma et al., NeurIPS 2023) for dependency groups of the Llama family.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sparse_formats.errors import InputError
+from sparse_formats.names import kind_of, layer_of
+
+Unit = Literal["head", "neuron"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lines of one matrix that belong to units: unit u has start + u·width and the next ones.
+
+    matrix: its name. axis: which of its lines, rows (outputs) or columns (inputs).
+    """
+
+    matrix: str
+    axis: Literal["rows", "cols"]
+    start: int
+    width: int
+
+    def lines(self, unit: int) -> slice:
+        """The lines of unit number `unit`."""
+        return slice(self.start + unit * self.width, self.start + (unit + 1) * self.width)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """`count` units of one place in the network, each of which stays or goes as a whole."""
+
+    name: str
+    unit: Unit
+    count: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How attention is cut: query heads, and the key-value heads they share (as many, or fewer)."""
+
+    heads: int
+    key_value_heads: int
+
+
+def read_heads(model: Path) -> Heads | None:
+    """The head counts a Hugging Face directory's config.json states; None without one.
+
+    Raises:
+        InputError: the file is unreadable or its counts are no counts.
+    """
+    path = model / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds no JSON object; give a model's configuration")
+    key = next((key for key in _HEAD_KEYS if key in config), None)
+    if key is None:
+        return None
+    counts = [config[key], config.get("num_key_value_heads") or config[key]]
+    if not all(type(count) is int for count in counts):
+        raise InputError(f"{path}: {counts} are no numbers of attention heads")
+    return check_heads(Heads(counts[0], counts[1]), str(path))
+
+
+def check_heads(heads: Heads, where: str) -> Heads:
+    """`heads`; InputError naming `where` unless each key-value head serves as many heads."""
+    if heads.heads < 1 or heads.key_value_heads < 1 or heads.heads % heads.key_value_heads:
+        raise InputError(
+            f"{where}: {heads.heads} heads cannot share {heads.key_value_heads} key-value heads; "
+            "the second number must divide the first"
+        )
+    return heads
+
+
+_HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+"""What model families call the number of heads: Llama and BERT, GPT-2, DistilBERT, T5."""
+
+
+def couplings_of(
+    shapes: Mapping[str, tuple[int, int]], heads: Heads | None
+) -> tuple[Coupling, ...]:
+    """The heads (where `heads` is known) and hidden neurons of all layers that are complete.
+
+    shapes: (out, in) by name. A layer's matrices are told by their names (`sparse_formats.names`);
+    a layer of which one is missing has no coupling.
+
+    Raises:
+        InputError: a matrix whose shape does not fit the others of its layer, or the head counts.
+    """
+    found = []
+    for place, by_kind in _layers(shapes).items():
+        neurons = _neurons(place, by_kind, shapes)
+        attention = None if heads is None else _attention(place, by_kind, shapes, heads)
+        found += [coupling for coupling in (attention, neurons) if coupling is not None]
+    return tuple(found)
+
+
+def _layers(shapes: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, str]]:
+    """Matrix by kind, of each layer; of each module where a layer has two of a kind."""
+    layers: dict[str, list[str]] = {}
+    for name in shapes:
+        layer = layer_of(name)
+        if layer is not None:
+            layers.setdefault(_up_to_layer(name, layer), []).append(name)
+    found: dict[str, dict[str, str]] = {}
+    for place, names in layers.items():
+        if len({kind_of(name) for name in names}) == len(names):
+            found[place] = {kind_of(name): name for name in names}
+            continue
+        for name in names:
+            module = name.removesuffix(".weight").rpartition(".")[0]
+            found.setdefault(module, {})[kind_of(name)] = name
+    return found
+
+
+def _up_to_layer(name: str, layer: int) -> str:
+    words = name.split(".")
+    numbered = [i for i, word in enumerate(words) if word.endswith(str(layer))]
+    return ".".join(words[: numbered[0] + 1]) if numbered else f"layer {layer}"
+
+
+def _neurons(
+    place: str, by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]
+) -> Coupling | None:
+    first = [by_kind[kind] for kind in ("gate", "up", "FFN1") if kind in by_kind]
+    last = [by_kind[kind] for kind in ("down", "FFN2") if kind in by_kind]
+    if not first or len(last) != 1:
+        return None
+    count = shapes[last[0]][1]
+    for name in first:
+        if shapes[name][0] != count:
+            raise InputError(
+                f"matrix {name} has {shapes[name][0]} outputs, {last[0]} {count} inputs: they are "
+                "not the two halves of one feed-forward layer; exclude them"
+            )
+    parts = (*(Part(name, "rows", 0, 1) for name in first), Part(last[0], "cols", 0, 1))
+    return Coupling(f"{place} neurons", "neuron", count, parts)
+
+
+def _attention(
+    place: str,
+    by_kind: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, int]],
+    heads: Heads,
+) -> Coupling | None:
+    out = by_kind.get("attention out")
+    groups = heads.key_value_heads
+    if out is None:
+        return None
+    width = shapes[out][1]
+    if "QKV" in by_kind:
+        rows = {by_kind["QKV"]: [0, width, 2 * width]}
+        needs = {by_kind["QKV"]: 3 * width}
+        if groups != heads.heads:
+            raise InputError(
+                f"matrix {by_kind['QKV']} stacks Q, K and V with {groups} key-value heads; "
+                "only as many as heads are known here"
+            )
+    elif {"Q", "K", "V"} <= by_kind.keys():
+        rows = {by_kind[kind]: [0] for kind in ("Q", "K", "V")}
+        shared = width * groups // heads.heads
+        needs = {by_kind["Q"]: width, by_kind["K"]: shared, by_kind["V"]: shared}
+    else:
+        return None
+    for name, outputs in needs.items():
+        if shapes[name][0] != outputs or outputs % groups:
+            raise InputError(
+                f"matrix {name} has {shapes[name][0]} outputs, {heads.heads} heads with {groups} "
+                f"key-value heads over {width} inputs of {out} need {outputs}; correct the counts"
+            )
+    parts = [
+        Part(name, "rows", start, needs[name] // len(starts) // groups)
+        for name, starts in rows.items()
+        for start in starts
+    ]
+    return Coupling(
+        f"{place} heads", "head", groups, (*parts, Part(out, "cols", 0, width // groups))
+    )

@@ -1,0 +1,110 @@
+"""Which lines of which matrices are one head or one neuron?"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pruning.couplings import Heads, Part, couplings_of, read_heads
+from sparse_formats.errors import InputError
+
+LLAMA = {
+    "model.layers.0.self_attn.q_proj.weight": (8, 6),
+    "model.layers.0.self_attn.k_proj.weight": (4, 6),
+    "model.layers.0.self_attn.v_proj.weight": (4, 6),
+    "model.layers.0.self_attn.o_proj.weight": (6, 8),
+    "model.layers.0.mlp.gate_proj.weight": (10, 6),
+    "model.layers.0.mlp.up_proj.weight": (10, 6),
+    "model.layers.0.mlp.down_proj.weight": (6, 10),
+}
+
+
+def test_a_llama_layer_with_grouped_queries() -> None:
+    heads, neurons = couplings_of(LLAMA, Heads(4, 2))
+    assert (heads.unit, heads.count) == ("head", 2)
+    q, k, v, o = heads.parts
+    # Two query heads of two rows each read one key-value head.
+    assert q == Part("model.layers.0.self_attn.q_proj.weight", "rows", 0, 4)
+    assert (k.width, v.width) == (2, 2)
+    assert (o.axis, o.lines(1)) == ("cols", slice(4, 8))
+    assert (neurons.unit, neurons.count) == ("neuron", 10)
+    assert [(p.axis, p.lines(9)) for p in neurons.parts] == [
+        ("rows", slice(9, 10)),
+        ("rows", slice(9, 10)),
+        ("cols", slice(9, 10)),
+    ]
+
+
+def test_stacked_queries_keys_and_values() -> None:
+    shapes = {
+        "h.3.attn.c_attn.weight": (12, 4),
+        "h.3.attn.c_proj.weight": (4, 4),
+        "h.3.mlp.c_fc.weight": (16, 4),
+        "h.3.mlp.c_proj.weight": (4, 16),
+    }
+    heads, neurons = couplings_of(shapes, Heads(2, 2))
+    assert [part.lines(1) for part in heads.parts] == [
+        slice(2, 4),
+        slice(6, 8),
+        slice(10, 12),
+        slice(2, 4),
+    ]
+    assert neurons.count == 16
+
+
+def test_experts_of_one_layer_stay_apart() -> None:
+    shapes = {
+        f"model.layers.1.mlp.experts.{e}.{part}_proj.weight": shape
+        for e in (0, 1)
+        for part, shape in (("gate", (5, 3)), ("up", (5, 3)), ("down", (3, 5)))
+    }
+    found = couplings_of(shapes, None)
+    assert [c.count for c in found] == [5, 5]
+    assert all(len({p.matrix.split("experts.")[1][0] for p in c.parts}) == 1 for c in found)
+
+
+def test_a_layer_with_a_matrix_missing_has_no_unit() -> None:
+    without = {n: s for n, s in LLAMA.items() if "down" not in n and "o_proj" not in n}
+    assert couplings_of(without, Heads(4, 2)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "heads"),
+    [
+        ("model.layers.0.self_attn.k_proj.weight", (8, 6), Heads(4, 2)),
+        ("model.layers.0.mlp.up_proj.weight", (9, 6), None),
+    ],
+)
+def test_shapes_that_do_not_go_together_are_named(
+    name: str, shape: tuple[int, int], heads: Heads | None
+) -> None:
+    with pytest.raises(InputError, match=name):
+        couplings_of({**LLAMA, name: shape}, heads)
+
+
+@pytest.mark.parametrize(
+    ("config", "heads"),
+    [
+        ({"n_head": 12}, Heads(12, 12)),
+        ({"num_attention_heads": 9, "num_key_value_heads": 3}, Heads(9, 3)),
+        ({"hidden_size": 4}, None),
+    ],
+)
+def test_head_counts_of_a_configuration(
+    tmp_path: Path, config: dict[str, int], heads: Heads | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_heads(tmp_path) == heads
+
+
+def test_no_configuration_no_head_counts(tmp_path: Path) -> None:
+    assert read_heads(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[]", '{"n_head": "x"}', '{"n_head": 9, "num_key_value_heads": 4}']
+)
+def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json"):
+        read_heads(tmp_path)
