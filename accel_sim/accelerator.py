@@ -9,12 +9,13 @@ import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from accel_sim.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, nearest
 
 Mark = Literal["published", "inferred", "chosen", "calibrated", "computed", "set"]
@@ -24,6 +25,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+Bandwidth = Count | Annotated[float, msgspec.Meta(ge=0.001, le=2**40)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Dram:
-    bytes_per_cycle: Count
+    """memory: the data sheet of `memories/` that the values are from; None where stated one by one.
+
+    bytes_per_cycle has at most three digits after the point, so that cycles are counted exactly.
+    """
+
+    bytes_per_cycle: Bandwidth
     burst_bytes: Count
     first_latency_cycles: CountOrZero
     efficiency_run_bytes: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)]
@@ -93,7 +100,13 @@ class Dram:
         tuple[Annotated[int, msgspec.Meta(ge=1, le=1000)], ...], msgspec.Meta(min_length=1)
     ]
     prefetch_across_layers: bool
+    row_bytes: Count
     energy: Literal["lpddr4", "hbm2", "ddr4"]
+    memory: str | None = None
+
+    @property
+    def bytes_per_1000_cycles(self) -> int:
+        return round(1000 * self.bytes_per_cycle)
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,14 @@ class Accelerator:
     def value_bits(self) -> int:
         return VALUE_BITS[self.array.datatype]
 
+    @property
+    def operand_bytes(self) -> int:
+        return self.value_bits // 8
+
+    @property
+    def accumulator_bytes(self) -> int:
+        return ACCUMULATOR_BITS // 8
+
 
 VALUE_BITS = {"fp16": 16}
 ACCUMULATOR_BITS = 32
@@ -222,6 +243,10 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         base, _ = _read_tree(parent, (*seen, path.resolve()))
         # What the parent's authors published was not measured on this machine.
         base.pop("published", None)
+        dram, inherited = tree.get("dram"), base.get("dram")
+        if isinstance(dram, dict) and "memory" in dram and isinstance(inherited, dict):
+            # A memory named here says more than what the parent states of another one.
+            base["dram"] = {k: v for k, v in inherited.items() if k not in DRAM_KEYS}
         tree = _merge(base, tree)
     return tree, str(path)
 
@@ -310,7 +335,28 @@ def _apply_setting(values: dict[str, Any], origins: dict[str, Origin], setting: 
         value = text  # a bare word such as snake
     section, _, leaf = matches[0].partition(".")
     values.setdefault(section, {})[leaf] = value
+    if matches[0] == "dram.memory":
+        _forget_memory(values["dram"], origins)
     origins[matches[0]] = Origin("set", f"--set {setting}")
+
+
+def _forget_memory(dram: dict[str, Any], origins: dict[str, Origin]) -> None:
+    """Leave of what a memory states only that which was set for this run."""
+    for key in DRAM_KEYS:
+        if key in dram and origins[f"dram.{key}"].mark != "set":
+            del dram[key], origins[f"dram.{key}"]
+
+
+def _fill_from_memory(values: dict[str, Any], origins: dict[str, Origin], where: str) -> None:
+    """Take from the machine's memory, if it names one, what the machine does not state itself."""
+    dram, clock = values["dram"], values["clock"].get("clock_hz")
+    if "memory" not in dram or clock is None:
+        return
+    name = _convert(dram["memory"], str, where, "dram.memory")
+    clock_hz = _convert(clock, Positive, where, "clock.clock_hz")
+    for key, item in in_cycles(name, clock_hz, f"{where}: 'dram.memory'").items():
+        if key not in dram:
+            dram[key], origins[f"dram.{key}"] = _origin(item, where, f"dram.{key}")
 
 
 def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Accelerator:
@@ -320,10 +366,11 @@ def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Ac
         if key not in values:
             what = f"section [{key}]" if key in SECTIONS else f"key '{key}'"
             raise InputError(f'{where}: {what} is missing; add it or start with extends = "tf_mvp"')
+    _fill_from_memory(values, origins, where)
     parts: dict[str, Any] = {}
     for key, section in SECTIONS.items():
         for field in fields(section):
-            if field.name not in values[key] and key != "published":
+            if field.name not in values[key] and field.default is MISSING:
                 raise InputError(
                     f"{where}: key '{key}.{field.name}' is missing; "
                     'add it or start with extends = "tf_mvp"'
@@ -386,6 +433,11 @@ def _check_fit(machine: Accelerator, where: str) -> None:
         raise InputError(
             f"{where}: dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
             f"dram.efficiency_permille {len(dram.efficiency_permille)}; they go in pairs"
+        )
+    if dram.bytes_per_cycle != dram.bytes_per_1000_cycles / 1000:
+        raise InputError(
+            f"{where}: dram.bytes_per_cycle is {dram.bytes_per_cycle}; give at most three digits "
+            "after the point"
         )
     if list(dram.efficiency_run_bytes) != sorted(set(dram.efficiency_run_bytes)):
         raise InputError(f"{where}: dram.efficiency_run_bytes must rise from item to item")

@@ -114,7 +114,7 @@ def layer_result(
     is_skipping = machine.zero_skip.entries_per_cycle > 0
     needed = run.macs_effectual if is_skipping else run.nnz * run.tokens
     ideal_compute = -(-needed // machine.macs)
-    ideal_dram = -(-dram_bytes // machine.dram.bytes_per_cycle)
+    ideal_dram = -(-1000 * dram_bytes // machine.dram.bytes_per_1000_cycles)
     idle = np.zeros(machine.array.pe_rows, np.int64)
     pe_load = np.sum([idle, *(tile.pe_busy for tile in run.tiles)], axis=0).tolist()
     mean_load = sum(pe_load) / len(pe_load)

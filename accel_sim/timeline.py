@@ -23,7 +23,8 @@ class LayerTime:
 
     wait_dram, wait_writeback: cycles before passes, by what they waited for; tail: from the end
     of the last pass to the end of the layer. dram_busy, dram_latency: cycles of [start, end) in
-    which the DRAM transferred or had yet to answer, whatever layer the bytes were for.
+    which the DRAM transferred or had yet to answer, whatever layer the bytes were for. Bytes and
+    row activations are those of the layer's own loads.
     """
 
     start: int
@@ -36,6 +37,7 @@ class LayerTime:
     dram_latency: int
     dram_read_bytes: int
     dram_write_bytes: int
+    dram_activations: int
 
     @property
     def cycles(self) -> int:
@@ -43,30 +45,45 @@ class LayerTime:
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """DRAM bytes of one tile: encoded weights, inputs and outputs that do not fit on the chip."""
+class Part:
+    """Part of a DRAM load: `runs` stretches of consecutive bytes, each of whole bursts."""
 
-    weights: int
-    inputs: int
-    outputs: int
+    runs: int
+    run_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        return self.runs * self.run_bytes
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the DRAM moves for one tile: its weights, inputs and outputs that are off the chip."""
+
+    weights: Part
+    inputs: Part
+    outputs: Part
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.weights, self.inputs, self.outputs
 
 
 def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
     """When each layer of the workload starts and ends."""
-    traffic = [tile_traffic(run, machine) for run in runs]
+    loads = [tile_loads(run, machine) for run in runs]
     layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
-    for index, (run, tiles) in enumerate(zip(runs, traffic, strict=True)):
-        for tile, bytes_ in zip(run.tiles, tiles, strict=True):
+    for index, (run, of_run) in enumerate(zip(runs, loads, strict=True)):
+        for tile, load in zip(run.tiles, of_run, strict=True):
             layer_of_tile.append(index)
             tile_bytes.append(tile.bytes)
-            total = bytes_.weights + bytes_.inputs + bytes_.outputs
-            dram_cycles.append(transfer_cycles(total, machine))
+            dram_cycles.append(sum(transfer_cycles(part, machine) for part in load.parts))
             # Spilled activations exist only once the layer before has ended.
-            spills = bytes_.inputs + bytes_.outputs > 0
+            spills = load.inputs.bytes + load.outputs.bytes > 0
             is_bound.append(spills or not machine.dram.prefetch_across_layers)
     groups = len(runs[0].group_sizes)
     pass_cycles, write_cycles = _per_pass(runs, groups, machine)
-    layers, loads = len(runs), np.zeros((len(tile_bytes), 3), np.int64)
+    layers, moments = len(runs), np.zeros((len(tile_bytes), 3), np.int64)
     times = np.zeros((layers, 6), np.int64)
     _recur(
         np.array(layer_of_tile, np.int64),
@@ -79,51 +96,69 @@ def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
         machine.weight_buffer.bytes,
         machine.dram.first_latency_cycles,
         times,
-        loads,
+        moments,
     )
     # A matrix without entries has no tile: it starts and ends where the layer before it ended.
     ends = np.maximum.accumulate(times[:, 1])
     empty = np.array([not run.tiles for run in runs], np.bool_)
     times[empty, 0] = times[empty, 1] = ends[empty]
     edges = np.concatenate([times[:, 0], ends[-1:]])
-    latency = _overlap(loads[:, 0], loads[:, 1], edges)
-    busy = _overlap(loads[:, 1], loads[:, 2], edges)
+    latency = _overlap(moments[:, 0], moments[:, 1], edges)
+    busy = _overlap(moments[:, 1], moments[:, 2], edges)
     return [
         LayerTime(
             *(int(value) for value in times[i]),
             dram_busy=int(busy[i]),
             dram_latency=int(latency[i]),
-            dram_read_bytes=sum(t.weights + t.inputs for t in traffic[i]),
-            dram_write_bytes=sum(t.outputs for t in traffic[i]),
+            dram_read_bytes=sum(load.weights.bytes + load.inputs.bytes for load in loads[i]),
+            dram_write_bytes=sum(load.outputs.bytes for load in loads[i]),
+            dram_activations=sum(
+                part.runs * -(-part.run_bytes // machine.dram.row_bytes)
+                for load in loads[i]
+                for part in load.parts
+            ),
         )
         for i in range(layers)
     ]
 
 
-def tile_traffic(run: LayerRun, machine: Accelerator) -> list[Traffic]:
-    """Burst-rounded DRAM bytes of each tile of the layer."""
+def tile_loads(run: LayerRun, machine: Accelerator) -> list[Load]:
+    """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
     (rows, cols), tokens = run.shape, run.tokens
-    on_chip = 2 * tokens * (rows + cols)
+    operand = machine.operand_bytes
+    on_chip = operand * tokens * (rows + cols)
     if run.input_ranges > 1:
-        on_chip += 4 * tokens * max(tile.outputs for tile in run.tiles)
+        partial_sums = tokens * max(tile.outputs for tile in run.tiles)
+        on_chip += machine.accumulator_bytes * partial_sums
     spills = on_chip > machine.activation_buffer.bytes
-    traffic = []
+
+    def part(runs: int, bytes_: int) -> Part:
+        return Part(runs, -(-bytes_ // machine.dram.burst_bytes) * machine.dram.burst_bytes)
+
+    def of_tokens(count: int, whole: int, is_moved: bool) -> Part:
+        """`count` of a token's `whole` values, for all tokens: one run where it is all of them."""
+        if not is_moved:
+            return Part(0, 0)
+        if count == whole:
+            return part(1, operand * tokens * count)
+        return part(tokens, operand * count)
+
+    loads = []
     for i, tile in enumerate(run.tiles):
         is_last = i + 1 == len(run.tiles) or run.tiles[i + 1].strip != tile.strip
-        inputs = 2 * tokens * (tile.cols[1] - tile.cols[0]) if spills else 0
-        outputs = 2 * tokens * tile.outputs if spills and is_last else 0
-        burst = machine.dram.burst_bytes
-        traffic.append(Traffic(*(-(-n // burst) * burst for n in (tile.bytes, inputs, outputs))))
-    return traffic
+        inputs = of_tokens(tile.cols[1] - tile.cols[0], cols, spills)
+        outputs = of_tokens(tile.outputs, rows, spills and is_last)
+        loads.append(Load(part(1, tile.bytes), inputs, outputs))
+    return loads
 
 
-def transfer_cycles(bytes_: int, machine: Accelerator) -> int:
-    """Cycles the DRAM needs for a run of `bytes_`, latency apart."""
+def transfer_cycles(part: Part, machine: Accelerator) -> int:
+    """Cycles the DRAM needs for one part of a load, latency apart: exact, rounded up once."""
     dram = machine.dram
     pairs = zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True)
-    reached = [permille for run, permille in pairs if run <= bytes_]
+    reached = [permille for run, permille in pairs if run <= part.run_bytes]
     permille = reached[-1] if reached else dram.efficiency_permille[0]
-    return -(-1000 * bytes_ // (dram.bytes_per_cycle * permille))
+    return -(-1_000_000 * part.bytes // (dram.bytes_per_1000_cycles * permille))
 
 
 def write_back_cycles(outputs: int, tokens: int, machine: Accelerator) -> int:
@@ -159,10 +194,10 @@ def _recur(
     buffer_bytes: int,
     first_latency: int,
     times: Any,
-    loads: Any,
+    moments: Any,
 ) -> None:
     """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy,
-    and loads[tile] = start, first byte, end."""
+    and moments[tile] = start, first byte, end of its load."""
     kinds = pass_cycles.shape[1]
     tiles = len(tile_bytes)
     release = np.zeros(tiles, np.int64)
@@ -192,9 +227,9 @@ def _recur(
         if i == 0 or start > load_end:
             first_byte += first_latency
         load_end = first_byte + dram_cycles[i]
-        loads[i, 0] = start
-        loads[i, 1] = first_byte
-        loads[i, 2] = load_end
+        moments[i, 0] = start
+        moments[i, 1] = first_byte
+        moments[i, 2] = load_end
         for g in range(groups):
             begin = max(pass_end, load_end, write_end_before)
             if begin > pass_end:

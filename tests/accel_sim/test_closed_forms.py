@@ -9,7 +9,7 @@ import pytest
 from accel_sim.accelerator import Accelerator
 from accel_sim.report import LayerResult
 from accel_sim.simulate import simulate
-from accel_sim.timeline import transfer_cycles
+from accel_sim.timeline import Part, transfer_cycles
 from accel_sim.workload import Activations
 from sparse_formats.masks import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
@@ -105,19 +105,28 @@ def test_do_weights_bound_a_single_token_by_the_dram() -> None:
     machine = roomy("dram.bytes_per_cycle=4")
     results = simulate(matrices, machine, Activations(1))
     last = results[-1]
-    loads = sum(transfer_cycles(r.dram_bytes, machine) for r in results)
+    loads = sum(transfer_cycles(Part(1, r.dram_bytes), machine) for r in results)
     alone = run(matrices[-1], machine, 1, 1.0)
-    last_pass = alone.cycles - 50 - transfer_cycles(last.dram_bytes, machine)
+    last_pass = alone.cycles - 50 - transfer_cycles(Part(1, last.dram_bytes), machine)
     assert sum(r.cycles for r in results) == 50 + loads + last_pass
 
 
 def test_does_a_transfer_take_whole_bursts_at_the_listed_efficiency() -> None:
     machine = roomy()
     # 64 B at 80 %, 256 B at 90 %, 1 KB at 95 % of 64 bytes per cycle.
-    assert transfer_cycles(64, machine) == 2
-    assert transfer_cycles(192, machine) == 4  # 192/51.2 = 3.75
-    assert transfer_cycles(256, machine) == 5  # 256/57.6 = 4.4
-    assert transfer_cycles(6080, machine) == 100
+    assert transfer_cycles(Part(1, 64), machine) == 2
+    assert transfer_cycles(Part(1, 192), machine) == 4  # 192/51.2 = 3.75
+    assert transfer_cycles(Part(1, 256), machine) == 5  # 256/57.6 = 4.4
+    assert transfer_cycles(Part(1, 6080), machine) == 100
+    # Runs that do not touch go at the efficiency of their own length, rounded up once.
+    assert transfer_cycles(Part(100, 64), machine) == 125  # 6400/51.2
+    assert transfer_cycles(Part(3, 256), machine) == 14  # 768/57.6 = 13.3
+
+
+def test_is_a_decimal_bandwidth_counted_exactly() -> None:
+    # 3136 / (0.7 · 0.7) is 6400; in binary fractions it is a little more, and would round up.
+    machine = roomy("dram.bytes_per_cycle=0.7", "efficiency_permille=[700, 700, 700]")
+    assert transfer_cycles(Part(49, 64), machine) == 6400
 
 
 @pytest.mark.parametrize("policy", ["interleaved", "snake", "set_associative"])
