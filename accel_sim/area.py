@@ -1,6 +1,6 @@
 """Silicon area from counted parts (docs/microarchitecture.md §9)."""
 
-from accel_sim.accelerator import ACCUMULATOR_BITS, Accelerator, Buffer
+from accel_sim.accelerator import Accelerator, Buffer
 from accel_sim.tables import area, sram_bank
 
 _ACCUMULATOR_BANKS = 2
@@ -18,7 +18,8 @@ def machine_area(machine: Accelerator) -> dict[str, float]:
         "accumulators": pes
         * array.accumulators_per_pe
         * _ACCUMULATOR_BANKS
-        * ACCUMULATOR_BITS
+        * 8
+        * machine.accumulator_bytes
         * register,
         "queues": array.pe_rows * machine.queue.depth_entries * entry_bits * register,
         "matching": array.pe_rows * area("matcher", case) * gate

@@ -71,6 +71,7 @@ class LayerResult:
     bound_by: str | None
     energy_j: float
     energy_by_component_j: Mapping[str, float]
+    energy_band_j: Mapping[str, Mapping[str, float]]
     pj_per_executed_mac: float | None
     macs_dense: int
     macs_executed: int
@@ -107,7 +108,7 @@ def layer_result(
     executed = run.summed_by_token(Count.ISSUED_WEIGHTS)
     issued_for_tokens = run.summed_by_token(Count.BUSY)
     energy = layer_energy(run, time, machine)
-    energy_j = sum(energy.values())
+    energy_j = sum(energy["chosen"].values())
     causes = cycles_by_cause(run, time, machine)
     dram_bytes = time.dram_read_bytes + time.dram_write_bytes
     # What no machine can leave out; one without zero-skip must multiply the zeros too.
@@ -149,7 +150,8 @@ def layer_result(
         utilization=_ratio(executed, machine.macs * time.cycles),
         bound_by=bound_by(causes),
         energy_j=energy_j,
-        energy_by_component_j=energy,
+        energy_by_component_j=energy["chosen"],
+        energy_band_j={"low": energy["low"], "high": energy["high"]},
         pj_per_executed_mac=_ratio(energy_j * 1e12, executed),
         macs_dense=rows * cols * run.tokens,
         macs_executed=executed,
@@ -259,8 +261,11 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
     total: dict[str, Any] = {key: sum(getattr(layer, key) for layer in layers) for key in added}
     for key in ("storage_bits", "energy_by_component_j", "cycles_by_cause"):
         total[key] = _added([getattr(layer, key) for layer in layers])
+    total["energy_band_j"] = {
+        case: _added([layer.energy_band_j[case] for layer in layers]) for case in ("low", "high")
+    }
+    low, high = (_efficiency(total, total["energy_band_j"][case]) for case in ("high", "low"))
     weights = sum(layer.rows * layer.cols for layer in layers)
-    energy, core = total["energy_j"], total["energy_j"] - total["energy_by_component_j"]["dram"]
     total |= {
         "layers": len(layers),
         "tokens": layers[0].tokens,
@@ -271,17 +276,24 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
         "latency_s": total["cycles"] / machine.clock.clock_hz,
         "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
         "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),
-        "pj_per_executed_mac": _ratio(energy * 1e12, total["macs_executed"]),
+        "pj_per_executed_mac": _ratio(total["energy_j"] * 1e12, total["macs_executed"]),
         "bound_by": bound_by(total["cycles_by_cause"]),
         "units": _added_units(layers),
-        "gops_per_watt": {
-            "dense_equivalent_core": _gops_per_watt(total["macs_dense"], core),
-            "dense_equivalent_with_dram": _gops_per_watt(total["macs_dense"], energy),
-            "executed_core": _gops_per_watt(total["macs_executed"], core),
-            "executed_with_dram": _gops_per_watt(total["macs_executed"], energy),
-        },
+        "gops_per_watt": _efficiency(total, total["energy_by_component_j"]),
+        "gops_per_watt_band": {key: [low[key], high[key]] for key in low},
     }
     return total
+
+
+def _efficiency(total: Mapping[str, Any], energy: Mapping[str, float]) -> dict[str, float | None]:
+    """GOPS/W by what counts as an operation and whose energy counts; "dram" is off the core."""
+    whole, core = sum(energy.values()), sum(energy.values()) - energy["dram"]
+    return {
+        "dense_equivalent_core": _gops_per_watt(total["macs_dense"], core),
+        "dense_equivalent_with_dram": _gops_per_watt(total["macs_dense"], whole),
+        "executed_core": _gops_per_watt(total["macs_executed"], core),
+        "executed_with_dram": _gops_per_watt(total["macs_executed"], whole),
+    }
 
 
 def is_product_equal(layers: Iterable[LayerResult]) -> bool | None:
@@ -315,7 +327,7 @@ def make_report(
 def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]:
     """Header and rows of layers.csv: the plain fields, then cycles and energy by cause."""
     nested = ("storage_bits", "cycles_by_cause", "energy_by_component_j")
-    left_out = (*nested, "units", "pe_load", "product")
+    left_out = (*nested, "energy_band_j", "units", "pe_load", "product")
     plain = [field.name for field in fields(LayerResult) if field.name not in left_out]
     parts = [(key, part) for key in nested for part in getattr(layers[0], key)]
     header = plain + [f"{key}.{part}" for key, part in parts]

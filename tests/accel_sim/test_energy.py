@@ -4,7 +4,7 @@ import pytest
 
 from accel_sim.area import machine_area
 from accel_sim.energy import COMPONENTS
-from accel_sim.report import LayerResult
+from accel_sim.report import LayerResult, totals
 from accel_sim.simulate import simulate
 from accel_sim.tables import energy_pj, sram_bank, table_rows
 from accel_sim.workload import Activations
@@ -42,8 +42,8 @@ def test_is_the_energy_of_a_small_layer_what_the_table_says() -> None:
     assert picojoule["activation_buffer"] == pytest.approx(16 * 4 * 2 * 22.6 / 32)
     # 8 outputs × 4 tokens: one add each to join the set's two PE rows, 2 bytes written.
     assert picojoule["writeback"] == pytest.approx(32 * 0.46 + 32 * 2 * 24.6 / 32)
-    # 261 bytes = 5 bursts of 64, 64 pJ per byte.
-    assert picojoule["dram"] == pytest.approx(320 * 64)
+    # 261 bytes = 5 bursts of 64, 64 pJ per byte, in one row of 2 KB that is opened once.
+    assert picojoule["dram"] == pytest.approx(320 * 64 + 2800)
     assert picojoule["leakage"] == pytest.approx(0.02 * result.cycles / 500e6 * 1e12)
     assert set(picojoule) == set(COMPONENTS)
     assert result.energy_j == pytest.approx(sum(picojoule.values()) * 1e-12)
@@ -67,6 +67,30 @@ def test_do_low_nominal_and_high_stand_in_order() -> None:
         assert row["source"]
     energies = [run(f"energy.case={case}").energy_j for case in ("low", "nominal", "high")]
     assert energies == sorted(energies)
+
+
+@pytest.mark.parametrize("case", ["low", "nominal", "high"])
+def test_does_the_band_reach_from_all_low_to_all_high(case: str) -> None:
+    low, high = run("energy.case=low"), run("energy.case=high")
+    band = run(f"energy.case={case}").energy_band_j
+    assert band["low"] == low.energy_by_component_j
+    assert band["high"] == high.energy_by_component_j
+    # Least energy is most efficiency.
+    machine = roomy(*ONE_BANK, f"energy.case={case}")
+    efficiency = totals([run(f"energy.case={case}")], machine)["gops_per_watt_band"]
+    assert efficiency["executed_with_dram"] == [
+        pytest.approx(2 * 512 / 1e9 / high.energy_j),
+        pytest.approx(2 * 512 / 1e9 / low.energy_j),
+    ]
+
+
+def test_does_each_run_open_its_own_rows() -> None:
+    # 8 × 16 at 4 tokens without room for activations: weights 320 bytes in one run, inputs 4·16·2
+    # = 128 and outputs 64 bytes in one run each; rows of 64 bytes: 5 + 2 + 1 activations.
+    tight = run("activation_buffer.bytes=1", "dram.row_bytes=64", "dram.energy=ddr4")
+    assert tight.dram_bytes == 320 + 128 + 64
+    picojoule = tight.energy_by_component_j["dram"] * 1e12
+    assert picojoule == pytest.approx(tight.dram_bytes * 148 + 8 * 7430)
 
 
 def test_is_sram_interpolated_between_the_computed_sizes() -> None:
