@@ -1,6 +1,7 @@
 """Planted matrices: log-normal importance with known structure, the score model of the design."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,3 +35,91 @@ def planted() -> Planted:
         return np.exp(logs).astype(np.float32)
 
     return scores
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Any]:
+    """(family, **config) → a randomly initialised model of transformers: 2 layers, hidden 32."""
+    torch = pytest.importorskip("torch")
+    import transformers
+
+    torch.set_num_threads(1)
+    layers = {"num_hidden_layers": 2, "num_attention_heads": 4}
+    small = {"vocab_size": 48, "hidden_size": 32, "max_position_embeddings": 40, **layers}
+    quiet = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    llama = {**small, **quiet, "intermediate_size": 48, "num_key_value_heads": 2}
+    gpt2 = {"vocab_size": 48, "n_positions": 40, "n_embd": 32, "n_layer": 2, "n_head": 4}
+    families = {
+        "bert": ("BertForMaskedLM", "BertConfig", {**small, "intermediate_size": 64}),
+        "bert_encoder": ("BertModel", "BertConfig", {**small, "intermediate_size": 64}),
+        "bert_classifier": (
+            "BertForSequenceClassification",
+            "BertConfig",
+            {**small, "intermediate_size": 64},
+        ),
+        "bert_answerer": (
+            "BertForQuestionAnswering",
+            "BertConfig",
+            {**small, "intermediate_size": 64},
+        ),
+        "distilbert": (
+            "DistilBertForMaskedLM",
+            "DistilBertConfig",
+            {
+                "vocab_size": 48,
+                "dim": 32,
+                "hidden_dim": 64,
+                "n_layers": 2,
+                "n_heads": 4,
+                "max_position_embeddings": 40,
+            },
+        ),
+        "albert": (
+            "AlbertForMaskedLM",
+            "AlbertConfig",
+            {**small, "embedding_size": 16, "intermediate_size": 64},
+        ),
+        "gpt2": ("GPT2LMHeadModel", "GPT2Config", {**gpt2, **quiet}),
+        "gpt_neox": (
+            "GPTNeoXForCausalLM",
+            "GPTNeoXConfig",
+            {**small, **quiet, "intermediate_size": 64},
+        ),
+        "opt": (
+            "OPTForCausalLM",
+            "OPTConfig",
+            {**small, **quiet, "ffn_dim": 64, "word_embed_proj_dim": 32},
+        ),
+        "llama": ("LlamaForCausalLM", "LlamaConfig", {**llama, "tie_word_embeddings": True}),
+        "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", {**llama, "head_dim": 8}),
+        "phi3": ("Phi3ForCausalLM", "Phi3Config", llama),
+    }
+
+    def build(family: str, seed: int = 0, **changes: Any) -> Any:
+        architecture, config, settings = families[family]
+        torch.manual_seed(seed)
+        made = getattr(transformers, config)(**{**settings, **changes})
+        return getattr(transformers, architecture)(made).eval()
+
+    return build
+
+
+@pytest.fixture
+def words() -> Any:
+    """A tokenizer of 48 made-up words, w0 … w43, and four special tokens."""
+    pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: i for i, word in enumerate(specials + [f"w{i}" for i in range(44)])}
+    plain = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=40,
+    )

@@ -1,0 +1,274 @@
+"""Opening a model: a Hugging Face directory, a GGUF file or glassllm's .npz.
+
+Only what lies on this machine is opened: nothing is downloaded, no code of a model's author is
+run (`trust_remote_code` stays off), and a state dict in `.bin` is read with `weights_only=True`.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruning.models import glassllm
+from pruning.models.matrices import Matrix, find_matrices
+from pruning.models.structure import (
+    Attention,
+    FeedForward,
+    find_attentions,
+    find_feed_forwards,
+)
+from sparse_formats.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "causal": ("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel")),
+    "masked": ("AutoModelForMaskedLM", ("ForMaskedLM", "ForPreTraining")),
+    "classify": ("AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+    "answer": ("AutoModelForQuestionAnswering", ("ForQuestionAnswering",)),
+    "encode": ("AutoModel", ("Model",)),
+}
+"""Task → the class of transformers that loads it, and how architectures of it are called."""
+
+_INTERLEAVED_QKV = ("gpt_neox", "bloom")
+_UNUSED_HEADS = ("pooler", "position_ids", "token_type_ids")
+
+
+@dataclass(frozen=True, eq=False)
+class OpenModel:
+    """A model ready to work with, in evaluation mode and float32.
+
+    task: a key of `TASKS`: what its outputs are.
+    attentions, feed_forwards: the coupled groups; empty where the family's layout is not known.
+    """
+
+    name: str
+    task: str
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase | None"
+    matrices: tuple[Matrix, ...]
+    attentions: tuple[Attention, ...]
+    feed_forwards: tuple[FeedForward, ...]
+
+    @property
+    def by_name(self) -> dict[str, Matrix]:
+        """The matrices by their file's names."""
+        return {matrix.name: matrix for matrix in self.matrices}
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that fit into one sequence, as config and tokenizer say; 512 if they do not."""
+        config = self.model.config
+        limits = [
+            limit
+            for key in ("max_position_embeddings", "n_positions", "max_seq_len")
+            if isinstance(limit := getattr(config, key, None), int) and limit > 0
+        ]
+        if self.tokenizer is not None and self.tokenizer.model_max_length < 10**6:
+            limits.append(self.tokenizer.model_max_length)
+        # RoBERTa counts positions from the padding token's number on.
+        offset = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        return min(limits, default=512 + offset) - offset
+
+
+def open_model(
+    path: Path,
+    task: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    fresh_head: Mapping[str, Any] | None = None,
+) -> OpenModel:
+    """Open the model at `path` for `task`; None: for what its config says it was made for.
+
+    include, exclude: which matrices are prunable (`sparse_formats.selection`).
+    fresh_head: settings of the config (num_labels, …) with which a task head that the directory
+        lacks is made new; without it a missing head is an error.
+
+    Raises:
+        InputError: no such directory (a hub cannot be reached), an unsafe or damaged one, one
+            without the weights of `task`, or without its tokenizer.
+    """
+    if task is not None and task not in TASKS:
+        raise InputError(f"unknown task {task!r}{nearest(task, TASKS)}")
+    _check_torch()
+    _check_there(path)
+    with _quiet():
+        if glassllm.recognises(path):
+            if task not in (None, "causal"):
+                raise InputError(f"{path} is a language model: it has no head for {task}")
+            model, names, orders = glassllm.load(path)
+            return assemble(
+                path.stem,
+                "causal",
+                model,
+                glassllm.tokenizer(path),
+                names,
+                orders,
+                include,
+                exclude,
+            )
+        if path.suffix.lower() == ".gguf":
+            folder, extra = path.parent, {"gguf_file": path.name}
+        elif path.is_dir():
+            folder, extra = path, {}
+        else:
+            raise InputError(
+                f"{path}: give a Hugging Face directory, a .gguf file or glassllm's .npz"
+            )
+        config = _loaded("AutoConfig", folder, extra)
+        wanted = task or _task_of(config)
+        model = _load(folder, wanted, extra, fresh_head)
+        tokenizer = _tokenizer(folder, extra)
+    names = _file_names(folder, model) if not extra else {}
+    return assemble(_name(path), wanted, model, tokenizer, names, {}, include, exclude)
+
+
+def assemble(
+    name: str,
+    task: str,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase | None",
+    file_names: Mapping[str, str] | None = None,
+    row_orders: Mapping[str, Any] | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> OpenModel:
+    """The adapter of a model that is in memory already."""
+    every = find_matrices(model, file_names or {}, row_orders or {})
+    chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
+    config = model.config
+    heads = getattr(config, "num_attention_heads", None)
+    interleaved = config.model_type in _INTERLEAVED_QKV
+    # A head is a head only where all four of its matrices are known, pruned or not.
+    attentions = find_attentions(every, heads, interleaved) if isinstance(heads, int) else []
+    return OpenModel(
+        name,
+        task,
+        model.eval(),
+        tokenizer,
+        chosen,
+        tuple(attentions),
+        tuple(find_feed_forwards(every)),
+    )
+
+
+def _check_torch() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"this command needs {' and '.join(missing)}; install with pip install -e '.[torch]'"
+        )
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist; give a directory of this machine: models are not downloaded "
+            "(save one with save_pretrained)"
+        )
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise InputError(f"{path}: no config.json inside; give a Hugging Face model directory")
+
+
+def _task_of(config: Any) -> str:
+    names = getattr(config, "architectures", None) or ["Model"]
+    for task, (_, endings) in TASKS.items():
+        if names[0].endswith(endings):
+            return task
+    raise InputError(
+        f"architecture {names[0]} is none of a language model, classifier, question answerer or "
+        f"encoder; say which to use: {', '.join(TASKS)}"
+    )
+
+
+def _load(
+    folder: Path, task: str, extra: Mapping[str, Any], fresh_head: Mapping[str, Any] | None
+) -> "PreTrainedModel":
+    import torch
+
+    settings = {**extra, **(fresh_head or {}), "dtype": torch.float32, "weights_only": True}
+    model, report = _loaded(TASKS[task][0], folder, {**settings, "output_loading_info": True})
+    missing = sorted(
+        key for key in report["missing_keys"] if not any(word in key for word in _UNUSED_HEADS)
+    )
+    if report["mismatched_keys"] or (missing and fresh_head is None):
+        first = (missing or sorted(str(key) for key in report["mismatched_keys"]))[0]
+        raise InputError(
+            f"{folder}: no usable weights for {first}, which {task} needs; the directory holds "
+            "another kind of model, give one trained for this task"
+        )
+    return model
+
+
+def _loaded(loader: str, folder: Path, settings: Mapping[str, Any]) -> Any:
+    """`transformers.<loader>.from_pretrained(folder)`; what it complains of is an InputError."""
+    import transformers
+
+    try:
+        return getattr(transformers, loader).from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **settings
+        )
+    except ImportError as error:
+        raise InputError(f"{folder}: {_first_line(error)}") from error
+    except Exception as error:  # transformers raises what its parts happen to raise
+        raise InputError(f"{folder} cannot be opened: {_first_line(error)}") from error
+
+
+def _tokenizer(folder: Path, extra: Mapping[str, Any]) -> "PreTrainedTokenizerBase | None":
+    endings = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+    if not extra and not any((folder / name).is_file() for name in endings):
+        return None
+    return _loaded("AutoTokenizer", folder, extra)
+
+
+def _file_names(folder: Path, model: "PreTrainedModel") -> dict[str, str]:
+    """The names in the directory's safetensors, by the opened model's own."""
+    from safetensors import SafetensorError, safe_open
+
+    stored: set[str] = set()
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="np") as tensors:
+                stored.update(tensors.keys())
+        except SafetensorError:
+            # Not the file the model came from, else loading it had failed.
+            continue
+    prefix = f"{model.base_model_prefix}."
+    names: dict[str, str] = {}
+    for own, _ in model.named_parameters():
+        theirs = next(
+            (n for n in (own, prefix + own, own.removeprefix(prefix)) if n in stored), None
+        )
+        if theirs is not None and theirs != own:
+            names[own] = theirs
+    return names
+
+
+def _name(path: Path) -> str:
+    """A directory's name with its parent's, as mask files call their model."""
+    whole = path.resolve()
+    return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and load reports of transformers: what matters we say ourselves."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

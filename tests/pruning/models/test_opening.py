@@ -1,0 +1,239 @@
+"""Do models of many families open, and do names, layouts, heads and neurons mean what we say?"""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pruning.models.masking import apply_keep, apply_masks
+from pruning.models.opening import OpenModel, open_model
+from pruning.models.structure import Slice
+from sparse_formats.errors import InputError
+from sparse_formats.mask_file import read_weights
+from sparse_formats.masks import MaskedMatrix, MaskSet
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+Tiny = Callable[..., Any]
+FAMILIES = ["bert", "bert_encoder", "distilbert", "albert", "gpt2"]
+FAMILIES += ["gpt_neox", "opt", "llama", "qwen3", "phi3"]
+
+
+def saved(model: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    return folder
+
+
+def outputs(model: Any) -> Any:
+    ids = torch.arange(4, 44).reshape(2, 20)
+    with torch.no_grad():
+        found = model(input_ids=ids)
+    return found.logits if hasattr(found, "logits") else found.last_hidden_state
+
+
+def zero(opened: OpenModel, part: Slice, unit: int) -> None:
+    matrix, lines = opened.by_name[part.matrix], list(part.lines(unit))
+    if part.axis == 0:
+        matrix.view[lines, :] = 0
+        bias = getattr(matrix.module, "bias", None)
+        if bias is not None:
+            bias.data[lines] = 0
+    else:
+        matrix.view[:, lines] = 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_and_values_are_those_of_the_file(family: str, tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny(family), tmp_path / "model")
+    opened = open_model(folder)
+    weights = read_weights(folder)
+    assert len(opened.matrices) >= 6
+    for matrix in opened.matrices:
+        assert np.array_equal(matrix.weight(), weights[matrix.name]), matrix.name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_without_values_is_a_head_without_outputs(
+    family: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = saved(tiny(family), tmp_path / "model")
+    dense = outputs(open_model(folder).model)
+    count = len(open_model(folder).attentions)
+    assert count == (1 if family == "albert" else 2)
+    for block in range(count):
+        values, columns = open_model(folder), open_model(folder)
+        attention = values.attentions[block]
+        last = attention.kv_heads - 1
+        zero(values, attention.value, last)
+        for head in attention.group(last):
+            zero(columns, attention.out, head)
+        assert torch.allclose(outputs(values.model), outputs(columns.model), atol=1e-6)
+        assert not torch.allclose(outputs(values.model), dense, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_query_and_key_of_a_head_belong_together(family: str, tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny(family), tmp_path / "model")
+    without_queries, without_keys = open_model(folder), open_model(folder)
+    attention = without_keys.attentions[-1]
+    last = attention.kv_heads - 1
+    for head in attention.group(last):
+        zero(without_queries, attention.query, head)
+    zero(without_keys, attention.key, last)
+    # Either way every attention score of these heads is 0.
+    assert torch.allclose(outputs(without_queries.model), outputs(without_keys.model), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_neuron_without_input_is_one_without_output(
+    family: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = saved(tiny(family), tmp_path / "model")
+    dense = outputs(open_model(folder).model)
+    rows, columns = open_model(folder), open_model(folder)
+    block = rows.feed_forwards[-1]
+    assert len(block.inputs) == (2 if family in ("llama", "qwen3", "phi3") else 1)
+    for unit in range(block.width - 3, block.width):
+        zero(rows, block.inputs[-1], unit)
+        zero(columns, block.output, unit)
+    assert torch.allclose(outputs(rows.model), outputs(columns.model), atol=1e-6)
+    assert not torch.allclose(outputs(rows.model), dense, atol=1e-6)
+
+
+def test_an_encoder_finds_the_names_of_a_file_with_a_head(tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny("bert"), tmp_path / "model")
+    opened = open_model(folder, task="encode")
+    assert all(matrix.name.startswith("bert.") for matrix in opened.matrices)
+    assert {m.name for m in opened.matrices} <= read_weights(folder).keys()
+
+
+def test_a_state_dict_in_bin_opens(tiny: Tiny, tmp_path: Path) -> None:
+    model = tiny("bert")
+    saved(model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    assert torch.equal(outputs(open_model(tmp_path).model), outputs(model))
+
+
+def test_a_bin_that_would_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    saved(tiny("bert"), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    marker = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (marker,)
+
+    torch.save({"x": Payload()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_model(tmp_path)
+    assert not marker.exists()
+
+
+def test_remote_code_is_never_run(tiny: Tiny, tmp_path: Path) -> None:
+    saved(tiny("bert"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "code.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_model(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_cannot_be_opened_says_why(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist; give a directory of this machine"):
+        open_model(Path("bert-base-uncased"))
+    with pytest.raises(InputError, match=r"no config\.json"):
+        open_model(tmp_path)
+    folder = saved(tiny("bert"), tmp_path / "model")
+    with pytest.raises(InputError, match="no usable weights for classifier"):
+        open_model(folder, task="classify")
+    with pytest.raises(InputError, match="did you mean 'causal'"):
+        open_model(folder, task="casual")
+    (folder / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_model(folder)
+
+
+def test_masks_are_applied_under_either_name(tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny("bert"), tmp_path / "model")
+    by_file, by_base = open_model(folder), open_model(folder)
+    name = by_file.matrices[0].name
+    keep = np.random.default_rng(0).random((32, 32)) < 0.5
+    apply_masks(by_file, MaskSet((MaskedMatrix(name, keep),)))
+    apply_masks(by_base, MaskSet((MaskedMatrix(name.removeprefix("bert."), keep),)))
+    assert np.array_equal(by_file.matrices[0].weight() != 0, keep)
+    assert torch.equal(outputs(by_file.model), outputs(by_base.model))
+
+
+def test_weights_of_the_mask_file_replace_the_models(tiny: Tiny, tmp_path: Path) -> None:
+    opened = open_model(saved(tiny("gpt2"), tmp_path / "model"))
+    matrix = opened.by_name["transformer.h.0.attn.c_attn.weight"]
+    updated = np.where(np.arange(96)[:, None] % 2, matrix.weight() + 1, 0).astype(np.float32)
+    masks = MaskSet((MaskedMatrix(matrix.name, updated != 0, updated),))
+    assert apply_masks(opened, masks) == 1
+    assert np.array_equal(matrix.weight(), updated)
+
+
+def test_masks_of_another_model_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    opened = open_model(saved(tiny("bert"), tmp_path / "model"))
+    wrong = np.zeros((8, 8), np.bool_)
+    with pytest.raises(InputError, match="the mask is of another model"):
+        apply_masks(opened, MaskSet((MaskedMatrix(opened.matrices[0].name, wrong),)))
+    with pytest.raises(InputError, match="fits no matrix"):
+        apply_masks(opened, MaskSet((MaskedMatrix("h.0.attn.c_attn.weight", wrong),)))
+
+
+def glassllm_weights() -> Path:
+    spec = importlib.util.find_spec("glassllm")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the package glassllm is not installed")
+    return Path(spec.submodule_search_locations[0]) / "weights" / "en.npz"
+
+
+def test_glassllm_says_the_same_as_its_own_package() -> None:
+    file = glassllm_weights()
+    glassllm = pytest.importorskip("glassllm")
+    opened = open_model(file)
+    text = "It was the best of times,\nit was  the worst — naïve café 漢字 of <unk> times. " * 3
+    ids = glassllm.Tokenizer.load(file.with_name("en.tokenizer.json")).encode(text)
+    assert opened.tokenizer is not None
+    assert opened.tokenizer(text, add_special_tokens=False).input_ids == ids
+    theirs = glassllm.GlassLM.load(file, dtype=np.float64)
+    with glassllm.no_grad():
+        expected = theirs.forward(np.array([ids[:100]])).data
+    with torch.no_grad():
+        ours = opened.model.double()(torch.tensor([ids[:100]])).logits.numpy()
+    # transformers computes the rotary angles in float32 whatever the model's type.
+    assert np.abs(ours - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_masks_of_glassllm_have_its_row_order() -> None:
+    file = glassllm_weights()
+    opened = open_model(file)
+    stored = read_weights(file)
+    keep = {name: np.abs(w) > 0.05 for name, w in stored.items() if name in opened.by_name}
+    assert len(keep) == 28
+    apply_keep(opened, keep)
+    for name, mask in keep.items():
+        expected = np.where(mask, stored[name], 0).astype(np.float32)
+        assert np.array_equal(opened.by_name[name].weight(), expected)
+
+
+def test_a_damaged_glassllm_is_refused(tmp_path: Path) -> None:
+    with np.load(glassllm_weights()) as data:
+        arrays = {key: data[key] for key in data.files}
+    del arrays["blocks.2.attn.W_V"]
+    np.savez(tmp_path / "cut.npz", **arrays)
+    with pytest.raises(InputError, match=r"blocks\.2\.attn\.W_V is missing"):
+        open_model(tmp_path / "cut.npz")
+    shutil.copy(tmp_path / "cut.npz", tmp_path / "cut.gguf")
+    with pytest.raises(InputError):
+        open_model(tmp_path / "cut.gguf")
