@@ -18,6 +18,7 @@ NAMES = [
     ("embeddings.position_ids", "embedding", None),
     ("pooler.dense.weight", "head", None),
     ("cls.predictions.decoder.weight", "head", None),
+    ("predictions.decoder.weight", "head", None),
     ("classifier.weight", "head", None),
     # DistilBERT
     ("distilbert.transformer.layer.3.attention.q_lin.weight", "Q", 3),
