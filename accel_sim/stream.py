@@ -127,8 +127,7 @@ def _tiles_of_width(stored: Stored, machine: Accelerator, width: int) -> list[Ti
     strips, ranges = -(-rows // height), -(-cols // width)
     axis = cols if is_row_mode else rows
     # A vector of a dense stream is just clipped: it has no length code to keep true.
-    present = [] if stored.is_dense else np.unique(layout.lengths).tolist()
-    menu = np.array([] if stored.is_dense else sorted({*MENU, *present}, reverse=True), np.int32)
+    menu = np.array([] if stored.is_dense else _longest_first(layout), np.int32)
     line_width, axis_width = (height, width) if is_row_mode else (width, height)
     line_tiles, axis_tiles = (strips, ranges) if is_row_mode else (ranges, strips)
     ends = layout.starts + layout.covered(axis)
@@ -154,6 +153,16 @@ def _tiles_of_width(stored: Stored, machine: Accelerator, width: int) -> list[Ti
     return tiles
 
 
+def _longest_first(layout: VectorLayout) -> list[int]:
+    """What a cut vector may become: the layout's lengths and all of the menu that nest with them.
+
+    Were there one that does not, a start need not be a multiple of the shortest length.
+    """
+    present = np.unique(layout.lengths).tolist()
+    nesting = [n for n in MENU if all(n % m == 0 or m % n == 0 for m in present)]
+    return sorted({*nesting, *present}, reverse=True)
+
+
 def _tile(
     strip: int,
     rows: tuple[int, int],
@@ -170,8 +179,7 @@ def _tile(
     if not stored.is_dense:
         present = np.unique(lengths)
         if count:
-            shortest = int(present[0])
-            slots = -(-axis1 // shortest) - axis0 // shortest
+            slots = -(-(axis1 - axis0) // int(present[0]))
             vector_bits = bits_for(slots) + bits_for(len(present))
         header_bits = (line1 - line0 + 1) * bits_for(count + 1) + 1
     bits = nnz * value_bits + count * vector_bits + header_bits
@@ -225,7 +233,7 @@ def _cut(
     out: Any,
     is_writing: bool,
 ) -> None:
-    """Cut every vector at the tiles' edges.
+    """Cut the vectors that cross a tile's edge, or are not aligned to their tile.
 
     Not writing: slot[t] counts the vectors of tile t. Writing: slot[t] is the next free column
     of `out` (line, start, end, length) for tile t.
@@ -237,13 +245,14 @@ def _cut(
             axis_tile = a // axis_width
             edge = min(ends[v], (axis_tile + 1) * axis_width)
             tile = line_tile * axis_tiles + axis_tile
-            is_whole = a == starts[v] and edge == ends[v]
+            base = axis_tile * axis_width
+            is_whole = a == starts[v] and edge == ends[v] and (a - base) % lengths[v] == 0
             while a < edge:
                 length = lengths[v] if is_whole else edge - a
                 end = edge
                 if not is_whole:
                     for candidate in menu:
-                        if a % candidate == 0 and a + candidate <= edge:
+                        if (a - base) % candidate == 0 and a + candidate <= edge:
                             length = candidate
                             end = a + candidate
                             break
@@ -271,6 +280,8 @@ def _pieces(
     """Pieces sorted by (position, unit, start): key = position·units + unit, lane mask, bits.
 
     A stable counting sort: vectors come sorted by (line, start), so pieces of one key do too.
+    Bits: of its values, and of the indices that the decoder reads on the way to its end: that of a
+    line's next vector as soon as the one before is through, that of its first when it comes by.
     """
     first = np.zeros(positions * units + 1, np.int64)
     for v in range(len(lines)):
@@ -279,13 +290,17 @@ def _pieces(
             first[key + 1] += 1
     for k in range(positions * units):
         first[k + 1] += first[k]
-    count = first[positions * units]
+    count, begins = first[positions * units], first.copy()
     keys = np.empty(count, np.int64)
     masks = np.empty(count, np.uint64)
-    bits = np.empty(count, np.int32)
+    bits = np.zeros(count, np.int32)
     for v in range(len(lines)):
-        first_slot = starts[v] // lanes
-        for slot in range(first_slot, (ends[v] - 1) // lanes + 1):
+        if v == 0 or lines[v] != lines[v - 1]:
+            bits[begins[lines[v] if is_row_mode else lines[v] * units]] += vector_bits
+    for v in range(len(lines)):
+        last_slot = (ends[v] - 1) // lanes
+        has_next = v + 1 < len(lines) and lines[v + 1] == lines[v]
+        for slot in range(starts[v] // lanes, last_slot + 1):
             key = slot * units + lines[v] if is_row_mode else lines[v] * units + slot
             lane0 = max(starts[v] - slot * lanes, 0)
             lane1 = min(ends[v] - slot * lanes, lanes)
@@ -296,7 +311,9 @@ def _pieces(
                 mask |= np.uint64(1) << np.uint64(lane)
             keys[at] = key
             masks[at] = mask
-            bits[at] = (lane1 - lane0) * value_bits + (vector_bits if slot == first_slot else 0)
+            bits[at] += (lane1 - lane0) * value_bits
+            if slot == last_slot and has_next:
+                bits[at] += vector_bits
     return keys, masks, bits
 
 

@@ -72,13 +72,18 @@ class BitReader:
         """Bits read so far: where the next section starts."""
         return self._at
 
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """Bit k of the stream is bit k mod 64 of word k // 64; at least one word lies behind it."""
+        return self._words
+
     def read(self, name: str, count: int, width: int, dtype: DTypeLike) -> NDArray[Any]:
         """`count` fields of `width` bits as `dtype`, which is wide enough for them.
 
         Raises:
             InputError: the stream ends before them; nothing is allocated then.
         """
-        self._check_room(name, count * width)
+        self.check_room(name, count * width)
         # A field of no bits is zero, however many there are.
         fields = np.zeros(count, dtype) if width == 0 else np.empty(count, dtype)
         if width:
@@ -89,7 +94,7 @@ class BitReader:
     def read_each(self, name: str, widths: NDArray[np.uint8], dtype: DTypeLike) -> NDArray[Any]:
         """One field of each width in `widths`, as `dtype`; errors as `read`."""
         bits = int(widths.sum(dtype=np.int64))
-        self._check_room(name, bits)
+        self.check_room(name, bits)
         fields = np.empty(len(widths), dtype)
         _read_each(self._words, self._at, fields, widths)
         self._at += bits
@@ -115,7 +120,8 @@ class BitReader:
                 bit = self._at + (rest & -rest).bit_length() - 1
                 raise self.fail(bit, "the last byte must be filled up with zero bits, found 1")
 
-    def _check_room(self, name: str, bits: int) -> None:
+    def check_room(self, name: str, bits: int) -> None:
+        """InputError unless `bits` more are left for what `name` says."""
         left = self._bytes * 8 - self._at
         if bits > left:
             raise self.fail(self._at, f"{name} need {bits} bits, only {left} are left")

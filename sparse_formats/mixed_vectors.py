@@ -71,7 +71,7 @@ class MixedVectors:
         else:
             _check(vectors, keep)
         is_horizontal = vectors.orientation == "horizontal"
-        indptr, offsets = _pointers(vectors, (rows, cols))
+        indptr, offsets = pointers_of(vectors, (rows, cols))
         data = None
         if weight is not None:
             data = np.empty(offsets[-1], weight.dtype)
@@ -101,7 +101,7 @@ class MixedVectors:
         the lengths present apart; the last bit, counted with the indices, is the orientation.
         """
         count = len(self.vectors)
-        index, code = _widths(self.axis, self.lengths)
+        index, code = field_widths(self.axis, self.lengths)
         return Storage(
             values=self.nnz * value_bits,
             indices=count * (index + code) + 1,
@@ -121,16 +121,14 @@ class MixedVectors:
             self.lengths,
             self.vectors,
         )
-        index, code = _widths(self.axis, lengths)
-        codes = np.zeros(max(lengths, default=0) + 1, np.uint8)
-        codes[list(lengths)] = range(len(lengths))
+        index, code = field_widths(self.axis, lengths)
         vertical = np.array([layout.orientation == "vertical"])
         return pack(
             [
                 Section(vertical, 1),
                 Section(self.indptr, bits_for(len(layout) + 1)),
                 Section(layout.starts // np.int32(min(lengths, default=1)), index),
-                Section(codes[layout.lengths], code),
+                Section(length_codes(lengths)[layout.lengths], code),
                 values.section(self.data, typed),
             ]
         )
@@ -138,16 +136,10 @@ class MixedVectors:
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
         """See `SparseMatrix`."""
-        rows, cols = descriptor.shape
-        count = descriptor.number("vectors", 0, min(rows * cols, MOST_LINES))
-        lengths = _told_lengths(descriptor, count)
         reader = BitReader(data, "mixed_vectors")
-        orientation: Orientation = (
-            "vertical" if reader.read("orientation", 1, 1, np.uint8)[0] else "horizontal"
-        )
-        line_count, axis = (rows, cols) if orientation == "horizontal" else (cols, rows)
-        indptr = read_pointers(reader, line_count, count)
-        index, code = _widths(axis, lengths)
+        header = read_header(reader, descriptor)
+        lengths, axis, count = header.lengths, header.axis, int(header.indptr[-1])
+        index, code = field_widths(axis, lengths)
         start = reader.at
         starts = reader.read("indices", count, index, np.int64) * min(lengths, default=1)
         codes = reader.read("length codes", count, code, np.int64)
@@ -160,13 +152,15 @@ class MixedVectors:
         if len(np.unique(codes)) != len(lengths):
             raise reader.fail(first_code, f"not all of the lengths {list(lengths)} occur")
         nominal = np.array(lengths or [1], np.int64)[codes]
-        lines = np.repeat(np.arange(line_count, dtype=np.int32), np.diff(indptr))
+        lines = header.lines()
         _check_places(reader, start, index, lines, starts, nominal, axis)
-        layout = VectorLayout(orientation, lines, starts.astype(np.int32), nominal.astype(np.int32))
-        indptr, offsets = _pointers(layout, (rows, cols))
+        layout = VectorLayout(
+            header.orientation, lines, starts.astype(np.int32), nominal.astype(np.int32)
+        )
+        indptr, offsets = pointers_of(layout, descriptor.shape)
         weights = values.read(reader, int(offsets[-1]), descriptor.value_type)
         reader.finish()
-        return cls((rows, cols), layout, indptr, offsets, weights)
+        return cls(descriptor.shape, layout, indptr, offsets, weights)
 
 
 def _distinct(lengths: NDArray[np.int32]) -> tuple[int, ...]:
@@ -178,11 +172,61 @@ def _distinct(lengths: NDArray[np.int32]) -> tuple[int, ...]:
     return tuple(every.tolist())
 
 
-def _widths(axis: int, lengths: tuple[int, ...]) -> tuple[int, int]:
-    """Bits of an index and of a length code."""
+def field_widths(axis: int, lengths: tuple[int, ...]) -> tuple[int, int]:
+    """Bits of an index and of a length code; lengths: those present, ascending."""
     if not lengths:
         return 0, 0
     return bits_for(-(-axis // lengths[0])), bits_for(len(lengths))
+
+
+def length_codes(lengths: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Item l: the code of length l, its place among the `lengths` present."""
+    codes = np.zeros(max(lengths, default=0) + 1, np.uint8)
+    codes[list(lengths)] = range(len(lengths))
+    return codes
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What stands before the vectors, and what it means for this shape.
+
+    lengths: those present, ascending. axis: entries on a line. indptr: int32 (lines + 1).
+    """
+
+    orientation: Orientation
+    lengths: tuple[int, ...]
+    axis: int
+    indptr: NDArray[np.int32]
+
+    def lines(self) -> NDArray[np.int32]:
+        """The line of each vector."""
+        return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
+
+
+def read_header(reader: BitReader, descriptor: Descriptor) -> Header:
+    """Orientation and pointers, the beginning of a stream.
+
+    Raises:
+        InputError: the pointers do not rise to the number of vectors, or a line has more of them
+            than places; the descriptor's lengths do not divide each other.
+    """
+    rows, cols = descriptor.shape
+    count = descriptor.number("vectors", 0, min(rows * cols, MOST_LINES))
+    lengths = _told_lengths(descriptor, count)
+    is_vertical = reader.read("orientation", 1, 1, np.uint8)[0]
+    line_count, axis = (cols, rows) if is_vertical else (rows, cols)
+    start = reader.at
+    indptr = read_pointers(reader, line_count, count)
+    places = -(-axis // min(lengths, default=1))
+    # Else a few bytes could ask for any number of vectors whose fields have no bits.
+    crowded = np.diff(indptr) > places
+    if crowded.any():
+        line = int(np.argmax(crowded))
+        raise reader.fail(
+            start + (line + 1) * bits_for(count + 1),
+            f"line {line} has {indptr[line + 1] - indptr[line]} vectors on {places} places",
+        )
+    return Header("vertical" if is_vertical else "horizontal", lengths, axis, indptr)
 
 
 def _told_lengths(descriptor: Descriptor, count: int) -> tuple[int, ...]:
@@ -222,7 +266,7 @@ def _check_places(
         )
 
 
-def _pointers(
+def pointers_of(
     vectors: VectorLayout, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """`indptr` and `offsets` of sound `vectors`."""

@@ -90,8 +90,15 @@ def read(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray
     """The next `count` values of a stream; None for a stream without values."""
     if value_type is None:
         return None
+    itemsize = np.dtype(value_type.dtype).itemsize
+    patterns = reader.read("values", count, value_type.bits, f"u{itemsize}")
+    return from_patterns(patterns, value_type)
+
+
+def from_patterns(patterns: NDArray[Any], value_type: ValueType) -> NDArray[Any]:
+    """The values that bit patterns, unsigned and at least as wide, stand for."""
     dtype = np.dtype(value_type.dtype)
-    patterns = reader.read("values", count, value_type.bits, f"u{dtype.itemsize}")
+    patterns = patterns.astype(f"u{dtype.itemsize}", copy=False)
     if value_type.name == "int4":
         # The upper half of the byte repeats the sign.
         return (patterns << 4).astype(np.uint8).view(np.int8) >> np.int8(4)
