@@ -1,30 +1,44 @@
 """What is to be run: the matrices of a model in order, the tokens, the activations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.errors import InputError
+from accel_sim.datatypes import DATATYPES, Datatype
+from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks import MaskedMatrix
+from sparse_formats.readers import safetensors
+from sparse_formats.readers.npz import open_npz
 
 CHECKED_TOKENS = 256
 """The product is computed for the first so many tokens; a token's output depends on no other."""
 
 
 @dataclass(frozen=True)
-class Activations:
-    """Inputs drawn for each layer: standard normal FP16, a given share of them non-zero.
+class Layer:
+    """A masked matrix and its place in the model."""
 
-    They are drawn, not recorded: with density 1 no input is zero and only the numerical check of
-    the product depends on them.
+    index: int
+    matrix: MaskedMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """The inputs of each layer: drawn, a given share of them non-zero, or recorded.
+
+    recorded: (tokens, inputs) of each matrix by its name, floats, integers or booleans; booleans
+    say where a drawn value stands and where a zero. None: all are drawn; with density 1 no input
+    is zero then, and only the numerical check of the product depends on them.
     """
 
     tokens: int
     density: float = 1.0
     seed: int = 0
+    recorded: Mapping[str, NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.tokens <= 2**24:
@@ -36,10 +50,40 @@ class Activations:
 
     @property
     def is_dense(self) -> bool:
-        return self.density == 1.0
+        """Whether no activation of any layer is zero, by construction."""
+        return self.density == 1.0 and self.recorded is None
 
-    def draw(self, inputs: int, layer_index: int) -> NDArray[np.float16]:
-        """float16 (tokens, inputs) of the layer; the same for the same seed and layer index.
+    def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
+        """What the multipliers see of the layer's inputs: (tokens, inputs) of `datatype`.
+
+        Where all are drawn and none is zero, at most `CHECKED_TOKENS` tokens.
+
+        Raises:
+            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+        """
+        matrix = layer.matrix
+        if self.recorded is None:
+            return self.draw(matrix.shape[1], layer.index, datatype)
+        if matrix.name not in self.recorded:
+            raise InputError(
+                f"no activations of matrix {matrix.name}{nearest(matrix.name, self.recorded)}"
+            )
+        x = self.recorded[matrix.name]
+        if x.shape != (self.tokens, matrix.shape[1]):
+            raise InputError(
+                f"activations of matrix {matrix.name} have shape {x.shape}; its "
+                f"{self.tokens} tokens of {matrix.shape[1]} inputs need "
+                f"({self.tokens}, {matrix.shape[1]})"
+            )
+        if x.dtype == np.bool_:
+            rng = np.random.default_rng([self.seed, layer.index])
+            return np.where(x, datatype.draw(rng, x.shape), np.zeros((), datatype.operand))
+        return datatype.operands(x, f"activations of matrix {matrix.name}")
+
+    def draw(
+        self, inputs: int, layer_index: int, datatype: Datatype = DATATYPES["fp16"]
+    ) -> NDArray[Any]:
+        """Drawn operands (tokens, inputs); the same for the same seed and layer index.
 
         Where no activation is zero only the product depends on them: then only the tokens that
         are multiplied are drawn, `CHECKED_TOKENS` at most.
@@ -47,19 +91,78 @@ class Activations:
         rng = np.random.default_rng([self.seed, layer_index])
         tokens = min(self.tokens, CHECKED_TOKENS) if self.is_dense else self.tokens
         shape = (tokens, inputs)
-        x = rng.standard_normal(shape, dtype=np.float32).astype(np.float16)
-        x[x == 0] = 1  # an exact zero would be an unasked-for sparsity
+        x = datatype.draw(rng, shape)
         if not self.is_dense:
             x[rng.random(shape) >= self.density] = 0
         return x
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A masked matrix and its place in the model."""
+def read_activations(
+    path: Path, names: Iterable[str], tokens: int | None = None, seed: int = 0
+) -> Activations:
+    """The recorded inputs of the matrices `names`: a 2-D array (tokens, inputs) of each.
 
-    index: int
-    matrix: MaskedMatrix
+    path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array.
+    tokens: how many there must be, if it was said. seed: of the values where booleans stand.
+    Arrays of other names are left alone.
+
+    Raises:
+        InputError: the file is missing, damaged, pickled or of another kind; a matrix is missing;
+            an array is not 2-D, not of numbers, not finite, or of other tokens than the first.
+    """
+    try:
+        arrays = _arrays(path, list(names))
+    except OSError as error:
+        raise InputError(f"--activations {path}: cannot be read: {error.strerror}") from error
+    for name, x in arrays.items():
+        where = f"{path}: activations of {name}"
+        if x.dtype.kind not in "biuf":
+            raise InputError(f"{where} are {x.dtype}; give floats, integers or booleans")
+        finite = np.isfinite(x)
+        if not finite.all():
+            token, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise InputError(
+                f"{where} have {x[token, column]} at token {token}, input {column}; "
+                "give finite numbers"
+            )
+        first = next(iter(arrays))
+        if tokens is not None and len(x) != tokens:
+            raise InputError(f"{where} hold {len(x)} tokens, --tokens says {tokens}")
+        if len(x) != len(arrays[first]):
+            raise InputError(
+                f"{where} hold {len(x)} tokens, those of {first} {len(arrays[first])}; "
+                "record the same tokens of every matrix"
+            )
+        if len(x) == 0:
+            raise InputError(f"{where} hold no token")
+    if not arrays:
+        raise InputError(f"{path}: there is no matrix to take activations for")
+    return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays)
+
+
+def _arrays(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
+    """The 2-D arrays called `names`, as stored."""
+    if path.suffix == ".npz":
+        with open_npz(path) as npz:
+            shapes = {name: header.shape for name, header in npz.headers.items()}
+            _check_named(path, names, shapes)
+            return {name: npz.read(name) for name in names}
+    if path.suffix == ".safetensors":
+        tensors = safetensors.read_file(path)
+        _check_named(path, names, {name: tensor.shape for name, tensor in tensors.items()})
+        return {name: tensors[name] for name in names}
+    raise InputError(f"--activations {path}: give an .npz or a .safetensors file")
+
+
+def _check_named(path: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for name in names:
+        if name not in shapes:
+            raise InputError(f"{path}: no activations of matrix {name}{nearest(name, shapes)}")
+        if len(shapes[name]) != 2:
+            raise InputError(
+                f"{path}: activations of {name} have shape {shapes[name]}; "
+                "give two dimensions, tokens × inputs"
+            )
 
 
 def layers_of(matrices: Iterator[MaskedMatrix]) -> Iterator[Layer]:
