@@ -1,0 +1,1 @@
+"""Dataflow families beside the mixed-vector machine (docs/rivals.md)."""

@@ -1,0 +1,148 @@
+"""A dense systolic array with one of the three operands held in place (docs/rivals.md §2).
+
+Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 2020).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
+from accel_sim.workload import group_tokens
+
+Stationary = Literal["weight", "output", "input"]
+DATAFLOWS: tuple[Stationary, ...] = ("weight", "output", "input")
+
+
+@dataclass(frozen=True)
+class Systolic:
+    """rows × cols PEs of one MAC. accumulator_bits: of a partial sum on its way."""
+
+    rows: int
+    cols: int
+    stationary: Stationary
+    value_bits: int = 16
+    accumulator_bits: int = 32
+
+
+def fold_cycles(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+    """Cycles of one fold of the product tokens × inputs by inputs × outputs.
+
+    A stationary operand enters row by row, R cycles. The stream of S elements then passes: the
+    element s reaches the PE in row r and column c in cycle s + r + c, so that the last MAC is done
+    after S + (R − 1) + (C − 1) cycles. The array is as wide for a short fold as for a full one.
+    """
+    preload = 0 if machine.stationary == "output" else machine.rows
+    return preload + _stream(machine, tokens, outputs, inputs) + machine.rows + machine.cols - 2
+
+
+def folds(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+    """How often the array is filled anew: ⌈·/R⌉·⌈·/C⌉ of the two operands that lie on it."""
+    on_rows, on_cols = {
+        "weight": (inputs, outputs),
+        "output": (tokens, outputs),
+        "input": (inputs, tokens),
+    }[machine.stationary]
+    return -(-on_rows // machine.rows) * -(-on_cols // machine.cols)
+
+
+def last_cycle(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+    """The number, counted from 0, of the cycle of the last MAC: SCALE-Sim's "Total Cycles"."""
+    cycles = fold_cycles(machine, tokens, outputs, inputs)
+    return folds(machine, tokens, outputs, inputs) * cycles - 1
+
+
+def run_systolic(
+    shape: tuple[int, int], tokens: int, machine: Systolic
+) -> tuple[tuple[TilePasses, ...], Counted]:
+    """Tiles of a dense matrix of `shape` (outputs, inputs), and the tokens of each group."""
+    outputs, inputs = shape
+    rows, cols = machine.rows, machine.cols
+    if machine.stationary == "weight":
+        sizes = group_tokens(tokens, tokens)
+        blocks = [
+            (strip, out, part)
+            for strip, out in enumerate(ranges(outputs, cols))
+            for part in ranges(inputs, rows)
+        ]
+    elif machine.stationary == "output":
+        sizes = group_tokens(tokens, rows)
+        blocks = [
+            (strip, out, (0, inputs)) for strip, out in enumerate(ranges(outputs, cols)) if inputs
+        ]
+    else:
+        sizes = group_tokens(tokens, cols)
+        blocks = [(0, (0, outputs), part) for part in ranges(inputs, rows) if outputs]
+    tiles = tuple(_tile(machine, sizes, *block) for block in blocks)
+    return tiles, sizes
+
+
+def _stream(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+    """Elements that stream through the array in one fold."""
+    return {"weight": tokens, "output": inputs, "input": outputs}[machine.stationary]
+
+
+def _tile(
+    machine: Systolic,
+    sizes: Counted,
+    strip: int,
+    rows: tuple[int, int],
+    cols: tuple[int, int],
+) -> TilePasses:
+    outputs, inputs = rows[1] - rows[0], cols[1] - cols[0]
+    pes, v, a = machine.rows * machine.cols, machine.value_bits, machine.accumulator_bits
+    weights = outputs * inputs
+    macs = weights * sizes
+    # The streams' lengths are those of one fold: a group of tokens is what lies on the array.
+    stream = np.full(len(sizes), _stream(machine, int(sizes[0]), outputs, inputs), np.int64)
+    preload = np.full_like(sizes, 0 if machine.stationary == "output" else machine.rows)
+    skew = np.full_like(sizes, machine.rows + machine.cols - 2)
+    cycles = preload + stream + skew
+    compute = -(-macs // pes)
+    # Partial sums of an earlier range of inputs come back to be added to.
+    later = int(cols[0] > 0)
+    # A value steps through the PEs that use it, a partial sum through those that add to it; a
+    # stationary operand steps down to its row.
+    down = inputs * (inputs + 1) // 2
+    moved = {
+        "weight": macs * (v + a) + outputs * down * v,
+        "output": macs * 2 * v,
+        "input": macs * (v + a) + sizes * down * v,
+    }[machine.stationary]
+    return TilePasses(
+        strip=strip,
+        rows=rows,
+        cols=cols,
+        stored_bits=weights * v,
+        cycles=cycles,
+        causes={
+            "compute": compute,
+            "array_edge": stream - compute,
+            "preload": preload,
+            "skew": skew,
+        },
+        executed=macs,
+        skipped=np.zeros_like(sizes),
+        padding=np.zeros_like(sizes),
+        units={
+            "pe": Unit(
+                pes,
+                {
+                    "busy": macs,
+                    "array_edge": pes * stream - macs,
+                    "preload": pes * preload,
+                    "skew": pes * skew,
+                },
+            )
+        },
+        actions={
+            "weight_bits_read": np.full_like(sizes, weights * v),
+            "activation_bits_read": inputs * sizes * v + later * outputs * sizes * a,
+            "activation_bits_written": outputs * sizes * a,
+            "register_bits": 2 * moved,
+            "macs": macs,
+            "accumulator_bits": macs * 2 * a * (machine.stationary == "output"),
+            "adds": later * outputs * sizes,
+        },
+    )
