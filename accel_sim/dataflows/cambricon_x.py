@@ -1,0 +1,131 @@
+"""Cambricon-X: each PE picks the inputs of its kept weights out of a window (docs/rivals.md §4).
+
+Source: Zhang et al., MICRO 2016 (abstract), and secondary notes; the body is not public here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
+from accel_sim.workload import group_tokens
+from sparse_formats.storage import bits_for
+
+
+@dataclass(frozen=True)
+class CambriconX:
+    """pes PEs of `multipliers`; output r of a strip is of PE r mod pes.
+
+    window_inputs: inputs among which the indexing module picks in one step. input_words,
+    output_words: of the two neuron buffers.
+    """
+
+    pes: int = 16
+    multipliers: int = 16
+    window_inputs: int = 256
+    input_words: int = 4096
+    output_words: int = 4096
+    pe_latency_cycles: int = 4
+    value_bits: int = 16
+    accumulator_bits: int = 32
+
+
+def run_cambricon_x(
+    keep: NDArray[np.bool_], tokens: int, machine: CambriconX
+) -> tuple[tuple[TilePasses, ...], Counted]:
+    """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group: one each.
+
+    No activation is skipped, so that all passes over a tile count the same.
+    """
+    outputs, inputs = keep.shape
+    tiles = [
+        _tile(strip, rows, cols, keep[rows[0] : rows[1], cols[0] : cols[1]], machine)
+        for strip, rows in enumerate(ranges(outputs, machine.output_words))
+        for cols in ranges(inputs, machine.input_words)
+    ]
+    return tuple(tiles), group_tokens(tokens, 1)
+
+
+def _tile(
+    strip: int,
+    rows: tuple[int, int],
+    cols: tuple[int, int],
+    keep: NDArray[np.bool_],
+    machine: CambriconX,
+) -> TilePasses:
+    outputs, inputs = keep.shape
+    pes, lanes, latency = machine.pes, machine.multipliers, machine.pe_latency_cycles
+    issues, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    _spend(np.ascontiguousarray(keep), lanes, machine.window_inputs, issues, empty)
+    spent = issues + empty
+    critical = int(np.argmax(spent))
+    nnz, busy = int(np.count_nonzero(keep)), int(issues[critical])
+    balanced = min(-(-int(issues.sum()) // pes), busy)
+    compute = min(-(-nnz // (pes * lanes)), balanced)
+    cycles = int(spent[critical]) + latency
+    steps = outputs * -(-inputs // machine.window_inputs)
+    v, a = machine.value_bits, machine.accumulator_bits
+    index_bits = bits_for(machine.window_inputs)
+    stored_bits = nnz * (v + index_bits) + steps * bits_for(machine.window_inputs + 1)
+    later = int(cols[0] > 0)
+    return TilePasses(
+        strip=strip,
+        rows=rows,
+        cols=cols,
+        stored_bits=stored_bits,
+        cycles=_once(cycles),
+        causes={
+            "compute": _once(compute),
+            "empty_lanes": _once(balanced - compute),
+            "imbalance": _once(busy - balanced),
+            "empty_window": _once(int(empty[critical])),
+            "pipeline": _once(latency),
+        },
+        executed=_once(nnz),
+        skipped=_once(0),
+        padding=_once(int(issues.sum()) * lanes - nnz),
+        units={
+            "pe": Unit(
+                pes,
+                {
+                    "busy": _once(int(issues.sum())),
+                    "empty_window": _once(int(empty.sum())),
+                    "idle": _once(pes * (cycles - latency) - int(spent.sum())),
+                    "pipeline": _once(pes * latency),
+                },
+            )
+        },
+        actions={
+            "weight_bits_read": _once(stored_bits),
+            "activation_bits_read": _once(outputs * inputs * v + later * outputs * a),
+            "activation_bits_written": _once(outputs * a),
+            "decoded_bits": _once(stored_bits - nnz * v),
+            "register_bits": _once(2 * nnz * v),
+            "macs": _once(nnz),
+            "gated_lanes": _once(int(issues.sum()) * lanes - nnz),
+            "accumulator_bits": _once(2 * a * int(issues.sum())),
+            "adds": _once(later * outputs),
+        },
+    )
+
+
+@njit(cache=True, nogil=True)
+def _spend(keep: Any, multipliers: int, window: int, issues: Any, empty: Any) -> None:
+    """Cycles in which each PE multiplies, and cycles spent on windows that keep nothing."""
+    outputs, inputs = keep.shape
+    for row in range(outputs):
+        pe = row % len(issues)
+        for first in range(0, inputs, window):
+            kept = 0
+            for col in range(first, min(first + window, inputs)):
+                kept += keep[row, col]
+            issues[pe] += (kept + multipliers - 1) // multipliers
+            empty[pe] += kept == 0
+
+
+def _once(count: int) -> Counted:
+    """A count that is the same for every group."""
+    return np.array([count], np.int64)

@@ -1,0 +1,276 @@
+"""EIE: columns of non-zero activations broadcast to PEs with queues (docs/rivals.md §3).
+
+Two ways to the same cycles: the machine stepped cycle by cycle, and a recurrence in (max, +) that
+takes one step per broadcast. `run_eie` uses the recurrence; `validate` compares the two.
+Source: Han et al., ISCA 2016; recurrence: ours.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
+from accel_sim.workload import group_tokens
+from sparse_formats.relative_csc import RelativeCSC
+
+
+@dataclass(frozen=True)
+class Eie:
+    """pes PEs; row r of a strip is of PE r mod pes. outputs_per_pe: accumulators of a PE."""
+
+    pes: int = 64
+    queue_depth: int = 8
+    run_bits: int = 4
+    outputs_per_pe: int = 64
+    pe_latency_cycles: int = 4
+    value_bits: int = 4
+    operand_bits: int = 16
+    accumulator_bits: int = 16
+
+
+class Count(IntEnum):
+    """What a pass counts, without its latency. Cycles of PEs are summed over the PEs."""
+
+    CYCLES = 0
+    ENTRY = 1
+    EMPTY_COLUMN = 2
+    QUEUE_FULL = 3
+    BROADCAST = 4
+    IDLE = 5
+    BLOCKED = 6
+    CRITICAL_ENTRY = 7
+    CRITICAL_EMPTY_COLUMN = 8
+    CRITICAL_QUEUE_FULL = 9
+    CRITICAL_BROADCAST = 10
+
+
+COUNTS = len(Count)
+
+
+def recurrence(work: NDArray[np.int64], queue_depth: int) -> NDArray[np.int64]:
+    """Counters (`Count`, int64) of broadcasting columns in order.
+
+    work: int64 (columns, PEs), entries of each broadcast column in each PE, padding included.
+    B_j = max(B_{j-1} + 1, max_p F_p[j-D]);  F_p[j] = max(F_p[j-1], B_j) + max(1, n_p[j]).
+    """
+    counts = np.zeros(COUNTS, np.int64)
+    _recur(np.ascontiguousarray(work), queue_depth, counts)
+    return counts
+
+
+def stepped(work: NDArray[np.int64], queue_depth: int) -> NDArray[np.int64]:
+    """The same counters from stepping every cycle."""
+    counts = np.zeros(COUNTS, np.int64)
+    _step(np.ascontiguousarray(work), queue_depth, counts)
+    return counts
+
+
+def entries_per_column(keep: NDArray[np.bool_], machine: Eie) -> tuple[Any, Any, int]:
+    """Entries with padding, entries without (int64, inputs × PEs each), and bits of the stream."""
+    encoded = RelativeCSC.encode(keep, run_bits=machine.run_bits, pes=machine.pes)
+    work = np.diff(encoded.pointers, axis=1).T
+    kept = np.zeros_like(work)
+    for pe in range(machine.pes):
+        kept[:, pe] = np.count_nonzero(keep[pe :: machine.pes], axis=0)
+    return np.ascontiguousarray(work), kept, encoded.storage(machine.value_bits).bits
+
+
+def run_eie(
+    keep: NDArray[np.bool_], nonzero: NDArray[np.bool_] | None, tokens: int, machine: Eie
+) -> tuple[tuple[TilePasses, ...], Counted]:
+    """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group: one each.
+
+    nonzero: bool (tokens, inputs); None where no activation is zero.
+    """
+    outputs, inputs = keep.shape
+    sizes = group_tokens(tokens, 1)
+    strips = ranges(outputs, machine.pes * machine.outputs_per_pe) if inputs else []
+    tiles = []
+    for strip, rows in enumerate(strips):
+        part = keep[rows[0] : rows[1]]
+        tiles.append(_tile(strip, rows, part, nonzero, machine))
+    return tuple(tiles), sizes
+
+
+def _tile(
+    strip: int,
+    rows: tuple[int, int],
+    keep: NDArray[np.bool_],
+    nonzero: NDArray[np.bool_] | None,
+    machine: Eie,
+) -> TilePasses:
+    work, kept, stored_bits = entries_per_column(keep, machine)
+    inputs = len(work)
+    live = np.ones((1, inputs), np.bool_) if nonzero is None else nonzero
+    counts = np.zeros((len(live), COUNTS), np.int64)
+    _recur_each(work, live, machine.queue_depth, counts)
+    of = {count: counts[:, count].copy() for count in Count}
+    columns = np.count_nonzero(live, axis=1).astype(np.int64)
+    executed = live.astype(np.int64) @ kept.sum(axis=1)
+    latency = np.full_like(columns, machine.pe_latency_cycles)
+    cycles = of[Count.CYCLES] + latency
+    busy = of[Count.CRITICAL_ENTRY]
+    balanced = np.minimum(-(-of[Count.ENTRY] // machine.pes), busy)
+    compute = np.minimum(-(-executed // machine.pes), balanced)
+    padding = of[Count.ENTRY] - executed
+    v, operand, a = machine.value_bits, machine.operand_bits, machine.accumulator_bits
+    entry_bits = of[Count.ENTRY] * (v + machine.run_bits)
+    pointer_bits = columns * 2 * machine.pes * 16
+    return TilePasses(
+        strip=strip,
+        rows=rows,
+        cols=(0, inputs),
+        stored_bits=stored_bits,
+        cycles=cycles,
+        causes={
+            "compute": compute,
+            "padding": balanced - compute,
+            "imbalance": busy - balanced,
+            "empty_column": of[Count.CRITICAL_EMPTY_COLUMN],
+            "queue_full": of[Count.CRITICAL_QUEUE_FULL],
+            "broadcast": of[Count.CRITICAL_BROADCAST],
+            "pipeline": latency,
+        },
+        executed=executed,
+        skipped=int(kept.sum()) - executed,
+        padding=padding,
+        units={
+            "pe": Unit(
+                machine.pes,
+                {
+                    "busy": executed,
+                    "padding": padding,
+                    "empty_column": of[Count.EMPTY_COLUMN],
+                    "queue_full": of[Count.QUEUE_FULL],
+                    "broadcast": of[Count.BROADCAST],
+                    "idle": of[Count.IDLE],
+                    "pipeline": machine.pes * latency,
+                },
+            ),
+            "broadcast": Unit(
+                1,
+                {
+                    "busy": columns,
+                    "queue_full": of[Count.BLOCKED],
+                    "idle": cycles - columns - of[Count.BLOCKED],
+                },
+            ),
+        },
+        actions={
+            "weight_bits_read": entry_bits + pointer_bits,
+            "activation_bits_read": np.full_like(columns, inputs * operand),
+            "activation_bits_written": np.full_like(columns, len(keep) * operand),
+            "decoded_bits": entry_bits,
+            "register_bits": 2 * columns * machine.pes * operand,
+            "compares": np.full_like(columns, inputs),
+            "macs": executed,
+            "gated_lanes": padding,
+            "accumulator_bits": 2 * a * executed,
+        },
+    )
+
+
+@njit(cache=True, nogil=True)
+def _recur_each(work: Any, live: Any, queue_depth: int, counts: Any) -> None:
+    """`counts` (tokens, COUNTS) of the columns that are live for each token."""
+    chosen = np.empty_like(work)
+    for token in range(len(live)):
+        columns = 0
+        for c in range(len(work)):
+            if live[token, c]:
+                chosen[columns] = work[c]
+                columns += 1
+        _recur(chosen[:columns], queue_depth, counts[token])
+
+
+@njit(cache=True, nogil=True)
+def _recur(work: Any, queue_depth: int, counts: Any) -> None:
+    columns, pes = work.shape
+    free = np.zeros(pes, np.int64)  # F_p of the last column: the first cycle in which p is free
+    last_free = np.zeros(max(columns, 1), np.int64)  # max_p F_p[j]
+    spent = np.zeros((pes, 4), np.int64)
+    visible = 0
+    for j in range(columns):
+        earliest = visible + 1
+        if j >= queue_depth:
+            earliest = max(earliest, last_free[j - queue_depth])
+        counts[Count.BLOCKED] += earliest - visible - 1
+        visible = earliest
+        for p in range(pes):
+            if visible > free[p]:
+                # The broadcast itself takes the last cycle of the wait, being blocked the others
+                # (before the first column there is no other).
+                spent[p, 2] += visible - 1 - free[p]
+                spent[p, 3] += 1
+                free[p] = visible
+            n = work[j, p]
+            spent[p, 0] += n
+            spent[p, 1] += n == 0
+            free[p] += max(n, 1)
+            last_free[j] = max(last_free[j], free[p])
+    _count(free, spent, counts)
+
+
+@njit(cache=True, nogil=True)
+def _step(work: Any, queue_depth: int, counts: Any) -> None:
+    columns, pes = work.shape
+    sent = 0
+    front = np.zeros(pes, np.int64)  # column that p works on
+    left = np.zeros(pes, np.int64)  # its cycles still to come
+    finish = np.zeros(pes, np.int64)
+    spent = np.zeros((pes, 4), np.int64)
+    if columns > 0:
+        for p in range(pes):
+            left[p] = max(work[0, p], 1)
+    cycle = 0
+    working = pes if columns > 0 else 0
+    while working > 0:
+        # The broadcast looks at every queue as the last cycle left it: a place is free where there
+        # are fewer than D columns, or where the front column is in its last cycle.
+        is_blocked = False
+        if sent < columns:
+            for p in range(pes):
+                held = sent - front[p]
+                if held == queue_depth and left[p] > 1:
+                    is_blocked = True
+        for p in range(pes):
+            if front[p] == columns:
+                continue
+            if front[p] == sent:
+                spent[p, 2 if is_blocked else 3] += 1
+                continue
+            spent[p, 1 if work[front[p], p] == 0 else 0] += 1
+            left[p] -= 1
+            if left[p] == 0:
+                front[p] += 1
+                if front[p] < columns:
+                    left[p] = max(work[front[p], p], 1)
+                else:
+                    finish[p] = cycle + 1
+                    working -= 1
+        if is_blocked:
+            counts[Count.BLOCKED] += 1
+        elif sent < columns:
+            sent += 1
+        cycle += 1
+    _count(finish, spent, counts)
+
+
+@njit(cache=True, nogil=True)
+def _count(finish: Any, spent: Any, counts: Any) -> None:
+    """From each PE's last cycle and its entry, empty-column, blocked and broadcast cycles."""
+    critical = 0
+    for p in range(len(finish)):
+        if finish[p] > finish[critical]:
+            critical = p
+    counts[Count.CYCLES] = finish[critical]
+    for c in range(4):
+        counts[Count.CRITICAL_ENTRY + c] = spent[critical, c]
+        for p in range(len(finish)):
+            counts[Count.ENTRY + c] += spent[p, c]
+    for p in range(len(finish)):
+        counts[Count.IDLE] += finish[critical] - finish[p]

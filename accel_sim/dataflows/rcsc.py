@@ -1,0 +1,238 @@
+"""Scalar entries in column order on sets of PEs: OPTIMUS-style (docs/rivals.md §6).
+
+Source: Park et al., MLSys 2020 (abstract); assignment and window: a public behavioural model of
+SA-RCSC. One kept weight is one entry; a PE takes one a cycle while its input is in the window.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
+from accel_sim.workload import group_tokens
+from sparse_formats.sa_rcsc import SARCSC
+
+Policy = Literal["interleaved", "snake", "set_associative"]
+POLICIES: tuple[Policy, ...] = ("interleaved", "snake", "set_associative")
+
+
+@dataclass(frozen=True)
+class Rcsc:
+    """pe_rows × token_columns PEs of one MAC; the PEs of a row take the same entry.
+
+    sets: of PE rows that share outputs, under "set_associative"; every PE row is a set under the
+    other two. outputs_per_set: accumulators that each PE of a set has for the set's outputs.
+    """
+
+    pe_rows: int = 1024
+    token_columns: int = 1
+    policy: Policy = "set_associative"
+    sets: int = 8
+    window_inputs: int = 128
+    outputs_per_set: int = 512
+    pe_latency_cycles: int = 4
+    value_bits: int = 16
+    accumulator_bits: int = 32
+
+    @property
+    def set_count(self) -> int:
+        """Sets of `pe_rows` / `set_count` PE rows each."""
+        return self.sets if self.policy == "set_associative" else self.pe_rows
+
+
+class Count(IntEnum):
+    """What a pass counts, without its latency. Cycles of PE rows are summed over the rows."""
+
+    CYCLES = 0
+    BUSY = 1
+    WINDOW = 2
+    IDLE = 3
+    CRITICAL_BUSY = 4
+    CRITICAL_WINDOW = 5
+    INPUTS_READ = 6
+
+
+COUNTS = len(Count)
+
+
+def loads(keep: NDArray[np.bool_], machine: Rcsc) -> NDArray[np.int64]:
+    """Entries of each PE row, int64 (pe_rows,)."""
+    first, _ = schedule(keep, machine)
+    return np.diff(first)
+
+
+def schedule(keep: NDArray[np.bool_], machine: Rcsc) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Inputs of the entries of PE row p in issue order: inputs[first[p]:first[p + 1]]."""
+    outputs = len(keep)
+    order = np.arange(outputs)
+    run, place = np.divmod(order, machine.set_count)
+    if machine.policy != "interleaved":
+        order = np.argsort(-np.count_nonzero(keep, axis=1), kind="stable")
+        place = np.where(run % 2, machine.set_count - 1 - place, place)
+    first = np.zeros(machine.pe_rows + 1, np.int64)
+    inputs = np.empty(int(np.count_nonzero(keep)), np.int32)
+    _assign(keep[order], place, machine.pe_rows // machine.set_count, first, inputs)
+    return first, inputs
+
+
+def pass_counts(keep: NDArray[np.bool_], machine: Rcsc) -> NDArray[np.int64]:
+    """Counters (`Count`, int64) of one pass over bool mask `keep`."""
+    first, inputs = schedule(keep, machine)
+    counts = np.zeros(COUNTS, np.int64)
+    _step(first, inputs, machine.window_inputs, keep.shape[1], counts)
+    return counts
+
+
+def run_rcsc(
+    keep: NDArray[np.bool_], tokens: int, machine: Rcsc
+) -> tuple[tuple[TilePasses, ...], Counted]:
+    """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group.
+
+    No activation is skipped.
+    """
+    outputs, inputs = keep.shape
+    sizes = group_tokens(tokens, machine.token_columns)
+    strips = ranges(outputs, machine.set_count * machine.outputs_per_set) if inputs else []
+    tiles = [
+        _tile(strip, rows, keep[rows[0] : rows[1]], sizes, machine)
+        for strip, rows in enumerate(strips)
+    ]
+    return tuple(tiles), sizes
+
+
+def _tile(
+    strip: int,
+    rows: tuple[int, int],
+    keep: NDArray[np.bool_],
+    sizes: Counted,
+    machine: Rcsc,
+) -> TilePasses:
+    outputs, inputs = keep.shape
+    counts = pass_counts(keep, machine)
+    of = {count: int(counts[count]) for count in Count}
+    nnz, pes = of[Count.BUSY], machine.pe_rows * machine.token_columns
+    window = min(machine.window_inputs, max(inputs, 1))
+    storage = SARCSC.encode(keep, sets=machine.set_count, window=window).storage(machine.value_bits)
+    executed = nnz * sizes
+    cycles = np.full_like(sizes, of[Count.CYCLES] + machine.pe_latency_cycles)
+    latency = np.full_like(sizes, machine.pe_latency_cycles)
+    compute = np.full_like(sizes, min(-(-nnz // machine.pe_rows), of[Count.CRITICAL_BUSY]))
+    v, a = machine.value_bits, machine.accumulator_bits
+    # Each PE of a set may hold a part of each of the set's sums: they are added at the end.
+    adds = outputs * (machine.pe_rows // machine.set_count - 1) * sizes
+    return TilePasses(
+        strip=strip,
+        rows=rows,
+        cols=(0, inputs),
+        stored_bits=storage.bits,
+        cycles=cycles,
+        causes={
+            "compute": compute,
+            "imbalance": of[Count.CRITICAL_BUSY] - compute,
+            "window": np.full_like(sizes, of[Count.CRITICAL_WINDOW]),
+            "pipeline": latency,
+        },
+        executed=executed,
+        skipped=np.zeros_like(sizes),
+        padding=np.zeros_like(sizes),
+        units={
+            "pe": Unit(
+                pes,
+                {
+                    "busy": executed,
+                    "window": of[Count.WINDOW] * sizes,
+                    "idle": of[Count.IDLE] * sizes,
+                    "no_token": machine.pe_rows
+                    * of[Count.CYCLES]
+                    * (machine.token_columns - sizes),
+                    "pipeline": pes * latency,
+                },
+            )
+        },
+        actions={
+            "weight_bits_read": np.full_like(sizes, storage.bits),
+            "activation_bits_read": of[Count.INPUTS_READ] * sizes * v,
+            "activation_bits_written": outputs * sizes * a,
+            "decoded_bits": np.full_like(sizes, storage.bits),
+            # Inputs enter the window once and are read by every MAC.
+            "register_bits": (of[Count.INPUTS_READ] * sizes + executed) * v,
+            "compares": np.full_like(sizes, nnz),
+            "macs": executed,
+            "accumulator_bits": 2 * a * executed,
+            "adds": adds,
+        },
+    )
+
+
+@njit(cache=True, nogil=True)
+def _assign(keep: Any, set_of_row: Any, set_size: int, first: Any, inputs: Any) -> None:
+    """Walk `keep` column by column; each entry goes to the set's least-loaded PE row, ties lowest.
+
+    The first walk counts (`first` becomes the prefix sum), the second one places.
+    """
+    rows, cols = keep.shape
+    pe_rows = len(first) - 1
+    load = np.zeros(pe_rows, np.int64)
+    start = np.zeros(pe_rows, np.int64)
+    by_input = np.ascontiguousarray(keep.T)
+    for is_placing in (False, True):
+        for col in range(cols):
+            for row in range(rows):
+                if not by_input[col, row]:
+                    continue
+                low = set_of_row[row] * set_size
+                best = low
+                for p in range(low + 1, low + set_size):
+                    if load[p] < load[best]:
+                        best = p
+                if is_placing:
+                    inputs[start[best] + load[best]] = col
+                load[best] += 1
+        if not is_placing:
+            for p in range(pe_rows):
+                first[p + 1] = first[p] + load[p]
+                start[p] = first[p]
+                load[p] = 0
+
+
+@njit(cache=True, nogil=True)
+def _step(first: Any, inputs: Any, window: int, input_count: int, counts: Any) -> None:
+    pe_rows = len(first) - 1
+    taken = first[:-1].copy()
+    last = np.full(pe_rows, -1, np.int64)
+    stalled = np.zeros(pe_rows, np.int64)
+    left = len(inputs)
+    read = 0  # inputs that have entered the window: [0, read), but for those jumped over
+    cycle = 0
+    while left > 0:
+        base = input_count
+        for p in range(pe_rows):
+            if taken[p] < first[p + 1]:
+                base = min(base, inputs[taken[p]])
+        end = min(base + window, input_count)
+        counts[Count.INPUTS_READ] += end - max(read, base)
+        read = end
+        for p in range(pe_rows):
+            if taken[p] == first[p + 1]:
+                continue
+            if inputs[taken[p]] < end:
+                taken[p] += 1
+                left -= 1
+                last[p] = cycle
+            else:
+                stalled[p] += 1
+        cycle += 1
+    critical = 0
+    for p in range(pe_rows):
+        if last[p] > last[critical]:
+            critical = p
+        counts[Count.BUSY] += first[p + 1] - first[p]
+        counts[Count.WINDOW] += stalled[p]
+        counts[Count.IDLE] += cycle - 1 - last[p]
+    counts[Count.CYCLES] = cycle
+    counts[Count.CRITICAL_BUSY] = first[critical + 1] - first[critical]
+    counts[Count.CRITICAL_WINDOW] = stalled[critical]
