@@ -172,31 +172,26 @@ def _tile(
 def _assign(keep: Any, set_of_row: Any, set_size: int, first: Any, inputs: Any) -> None:
     """Walk `keep` column by column; each entry goes to the set's least-loaded PE row, ties lowest.
 
-    The first walk counts (`first` becomes the prefix sum), the second one places.
+    Entries weigh the same, so the least-loaded is the next in turn: a set's entry i goes to its PE
+    row i mod set_size.
     """
     rows, cols = keep.shape
     pe_rows = len(first) - 1
-    load = np.zeros(pe_rows, np.int64)
-    start = np.zeros(pe_rows, np.int64)
-    by_input = np.ascontiguousarray(keep.T)
-    for is_placing in (False, True):
+    in_set = np.zeros(pe_rows // set_size, np.int64)
+    for row in range(rows):
         for col in range(cols):
-            for row in range(rows):
-                if not by_input[col, row]:
-                    continue
-                low = set_of_row[row] * set_size
-                best = low
-                for p in range(low + 1, low + set_size):
-                    if load[p] < load[best]:
-                        best = p
-                if is_placing:
-                    inputs[start[best] + load[best]] = col
-                load[best] += 1
-        if not is_placing:
-            for p in range(pe_rows):
-                first[p + 1] = first[p] + load[p]
-                start[p] = first[p]
-                load[p] = 0
+            in_set[set_of_row[row]] += keep[row, col]
+    for p in range(pe_rows):
+        held = in_set[p // set_size]
+        first[p + 1] = first[p] + (held + set_size - 1 - p % set_size) // set_size
+    in_set[:] = 0
+    by_input = np.ascontiguousarray(keep.T)
+    for col in range(cols):
+        for row in range(rows):
+            if by_input[col, row]:
+                turn, place = divmod(in_set[set_of_row[row]], set_size)
+                inputs[first[set_of_row[row] * set_size + place] + turn] = col
+                in_set[set_of_row[row]] += 1
 
 
 @njit(cache=True, nogil=True)
