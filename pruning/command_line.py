@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pruning.eval_command import eval_command
 from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json, new_app
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = new_app(
     "Prune transformers into vectors an accelerator can use, and see what masks look like."
 )
+app.command("eval")(eval_command)
 
 Include = Annotated[
     list[str] | None, typer.Option(help="Regular expression: only matrices whose name it matches.")
