@@ -30,17 +30,22 @@ def decompose(keep: NDArray[np.bool_], menu: tuple[int, ...] = MENU) -> VectorLa
         InputError: the menu's lengths do not divide each other.
     """
     lengths = _shortest_first(menu)
-    rows, cols = keep.shape
+    cols = keep.shape[1]
     if not _fit_words(lengths):
         sides = [decompose_oriented(keep, side, menu) for side in ("horizontal", "vertical")]
         return min(sides, key=len)
-    by_row = words_by_row(keep)
-    by_column = words_by_column(by_row, cols)
-    rows_need = int(count_vectors(by_row, cols, lengths))
-    columns_need = int(count_vectors(by_column, rows, lengths))
+    return decompose_words(words_by_row(keep), cols, lengths)
+
+
+def decompose_words(by_row: Words, cols: int, lengths: NDArray[np.int32]) -> VectorLayout:
+    """As `decompose`, from the words of the rows; lengths: powers of two up to 64, ascending."""
+    rows, by_column = len(by_row), words_by_column(by_row, cols)
+    on_offer = offered(lengths)
+    rows_need = int(count_vectors(by_row, cols, on_offer))
+    columns_need = int(count_vectors(by_column, rows, on_offer))
     if rows_need <= columns_need:
-        return _layout("horizontal", by_row, cols, lengths, rows_need)
-    return _layout("vertical", by_column, rows, lengths, columns_need)
+        return _layout("horizontal", by_row, cols, on_offer, rows_need)
+    return _layout("vertical", by_column, rows, on_offer, columns_need)
 
 
 def decompose_oriented(
@@ -58,8 +63,9 @@ def decompose_oriented(
         words = words_by_row(keep)
         words = words if is_horizontal else words_by_column(words, cols)
         axis = cols if is_horizontal else rows
-        need = int(count_vectors(words, axis, lengths))
-        return _layout(orientation, words, axis, lengths, need)
+        on_offer = offered(lengths)
+        need = int(count_vectors(words, axis, on_offer))
+        return _layout(orientation, words, axis, on_offer, need)
     by_line = np.ascontiguousarray(keep if is_horizontal else keep.T)
     nothing, longest_first = np.empty(0, np.int32), lengths[::-1]
     count = int(_segments(by_line, longest_first, False, nothing, nothing, nothing))
@@ -77,67 +83,75 @@ def _fit_words(lengths: NDArray[np.int32]) -> bool:
 
 
 def _layout(
-    orientation: Orientation, words: Words, axis: int, lengths: NDArray[np.int32], count: int
+    orientation: Orientation, words: Words, axis: int, on_offer: Words, count: int
 ) -> VectorLayout:
     lines, starts, nominal = (np.empty(count, np.int32) for _ in range(3))
-    _write_vectors(words, axis, lengths, lines, starts, nominal)
+    _write_vectors(words, axis, on_offer, lines, starts, nominal)
     return VectorLayout(orientation, lines, starts, nominal)
 
 
-_ALIGNED = np.array([sum(1 << i for i in range(0, 64, 1 << k)) for k in range(7)], np.uint64)
+def offered(lengths: NDArray[np.int32]) -> Words:
+    """Item k: all ones if 2^k is among `lengths` (powers of two up to 64), else 0."""
+    masks = np.zeros(7, np.uint64)
+    masks[[int(length).bit_length() - 1 for length in lengths]] = np.uint64(0xFFFFFFFFFFFFFFFF)
+    return masks
+
+
+_EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ALIGNED = tuple(np.uint64(sum(1 << i for i in range(0, 64, 1 << k))) for k in range(7))
 """Item k: the places of a word that are multiples of 2^k."""
 
 
 @njit(cache=True)
-def vector_starts(word: Any, entries: int, lengths: NDArray[np.int32], full: Words) -> Any:
-    """Where the maximal kept aligned segments of 64 entries start: a bit each.
+def vector_starts(word: Any, entries: int, on_offer: Words) -> tuple[Any, Any, Any, Any]:
+    """Where the maximal kept aligned segments of 64 entries start, and how long they are.
 
-    word: the kept entries, of which `entries` are on the line. full: filled with, for each length,
-    the starts of all full segments of that length, maximal or not.
+    word: the kept entries, of which `entries` are on the line. Four words: a bit a start; then,
+    at the same places, bits 0, 1 and 2 of the length's logarithm. No branch depends on the mask.
     """
-    on_line = np.uint64(0xFFFFFFFFFFFFFFFF)
-    if entries < 64:
-        on_line = (np.uint64(1) << np.uint64(entries)) - np.uint64(1)
     # What lies beyond the line does not keep a segment from being full.
-    run = word | ~on_line
-    starts = np.uint64(0)
-    length, doublings = 1, 0
-    full[0] = run
-    for i in range(1, len(lengths)):
-        while length < lengths[i]:
-            # Neighbours that are both full make one of twice the length, at an even place.
-            run &= run >> np.uint64(length)
-            length *= 2
-            doublings += 1
-            run &= _ALIGNED[doublings]
-        full[i] = run
-        if run == 0:
-            full[i + 1 :] = 0
-            break
-    if len(lengths) == 1 or full[1] == 0:
-        return full[0] & on_line
-    covered = np.uint64(0)
-    for i in range(len(lengths) - 1, -1, -1):
-        segments = full[i] & ~covered
-        if segments:
-            starts |= segments
-            width = 1
-            while width < lengths[i]:
-                segments |= segments << np.uint64(width)
-                width *= 2
-            covered |= segments
-    return starts & on_line
+    on_line = _EVERY if entries >= 64 else (np.uint64(1) << np.uint64(entries)) - np.uint64(1)
+    run1 = word | ~on_line
+    # Neighbours that are both full make one of twice the length, at an even place.
+    run2 = run1 & run1 >> np.uint64(1) & _ALIGNED[1]
+    run4 = run2 & run2 >> np.uint64(2) & _ALIGNED[2]
+    run8 = run4 & run4 >> np.uint64(4) & _ALIGNED[3]
+    run16 = run8 & run8 >> np.uint64(8) & _ALIGNED[4]
+    run32 = run16 & run16 >> np.uint64(16) & _ALIGNED[5]
+    by64 = run32 & run32 >> np.uint64(32) & _ALIGNED[6] & on_offer[6]
+    # Longest first. A product that fills each segment with ones: they do not touch, so no carry.
+    free = ~(by64 * _EVERY)
+    by32 = run32 & on_offer[5] & free
+    free &= ~(by32 * np.uint64(0xFFFFFFFF))
+    by16 = run16 & on_offer[4] & free
+    free &= ~(by16 * np.uint64(0xFFFF))
+    by8 = run8 & on_offer[3] & free
+    free &= ~(by8 * np.uint64(0xFF))
+    by4 = run4 & on_offer[2] & free
+    free &= ~(by4 * np.uint64(0xF))
+    by2 = run2 & on_offer[1] & free
+    free &= ~(by2 * np.uint64(3))
+    by1 = run1 & free
+    high = by16 | by32 | by64
+    starts = (by1 | by2 | by4 | by8 | high) & on_line
+    return starts, by2 | by8 | by32, by4 | by8 | by64, high
 
 
 @njit(cache=True)
-def count_vectors(words: Words, axis: int, lengths: NDArray[np.int32]) -> int:
+def length_at(place: int, bit0: Any, bit1: Any, bit2: Any) -> Any:
+    """The length of the segment that starts at `place`, as told by `vector_starts`."""
+    at, one = np.uint64(place), np.uint64(1)
+    power = (bit0 >> at & one) | (bit1 >> at & one) << one | (bit2 >> at & one) << np.uint64(2)
+    return np.int64(one << power)
+
+
+@njit(cache=True)
+def count_vectors(words: Words, axis: int, on_offer: Words) -> int:
     """Maximal kept aligned segments of all lines; `words` of each, `axis` entries on it."""
-    full = np.zeros(len(lengths), np.uint64)
     count = 0
     for line in range(words.shape[0]):
         for w in range(words.shape[1]):
-            if words[line, w]:
-                count += set_bits(vector_starts(words[line, w], axis - w * 64, lengths, full))
+            count += set_bits(vector_starts(words[line, w], axis - w * 64, on_offer)[0])
     return count
 
 
@@ -145,30 +159,21 @@ def count_vectors(words: Words, axis: int, lengths: NDArray[np.int32]) -> int:
 def _write_vectors(
     words: Words,
     axis: int,
-    lengths: NDArray[np.int32],
+    on_offer: Words,
     lines: NDArray[np.int32],
     starts: NDArray[np.int32],
     nominal: NDArray[np.int32],
 ) -> None:
-    full = np.zeros(len(lengths), np.uint64)
     k = 0
     for line in range(words.shape[0]):
         for w in range(words.shape[1]):
-            if words[line, w] == 0:
-                continue
-            left = vector_starts(words[line, w], axis - w * 64, lengths, full)
-            has_long = len(lengths) > 1 and full[1] != 0
+            left, bit0, bit1, bit2 = vector_starts(words[line, w], axis - w * 64, on_offer)
             while left:
                 place = trailing_zeros(left)
                 left &= left - np.uint64(1)
                 lines[k] = line
                 starts[k] = w * 64 + place
-                code = 0
-                if has_long:
-                    # A start of a longer full segment starts all shorter ones too.
-                    for i in range(1, len(lengths)):
-                        code += np.int64(full[i] >> np.uint64(place) & np.uint64(1))
-                nominal[k] = lengths[code]
+                nominal[k] = length_at(place, bit0, bit1, bit2)
                 k += 1
 
 

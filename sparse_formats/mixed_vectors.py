@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
-from sparse_formats.decompose import decompose
+from sparse_formats.csc import take_by_column
+from sparse_formats.decompose import decompose_words
 from sparse_formats.errors import InputError
-from sparse_formats.mask_words import Words, words_by_column, words_by_row
+from sparse_formats.mask_words import words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import read_pointers
 from sparse_formats.storage import Storage, bits_for
-from sparse_formats.vectors import Orientation, VectorLayout, check_vectors
+from sparse_formats.vectors import MENU, Orientation, VectorLayout, check_vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +66,44 @@ class MixedVectors:
         Raises:
             InputError: `vectors` do not make up exactly `keep`.
         """
-        rows, cols = keep.shape
         if vectors is None:
-            vectors = decompose(keep)
+            return cls._cut(keep, weight)
+        shape = (keep.shape[0], keep.shape[1])
+        is_sound, indptr, offsets = _pointers(vectors, shape)
+        if is_sound and int(offsets[-1]) == np.count_nonzero(keep):
+            # As many as are kept, so all is well if what the vectors cover is kept.
+            flags = np.ascontiguousarray(keep).view(np.uint8)
+            upright = flags if weight is None else values.bit_view(np.ascontiguousarray(weight))
+            data = np.empty(offsets[-1], upright.dtype)
+            arrays = (indptr, vectors.starts, offsets, flags, upright, data)
+            if vectors.orientation == "horizontal":
+                is_sound = _gather_rows(*arrays)
+            else:
+                row_bytes = shape[1] * upright.itemsize
+                is_sound = _gather_columns(*arrays, max(_BAND_BYTES // max(row_bytes, 1), 1))
+            if is_sound:
+                kept = None if weight is None else data.view(weight.dtype)
+                return cls(shape, vectors, indptr, offsets, kept)
+        # The slow way knows what is wrong, and says it.
+        check_vectors(vectors, keep, "mixed vectors")
+        raise AssertionError("vectors that are sound were taken for others")
+
+    @classmethod
+    def _cut(cls, keep: NDArray[np.bool_], weight: NDArray[Any] | None) -> Self:
+        by_row, shape = words_by_row(keep), (keep.shape[0], keep.shape[1])
+        vectors = decompose_words(by_row, shape[1], np.array(MENU, np.int32))
+        _, indptr, offsets = _pointers(vectors, shape)
+        if weight is None:
+            return cls(shape, vectors, indptr, offsets, None)
+        data = np.empty(offsets[-1], weight.dtype)
+        # The weights of vertical vectors stand as in CSC, those of horizontal ones as in CSR.
+        if vectors.orientation == "vertical":
+            take_by_column(by_row, offsets[indptr], weight, data)
         else:
-            _check(vectors, keep)
-        is_horizontal = vectors.orientation == "horizontal"
-        indptr, offsets = pointers_of(vectors, (rows, cols))
-        data = None
-        if weight is not None:
-            data = np.empty(offsets[-1], weight.dtype)
+            flags = np.ascontiguousarray(keep).view(np.uint8)
             upright = values.bit_view(np.ascontiguousarray(weight))
-            gather = _gather_rows if is_horizontal else _gather_columns
-            gather(indptr, vectors.starts, offsets, upright, values.bit_view(data))
-        return cls((rows, cols), vectors, indptr, offsets, data)
+            _gather_rows(indptr, vectors.starts, offsets, flags, upright, values.bit_view(data))
+        return cls(shape, vectors, indptr, offsets, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
@@ -270,29 +295,23 @@ def pointers_of(
     vectors: VectorLayout, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """`indptr` and `offsets` of sound `vectors`."""
-    line_count, axis = shape if vectors.orientation == "horizontal" else shape[::-1]
-    indptr = np.zeros(line_count + 1, np.int32)
-    offsets = np.zeros(len(vectors) + 1, np.int32)
-    _fill_pointers(vectors.lines, vectors.starts, vectors.lengths, axis, indptr, offsets)
+    _, indptr, offsets = _pointers(vectors, shape)
     return indptr, offsets
 
 
-def _check(vectors: VectorLayout, keep: NDArray[np.bool_]) -> None:
-    """InputError unless `vectors` are well-formed and make up exactly `keep`."""
-    rows, cols = keep.shape
-    axis = cols if vectors.orientation == "horizontal" else rows
+def _pointers(
+    vectors: VectorLayout, shape: tuple[int, int]
+) -> tuple[bool, NDArray[np.int32], NDArray[np.int32]]:
+    """Are the vectors well-formed? Their `indptr` and `offsets`, without meaning if not."""
+    line_count, axis = shape if vectors.orientation == "horizontal" else shape[::-1]
+    indptr, offsets = np.zeros(line_count + 1, np.int32), np.zeros(len(vectors) + 1, np.int32)
     arrays = (vectors.lines, vectors.starts, vectors.lengths)
-    if all(a.ndim == 1 and a.dtype == np.int32 and len(a) == len(vectors) for a in arrays):
-        words = words_by_row(keep)
-        words = words if vectors.orientation == "horizontal" else words_by_column(words, cols)
-        covered = _covered(words, axis, *arrays)
-        nested = all(
-            short > 0 and long % short == 0 for short, long in pairwise(_distinct(vectors.lengths))
-        )
-        if covered >= 0 and nested and covered == np.count_nonzero(keep):
-            return
-    # Something is wrong: the slow way knows what, and says it.
-    check_vectors(vectors, keep, "mixed vectors")
+    is_sound = (
+        all(a.ndim == 1 and a.dtype == np.int32 and len(a) == len(vectors) for a in arrays)
+        and bool(_survey(*arrays, axis, indptr, offsets))
+        and all(long % short == 0 for short, long in pairwise(_distinct(vectors.lengths)))
+    )
+    return is_sound, indptr, offsets
 
 
 _MOST_LENGTHS = 32
@@ -326,54 +345,41 @@ def _collect(lengths: NDArray[np.int32], found: NDArray[np.int32]) -> int:
 
 
 @njit(cache=True)
-def _fill_pointers(
+def _survey(
     lines: NDArray[np.int32],
     starts: NDArray[np.int32],
     lengths: NDArray[np.int32],
     axis: int,
     indptr: NDArray[np.int32],
     offsets: NDArray[np.int32],
-) -> None:
+) -> bool:
+    """Fill the pointers; False where a vector is off its line, unaligned or not behind the last."""
+    total, last_line, last_end = 0, 0, 0
     for j in range(len(lines)):
-        indptr[lines[j] + 1] += 1
-        offsets[j + 1] = offsets[j] + min(lengths[j], axis - starts[j])
-    for line in range(1, len(indptr)):
-        indptr[line] += indptr[line - 1]
-
-
-@njit(cache=True)
-def _covered(
-    words: Words,
-    axis: int,
-    lines: NDArray[np.int32],
-    starts: NDArray[np.int32],
-    lengths: NDArray[np.int32],
-) -> Any:
-    """Entries the vectors cover; −1 where one is malformed or covers a dropped entry."""
-    total, last_line, last_end = 0, -1, 0
-    for j in range(len(lines)):
-        line, start, length = lines[j], np.int64(starts[j]), np.int64(lengths[j])
-        if line < last_line or line >= words.shape[0] or length < 1:
-            return -1
-        if start < (last_end if line == last_line else 0) or start >= axis or start % length:
-            return -1
-        end = min(start + length, axis)
-        at = start
-        while at < end:
-            w, place = at >> 6, at & 63
-            count = min(64 - place, end - at)
-            segment = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - count) << np.uint64(place)
-            if words[line, w] & segment != segment:
-                return -1
-            at += count
-        total += end - start
-        last_line, last_end = line, end
-    return total
+        line, start, length = np.int64(lines[j]), np.int64(starts[j]), np.int64(lengths[j])
+        if line < last_line or line >= len(indptr) - 1 or length < 1:
+            return False
+        if line > last_line:
+            indptr[last_line + 1 : line + 1] = j
+        if start < (last_end if line == last_line else 0) or start >= axis:
+            return False
+        # A division is dear, and nearly all lengths are powers of two.
+        if start & (length - 1) if length & (length - 1) == 0 else start % length:
+            return False
+        last_line, last_end = line, min(start + length, axis)
+        total += last_end - start
+        if total > MOST_LINES:
+            return False
+        offsets[j + 1] = total
+    indptr[last_line + 1 :] = len(lines)
+    return True
 
 
 _BAND = 128
-"""Rows of weights touched in one go: with them, what the columns share stays in the cache."""
+"""Rows of weights spread in one go: with them, what the columns share stays in the cache."""
 
+_BAND_BYTES = 3 << 18
+"""Bytes of weights gathered in one go: more leave the cache, fewer cut the columns short."""
 
 _ONE = np.uint64(1)
 
@@ -383,9 +389,12 @@ def _gather_rows(
     indptr: NDArray[np.int32],
     starts: NDArray[np.int32],
     offsets: NDArray[np.int32],
+    flags: NDArray[np.uint8],
     weight: NDArray[Any],
     data: NDArray[Any],
-) -> None:
+) -> bool:
+    """Fill `data`; is every entry flagged (1) that the vectors cover?"""
+    every = np.uint8(1)
     for row in range(len(indptr) - 1):
         line = np.uint64(row)
         for j in range(indptr[row], indptr[row + 1]):
@@ -393,8 +402,10 @@ def _gather_rows(
             k, end, col = np.uint64(offsets[j]), np.uint64(offsets[j + 1]), np.uint64(starts[j])
             while k < end:
                 data[k] = weight[line, col]
+                every &= flags[line, col]
                 k += _ONE
                 col += _ONE
+    return every == 1
 
 
 @njit(cache=True)
@@ -402,15 +413,19 @@ def _gather_columns(
     indptr: NDArray[np.int32],
     starts: NDArray[np.int32],
     offsets: NDArray[np.int32],
+    flags: NDArray[np.uint8],
     weight: NDArray[Any],
     data: NDArray[Any],
-) -> None:
+    height: int,
+) -> bool:
+    """As `_gather_rows`, `height` rows in one go: what the columns share stays in the cache."""
+    every = np.uint8(1)
     cursor = indptr.copy()
-    for band in range(0, weight.shape[0], _BAND):
+    for band in range(0, weight.shape[0], height):
         for col in range(len(indptr) - 1):
             line = np.uint64(col)
             j, end = cursor[col], indptr[col + 1]
-            while j < end and starts[j] < band + _BAND:
+            while j < end and starts[j] < band + height:
                 k, last, row = (
                     np.uint64(offsets[j]),
                     np.uint64(offsets[j + 1]),
@@ -418,10 +433,12 @@ def _gather_columns(
                 )
                 while k < last:
                     data[k] = weight[row, line]
+                    every &= flags[row, line]
                     k += _ONE
                     row += _ONE
                 j += 1
             cursor[col] = j
+    return every == 1
 
 
 @njit(cache=True)

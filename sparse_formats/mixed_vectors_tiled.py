@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, flags, pack, read_flags
-from sparse_formats.decompose import vector_starts
+from sparse_formats.decompose import length_at, offered, vector_starts
 from sparse_formats.errors import InputError
 from sparse_formats.mask_words import Words, set_bits, trailing_zeros, turn_block, words_by_row
 from sparse_formats.matrix import Descriptor
@@ -64,7 +64,7 @@ class MixedVectorsTiled:
         _encode(
             words,
             cols,
-            _MENU,
+            offered(_MENU),
             _NONE if weight is None else values.bit_view(np.ascontiguousarray(weight)),
             weight is not None,
             vertical,
@@ -337,7 +337,7 @@ def _mark_present(
 def _encode(
     words: Words,
     cols: int,
-    menu: NDArray[np.int32],
+    on_offer: Words,
     weight: NDArray[Any],
     has_data: bool,
     vertical: NDArray[np.bool_],
@@ -349,7 +349,6 @@ def _encode(
     data: NDArray[Any],
 ) -> None:
     rows, across = words.shape
-    full = np.zeros(len(menu), np.uint64)
     by_row, by_column = np.empty(64, np.uint64), np.empty(64, np.uint64)
     j, k = 0, 0
     for tile in range(len(vertical)):
@@ -361,29 +360,23 @@ def _encode(
         turn_block(by_column)
         rows_need, columns_need = 0, 0
         for i in range(64):
-            if by_row[i]:
-                rows_need += set_bits(vector_starts(by_row[i], width, menu, full))
-            if by_column[i]:
-                columns_need += set_bits(vector_starts(by_column[i], height, menu, full))
+            rows_need += set_bits(vector_starts(by_row[i], width, on_offer)[0])
+            columns_need += set_bits(vector_starts(by_column[i], height, on_offer)[0])
         turned = columns_need < rows_need
         vertical[tile] = turned
         by_line, axis = (by_column, height) if turned else (by_row, width)
         for i in range(64):
-            if by_line[i] == 0:
-                continue
-            left = vector_starts(by_line[i], axis, menu, full)
+            left, bit0, bit1, bit2 = vector_starts(by_line[i], axis, on_offer)
             while left:
                 place = trailing_zeros(left)
                 left &= left - np.uint64(1)
-                code = 0
-                for level in range(1, len(menu)):
-                    code += np.int64(full[level] >> np.uint64(place) & np.uint64(1))
-                lines[j], starts[j], lengths[j] = i, place, menu[code]
+                length = length_at(place, bit0, bit1, bit2)
+                lines[j], starts[j], lengths[j] = i, place, length
                 j += 1
                 if not has_data:
-                    k += min(menu[code], axis - place)
+                    k += min(length, axis - place)
                     continue
-                for at in range(place, min(place + menu[code], axis)):
+                for at in range(place, min(place + length, axis)):
                     if turned:
                         data[k] = weight[row0 + at, col0 + i]
                     else:
