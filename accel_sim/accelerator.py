@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from accel_sim.datatypes import DATATYPES, Datatype
 from accel_sim.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, nearest
 
@@ -43,18 +44,21 @@ class Array:
     accumulators_per_pe: Count
     pe_latency_cycles: CountOrZero
     packing: bool
-    datatype: Literal["fp16"]
+    datatype: Literal["fp16", "int8", "int16"]
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    policy: Literal["interleaved", "snake", "set_associative"]
+    policy: Literal["interleaved", "snake", "lpt", "set_associative", "online"]
     sets: Count
 
 
 @dataclass(frozen=True)
 class Queue:
+    """per_column: every column of a PE row has a queue and a zero-skip controller of its own."""
+
     depth_entries: Count
+    per_column: bool
 
 
 @dataclass(frozen=True)
@@ -166,25 +170,36 @@ class Accelerator:
 
     @property
     def sets(self) -> int:
-        """Sets of PE rows that share units; every row its own unless set-associative."""
-        is_shared = self.scheduler.policy == "set_associative"
-        return self.scheduler.sets if is_shared else self.array.pe_rows
+        """Sets of PE rows that share units; every row its own where the policy has no sets."""
+        return self.scheduler.sets if self.scheduler.policy in WITH_SETS else self.array.pe_rows
+
+    @property
+    def queues(self) -> int:
+        """Queues of a column: one a PE row, or one a set whose PE rows serve it together."""
+        return self.sets if self.scheduler.policy == "online" else self.array.pe_rows
+
+    @property
+    def numbers(self) -> Datatype:
+        return DATATYPES[self.array.datatype]
 
     @property
     def value_bits(self) -> int:
-        return VALUE_BITS[self.array.datatype]
+        return self.numbers.operand_bits
 
     @property
     def operand_bytes(self) -> int:
-        return self.value_bits // 8
+        return self.numbers.operand_bits // 8
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.numbers.accumulator_bits
 
     @property
     def accumulator_bytes(self) -> int:
-        return ACCUMULATOR_BITS // 8
+        return self.numbers.accumulator_bits // 8
 
 
-VALUE_BITS = {"fp16": 16}
-ACCUMULATOR_BITS = 32
+WITH_SETS = ("set_associative", "online")
 
 SECTIONS: dict[str, Any] = {
     name: hint for name, hint in get_type_hints(Accelerator).items() if is_dataclass(hint)
@@ -414,7 +429,7 @@ def _in_words(error: msgspec.ValidationError) -> str:
 def _check_fit(machine: Accelerator, where: str) -> None:
     """Values that must fit each other (docs/microarchitecture.md §2, §5, §6)."""
     array, dram = machine.array, machine.dram
-    if machine.scheduler.policy == "set_associative" and array.pe_rows % machine.scheduler.sets:
+    if machine.scheduler.policy in WITH_SETS and array.pe_rows % machine.scheduler.sets:
         raise InputError(
             f"{where}: scheduler.sets is {machine.scheduler.sets}, which does not divide "
             f"array.pe_rows {array.pe_rows}; sets must be equal"

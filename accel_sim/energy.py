@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from accel_sim.accelerator import Accelerator
+from accel_sim.counts import Count
 from accel_sim.layer_run import LayerRun
-from accel_sim.mixed_vector import Count
 from accel_sim.tables import energy_pj, sram_bank
 from accel_sim.timeline import LayerTime
 
@@ -86,15 +86,17 @@ def layer_actions(
     outputs = run.shape[0] if run.tiles else 0
     stored = sum(tile.bytes for tile in run.tiles)
     tile_bits = sum(tile.storage.bits for tile in run.tiles)
-    queued_bits = sum(tile.queue_bits for tile in run.tiles) * groups
-    issued, issued_for_tokens = run.summed(Count.BUSY), run.summed_by_token(Count.BUSY)
-    executed = run.summed_by_token(Count.ISSUED_WEIGHTS)
-    gated = issued_for_tokens * array.lanes - executed
-    loaded_for_tokens = run.summed_by_token(Count.INPUTS_LOADED)
+    # In lock-step one copy of every queue serves all columns.
+    copies = tokens if machine.queue.per_column else groups
+    queued_bits = sum(tile.queue_bits for tile in run.tiles) * copies
+    issued, live_pairs = run.summed(Count.ISSUED), run.summed(Count.PE_BUSY)
+    executed = run.summed(Count.EXECUTED)
+    gated = (live_pairs + run.summed(Count.PE_LOCKSTEP)) * array.lanes - executed
+    loaded_for_tokens = run.summed(Count.INPUTS_LOADED_FOR_TOKENS)
     is_row_mode = run.orientation == "horizontal"
-    operands_read = issued_for_tokens * (array.lanes if is_row_mode else 1)
-    accumulations = issued_for_tokens if is_row_mode else executed
-    inspected = issued + run.summed(Count.DROPPED_ENTRIES)
+    operands_read = live_pairs * (array.lanes if is_row_mode else 1)
+    accumulations = live_pairs if is_row_mode else executed
+    inspected = issued + run.summed(Count.DROPPED)
     if machine.zero_skip.entries_per_cycle == 0:
         inspected = 0
     # Each strip's outputs pass the port once per input range; all but the last leave partial sums.

@@ -1,16 +1,19 @@
 """One layer on the machine, seen alone: its tiles, passes and counters, before time is laid out."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.mixed_vector import COUNTS, Count, run_pass
-from accel_sim.plan import PlannedTile, plan_layer, skippable_entries
-from accel_sim.product import ProductCheck, check_product
-from accel_sim.stream import Stored, dense
-from accel_sim.workload import CHECKED_TOKENS, Activations, Layer, group_tokens
+from accel_sim.counts import Count, pass_counts
+from accel_sim.liveness import Liveness, all_live, liveness
+from accel_sim.mixed_vector import Stepper, Steps
+from accel_sim.plan import plan_layer
+from accel_sim.product import Issued, ProductCheck, check_product
+from accel_sim.stream import Stored
+from accel_sim.workload import CHECKED_TOKENS, Inputs, Layer, group_tokens
 from sparse_formats.decompose import decompose
 from sparse_formats.storage import Storage
 from sparse_formats.vectors import Orientation
@@ -20,8 +23,9 @@ from sparse_formats.vectors import Orientation
 class TileRun:
     """A tile and what its passes counted.
 
-    counts: int64 (groups or 1, COUNTS); one row serves all groups where no activation is zero.
-    queue_bits: bits of all entries. pe_busy: issuing cycles of each PE row, summed over groups.
+    pass_cycles: int64 (groups,), or (1,) where all take equally long. counts: int64, see `Count`,
+    over all passes. queue_bits: bits of all entries. pe_load: entries issued by each PE row, once
+    for each token or column that issued it; int64 (P,).
     """
 
     strip: int
@@ -30,8 +34,9 @@ class TileRun:
     bytes: int
     storage: Storage
     queue_bits: int
+    pass_cycles: NDArray[np.int64]
     counts: NDArray[np.int64]
-    pe_busy: NDArray[np.int64]
+    pe_load: NDArray[np.int64]
 
     @property
     def outputs(self) -> int:
@@ -64,25 +69,20 @@ class LayerRun:
 
     def summed(self, count: Count) -> int:
         """`count` over all passes."""
-        groups = len(self.group_sizes)
-        return sum(
-            int(tile.counts[:, count].sum()) * (groups if len(tile.counts) == 1 else 1)
-            for tile in self.tiles
-        )
-
-    def summed_by_token(self, count: Count) -> int:
-        """`count` × tokens of the pass's group, over all passes."""
-        return sum(
-            int(tile.counts[0, count]) * self.tokens
-            if len(tile.counts) == 1
-            else int(tile.counts[:, count] @ self.group_sizes)
-            for tile in self.tiles
-        )
+        return sum(int(tile.counts[count]) for tile in self.tiles)
 
 
-def run_layer(
-    layer: Layer, machine: Accelerator, activations: Activations, is_checked: bool
-) -> LayerRun:
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """Equal passes over one tile: `groups` groups of `tokens` tokens, one behind the other."""
+
+    tokens: int
+    groups: int
+    live: Liveness
+    steps: Steps
+
+
+def run_layer(layer: Layer, inputs: Inputs, machine: Accelerator, is_checked: bool) -> LayerRun:
     """Encode, schedule and step one layer; multiply it too where weights are known.
 
     Raises:
@@ -91,84 +91,112 @@ def run_layer(
     matrix = layer.matrix
     layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
     stored = Stored(layout, matrix.shape)
-    x = _inputs(layer, activations, is_checked)
-    nonzero = None if activations.is_dense or x is None else x != 0
-    plan = plan_layer(stored, machine, matrix.name)
-    sizes = group_tokens(activations.tokens, machine.array.token_columns)
-    nnz = matrix.nnz
-    effectual = nnz * activations.tokens
-    if nonzero is not None:
-        kept_per_input = np.count_nonzero(matrix.keep, axis=0)
-        effectual = int(kept_per_input @ np.count_nonzero(nonzero, axis=0))
+    steppers = steppers_of(stored, machine, matrix.name)
+    passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
     product = None
-    if is_checked and matrix.weight is not None and x is not None:
-        checked = x[:CHECKED_TOKENS]
-        product = check_product(plan, stored, matrix.keep, matrix.weight, checked, machine)
+    if is_checked and matrix.weight is not None and inputs.x is not None:
+        issued = [
+            Issued(stepper.planned, _issuers(stepper, of_tile))
+            for stepper, of_tile in zip(steppers, passes, strict=True)
+        ]
+        product = check_product(issued, stored, matrix, inputs.x[:CHECKED_TOKENS], machine)
+    return _layer_run(layer, stored, steppers, passes, inputs, machine, product)
+
+
+def run_steppers(
+    layer: Layer, inputs: Inputs, stored: Stored, steppers: Sequence[Stepper], machine: Accelerator
+) -> LayerRun:
+    """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
+    passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
+    return _layer_run(layer, stored, steppers, passes, inputs, machine, None)
+
+
+def steppers_of(stored: Stored, machine: Accelerator, name: str) -> list[Stepper]:
+    """Encode and schedule: a stepper for each tile.
+
+    Raises:
+        InputError: naming the matrix, if it does not fit the machine.
+    """
+    return [Stepper(planned, machine) for planned in plan_layer(stored, machine, name)]
+
+
+def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[Passes]:
+    """The passes over one tile in the order of their groups."""
+    entries, columns = stepper.planned.entries, machine.array.token_columns
+    if inputs.nonzero is None or machine.zero_skip.entries_per_cycle == 0:
+        full, rest = divmod(inputs.tokens, columns)
+        for tokens, groups in ((columns, full), (rest, 1)):
+            if tokens and groups:
+                live = all_live(entries, tokens)
+                yield Passes(tokens, groups, live, stepper.steps(live))
+        return
+    for token in range(0, inputs.tokens, columns):
+        nonzero = inputs.nonzero[token : token + columns]
+        live = liveness(entries, nonzero, machine.queue.per_column)
+        yield Passes(len(nonzero), 1, live, stepper.steps(live))
+
+
+def _issuers(stepper: Stepper, passes: Sequence[Passes]) -> list[tuple[int, NDArray[np.int32]]]:
+    """Who issues each entry of a tile for how many of the tokens: see `Issued`."""
+    scheduled = stepper.planned.queue[None]
+    issuers: list[tuple[int, NDArray[np.int32]]] = []
+    for each in passes:
+        issuer = scheduled if each.steps.issuer is None else each.steps.issuer
+        tokens = each.tokens * each.groups
+        if issuers and issuers[-1][1] is issuer and len(issuer) == 1:
+            tokens += issuers.pop()[0]
+        issuers.append((tokens, issuer))
+    return issuers
+
+
+def _layer_run(
+    layer: Layer,
+    stored: Stored,
+    steppers: Sequence[Stepper],
+    passes: Sequence[Sequence[Passes]],
+    inputs: Inputs,
+    machine: Accelerator,
+    product: ProductCheck | None,
+) -> LayerRun:
+    matrix = layer.matrix
+    nnz = matrix.keep.size if stored.is_dense else matrix.nnz
+    effectual = nnz * inputs.tokens
+    if inputs.nonzero is not None:
+        rows, cols = stored.shape
+        kept = np.full(cols, rows) if stored.is_dense else np.count_nonzero(matrix.keep, axis=0)
+        effectual = int(kept @ np.count_nonzero(inputs.nonzero, axis=0))
+    tiles = [
+        _tile_run(stepper, of_tile, stored.is_dense, machine)
+        for stepper, of_tile in zip(steppers, passes, strict=True)
+    ]
     return LayerRun(
         name=matrix.name,
         kind=matrix.kind,
-        shape=matrix.shape,
+        shape=stored.shape,
         nnz=nnz,
-        orientation=layout.orientation,
-        vectors=len(layout),
-        tiles=tuple(_run_tile(item, stored, machine, sizes, nonzero) for item in plan),
-        group_sizes=sizes,
+        orientation=stored.layout.orientation,
+        vectors=len(stored.layout),
+        tiles=tuple(tiles),
+        group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
         macs_effectual=effectual,
         product=product,
     )
 
 
-def run_dense(
-    layer: Layer, machine: Accelerator, activations: Activations, orientation: Orientation
-) -> LayerRun:
-    """The same layer with nothing pruned, as values without an index."""
-    rows, cols = shape = layer.matrix.shape
-    stored = dense(shape, orientation)
-    x = _inputs(layer, activations, is_checked=False)
-    nonzero = None if x is None else x != 0
-    sizes = group_tokens(activations.tokens, machine.array.token_columns)
-    effectual = rows * (cols * activations.tokens if nonzero is None else int(nonzero.sum()))
-    plan = plan_layer(stored, machine, layer.matrix.name)
-    return LayerRun(
-        name=layer.matrix.name,
-        kind=layer.matrix.kind,
-        shape=shape,
-        nnz=rows * cols,
-        orientation=orientation,
-        vectors=len(stored.layout),
-        tiles=tuple(_run_tile(item, stored, machine, sizes, nonzero) for item in plan),
-        group_sizes=sizes,
-        macs_effectual=effectual,
-    )
-
-
-def _inputs(layer: Layer, activations: Activations, is_checked: bool) -> NDArray[np.float16] | None:
-    """The layer's activations, where anything depends on them."""
-    is_multiplied = is_checked and layer.matrix.weight is not None
-    is_needed = layer.matrix.keep.size > 0 and (is_multiplied or not activations.is_dense)
-    return activations.draw(layer.matrix.shape[1], layer.index) if is_needed else None
-
-
-def _run_tile(
-    planned: PlannedTile,
-    stored: Stored,
-    machine: Accelerator,
-    group_sizes: NDArray[np.int64],
-    nonzero: NDArray[np.bool_] | None,
+def _tile_run(
+    stepper: Stepper, passes: Sequence[Passes], is_dense: bool, machine: Accelerator
 ) -> TileRun:
-    tile, entries, pe = planned.tile, planned.entries, planned.pe
-    groups = 1 if nonzero is None else len(group_sizes)
-    counts = np.zeros((groups, COUNTS), np.int64)
-    pe_busy = np.zeros(machine.array.pe_rows, np.int64)
-    for group in range(groups):
-        skippable = skippable_entries(entries, nonzero, group, machine.array.token_columns)
-        counts[group], busy = run_pass(entries, pe, skippable, tile, machine)
-        pe_busy += busy
-    if nonzero is None:
-        pe_busy *= len(group_sizes)
+    tile, entries = stepper.planned.tile, stepper.planned.entries
+    counts = [pass_counts(each.steps, each.live, each.tokens, machine) for each in passes]
+    repeats = np.array([each.groups for each in passes], np.int64)
+    cycles = np.array([count[Count.CYCLES] for count in counts], np.int64)
+    is_alike = bool((cycles == cycles[0]).all())
+    # A row of `skippable` stands for as many columns as share it.
+    columns = [each.groups * (each.tokens // len(each.live.skippable)) for each in passes]
+    issued = np.array([each.steps.issued for each in passes], np.int64)
     storage = Storage(
         values=tile.nnz * machine.value_bits,
-        indices=len(tile.lines) * tile.vector_bits + (not stored.is_dense),
+        indices=len(tile.lines) * tile.vector_bits + (not is_dense),
         pointers=max(tile.header_bits - 1, 0),
     )
     return TileRun(
@@ -178,6 +206,7 @@ def _run_tile(
         bytes=tile.bytes,
         storage=storage,
         queue_bits=int(entries.bits.sum(dtype=np.int64)),
-        counts=counts,
-        pe_busy=pe_busy,
+        pass_cycles=cycles[:1] if is_alike else cycles,
+        counts=repeats @ np.array(counts, np.int64),
+        pe_load=np.array(columns, np.int64) @ issued,
     )

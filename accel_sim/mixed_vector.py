@@ -1,9 +1,12 @@
 """One pass of the mixed-vector machine, stepped cycle by cycle.
 
-docs/microarchitecture.md §5. In each cycle every block reads what the last cycle left: the loop
-first lets all PE rows decide, then the matching unit and the decompressor, and only then writes.
+docs/microarchitecture.md §5. In each cycle every block reads what the last cycle left: the takers
+act on queues that the decompressor has not yet filled in this cycle, and the decompressor on queues
+as full as they were before the takers.
 """
 
+import hashlib
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -12,232 +15,241 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.stream import Entries, Tile
+from accel_sim.liveness import Liveness
+from accel_sim.plan import PlannedTile
+
+_REMEMBERED = 1024
+"""Passes of a tile that are kept in mind, for other groups with their zeros at the same places."""
 
 
-class Count(IntEnum):
-    """What a pass counts. Cycles of PE rows and zero-skip controllers are summed over the rows."""
+class Cause(IntEnum):
+    """What a taker is counted as in a cycle."""
+
+    BUSY = 0
+    ZERO_SKIP = 1
+    WINDOW = 2
+    DECOMPRESSOR = 3
+    IDLE = 4
+
+
+class Block(IntEnum):
+    """What the blocks that serve all PE rows count in a pass, and the length of it."""
 
     CYCLES = 0
-    BUSY = 1
-    ZERO_SKIP = 2
-    WINDOW = 3
-    DECOMPRESSOR = 4
-    IDLE = 5
-    CRITICAL_BUSY = 6
-    CRITICAL_ZERO_SKIP = 7
-    CRITICAL_WINDOW = 8
-    CRITICAL_DECOMPRESSOR = 9
-    ISSUED_WEIGHTS = 10
-    DROPPED_ENTRIES = 11
-    DROPPED_WEIGHTS = 12
-    DROP_CYCLES = 13
-    DECODE_BUSY = 14
-    DECODE_QUEUE_FULL = 15
-    DECODE_STARVED = 16
-    INPUTS_LOADED = 17
-    LOAD_BUSY = 18
-    LOAD_WINDOW_FULL = 19
+    DECODE_BUSY = 1
+    DECODE_QUEUE_FULL = 2
+    DECODE_STARVED = 3
+    INPUTS_LOADED = 4
+    LOAD_BUSY = 5
+    LOAD_WINDOW_FULL = 6
 
 
-COUNTS = len(Count)
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What was counted while one pass was stepped.
 
-
-def run_pass(
-    entries: Entries,
-    pe: NDArray[np.int32],
-    skippable: NDArray[np.bool_],
-    tile: Tile,
-    machine: Accelerator,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counters (see `Count`) of one pass, and the cycles each PE row issued (int64, P).
-
-    pe: PE row of each entry; skippable: entry has only zero activations in this group.
+    blocks: int64, see `Block`. takers, critical: cycles by `Cause` of all takers, of the critical
+    one; int64 (5,). drop_cycles: in which a taker dropped. issued: entries each PE row issued, by
+    all its takers (P,). issuer: PE row that issued each entry, int32 (rows of skippable,
+    entries), −1 where dropped; None where the schedule had decided it.
     """
-    array = machine.array
-    first, queue_order = pe_queues(pe, array.pe_rows)
-    counts = np.zeros(COUNTS, np.int64)
-    per_pe = np.zeros((array.pe_rows, 5), np.int64)
-    largest = int(entries.bits.max()) if len(entries) else 0
-    _step(
-        entries.lo,
-        entries.hi,
-        entries.weights,
-        entries.bits,
-        pe,
-        skippable,
-        first,
-        queue_order,
-        tile.header_bits,
-        tile.bits,
-        8 * machine.decompressor.bytes_per_cycle,
-        16 * machine.decompressor.bytes_per_cycle + largest,
-        machine.decompressor.entries_per_cycle,
-        machine.queue.depth_entries,
-        machine.zero_skip.entries_per_cycle,
-        machine.matching.window_inputs,
-        machine.matching.inputs_per_cycle,
-        tile.cols[0],
-        tile.cols[1],
-        array.pe_latency_cycles,
-        counts,
-        per_pe,
-    )
-    return counts, per_pe[:, 0].copy()
+
+    blocks: NDArray[np.int64]
+    takers: NDArray[np.int64]
+    critical: NDArray[np.int64]
+    drop_cycles: int
+    issued: NDArray[np.int64]
+    issuer: NDArray[np.int32] | None
 
 
-@njit(cache=True, nogil=True)
-def pe_queues(pe: Any, pe_rows: int) -> tuple[Any, Any]:
-    """Entries of each PE row in stream order: first[p] … first[p + 1] index into `order`."""
-    first = np.zeros(pe_rows + 1, np.int64)
-    for p in pe:
-        first[p + 1] += 1
-    for p in range(pe_rows):
-        first[p + 1] += first[p]
-    at = first[:-1].copy()
-    order = np.empty(len(pe), np.int64)
-    for e in range(len(pe)):
-        order[at[pe[e]]] = e
-        at[pe[e]] += 1
-    return first, order
+class Stepper:
+    """Steps the passes of one tile; equal passes once."""
+
+    def __init__(self, planned: PlannedTile, machine: Accelerator) -> None:
+        entries, order = planned.entries, planned.order
+        self.planned = planned
+        self._machine = machine
+        self._lo, self._hi = entries.lo[order], entries.hi[order]
+        self._known: dict[bytes, Steps] = {}
+
+    def steps(self, live: Liveness) -> Steps:
+        """The pass of a group that may skip what `live` says."""
+        key = hashlib.blake2b(np.packbits(live.skippable).tobytes()).digest() if live.skips else b""
+        if key not in self._known:
+            steps = self._step(live.skippable)
+            if len(self._known) >= _REMEMBERED:
+                return steps
+            self._known[key] = steps
+        return self._known[key]
+
+    def _step(self, skippable: NDArray[np.bool_]) -> Steps:
+        machine, planned, entries = self._machine, self.planned, self.planned.entries
+        rows, pe_rows = len(skippable), machine.array.pe_rows
+        is_online = machine.queues < pe_rows
+        blocks = np.zeros(len(Block), np.int64)
+        takers = np.zeros((rows, pe_rows, len(Cause)), np.int64)
+        last_take = np.full((rows, pe_rows), -1, np.int64)
+        issuer = np.full((rows, len(entries)) if is_online else (0, 0), -1, np.int32)
+        largest = int(entries.bits.max()) if len(entries) else 0
+        drop_cycles = _step(
+            (self._lo, self._hi, skippable[:, planned.order], planned.first),
+            (entries.lo, entries.bits, planned.queue),
+            (planned.tile.header_bits, planned.tile.bits, *planned.tile.cols),
+            (
+                8 * machine.decompressor.bytes_per_cycle,
+                16 * machine.decompressor.bytes_per_cycle + largest,
+                machine.decompressor.entries_per_cycle,
+                machine.queue.depth_entries * (pe_rows // machine.queues),
+                machine.zero_skip.entries_per_cycle,
+                machine.matching.window_inputs,
+                machine.matching.inputs_per_cycle,
+            ),
+            blocks,
+            takers,
+            last_take,
+            issuer,
+        )
+        # The first of the lowest PE row, of it the lowest column, among those that took last.
+        pe, row = divmod(int(np.argmax(last_take.T)), rows)
+        critical = takers[row, pe].copy()
+        if not len(entries):
+            # Nothing to issue: the header alone takes the pass's time.
+            critical[:] = 0
+            critical[Cause.DECOMPRESSOR] = blocks[Block.CYCLES]
+        blocks[Block.CYCLES] += machine.array.pe_latency_cycles
+        in_stream_order = np.empty_like(issuer)
+        if is_online:
+            in_stream_order[:, planned.order] = issuer
+        return Steps(
+            blocks=blocks,
+            takers=takers.sum(axis=(0, 1)),
+            critical=critical,
+            drop_cycles=int(drop_cycles),
+            issued=takers[:, :, Cause.BUSY].sum(axis=0),
+            issuer=in_stream_order if is_online else None,
+        )
 
 
 @njit(cache=True, nogil=True)
 def _step(
-    lo: Any,
-    hi: Any,
-    weights: Any,
-    bits: Any,
-    pe: Any,
-    skippable: Any,
-    first: Any,
-    order: Any,
-    header_bits: int,
-    stream_bits: int,
-    fetch_bits: int,
-    capacity_bits: int,
-    entries_per_cycle: int,
-    queue_depth: int,
-    drops_per_cycle: int,
-    window: int,
-    inputs_per_cycle: int,
-    input0: int,
-    input1: int,
-    latency: int,
-    counts: Any,
-    per_pe: Any,
-) -> None:
-    pe_rows = len(first) - 1
-    n = len(pe)
-    # State. taken and arrived point into `order`; between them lies a PE row's queue.
-    taken = first[:-1].copy()
+    queued: Any,
+    stream: Any,
+    tile: Any,
+    limits: Any,
+    blocks: Any,
+    takers: Any,
+    last_take: Any,
+    issuer: Any,
+) -> int:
+    """Step one pass; returns the cycles in which takers dropped entries, summed over takers.
+
+    queued: lo, hi, skippable[row, ·] of the entries queue by queue, and first[q] of each queue;
+    stream: lo, bits, queue of the entries in stream order; tile: header bits, all bits, inputs.
+    Between taken[row, q] and arrived[q] lies what waits in queue q; all rows have the same arrive.
+    """
+    q_lo, q_hi, q_skippable, first = queued
+    lo, bits, queue = stream
+    header_left, stream_bits, input0, input1 = tile
+    fetch_bits, capacity, entries_per_cycle, depth, drops_per_cycle, window, inputs_per_cycle = (
+        limits
+    )
+    rows, pe_rows, _ = takers.shape
+    queues, n = len(first) - 1, len(lo)
+    servers = pe_rows // queues
+    taken = np.empty((rows, queues), np.int64)
+    taken[:] = first[:-1]
     arrived = first[:-1].copy()
-    buffered = 0
-    fetched = 0
-    header_left = header_bits
-    undelivered = 0
-    base = input0
-    loaded = input0
-    # What the PE rows decide in this cycle, written to the state only at its end.
-    take = np.zeros(pe_rows, np.int64)
-    delivered = np.zeros(pe_rows, np.int64)
-    last_take = np.full(pe_rows, -1, np.int64)
-    left = n
-    cycle = 0
+    oldest = first[:-1].copy()
+    buffered = fetched = undelivered = cycle = drop_cycles = 0
+    base = loaded = input0
+    left = n * rows
 
     while left > 0 or header_left > 0:
-        pending = input1
-        if undelivered < n:
-            pending = lo[undelivered]
-        for p in range(pe_rows):
-            k = taken[p]
-            queued = arrived[p]
-            if k < queued and lo[order[k]] < pending:
-                pending = lo[order[k]]
-            drops = 0
-            while drops < drops_per_cycle and k < queued and skippable[order[k]]:
-                counts[Count.DROPPED_ENTRIES] += 1
-                counts[Count.DROPPED_WEIGHTS] += weights[order[k]]
-                k += 1
-                drops += 1
-            is_issued = False
-            cause = Count.IDLE
-            if k < queued:
-                e = order[k]
-                if drops_per_cycle > 0 and skippable[e]:
-                    cause = Count.ZERO_SKIP
-                elif hi[e] <= loaded:
-                    is_issued = True
-                    counts[Count.ISSUED_WEIGHTS] += weights[e]
+        pending = lo[undelivered] if undelivered < n else input1
+        for q in range(queues):
+            oldest[q] = taken[0, q]
+            for row in range(1, rows):
+                oldest[q] = min(oldest[q], taken[row, q])
+            if oldest[q] < arrived[q]:
+                pending = min(pending, q_lo[oldest[q]])
+
+        for row in range(rows):
+            skippable = q_skippable[row]
+            for p in range(pe_rows):
+                q = p // servers
+                front = taken[row, q]
+                drops = _drop(front, arrived[q], skippable, drops_per_cycle)
+                k = front + drops
+                cause = _cause(k, drops, arrived[q], first[q + 1], skippable, q_hi, loaded)
+                if cause == Cause.BUSY:
+                    if len(issuer):
+                        issuer[row, k] = p
                     k += 1
-                else:
-                    cause = Count.WINDOW
-            elif k < first[p + 1]:
-                cause = Count.DECOMPRESSOR
-            if is_issued:
-                cause = Count.BUSY
-            elif drops > 0:
-                cause = Count.ZERO_SKIP
-            if drops > 0:
-                counts[Count.DROP_CYCLES] += 1
-            per_pe[p, cause - 1] += 1
-            take[p] = k - taken[p]
-            if take[p] > 0:
-                last_take[p] = cycle
+                if k > front:
+                    last_take[row, p] = cycle
+                    taken[row, q] = k
+                    left -= k - front
+                drop_cycles += drops > 0
+                takers[row, p, cause] += 1
 
-        # Matching unit: next window from this cycle's base.
-        room = min(base + window, input1) - loaded
-        entering = min(inputs_per_cycle, room)
+        entering = min(inputs_per_cycle, min(base + window, input1) - loaded)
         if entering > 0:
-            counts[Count.LOAD_BUSY] += 1
+            blocks[Block.LOAD_BUSY] += 1
         elif loaded < input1:
-            counts[Count.LOAD_WINDOW_FULL] += 1
+            blocks[Block.LOAD_WINDOW_FULL] += 1
 
-        # Decompressor: header first, then entries in stream order from the bits of the last cycle.
         consumed = 0
         if header_left > 0:
             consumed = min(buffered, header_left)
             header_left -= consumed
-            counts[Count.DECODE_BUSY if consumed > 0 else Count.DECODE_STARVED] += 1
+            blocks[Block.DECODE_BUSY if consumed > 0 else Block.DECODE_STARVED] += 1
         elif undelivered < n:
             start = undelivered
-            blocked = Count.DECODE_STARVED
+            blocked = Block.DECODE_STARVED
             while undelivered < n and undelivered - start < entries_per_cycle:
-                p = pe[undelivered]
                 if consumed + bits[undelivered] > buffered:
                     break
-                if arrived[p] - taken[p] + delivered[p] >= queue_depth:
-                    blocked = Count.DECODE_QUEUE_FULL
+                q = queue[undelivered]
+                if arrived[q] - oldest[q] >= depth:
+                    blocked = Block.DECODE_QUEUE_FULL
                     break
                 consumed += bits[undelivered]
-                delivered[p] += 1
+                arrived[q] += 1
                 undelivered += 1
-            counts[Count.DECODE_BUSY if undelivered > start else blocked] += 1
-        fetch = min(fetch_bits, stream_bits - fetched, capacity_bits - buffered)
+            blocks[Block.DECODE_BUSY if undelivered > start else blocked] += 1
 
-        # Write the next state.
-        for p in range(pe_rows):
-            taken[p] += take[p]
-            left -= take[p]
-            arrived[p] += delivered[p]
-            delivered[p] = 0
-        base = max(base, pending)
-        loaded += entering
+        fetch = min(fetch_bits, stream_bits - fetched, capacity - buffered)
         fetched += fetch
         buffered += fetch - consumed
+        base = max(base, pending)
+        loaded += entering
         cycle += 1
 
-    critical = 0
-    for p in range(1, pe_rows):
-        if last_take[p] > last_take[critical]:
-            critical = p
-    for c in range(5):
-        for p in range(pe_rows):
-            counts[Count.BUSY + c] += per_pe[p, c]
-    for c in range(4):
-        counts[Count.CRITICAL_BUSY + c] = per_pe[critical, c]
-    if n == 0:
-        # Nothing to issue: the header alone takes the pass's time.
-        counts[Count.CRITICAL_BUSY + Count.DECOMPRESSOR - 1] = cycle
-    counts[Count.INPUTS_LOADED] = loaded - input0
-    counts[Count.CYCLES] = cycle + latency
+    blocks[Block.INPUTS_LOADED] = loaded - input0
+    blocks[Block.CYCLES] = cycle
+    return drop_cycles
+
+
+@njit(cache=True, nogil=True)
+def _drop(front: int, arrived: int, skippable: Any, drops_per_cycle: int) -> int:
+    """Entries that the zero-skip controller drops from the front of a queue."""
+    drops = 0
+    while drops < drops_per_cycle and front + drops < arrived and skippable[front + drops]:
+        drops += 1
+    return drops
+
+
+@njit(cache=True, nogil=True)
+def _cause(
+    k: int, drops: int, arrived: int, last: int, skippable: Any, hi: Any, loaded: int
+) -> int:
+    """What a taker is counted as that has dropped `drops` and has entry k in front, if any."""
+    if k < arrived and not skippable[k] and hi[k] <= loaded:
+        return Cause.BUSY
+    if drops > 0 or (k < arrived and skippable[k]):
+        return Cause.ZERO_SKIP
+    if k < arrived:
+        return Cause.WINDOW
+    if k < last:
+        return Cause.DECOMPRESSOR
+    return Cause.IDLE

@@ -1,4 +1,4 @@
-"""Everything that is decided before the first cycle: tiles, entries, and who takes them."""
+"""Everything that is decided before the first cycle: tiles, entries, and where they queue."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,48 +14,42 @@ from accel_sim.stream import Entries, Stored, Tile, cut_into_tiles, entries_of
 
 @dataclass(frozen=True, eq=False)
 class PlannedTile:
-    """A tile, its entries, and the PE row of each."""
+    """A tile, its entries, and the queue of each.
+
+    order: int64 (entries,), the entries queue by queue, in stream order; those of queue q are
+    order[first[q]] … order[first[q + 1] − 1]; first: int64 (queues + 1,).
+    """
 
     tile: Tile
     entries: Entries
-    pe: Schedule
+    queue: Schedule
+    first: NDArray[np.int64]
+    order: NDArray[np.int64]
 
 
 def plan_layer(stored: Stored, machine: Accelerator, name: str) -> list[PlannedTile]:
     """Encode and schedule: everything that is decided before the first cycle."""
     plan = []
+    orientation = stored.layout.orientation
     policy = POLICIES[machine.scheduler.policy]
     for tile in cut_into_tiles(stored, machine, name):
-        entries = entries_of(tile, stored.layout.orientation, machine)
-        plan.append(
-            PlannedTile(tile, entries, policy(entries, machine.array.pe_rows, machine.sets))
-        )
+        entries = entries_of(tile, orientation, machine)
+        queue = policy(entries, orientation == "horizontal", machine)
+        plan.append(PlannedTile(tile, entries, queue, *sorted_by(queue, machine.queues)))
     return plan
 
 
-def skippable_entries(
-    entries: Entries, nonzero: NDArray[np.bool_] | None, group: int, token_columns: int
-) -> NDArray[np.bool_]:
-    """Which entries have only zero activations in this group: bool (entries,).
-
-    nonzero: bool (tokens, inputs); None where no activation is zero.
-    """
-    if nonzero is None:
-        return np.zeros(len(entries), np.bool_)
-    wanted = nonzero[group * token_columns : (group + 1) * token_columns].any(axis=0)
-    return _all_zero(entries.lo, entries.hi, entries.lanes, wanted)
-
-
 @njit(cache=True, nogil=True)
-def _all_zero(lo: Any, hi: Any, lanes: Any, wanted: Any) -> Any:
-    skippable = np.ones(len(lo), np.bool_)
-    for e in range(len(lo)):
-        if hi[e] - lo[e] == 1:
-            # One input, broadcast to all lanes (or a row-mode position of a single input).
-            skippable[e] = not wanted[lo[e]]
-            continue
-        for c in range(lo[e], hi[e]):
-            if (lanes[e] >> np.uint64(c - lo[e])) & np.uint64(1) and wanted[c]:
-                skippable[e] = False
-                break
-    return skippable
+def sorted_by(bin_of_entry: Any, bins: int) -> tuple[Any, Any]:
+    """Entries of each bin in stream order: first[b] … first[b + 1] index into `order`."""
+    first = np.zeros(bins + 1, np.int64)
+    for b in bin_of_entry:
+        first[b + 1] += 1
+    for b in range(bins):
+        first[b + 1] += first[b]
+    at = first[:-1].copy()
+    order = np.empty(len(bin_of_entry), np.int64)
+    for e in range(len(bin_of_entry)):
+        order[at[bin_of_entry[e]]] = e
+        at[bin_of_entry[e]] += 1
+    return first, order

@@ -12,12 +12,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.mixed_vector import pe_queues
-from accel_sim.plan import PlannedTile, skippable_entries
+from accel_sim.plan import PlannedTile, sorted_by
 from accel_sim.stream import Stored
+from sparse_formats.masks import MaskedMatrix
 
-_FP16_MAX = 65504.0
 _UNIT_ROUNDOFF = 2.0**-24
+_EXACT_IN_FP64 = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class ProductCheck:
     """How far the machine's output is from the dense masked product.
 
     tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
-    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding).
-    note: why nothing was compared, or what the comparison does not see.
+    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding);
+    integers have no error to allow: 0 or infinite. note: why nothing was compared, or what the
+    comparison does not see.
     """
 
     tokens: int
@@ -41,132 +42,194 @@ class ProductCheck:
         return None if ratio is None else ratio <= 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Issued:
+    """Which PE row issues each entry of a tile.
+
+    by: for one stretch of tokens after the other, how many, and the PE row of each entry: int32
+    (1, entries) for all of them, or (tokens, entries). Where an entry was dropped it may be −1:
+    its products are zeros, and a sum is the same with them.
+    """
+
+    planned: PlannedTile
+    by: Sequence[tuple[int, NDArray[np.int32]]]
+
+
 def check_product(
-    plan: Sequence[PlannedTile],
+    issued: Sequence[Issued],
     stored: Stored,
-    keep: NDArray[np.bool_],
-    weight: NDArray[np.floating[Any]],
-    x: NDArray[np.float16],
+    matrix: MaskedMatrix,
+    x: NDArray[Any],
     machine: Accelerator,
 ) -> ProductCheck:
-    """Multiply as scheduled, multiply densely in FP64, compare.
+    """Multiply as scheduled, multiply densely and exactly, compare.
 
-    keep, weight: (rows, cols); x: float16 (tokens, cols).
+    x: operands (tokens, cols).
+
+    Raises:
+        InputError: an integer weight is beyond the datatype.
     """
-    largest = float(np.abs(weight).max(initial=0.0, where=keep))
-    if largest > _FP16_MAX:
-        return ProductCheck(0, None, None, f"a weight of {largest:.3g} does not fit FP16")
-    rounded = np.where(keep, weight, 0).astype(np.float16).astype(np.float32)
-    y = machine_product(plan, stored, rounded, x, machine)
-    exact = rounded.astype(np.float64) @ x.T.astype(np.float64)
-    magnitude = np.abs(rounded).astype(np.float64) @ np.abs(x).T.astype(np.float64)
-    ranges = len({item.tile.cols for item in plan})
-    lane_levels = (machine.array.lanes - 1).bit_length()
-    terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows + lane_levels + ranges
-    gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
-    bound = gamma[:, None] * magnitude
-    error = np.abs(y - exact)
-    ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
-    lost = int(np.count_nonzero((weight != 0) & keep & (rounded == 0)))
+    assert matrix.weight is not None
+    datatype, keep = machine.numbers, matrix.keep
+    kept = np.where(keep, matrix.weight, np.zeros((), matrix.weight.dtype))
+    if not datatype.is_integer:
+        largest = float(np.abs(kept).max(initial=0.0))
+        if largest > datatype.largest:
+            return ProductCheck(0, None, None, f"a weight of {largest:.3g} does not fit FP16")
+    weight = datatype.operands(kept, f"weights of matrix {matrix.name}")
+    y = machine_product(issued, stored, weight, x, machine)
+    if datatype.is_integer:
+        return _check_integers(y, weight, x, machine)
+    terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows
+    terms += (machine.array.lanes - 1).bit_length() + len(
+        {each.planned.tile.cols for each in issued}
+    )
+    lost = int(np.count_nonzero((kept != 0) & (weight == 0)))
     note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
+    return _check_floats(y, weight, x, terms, note)
+
+
+def _check_floats(
+    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], terms: NDArray[Any], note: str
+) -> ProductCheck:
+    """Against FP64; `terms` additions are allowed to round in each row."""
+    w64, x64 = weight.astype(np.float64), x.T.astype(np.float64)
+    gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
+    bound = gamma[:, None] * (np.abs(w64) @ np.abs(x64))
+    error = np.abs(y - w64 @ x64)
+    ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
     return ProductCheck(len(x), float(error.max(initial=0)), float(ratio.max(initial=0)), note)
 
 
-def machine_product(
-    plan: Sequence[PlannedTile],
-    stored: Stored,
-    weight: NDArray[np.float32],
-    x: NDArray[np.float16],
-    machine: Accelerator,
-) -> NDArray[np.float32]:
-    """The output (rows, tokens) as the PEs accumulate it.
+def _check_integers(
+    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], machine: Accelerator
+) -> ProductCheck:
+    """Against 64-bit integers, exactly."""
+    terms, largest = weight.shape[1], float(machine.numbers.largest + 1)
+    # Sums this small are exact in FP64 too, and much faster.
+    exact_type = np.float64 if terms * largest**2 < _EXACT_IN_FP64 else np.int64
+    exact = (weight.astype(exact_type) @ x.T.astype(exact_type)).astype(np.int64)
+    beyond = int(np.count_nonzero(exact != _wrapped(exact, machine.accumulator_bits)))
+    note = f"{beyond} sums are beyond {machine.accumulator_bits} bits" if beyond else ""
+    error = int(np.abs(y.astype(np.int64) - exact).max(initial=0))
+    return ProductCheck(len(x), float(error), np.inf if error else 0.0, note)
 
-    weight: float32 (rows, cols) of FP16 values, 0 where not kept; x: float16 (tokens, cols).
+
+def machine_product(
+    issued: Sequence[Issued],
+    stored: Stored,
+    weight: NDArray[Any],
+    x: NDArray[Any],
+    machine: Accelerator,
+) -> NDArray[Any]:
+    """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
+
+    weight: operands (rows, cols), 0 where not kept; x: operands (tokens, cols).
     """
-    array, tokens = machine.array, len(x)
-    nonzero = x != 0
-    is_skipping = machine.zero_skip.entries_per_cycle > 0
+    array, datatype = machine.array, machine.numbers
     set_size = array.pe_rows // machine.sets
-    by_input = np.ascontiguousarray(x.T, np.float32)
-    y = np.zeros((stored.shape[0], tokens), np.float32)
-    for item in plan:
-        row0, row1 = item.tile.rows
-        first, order = pe_queues(item.pe, array.pe_rows)
-        for group, token0 in enumerate(range(0, tokens, array.token_columns)):
-            token1 = min(token0 + array.token_columns, tokens)
-            dropped = skippable_entries(
-                item.entries, nonzero if is_skipping else None, group, array.token_columns
-            )
-            partial = np.zeros((set_size, row1 - row0, token1 - token0), np.float32)
-            _accumulate(
-                item.entries.unit,
-                item.entries.lo,
-                item.entries.lanes,
-                dropped,
-                first,
+    w = np.ascontiguousarray(weight, datatype.accumulator)
+    by_input = np.ascontiguousarray(x.T, datatype.accumulator)
+    y = np.zeros((stored.shape[0], len(x)), datatype.accumulator)
+    accumulate = _add_rows if stored.layout.orientation == "horizontal" else _add_columns
+    for each in issued:
+        entries, (row0, row1) = each.planned.entries, each.planned.tile.rows
+        for token0, token1, issuer in _stretches(each.by, len(x)):
+            first, order = sorted_by(issuer + np.int32(1), array.pe_rows + 1)
+            inputs = np.ascontiguousarray(by_input[:, token0:token1])
+            partial = np.zeros((set_size, row1 - row0, token1 - token0), datatype.accumulator)
+            # Bin 0 holds what was dropped.
+            accumulate(
+                (entries.unit, entries.lo, entries.lanes),
+                first[1:],
                 order,
-                stored.layout.orientation == "horizontal",
                 array.lanes,
-                row0,
-                weight,
-                by_input[:, token0:token1],
+                w[row0:row1],
+                inputs,
                 partial,
             )
             _reduce_set(partial, y[row0:row1, token0:token1])
-    return y
+    return _wrapped(y, datatype.accumulator_bits) if datatype.is_integer else y
+
+
+def _stretches(
+    by: Sequence[tuple[int, NDArray[np.int32]]], tokens: int
+) -> list[tuple[int, int, NDArray[np.int32]]]:
+    """First and last token + 1 of each stretch that one assignment of entries serves."""
+    found, token = [], 0
+    for count, issuers in by:
+        step = count if len(issuers) == 1 else 1
+        for i, issuer in enumerate(issuers):
+            start = token + i * step
+            if start < tokens:
+                found.append((start, min(start + step, tokens), issuer))
+        token += count
+    return found
+
+
+def _wrapped(sums: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Integer `sums` as a two's complement accumulator of `bits` bits holds them."""
+    spare = sums.dtype.itemsize * 8 - bits
+    return sums << spare >> spare
 
 
 @njit(cache=True, nogil=True)
-def _accumulate(
-    unit: Any,
-    lo: Any,
-    lanes_used: Any,
-    dropped: Any,
-    first: Any,
-    order: Any,
-    is_row_mode: bool,
-    lanes: int,
-    row0: int,
-    weight: Any,
-    x: Any,
-    partial: Any,
+def _add_columns(
+    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
 ) -> None:
     """Issue every PE row's entries in order; partial[pe in set, output, token] accumulates."""
+    unit, lo, used = entries
     set_size, _, tokens = partial.shape
-    tree = np.empty((lanes, tokens), np.float32)
     for p in range(len(first) - 1):
         sums = partial[p % set_size]
         for k in range(first[p], first[p + 1]):
             e = order[k]
-            if dropped[e]:
-                continue
-            if is_row_mode:
-                row = unit[e]
-                for lane in range(lanes):
-                    if (lanes_used[e] >> np.uint64(lane)) & np.uint64(1):
-                        w = weight[row0 + row, lo[e] + lane]
+            for lane in range(lanes):
+                if (used[e] >> np.uint64(lane)) & np.uint64(1):
+                    row = unit[e] * lanes + lane
+                    w = weight[row, lo[e]]
+                    for t in range(tokens):
+                        sums[row, t] += w * x[lo[e], t]
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(
+    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
+) -> None:
+    """As `_add_columns`; the lanes of an entry are summed in a binary tree of neighbours first.
+
+    held[i]: which row of `tree` holds the sum of the lanes below node i; −1 where none has a
+    weight, which would add 0.
+    """
+    unit, lo, used = entries
+    set_size, _, tokens = partial.shape
+    tree = np.empty((lanes, tokens), partial.dtype)
+    held = np.empty(lanes + 1, np.int64)
+    for p in range(len(first) - 1):
+        sums = partial[p % set_size]
+        for k in range(first[p], first[p + 1]):
+            e = order[k]
+            row = unit[e]
+            for lane in range(lanes):
+                held[lane] = -1
+                if (used[e] >> np.uint64(lane)) & np.uint64(1):
+                    held[lane] = lane
+                    w = weight[row, lo[e] + lane]
+                    for t in range(tokens):
+                        tree[lane, t] = w * x[lo[e] + lane, t]
+            width = lanes
+            while width > 1:
+                held[width] = -1
+                for i in range((width + 1) // 2):
+                    left, right = held[2 * i], held[2 * i + 1]
+                    held[i] = max(left, right)
+                    if left >= 0 and right >= 0:
+                        held[i] = left
                         for t in range(tokens):
-                            tree[lane, t] = w * x[lo[e] + lane, t]
-                    else:
-                        tree[lane, :] = 0
-                width = lanes
-                while width > 1:
-                    half = (width + 1) // 2
-                    for i in range(half):
-                        for t in range(tokens):
-                            left = tree[2 * i, t]
-                            right = tree[2 * i + 1, t] if 2 * i + 1 < width else np.float32(0)
-                            tree[i, t] = left + right
-                    width = half
-                for t in range(tokens):
-                    sums[row, t] += tree[0, t]
-            else:
-                for lane in range(lanes):
-                    if (lanes_used[e] >> np.uint64(lane)) & np.uint64(1):
-                        row = unit[e] * lanes + lane
-                        w = weight[row0 + row, lo[e]]
-                        for t in range(tokens):
-                            sums[row, t] += w * x[lo[e], t]
+                            tree[left, t] += tree[right, t]
+                width = (width + 1) // 2
+            for t in range(tokens):
+                sums[row, t] += tree[held[0], t]
 
 
 @njit(cache=True, nogil=True)
@@ -175,7 +238,7 @@ def _reduce_set(partial: Any, out: Any) -> None:
     set_size, outputs, tokens = partial.shape
     for row in range(outputs):
         for t in range(tokens):
-            total = np.float32(0)
-            for p in range(set_size):
+            total = partial[0, row, t]
+            for p in range(1, set_size):
                 total += partial[p, row, t]
             out[row, t] += total

@@ -11,9 +11,9 @@ import numpy as np
 
 from accel_sim.accelerator import Accelerator, resolved
 from accel_sim.area import machine_area
+from accel_sim.counts import Count
 from accel_sim.energy import layer_energy
 from accel_sim.layer_run import LayerRun
-from accel_sim.mixed_vector import Count
 from accel_sim.tables import table_rows
 from accel_sim.timeline import LayerTime
 
@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 CAUSES = (
     "compute",
     "empty_lanes",
+    "lockstep",
     "imbalance",
     "zero_skip",
     "window",
@@ -105,8 +106,7 @@ def layer_result(
 ) -> LayerResult:
     """One layer's figures from its counters and its place in time."""
     rows, cols = run.shape
-    executed = run.summed_by_token(Count.ISSUED_WEIGHTS)
-    issued_for_tokens = run.summed_by_token(Count.BUSY)
+    executed = run.summed(Count.EXECUTED)
     energy = layer_energy(run, time, machine)
     energy_j = sum(energy["chosen"].values())
     causes = cycles_by_cause(run, time, machine)
@@ -117,7 +117,7 @@ def layer_result(
     ideal_compute = -(-needed // machine.macs)
     ideal_dram = -(-1000 * dram_bytes // machine.dram.bytes_per_1000_cycles)
     idle = np.zeros(machine.array.pe_rows, np.int64)
-    pe_load = np.sum([idle, *(tile.pe_busy for tile in run.tiles)], axis=0).tolist()
+    pe_load = np.sum([idle, *(tile.pe_load for tile in run.tiles)], axis=0).tolist()
     mean_load = sum(pe_load) / len(pe_load)
     storage = {
         part: sum(getattr(tile.storage, part) for tile in run.tiles)
@@ -155,8 +155,8 @@ def layer_result(
         pj_per_executed_mac=_ratio(energy_j * 1e12, executed),
         macs_dense=rows * cols * run.tokens,
         macs_executed=executed,
-        macs_skipped=run.summed_by_token(Count.DROPPED_WEIGHTS),
-        macs_padding=issued_for_tokens * machine.array.lanes - executed,
+        macs_skipped=run.nnz * run.tokens - executed,
+        macs_padding=run.summed(Count.PE_BUSY) * machine.array.lanes - executed,
         macs_effectual=run.macs_effectual,
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
@@ -169,24 +169,19 @@ def layer_result(
 
 def cycles_by_cause(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, int]:
     """The layer's critical path by cause; sums to its cycles (§7)."""
-    causes: dict[str, int] = dict.fromkeys(CAUSES, 0)
-    pe_rows, lanes = machine.array.pe_rows, machine.array.lanes
-    for tile in run.tiles:
-        repeats = len(run.group_sizes) if len(tile.counts) == 1 else 1
-        for counts in tile.counts:
-            busy = int(counts[Count.CRITICAL_BUSY])
-            compute = min(busy, -(-int(counts[Count.ISSUED_WEIGHTS]) // (pe_rows * lanes)))
-            balanced = min(busy, -(-int(counts[Count.BUSY]) // pe_rows))
-            causes["compute"] += compute * repeats
-            causes["empty_lanes"] += (balanced - compute) * repeats
-            causes["imbalance"] += (busy - balanced) * repeats
-            causes["zero_skip"] += int(counts[Count.CRITICAL_ZERO_SKIP]) * repeats
-            causes["window"] += int(counts[Count.CRITICAL_WINDOW]) * repeats
-            causes["decompressor"] += int(counts[Count.CRITICAL_DECOMPRESSOR]) * repeats
-            causes["pipeline"] += machine.array.pe_latency_cycles * repeats
-    causes["dram"] = time.wait_dram
-    causes["writeback"] = time.wait_writeback + time.tail
-    return causes
+    passes = len(run.tiles) * len(run.group_sizes)
+    return {
+        "compute": run.summed(Count.PATH_COMPUTE),
+        "empty_lanes": run.summed(Count.PATH_EMPTY_LANES),
+        "lockstep": run.summed(Count.PATH_LOCKSTEP),
+        "imbalance": run.summed(Count.PATH_IMBALANCE),
+        "zero_skip": run.summed(Count.PATH_ZERO_SKIP),
+        "window": run.summed(Count.PATH_WINDOW),
+        "decompressor": run.summed(Count.PATH_DECOMPRESSOR),
+        "pipeline": passes * machine.array.pe_latency_cycles,
+        "dram": time.wait_dram,
+        "writeback": time.wait_writeback + time.tail,
+    }
 
 
 def bound_by(causes: Mapping[str, int]) -> str | None:
@@ -205,32 +200,33 @@ def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, 
     latency = passes * array.pe_latency_cycles
     stepped = in_passes - latency
     between = time.wait_dram + time.wait_writeback + time.tail
-    by_token = run.summed_by_token
-    tokenless = (in_passes * array.token_columns - by_token(Count.CYCLES)) * array.pe_rows
-    pe_busy, executed = by_token(Count.BUSY), by_token(Count.ISSUED_WEIGHTS)
+    tokenless = in_passes * array.token_columns - run.summed(Count.CYCLES_FOR_TOKENS)
+    executed = run.summed(Count.EXECUTED)
     pe = Unit(
         count=pes,
-        busy=pe_busy,
+        busy=run.summed(Count.PE_BUSY),
         stalled={
-            "zero_skip": by_token(Count.ZERO_SKIP),
-            "window": by_token(Count.WINDOW),
-            "decompressor": by_token(Count.DECOMPRESSOR),
+            "lockstep": run.summed(Count.PE_LOCKSTEP),
+            "zero_skip": run.summed(Count.PE_ZERO_SKIP),
+            "window": run.summed(Count.PE_WINDOW),
+            "decompressor": run.summed(Count.PE_DECOMPRESSOR),
             "pipeline": array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows,
             "dram": time.wait_dram * pes,
             "writeback": (time.wait_writeback + time.tail) * pes,
         },
-        idle=by_token(Count.IDLE) + tokenless,
+        idle=run.summed(Count.PE_IDLE) + tokenless * array.pe_rows,
     )
     waiting = (sum(pe.stalled.values()) + pe.idle) * array.lanes
-    empty = pe_busy * array.lanes - executed
+    empty = pe.busy * array.lanes - executed
     drops, decodes = run.summed(Count.DROP_CYCLES), run.summed(Count.DECODE_BUSY)
     full, starved = run.summed(Count.DECODE_QUEUE_FULL), run.summed(Count.DECODE_STARVED)
     loads, loads_full = run.summed(Count.LOAD_BUSY), run.summed(Count.LOAD_WINDOW_FULL)
     outside = latency + between
+    controllers = pes if machine.queue.per_column else array.pe_rows
     return {
         "pe": pe,
         "lane": Unit(machine.macs, executed, {"empty_lanes": empty, "pe": waiting}, 0),
-        "zero_skip": Unit(array.pe_rows, drops, {}, time.cycles * array.pe_rows - drops),
+        "zero_skip": Unit(controllers, drops, {}, time.cycles * controllers - drops),
         "decompressor": Unit(
             1,
             decodes,
@@ -273,6 +269,10 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
         "density": _ratio(total["nnz"], weights),
         "mean_vector_length": _ratio(total["nnz"], total["vectors"]),
         "product_is_equal": is_product_equal(layers),
+        "imbalance": _ratio(
+            sum(max(layer.pe_load) for layer in layers),
+            sum(sum(layer.pe_load) for layer in layers) / machine.array.pe_rows,
+        ),
         "latency_s": total["cycles"] / machine.clock.clock_hz,
         "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
         "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),

@@ -9,11 +9,13 @@ from threading import Lock
 from typing import TypeVar
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.layer_run import LayerRun, run_dense, run_layer
-from accel_sim.mixed_vector import Count
+from accel_sim.counts import Count
+from accel_sim.layer_run import LayerRun, run_layer, run_steppers, steppers_of
+from accel_sim.mixed_vector import Stepper
 from accel_sim.report import LayerResult, layer_result
+from accel_sim.stream import Stored, dense
 from accel_sim.timeline import lay_out
-from accel_sim.workload import Activations, Layer, layers_of
+from accel_sim.workload import Activations, Inputs, Layer, layers_of
 from sparse_formats.masks import MaskedMatrix
 
 
@@ -36,16 +38,16 @@ def simulate(
     Raises:
         InputError: a matrix does not fit the machine.
     """
-    dense_runs = DenseRuns(machine, activations)
+    dense_runs = DenseRuns(machine)
 
     def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
-        run = run_layer(layer, machine, activations, is_checked)
-        return run, dense_runs.of(layer)
+        is_multiplied = is_checked and layer.matrix.weight is not None
+        inputs = activations.inputs(layer, machine.numbers, is_multiplied)
+        run = run_layer(layer, inputs, machine, is_checked)
+        return run, dense_runs.of(layer, inputs)
 
     pairs = []
-    for run, dense_run in _in_order(
-        both, layers_of(iter(matrices)), threads or os.cpu_count() or 1
-    ):
+    for run, dense_run in in_order(both, layers_of(iter(matrices)), threads or os.cpu_count() or 1):
         pairs.append((run, dense_run))
         on_layer(run.name)
     runs, dense_twins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -61,32 +63,36 @@ R = TypeVar("R")
 
 
 class DenseRuns:
-    """The dense twin of each layer; one per shape where no activation is zero."""
+    """The dense twin of each layer: encoded once per shape, and run once where nothing is zero."""
 
-    def __init__(self, machine: Accelerator, activations: Activations) -> None:
+    def __init__(self, machine: Accelerator) -> None:
         self._machine = machine
-        self._activations = activations
-        self._by_shape: dict[tuple[int, int], LayerRun] = {}
+        self._modes: dict[tuple[int, int], list[tuple[Stored, list[Stepper]]]] = {}
+        self._without_zeros: dict[tuple[int, int], LayerRun] = {}
         self._lock = Lock()
 
-    def of(self, layer: Layer) -> LayerRun:
+    def of(self, layer: Layer, inputs: Inputs) -> LayerRun:
         """The faster of row mode and column mode (ties: row mode)."""
-        if not self._activations.is_dense:
-            return self._faster(layer)
+        shape = layer.matrix.shape
+        if inputs.nonzero is not None:
+            return self._faster(layer, inputs)
         with self._lock:
-            shape = layer.matrix.shape
-            if shape not in self._by_shape:
-                self._by_shape[shape] = self._faster(layer)
-            return replace(self._by_shape[shape], name=layer.matrix.name)
+            if shape not in self._without_zeros:
+                self._without_zeros[shape] = self._faster(layer, inputs)
+            return replace(self._without_zeros[shape], name=layer.matrix.name)
 
-    def _faster(self, layer: Layer) -> LayerRun:
-        row_mode = run_dense(layer, self._machine, self._activations, "horizontal")
-        column_mode = run_dense(layer, self._machine, self._activations, "vertical")
-        is_row = row_mode.summed(Count.CYCLES) <= column_mode.summed(Count.CYCLES)
-        return row_mode if is_row else column_mode
+    def _faster(self, layer: Layer, inputs: Inputs) -> LayerRun:
+        shape = layer.matrix.shape
+        if shape not in self._modes:
+            self._modes[shape] = [
+                (stored, steppers_of(stored, self._machine, layer.matrix.name))
+                for stored in (dense(shape, "horizontal"), dense(shape, "vertical"))
+            ]
+        runs = [run_steppers(layer, inputs, *mode, self._machine) for mode in self._modes[shape]]
+        return min(runs, key=lambda run: run.summed(Count.CYCLES))
 
 
-def _in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
+def in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
     """Apply `work` to the items on some threads, few at a time; results in the items' order."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()

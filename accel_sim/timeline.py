@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
 from accel_sim.layer_run import LayerRun
-from accel_sim.mixed_vector import Count
 
 
 @dataclass(frozen=True)
@@ -171,11 +170,11 @@ def _per_pass(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
     tiles = [(run, tile) for run in runs for tile in run.tiles]
-    kinds = max((len(tile.counts) for _, tile in tiles), default=1)
+    kinds = max((len(tile.pass_cycles) for _, tile in tiles), default=1)
     pass_cycles = np.empty((len(tiles), kinds), np.int64)
     write_cycles = np.empty((len(tiles), 2), np.int64)
     for i, (run, tile) in enumerate(tiles):
-        pass_cycles[i] = tile.counts[:, Count.CYCLES]
+        pass_cycles[i] = tile.pass_cycles
         for j, group in enumerate((0, groups - 1)):
             tokens = int(run.group_sizes[group])
             write_cycles[i, j] = write_back_cycles(tile.outputs, tokens, machine)

@@ -27,6 +27,19 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a layer's multipliers see.
+
+    x: operands (tokens, inputs); the first `CHECKED_TOKENS` where no zero can be among them, None
+    where nothing depends on them. nonzero: bool (tokens, inputs), None where no operand is zero.
+    """
+
+    tokens: int
+    x: NDArray[Any] | None
+    nonzero: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, eq=False)
 class Activations:
     """The inputs of each layer: drawn, a given share of them non-zero, or recorded.
 
@@ -53,8 +66,22 @@ class Activations:
         """Whether no activation of any layer is zero, by construction."""
         return self.density == 1.0 and self.recorded is None
 
+    def inputs(self, layer: Layer, datatype: Datatype, is_multiplied: bool) -> Inputs:
+        """What the layer's multipliers see; `is_multiplied`: their values matter too.
+
+        Raises:
+            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+        """
+        if not layer.matrix.keep.size or (self.is_dense and not is_multiplied):
+            return Inputs(self.tokens, None, None)
+        x = self.operands(layer, datatype)
+        nonzero = None if self.is_dense else x != 0
+        if nonzero is not None and nonzero.all():
+            nonzero = None
+        return Inputs(self.tokens, x, nonzero)
+
     def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
-        """What the multipliers see of the layer's inputs: (tokens, inputs) of `datatype`.
+        """The layer's inputs as operands of `datatype`: (tokens, inputs).
 
         Where all are drawn and none is zero, at most `CHECKED_TOKENS` tokens.
 

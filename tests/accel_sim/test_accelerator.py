@@ -66,7 +66,7 @@ def test_is_a_setting_marked_as_set() -> None:
         ("=3", ["KEY=VALUE"]),
         ("lanes=16\nfoo=3", ["KEY=VALUE"]),
         ("completely_else=3", ["--show"]),
-        ("policy=snak", ["'snak'", "interleaved, snake, set_associative"]),
+        ("policy=snak", ["'snak'", "interleaved, snake, lpt, set_associative, online"]),
         ("clock_hz=inf", ["finite"]),
         ("clock_hz=nan", ["finite"]),
         ("clock_hz=-1", ["'clock.clock_hz' is -1"]),

@@ -45,6 +45,7 @@ def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
     assert result.cycles_by_cause == {
         "compute": 256,
         "empty_lanes": 0,
+        "lockstep": 0,
         "imbalance": 0,
         "zero_skip": 0,
         "window": 0,

@@ -14,7 +14,7 @@ from accel_sim.layer_run import run_layer
 from accel_sim.report import CAUSES, as_json, csv_rows, is_product_equal, make_report
 from accel_sim.simulate import simulate
 from accel_sim.timeline import lay_out
-from accel_sim.workload import Activations, Layer
+from accel_sim.workload import Activations, Inputs, Layer
 from sparse_formats.files import json_text
 from sparse_formats.masks import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
@@ -136,18 +136,19 @@ def test_does_a_wrong_product_get_noticed() -> None:
     # The machine is given one matrix and compared with another: a PE that dropped a weight.
     machine, matrix = roomy(), random_matrix((16, 16), 0.5, 7)
     assert matrix.weight is not None
-    keep, weight = matrix.keep.copy(), matrix.weight.copy()
-    r, c = np.argwhere(keep)[3]
-    less = keep.copy()
+    r, c = np.argwhere(matrix.keep)[3]
+    less = matrix.keep.copy()
     less[r, c] = False
     from accel_sim.plan import plan_layer
-    from accel_sim.product import check_product
+    from accel_sim.product import Issued, check_product
     from accel_sim.stream import Stored
     from sparse_formats.decompose import decompose
 
     stored = Stored(decompose(less), (16, 16))
     x = Activations(4).draw(16, 0)
-    check = check_product(plan_layer(stored, machine, "m"), stored, keep, weight, x, machine)
+    plan = plan_layer(stored, machine, "m")
+    issued = [Issued(planned, [(4, planned.queue[None])]) for planned in plan]
+    check = check_product(issued, stored, matrix, x, machine)
     assert check.is_equal is False
 
 
@@ -181,7 +182,7 @@ def test_do_spilled_activations_cost_dram_bytes() -> None:
 
     def traffic(room: int) -> Any:
         machine = roomy(f"activation_buffer.bytes={room}", "activation_buffer.banks=1")
-        run = run_layer(Layer(0, matrix), machine, Activations(4), False)
+        run = run_layer(Layer(0, matrix), Inputs(4, None, None), machine, False)
         return lay_out([run], machine)[0]
 
     fits, spills = traffic(256), traffic(255)
