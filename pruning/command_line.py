@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pruning.calibrate_command import calibrate_command
 from pruning.eval_command import eval_command
 from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json, new_app
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = new_app(
     "Prune transformers into vectors an accelerator can use, and see what masks look like."
 )
+app.command("calibrate")(calibrate_command)
 app.command("eval")(eval_command)
 
 Include = Annotated[
@@ -45,65 +47,177 @@ def prune_command(
         Path | None,
         typer.Option(help="With --from-mask: file of importances named and shaped as the masks."),
     ] = None,
-    method: Annotated[str, typer.Option(help="mvp: mixed-length vectors; fine: any weight.")] = (
-        "mvp"
-    ),
-    sparsity: Annotated[float, typer.Option(help="Fraction of weights to remove, 0 to 1.")] = 0.8,
-    algorithm: Annotated[
-        str,
-        typer.Option(help="C: mixed lengths; B: one length a matrix; A: longest losing ≤ epsilon."),
-    ] = "C",
+    statistics: Annotated[
+        Path | None, typer.Option(help="What calibrate found out: gradients, sizes of inputs.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file of the knobs below; flags go before it.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            "--method",
+            help="mvp (default): mixed-length vectors; mvp_tiled; vector:16; fine: any weight; "
+            "2:4; vector_wise:4:16; block:32; row; column; channel; head; coupled; hybrid:32.",
+        ),
+    ] = None,
+    sparsity: Annotated[
+        float | None,
+        typer.Option(help="Fraction to remove, 0 to 1; default: the pattern's own, else 0.8."),
+    ] = None,
     budget: Annotated[
-        str, typer.Option(help="matrix: each to the sparsity; global: all together.")
-    ] = "matrix",
+        str | None,
+        typer.Option(help="Brought to the sparsity: each row, matrix (default), kind, or global."),
+    ] = None,
+    count: Annotated[
+        str | None, typer.Option(help="What sparsity counts: weights (default), flops or bits.")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Importance of a weight: magnitude (default), random, first_order, fisher, "
+            "wanda, sparsegpt, obs."
+        ),
+    ] = None,
+    update: Annotated[
+        str | None,
+        typer.Option(help="Of the survivors: none (default), least_squares, sparsegpt, obs."),
+    ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            help="Of mvp: C (default): mixed lengths; B: one length a matrix; A: longest losing "
+            "≤ epsilon."
+        ),
+    ] = None,
     menu: Annotated[
-        str, typer.Option(help="Vector lengths, each dividing the next.")
-    ] = "1,4,8,16,32,64",
+        str | None, typer.Option(help="Vector lengths, each dividing the next: 1,4,8,16,32,64.")
+    ] = None,
     vector_cost: Annotated[
-        float, typer.Option(help="Price of a vector in kept weights; more gives longer vectors.")
-    ] = 1.5,
-    epsilon: Annotated[float, typer.Option(help="Loss of importance algorithm A accepts.")] = 0.15,
-    score: Annotated[str, typer.Option(help="Importance of a weight: magnitude or random.")] = (
-        "magnitude"
-    ),
-    seed: Annotated[int, typer.Option(help="Seed of random scores.")] = 0,
+        float | None,
+        typer.Option(help="Price of a vector in kept weights (1.5); more gives longer vectors."),
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Loss of importance algorithm A accepts (0.15).")
+    ] = None,
+    heads: Annotated[
+        int | None, typer.Option(help="Attention heads, where no config.json says it.")
+    ] = None,
+    key_value_heads: Annotated[
+        int | None, typer.Option(help="Key-value heads they share; default: as many.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="Sequence length that FLOPs are counted at (128).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of random scores.")] = None,
+    json: Annotated[
+        str | None, typer.Option(help="File for the account as JSON; - is standard output.")
+    ] = None,
     include: Include = None,
     exclude: Exclude = None,
 ) -> None:
     """Prune a model, or cut a mask into vectors, and write the mask file."""
-    from pruning.prune import check_recipe, check_score, prune, score_mask, score_model
-    from pruning.recipe import Recipe
+    from dataclasses import replace
+
+    from pruning.couplings import read_heads
+    from pruning.prune import prune
+    from pruning.recipe import check_source, read_recipe
+    from pruning.scoring import score_mask, score_model
     from sparse_formats.files import check_writable
     from sparse_formats.mask_file import write_masks
 
     source = _one_source(model, from_mask, scores)
     if out.suffix.lower() != ".npz":
         raise InputError(f"--out {out}: a mask file is called something.npz")
-    check_writable(out, _files_of(source, *([] if scores is None else [scores])))
-    check_score(score)
-    lengths = _lengths(menu)
-    recipe = check_recipe(
-        Recipe(method, sparsity, score, seed, budget, algorithm, lengths, vector_cost, epsilon)
-    )
+    inputs = _files_of(source, *(p for p in (scores, statistics, recipe) if p is not None))
+    check_writable(out, inputs)
+    if json not in (None, "-"):
+        check_writable(Path(json), [*inputs, out])
+    flags = {
+        "pattern": pattern, "sparsity": sparsity, "budget": budget, "count": count,
+        "score": score, "update": update, "algorithm": algorithm,
+        "menu": None if menu is None else _lengths(menu), "vector_cost": vector_cost,
+        "epsilon": epsilon, "heads": heads, "key_value_heads": key_value_heads,
+        "tokens": tokens, "seed": seed,
+        "include": tuple(include) if include else None,
+        "exclude": tuple(exclude) if exclude else None,
+    }  # fmt: skip
+    used = check_source(read_recipe(recipe, flags))
     origin = model_name(source)
+    given = (used.score, used.seed, used.include, used.exclude, statistics)
     with _progress() as tell:
         tell(f"reading {source}")
         if from_mask is None:
-            matrices = score_model(source, score, seed, include or (), exclude or ())
+            matrices = score_model(source, *given)
         else:
-            matrices, masks, used = score_mask(
-                source, scores, score, seed, include or (), exclude or ()
-            )
+            matrices, masks, found = score_mask(source, scores, *given)
             origin = str(masks.header.get("model", origin))
-            recipe = check_recipe(
-                Recipe(
-                    method, sparsity, used, seed, budget, algorithm, lengths, vector_cost, epsilon
-                )
-            )
-        pruning = prune(matrices, recipe, origin, tell)
+            used = replace(used, score=found)
+        pruning = prune(matrices, used, origin, tell, statistics, read_heads(source))
         tell(f"writing {out}")
         write_masks(out, pruning.masks)
-    _print_pruning(pruning, out)
+    if json is not None:
+        emit_json({"schema_version": 1, **pruning.masks.header, "notes": pruning.notes}, json)
+    if json != "-":
+        _print_pruning(pruning, out)
+
+
+@app.command("check")
+def check_command(
+    mask: Annotated[Path, typer.Option(help="Mask file or pruned model to look at.")],
+    pattern: Annotated[str, typer.Option(help="Pattern as in prune, e.g. 2:4 or block:32.")],
+    menu: Annotated[
+        str, typer.Option(help="Vector lengths of mvp and mvp_tiled.")
+    ] = "1,4,8,16,32,64",
+    heads: Annotated[int, typer.Option(help="Attention heads, where no config.json says it.")] = 0,
+    key_value_heads: Annotated[
+        int, typer.Option(help="Key-value heads they share; default: as many.")
+    ] = 0,
+    json: Annotated[
+        str | None, typer.Option(help="File for the findings as JSON; - is standard output.")
+    ] = None,
+    include: Include = None,
+    exclude: Exclude = None,
+) -> None:
+    """Say where a mask breaks a pattern; exit status 1 if it does."""
+    from dataclasses import asdict
+
+    from pruning.couplings import couplings_of, read_heads
+    from pruning.recipe import Recipe, checked, heads_of, pattern_of
+    from sparse_formats.files import check_writable
+    from sparse_formats.mask_file import read_masks
+    from sparse_formats.selection import select
+
+    if json not in (None, "-"):
+        check_writable(Path(json), _files_of(mask))
+    recipe = checked(
+        Recipe(pattern, menu=_lengths(menu), heads=heads, key_value_heads=key_value_heads)
+    )
+    by_name = {m.name: m for m in read_masks(mask).matrices}
+    taken = [by_name[name] for name in select(by_name, include or (), exclude or ())]
+    counts = heads_of(recipe, read_heads(mask))
+    wanted = pattern_of(recipe, couplings_of({m.name: m.shape for m in taken}, counts))
+    groups = [taken] if wanted.is_joint else [[m] for m in taken]
+    breaks = [found for group in groups if (found := wanted.conforms(group)) is not None]
+    if json is not None:
+        emit_json(
+            {
+                "schema_version": 1,
+                "pattern": pattern,
+                "matrices": len(taken),
+                "conforms": not breaks,
+                "breaks": [asdict(found) for found in breaks],
+            },
+            json,
+        )
+    if json != "-":
+        for found in breaks:
+            print(f"not {pattern}: {found}")
+        if not breaks:
+            print(f"{len(taken)} matrices are {pattern}")
+    if breaks:
+        raise typer.Exit(1)
 
 
 @app.command("analyze")

@@ -95,10 +95,10 @@ _HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 def couplings_of(
     shapes: Mapping[str, tuple[int, int]], heads: Heads | None
 ) -> tuple[Coupling, ...]:
-    """The heads (where `heads` is known) and hidden neurons of all layers that are complete.
+    """The heads (where `heads` is known) and hidden neurons of all layers.
 
     shapes: (out, in) by name. A layer's matrices are told by their names (`sparse_formats.names`);
-    a layer of which one is missing has no coupling.
+    a unit has lines in those of them that are there.
 
     Raises:
         InputError: a matrix whose shape does not fit the others of its layer, or the head counts.
@@ -140,17 +140,19 @@ def _neurons(
 ) -> Coupling | None:
     first = [by_kind[kind] for kind in ("gate", "up", "FFN1") if kind in by_kind]
     last = [by_kind[kind] for kind in ("down", "FFN2") if kind in by_kind]
-    if not first or len(last) != 1:
+    counts = {name: shapes[name][0] for name in first} | {name: shapes[name][1] for name in last}
+    if not counts:
         return None
-    count = shapes[last[0]][1]
-    for name in first:
-        if shapes[name][0] != count:
+    count = next(iter(counts.values()))
+    for name, found in counts.items():
+        if found != count:
             raise InputError(
-                f"matrix {name} has {shapes[name][0]} outputs, {last[0]} {count} inputs: they are "
-                "not the two halves of one feed-forward layer; exclude them"
+                f"matrix {name} has {found} hidden neurons, {next(iter(counts))} {count}: they are "
+                "not of one feed-forward layer; exclude one"
             )
-    parts = (*(Part(name, "rows", 0, 1) for name in first), Part(last[0], "cols", 0, 1))
-    return Coupling(f"{place} neurons", "neuron", count, parts)
+    parts = [Part(name, "rows", 0, 1) for name in first]
+    parts += [Part(name, "cols", 0, 1) for name in last]
+    return Coupling(f"{place} neurons", "neuron", count, tuple(parts))
 
 
 def _attention(
@@ -159,36 +161,41 @@ def _attention(
     shapes: Mapping[str, tuple[int, int]],
     heads: Heads,
 ) -> Coupling | None:
-    out = by_kind.get("attention out")
     groups = heads.key_value_heads
-    if out is None:
-        return None
-    width = shapes[out][1]
-    if "QKV" in by_kind:
-        rows = {by_kind["QKV"]: [0, width, 2 * width]}
-        needs = {by_kind["QKV"]: 3 * width}
-        if groups != heads.heads:
+    # Of each matrix: where its bands start in it, in shares of its lines, and their heads.
+    bands: list[tuple[str, Literal["rows", "cols"], int, int]] = []
+    for kind, stacked, count in (
+        ("QKV", 3, heads.heads),
+        ("Q", 1, heads.heads),
+        ("K", 1, groups),
+        ("V", 1, groups),
+    ):
+        if kind in by_kind:
+            bands.append((by_kind[kind], "rows", stacked, count))
+    if "attention out" in by_kind:
+        bands.append((by_kind["attention out"], "cols", 1, heads.heads))
+    if "QKV" in by_kind and groups != heads.heads:
+        raise InputError(
+            f"matrix {by_kind['QKV']} stacks Q, K and V with {groups} key-value heads; "
+            f"only as many as the {heads.heads} heads are known here"
+        )
+    parts: list[Part] = []
+    sizes: dict[str, int] = {}
+    for name, axis, stacked, count in bands:
+        lines = shapes[name][0 if axis == "rows" else 1]
+        if lines % (stacked * count):
             raise InputError(
-                f"matrix {by_kind['QKV']} stacks Q, K and V with {groups} key-value heads; "
-                "only as many as heads are known here"
+                f"matrix {name}: its {lines} {axis} are not {stacked * count} equal heads; "
+                "correct the head counts or exclude it"
             )
-    elif {"Q", "K", "V"} <= by_kind.keys():
-        rows = {by_kind[kind]: [0] for kind in ("Q", "K", "V")}
-        shared = width * groups // heads.heads
-        needs = {by_kind["Q"]: width, by_kind["K"]: shared, by_kind["V"]: shared}
-    else:
-        return None
-    for name, outputs in needs.items():
-        if shapes[name][0] != outputs or outputs % groups:
-            raise InputError(
-                f"matrix {name} has {shapes[name][0]} outputs, {heads.heads} heads with {groups} "
-                f"key-value heads over {width} inputs of {out} need {outputs}; correct the counts"
-            )
-    parts = [
-        Part(name, "rows", start, needs[name] // len(starts) // groups)
-        for name, starts in rows.items()
-        for start in starts
-    ]
-    return Coupling(
-        f"{place} heads", "head", groups, (*parts, Part(out, "cols", 0, width // groups))
-    )
+        sizes[name] = lines // (stacked * count)
+        share = lines // stacked
+        parts += [Part(name, axis, i * share, share // groups) for i in range(stacked)]
+    odd = next((name for name, size in sizes.items() if size != next(iter(sizes.values()))), None)
+    if odd is not None:
+        first = next(iter(sizes))
+        raise InputError(
+            f"matrix {odd} has heads of {sizes[odd]} lines, {first} of {sizes[first]}; correct "
+            "the head counts or exclude it"
+        )
+    return Coupling(f"{place} heads", "head", groups, tuple(parts)) if parts else None

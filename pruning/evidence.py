@@ -11,8 +11,8 @@ file has it, `(out, in)` whatever the file's own order), any of
     <matrix>/inputs_of          str     ()          another matrix of the file whose gram,
                                                     input_squares and tokens are also this one's
 
-`write_evidence` writes `inputs_of` wherever two matrices share the very same arrays (Q, K and V
-read the same inputs).
+Without input_squares, they are the gram's diagonal. `write_evidence` writes `inputs_of` wherever
+two matrices share the very same arrays (Q, K and V read the same inputs).
 """
 
 import dataclasses
@@ -139,14 +139,15 @@ def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int)
             raise InputError(f"statistics {archive.path}: {key} is no array of real numbers")
         return archive.read(key).astype(dtype, copy=False)
 
-    tokens = found(f"{of}/tokens", np.int64)
+    tokens, gram = found(f"{of}/tokens", np.int64), found(f"{of}/gram", np.float64)
+    squares = found(f"{of}/input_squares", np.float64)
     evidence = Evidence(
         weight,
         generator(name, seed),
         gradient=found(f"{name}/gradient", np.float32),
         squared_gradient=found(f"{name}/squared_gradient", np.float32),
-        gram=found(f"{of}/gram", np.float64),
-        input_squares=found(f"{of}/input_squares", np.float64),
+        gram=gram,
+        input_squares=np.diag(gram) if squares is None and gram is not None else squares,
         tokens=0 if tokens is None else int(tokens.sum()),
     )
     _check(f"statistics {archive.path}: matrix {name}", evidence)

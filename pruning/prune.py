@@ -1,49 +1,36 @@
-"""From weights or a mask to a pruned mask set, step by step:
+"""From scored matrices and a recipe to a pruned mask set with its report:
 
-scored matrices ──▶ fine-grained mask ──▶ direction strength
-                └─▶ method (vectors)  ──▶ mask set with its report
+matrices ──▶ pools that share a budget ──▶ pattern ──▶ masks ──▶ update of the survivors
+         └─▶ fine-grained mask ──▶ direction strength            ──▶ mask set with its report
 """
 
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.budgets import Share, bytes_of, kept_weights, masks_by_row, masks_in_bits, shares
+from pruning.couplings import Heads, couplings_of
 from pruning.direction import direction_strength
-from pruning.methods import METHODS, Pruned
-from pruning.patterns.budget import check_budget, check_sparsity, kept_count
-from pruning.patterns.fine_grained import fine_grained
-from pruning.recipe import Recipe
+from pruning.evidence import check_needs, read_evidence
+from pruning.patterns.budget import unit_mean
+from pruning.patterns.fine_grained import best_weights
+from pruning.patterns.pattern import Pattern, Pruned, Target
+from pruning.patterns.tiles import tile_sums, vector_layout
+from pruning.recipe import Recipe, checked, heads_of, pattern_of
+from pruning.reconstruct import UPDATES, output_error
 from pruning.retention import top_sum
 from pruning.scores import SCORES
-from sparse_formats.errors import InputError, nearest
+from pruning.scoring import MASK_ONLY, ScoredMatrix
+from sparse_formats.errors import InputError
 from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.vectors import Orientation, VectorLayout
-
-MASK_ONLY = "mask"
-"""The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
+from sparse_formats.vectors import Orientation
 
 Tell = Callable[[str], None]
 """Called with a few words when a step begins."""
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredMatrix:
-    """A matrix to prune: its importance (float32, ≥ 0, (out, in)) and its weights, if known.
-
-    within: a mask whose dropped weights have no claim to come back; no more weights are kept than
-        it keeps.
-    """
-
-    name: str
-    kind: str
-    scores: NDArray[np.float32]
-    weight: NDArray[np.floating[Any]] | None
-    within: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +41,9 @@ class MatrixReport:
     orientation, vectors, mean_length: None for a pattern without vectors.
     strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
         all there is to score, of that mask.
+    flops: multiplications and additions a token, two a kept weight.
+    bytes: of the matrix in its pattern's format with 16-bit values; None if it cannot hold it.
+    output_error: ‖WX − ŴX‖²/‖WX‖² over the calibration tokens; None without an update.
     """
 
     name: str
@@ -67,6 +57,9 @@ class MatrixReport:
     mean_length: float | None
     strength: float
     verdict: str
+    flops: int
+    bytes: int | None
+    output_error: float | None
 
 
 @dataclass(frozen=True)
@@ -80,12 +73,15 @@ class Total:
     retention: float | None
     vectors: int | None
     mean_length: float | None
+    flops: int
+    bytes: int | None
 
 
 @dataclass(frozen=True, eq=False)
 class Pruning:
     """The masks, a report per matrix in the same order, and the total over all of them.
 
+    recipe: as resolved.
     notes: sentences for the user about what was done otherwise than asked.
     measured_on: in words, the masks whose direction the reports give.
     """
@@ -93,193 +89,186 @@ class Pruning:
     masks: MaskSet
     reports: tuple[MatrixReport, ...]
     total: Total
+    recipe: Recipe
     notes: tuple[str, ...] = ()
     measured_on: str = "the fine-grained mask of the same budget"
 
 
-def score_model(
-    path: Path, score: str, seed: int, include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> list[ScoredMatrix]:
-    """The weights of a model (see `mask_file.read_weights`) that `select` takes, scored.
-
-    Raises:
-        InputError: unreadable model, unknown score, bad pattern, weights beyond float32.
-    """
-    from sparse_formats.mask_file import read_weights
-    from sparse_formats.names import kind_of
-    from sparse_formats.selection import select
-
-    weights = read_weights(path)
-    return [
-        ScoredMatrix(n, kind_of(n), score_weight(n, weights[n], score, seed), weights[n])
-        for n in select(weights, include, exclude)
-    ]
-
-
-def score_mask(
-    path: Path,
-    scores_path: Path | None,
-    score: str,
-    seed: int,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-) -> tuple[list[ScoredMatrix], MaskSet, str]:
-    """The matrices of a mask file, scored; also the file's masks and the name of the score.
-
-    Importance is what `scores_path` says, a file of floats named and shaped as the masks, read as
-    weights are (see `mask_file.read_weights`): then dropped weights may come back. Else it is the
-    score of the weights, or 1 where the file has none, within the mask.
-
-    Raises:
-        InputError: an unreadable file; scores missing, of another shape, negative, NaN.
-    """
-    from sparse_formats.mask_file import read_masks
-    from sparse_formats.selection import select
-
-    masks = read_masks(path)
-    by_name = {m.name: m for m in masks.matrices}
-    taken = [by_name[name] for name in select(by_name, include, exclude)]
-    if scores_path is not None:
-        given = _read_scores(scores_path, taken)
-        scored = [ScoredMatrix(m.name, m.kind, given[m.name], m.weight) for m in taken]
-        return scored, masks, "given"
-    if score == "magnitude" and any(m.weight is None for m in taken):
-        score = MASK_ONLY
-    scored = [
-        ScoredMatrix(m.name, m.kind, _score_within(m, score, seed), m.weight, m.keep) for m in taken
-    ]
-    return scored, masks, score
-
-
-def _score_within(matrix: MaskedMatrix, score: str, seed: int) -> NDArray[np.float32]:
-    """The score of a masked matrix, 0 where nothing is kept."""
-    ones = matrix.keep.astype(np.float32)
-    if score == MASK_ONLY:
-        return ones
-    weight = ones if matrix.weight is None else matrix.weight
-    return ones * score_weight(matrix.name, weight, score, seed)
-
-
-def score_weight(
-    name: str, weight: NDArray[np.floating[Any]], score: str, seed: int
-) -> NDArray[np.float32]:
-    """One score of one weight matrix; random numbers depend on `seed` and `name` alone."""
-    check_score(score)
-    rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
-    with np.errstate(over="ignore"):
-        scores = SCORES[score](weight, rng)
-    if not np.isfinite(scores).all():
-        raise InputError(f"matrix {name}: weights beyond the range of float32; scale them down")
-    return scores
-
-
-def check_score(score: str) -> None:
-    """InputError unless `score` is known."""
-    if score not in SCORES:
-        raise InputError(f"unknown score {score!r}{nearest(score, SCORES)}")
-
-
-def check_recipe(recipe: Recipe) -> Recipe:
-    """`recipe` with its menu sorted; InputError naming the first knob that cannot be used."""
-    from pruning.patterns.mixed_vectors import check_knobs, check_lengths
-
-    if recipe.method not in METHODS:
-        raise InputError(f"unknown method {recipe.method!r}{nearest(recipe.method, METHODS)}")
-    if recipe.seed < 0:
-        raise InputError(f"seed {recipe.seed}: give a whole number, 0 or more")
-    check_sparsity(recipe.sparsity)
-    check_budget(recipe.budget)
-    check_knobs(recipe.algorithm, recipe.vector_cost, recipe.epsilon)
-    return replace(recipe, menu=check_lengths(recipe.menu))
-
-
 def prune(
-    matrices: Sequence[ScoredMatrix], recipe: Recipe, origin: str, tell: Tell = lambda step: None
+    matrices: Sequence[ScoredMatrix],
+    recipe: Recipe,
+    origin: str,
+    tell: Tell = lambda step: None,
+    statistics: Path | None = None,
+    heads: Heads | None = None,
 ) -> Pruning:
     """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
 
+    statistics: file an update of the survivors learns the layers' inputs from (see `evidence`).
+    heads: the model's head counts, where the recipe does not state them.
+
     Raises:
-        InputError: a knob of the recipe cannot be used.
+        InputError: a knob of the recipe cannot be used, or something it needs is not known.
     """
-    recipe = check_recipe(recipe)
-    fine: list[NDArray[np.bool_]] = []
-    pruned: list[Pruned] = []
-    groups = budgets(matrices, recipe)
-    for group, own in groups:
-        tell(f"{recipe.method} at sparsity {own.sparsity:g}: {group[0].name}")
-        scores = [m.scores for m in group]
-        fine += fine_grained(scores, own.sparsity, check_budget(own.budget))
-        pruned += METHODS[own.method](scores, own)
+    recipe = checked(recipe)
+    shapes = {m.name: (m.scores.shape[0], m.scores.shape[1]) for m in matrices}
+    pattern = pattern_of(recipe, couplings_of(shapes, heads_of(recipe, heads)))
+    if recipe.update != "none":
+        _check_updatable(matrices, statistics, recipe.update)
+    fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
+    pruned = [Pruned(keep) for keep in fine]
+    pools = _shares(matrices, pattern, recipe)
+    for pool in pools:
+        tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
+        targets = _targets([matrices[i] for i in pool.members], recipe)
+        found = _masks(pattern, targets, pool, recipe)
+        free = best_weights([t.scores for t in targets], kept_weights(found))
+        for i, mask, best in zip(pool.members, found, free, strict=True):
+            pruned[i], fine[i] = mask, best
+    weights: list[NDArray[np.floating[Any]] | None] = [
+        _masked(m.weight, p.keep) for m, p in zip(matrices, pruned, strict=True)
+    ]
+    errors: list[float | None] = [None] * len(matrices)
+    if recipe.update != "none":
+        updated = _updated(matrices, pruned, pattern, recipe, statistics, tell)
+        pruned, weights, errors = (list(part) for part in zip(*updated, strict=True))
     tell("report")
-    reports = tuple(
-        _report(m, keep, layout, _directed(m, free, recipe))
-        for m, (keep, layout), free in zip(matrices, pruned, fine, strict=True)
-    )
     masked = tuple(
-        MaskedMatrix(m.name, keep, _masked(m.weight, keep), m.kind, layout)
-        for m, (keep, layout) in zip(matrices, pruned, strict=True)
+        MaskedMatrix(m.name, p.keep, w, m.kind, p.layout)
+        for m, p, w in zip(matrices, pruned, weights, strict=True)
     )
-    total = _total(matrices, [keep for keep, _ in pruned], fine, reports)
+    reports = tuple(
+        _report(m, found, pattern, _directed(m, free, recipe), error)
+        for m, found, free, error in zip(matrices, masked, fine, errors, strict=True)
+    )
+    total = _total(matrices, [p.keep for p in pruned], fine, reports)
     header = {
         "model": origin,
-        "method": recipe.method,
-        "recipe": {**asdict(recipe), "menu": list(recipe.menu)},
+        "method": recipe.pattern,
+        "recipe": as_json(recipe),
         "seed": recipe.seed,
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
-    return Pruning(MaskSet(masked, header), reports, total, _notes(groups, recipe), measured_on)
+    notes = (*_notes(matrices, pools, recipe), *_left_whole(matrices, pools, recipe))
+    return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
 
 
-def budgets(
-    matrices: Sequence[ScoredMatrix], recipe: Recipe
-) -> list[tuple[Sequence[ScoredMatrix], Recipe]]:
-    """Which matrices share a budget, and the recipe with the sparsity each group really gets.
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON-able data."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
 
-    That is the asked one, or that of the masks `within` which weights must stay, if it is higher.
-    Masks alone cannot say which matrix matters more, so with a global budget each keeps the same
-    share of its mask.
+
+def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) -> list[Share]:
+    """Which matrices share a budget, and how much of it there is.
+
+    That is what the sparsity asks for, or what the masks `within` which weights must stay have to
+    give, if that is less. Masks alone cannot say which matrix matters more, so together each keeps
+    the same share of its mask.
     """
-    sizes = np.array([m.scores.size for m in matrices], np.int64)
-    most = np.array(
-        [m.scores.size if m.within is None else np.count_nonzero(m.within) for m in matrices],
-        np.int64,
-    )
-    if recipe.budget == "matrix":
-        asked = [kept_count(int(size), recipe.sparsity) for size in sizes]
-        counts = np.minimum(asked, most)
-    else:
-        target = min(kept_count(int(sizes.sum()), recipe.sparsity), int(most.sum()))
-        if recipe.score != MASK_ONLY:
-            whole = replace(recipe, sparsity=_sparsity(target, int(sizes.sum()), recipe))
-            return [(matrices, whole)] if len(matrices) else []
-        # Rounding the running sum instead of each share makes the counts add up to the target.
-        running = np.rint(np.cumsum(most) * (target / max(int(most.sum()), 1)))
-        counts = np.diff(running, prepend=0)
-    return [
-        ([m], replace(recipe, sparsity=_sparsity(int(count), m.scores.size, recipe)))
-        for m, count in zip(matrices, counts, strict=True)
+    assert recipe.sparsity is not None
+    if recipe.budget == "row" and not pattern.fits_rows:
+        raise InputError(
+            f"budget row goes with patterns fine and n_m; {recipe.pattern} needs more than a row "
+            "to choose from; give budget matrix"
+        )
+    targets = [Target(m.name, m.kind, m.scores) for m in matrices]
+    most = [
+        m.scores.size if m.within is None else int(np.count_nonzero(m.within)) for m in matrices
     ]
+    is_blind = recipe.score == MASK_ONLY
+    return shares(targets, pattern, recipe.sparsity, recipe.budget, most, is_blind)
 
 
-def _sparsity(count: int, size: int, recipe: Recipe) -> float:
-    """The sparsity that keeps `count` of `size`, which is the recipe's own where it does."""
-    return recipe.sparsity if count == kept_count(size, recipe.sparsity) else 1 - count / size
+def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
+    """The matrices of one pool, their scores comparable."""
+    known = SCORES.get(recipe.score)
+    scaled = len(matrices) > 1 and not (known is not None and known.is_comparable)
+    return [Target(m.name, m.kind, unit_mean(m.scores) if scaled else m.scores) for m in matrices]
+
+
+def _masks(
+    pattern: Pattern, targets: Sequence[Target], pool: Share, recipe: Recipe
+) -> list[Pruned]:
+    assert recipe.sparsity is not None
+
+    def masks(kept: int) -> list[Pruned]:
+        if recipe.budget == "row":
+            return [masks_by_row(pattern, targets[0], kept)]
+        return pattern.masks(targets, kept)
+
+    if recipe.count == "bits":
+        most = pool.most
+        return masks_in_bits(pattern, targets, recipe.sparsity, masks, most)
+    return masks(pool.kept)
+
+
+def _check_updatable(
+    matrices: Sequence[ScoredMatrix], statistics: Path | None, update: str
+) -> None:
+    bare = next((m.name for m in matrices if m.weight is None), None)
+    if bare is not None:
+        raise InputError(
+            f"update {update!r} changes weights, matrix {bare} has none; leave the update out"
+        )
+    if statistics is None:
+        raise InputError(
+            f"update {update!r} needs the layers' inputs; collect them with "
+            "`python -m pruning calibrate` and give the file as --statistics"
+        )
+
+
+def _updated(
+    matrices: Sequence[ScoredMatrix],
+    pruned: Sequence[Pruned],
+    pattern: Pattern,
+    recipe: Recipe,
+    statistics: Path | None,
+    tell: Tell,
+) -> list[tuple[Pruned, NDArray[np.floating[Any]], float | None]]:
+    """Mask, weights and output error of every matrix after the recipe's update."""
+    weights = {m.name: m.weight for m in matrices if m.weight is not None}
+    found = []
+    for (name, evidence), mask in zip(read_evidence(statistics, weights), pruned, strict=True):
+        tell(f"{recipe.update}: {name}")
+        check_needs(evidence, ("gram",), recipe.update, name)
+        assert evidence.gram is not None
+        weight = evidence.weight.astype(np.float64)
+        local = pattern.local(mask.keep, mask.layout)
+        keep, rebuilt = UPDATES[recipe.update](weight, evidence.gram, mask.keep, local)
+        layout = mask.layout
+        if layout is not None and local is not None and local.tile is not None:
+            layout = vector_layout(tile_sums(keep, local.tile) > 0, local.tile)
+        error = output_error(weight, rebuilt, evidence.gram)
+        found.append((Pruned(keep, layout), rebuilt.astype(evidence.weight.dtype), error))
+    return found
 
 
 def _notes(
-    groups: Sequence[tuple[Sequence[ScoredMatrix], Recipe]], recipe: Recipe
+    matrices: Sequence[ScoredMatrix], pools: Sequence[Share], recipe: Recipe
 ) -> tuple[str, ...]:
-    sizes = [sum(m.scores.size for m in group) for group, _ in groups]
-    asked = sum(kept_count(size, recipe.sparsity) for size in sizes)
-    given = sum(kept_count(n, own.sparsity) for n, (_, own) in zip(sizes, groups, strict=True))
+    asked, given = sum(pool.asked for pool in pools), sum(pool.kept for pool in pools)
     # Whole groups round apart from their parts, by half a weight each.
-    if asked - given <= len(groups):
+    if asked - given <= len(pools):
+        return ()
+    size = sum(matrices[i].scores.size for pool in pools for i in pool.members)
+    return (
+        f"sparsity {recipe.sparsity:g} would keep {asked} of {size} weights, the given mask "
+        f"has only {given} to keep: what it dropped does not come back unless --scores say so",
+    )
+
+
+def _left_whole(
+    matrices: Sequence[ScoredMatrix], pools: Sequence[Share], recipe: Recipe
+) -> tuple[str, ...]:
+    touched = {i for pool in pools for i in pool.members}
+    left = [m.name for i, m in enumerate(matrices) if i not in touched]
+    if not left:
         return ()
     return (
-        f"sparsity {recipe.sparsity:g} would keep {asked} of {sum(sizes)} weights, the given mask "
-        f"has only {given} to keep: what it dropped does not come back unless --scores say so",
+        f"pattern {recipe.pattern} has nothing to remove in {len(left)} of {len(matrices)} "
+        f"matrices ({left[0]}, …): they are left whole, the sparsity is that of the others",
     )
 
 
@@ -287,37 +276,6 @@ def _directed(matrix: ScoredMatrix, fine: NDArray[np.bool_], recipe: Recipe) -> 
     """The mask whose direction is reported: any top-k of a mask is a worse witness than it."""
     given = matrix.within if recipe.score == MASK_ONLY else None
     return fine if given is None else given
-
-
-def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArray[np.float32]]:
-    from sparse_formats.mask_file import read_weights
-
-    try:
-        arrays = read_weights(path)
-    except InputError as error:
-        raise InputError(f"scores: {error}") from error
-    scores: dict[str, NDArray[np.float32]] = {}
-    for matrix in wanted:
-        if matrix.name not in arrays:
-            raise InputError(
-                f"scores {path}: no floating-point array for matrix {matrix.name}"
-                f"{nearest(matrix.name, arrays)}"
-            )
-        array = arrays[matrix.name]
-        if array.shape != matrix.shape:
-            raise InputError(
-                f"scores {path}: array {matrix.name} is {array.shape}, its mask {matrix.shape}; "
-                "scores have the shape (out, in) of their mask"
-            )
-        with np.errstate(over="ignore"):
-            single = array.astype(np.float32)
-        if not np.isfinite(single).all() or (single < 0).any():
-            raise InputError(
-                f"scores {path}: array {matrix.name} holds negative values or infinite ones; "
-                "an importance is a finite number, 0 or more"
-            )
-        scores[matrix.name] = single
-    return scores
 
 
 def _masked(
@@ -328,24 +286,28 @@ def _masked(
 
 def _report(
     matrix: ScoredMatrix,
-    keep: NDArray[np.bool_],
-    layout: VectorLayout | None,
+    pruned: MaskedMatrix,
+    pattern: Pattern,
     directed: NDArray[np.bool_],
+    error: float | None,
 ) -> MatrixReport:
-    kept = int(np.count_nonzero(keep))
+    kept, layout = pruned.nnz, pruned.vectors
     direction = direction_strength(directed)
     return MatrixReport(
         name=matrix.name,
         kind=matrix.kind,
-        rows=keep.shape[0],
-        cols=keep.shape[1],
-        density=kept / keep.size if keep.size else 0.0,
-        retention=_ratio(_kept_sum(matrix.scores, keep), top_sum(matrix.scores, kept)),
+        rows=pruned.shape[0],
+        cols=pruned.shape[1],
+        density=pruned.density,
+        retention=_ratio(_kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
         orientation=None if layout is None else layout.orientation,
         vectors=None if layout is None else len(layout),
         mean_length=None if layout is None else _ratio(kept, len(layout)),
         strength=direction.strength,
         verdict=direction.verdict,
+        flops=2 * kept,
+        bytes=bytes_of(pattern, pruned),
+        output_error=error,
     )
 
 
@@ -367,6 +329,7 @@ def _total(
     )
     counts = [r.vectors for r in reports if r.vectors is not None]
     vectors = sum(counts) if counts else None
+    stored = [r.bytes for r in reports if r.bytes is not None]
     return Total(
         matrices=len(matrices),
         weights=weights,
@@ -375,6 +338,8 @@ def _total(
         retention=_ratio(ours, best),
         vectors=vectors,
         mean_length=None if vectors is None else _ratio(kept, vectors),
+        flops=2 * kept,
+        bytes=sum(stored) if len(stored) == len(reports) else None,
     )
 
 

@@ -1,36 +1,157 @@
-"""The recipe: every knob of a pruning run, as it was resolved."""
+"""The recipe: every knob of a pruning run, read from a TOML file, from flags, or both.
 
-from dataclasses import dataclass
+A file holds the keys of `Recipe`, none of which must be there:
 
-from sparse_formats.vectors import MENU
+    pattern = "block:32"
+    sparsity = 0.8
+    score = "wanda"
+    budget = "global"
 
-VECTOR_COST = 1.5
-"""Default price of a vector, in kept weights.
-
-Chosen: an index and a length code are 12 to 14 bits, 0.8 of a 16-bit weight, and issuing a vector
-takes about the slot of one more. On MiniLM at 80 % it keeps as much importance as vectors of
-length 4 throughout, in little more than half as many vectors (mean length 7).
+Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
-EPSILON = 0.15
-"""Default loss of importance that algorithm A accepts (chosen)."""
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from pruning.couplings import Coupling, Heads, check_heads
+from pruning.patterns import make_pattern
+from pruning.patterns.budget import BUDGETS, COUNTS, check_budget, check_sparsity
+from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, check_knobs, check_lengths
+from pruning.patterns.pattern import Pattern
+from pruning.reconstruct import UPDATES
+from pruning.scores import check_score
+from sparse_formats.errors import InputError, nearest
+from sparse_formats.vectors import MENU
+
+SPARSITY = 0.8
+"""Default fraction to remove, where the pattern does not say it (chosen: the seed's example)."""
+
+TOKENS = 128
+"""Default sequence length at which FLOPs are counted (chosen)."""
+
+OTHER_TABLES = ("training",)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a model is pruned.
 
-    method: a key of `methods.METHODS`. sparsity: fraction to remove. score: a key of
-    `scores.SCORES`, or where else the importance came from. seed: of the random numbers, if the
-    score draws any. The other knobs are those of `patterns.mixed_vectors.mixed_vectors`.
+    pattern: where kept weights may lie, a key of `patterns.PATTERNS` with its numbers behind
+        colons, e.g. "mvp", "block:32", "2:4".
+    sparsity: fraction to remove; None takes what the pattern says, else 0.8.
+    score: a key of `scores.SCORES`, or where else the importance came from.
+    seed: of the random numbers, if the score draws any.
+    budget: what is brought to the sparsity: each "row", each "matrix", all of a "kind", or all
+        together ("global").
+    count: what the sparsity counts: "weights", "flops" (with attention's over `tokens`), or
+        "bits" of the encoded matrices.
+    update: a key of `reconstruct.UPDATES`, or "none": the survivors keep their values.
+    algorithm, menu, vector_cost, epsilon: see `patterns.mixed_vectors.mixed_vectors`.
+    heads, key_value_heads: of the model; 0 takes its config.json's.
+    include, exclude: regular expressions of matrix names, see `sparse_formats.selection`.
     """
 
-    method: str = "mvp"
-    sparsity: float = 0.8
+    pattern: str = "mvp"
+    sparsity: float | None = None
     score: str = "magnitude"
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     budget: str = "matrix"
+    count: str = "weights"
+    update: str = "none"
     algorithm: str = "C"
     menu: tuple[int, ...] = MENU
     vector_cost: float = VECTOR_COST
     epsilon: float = EPSILON
+    heads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    key_value_heads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    tokens: Annotated[int, msgspec.Meta(ge=1)] = TOKENS
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
+    """The recipe in `path`, if any, with `flags` that are not None on top.
+
+    Raises:
+        InputError: an unreadable file; a key unknown, mistyped or out of range, by its name.
+    """
+    values = {} if path is None else _read_table(path)
+    return checked(Recipe(**values | {k: v for k, v in flags.items() if v is not None}))
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """`recipe` with its menu sorted and its sparsity resolved.
+
+    Raises:
+        InputError: naming the first knob that cannot be used.
+    """
+    if recipe.seed < 0:
+        raise InputError(f"seed {recipe.seed}: give a whole number, 0 or more")
+    check_budget(recipe.budget, BUDGETS)
+    check_budget(recipe.count, COUNTS, "count")
+    if recipe.update != "none" and recipe.update not in UPDATES:
+        raise InputError(
+            f"unknown update {recipe.update!r}{nearest(recipe.update, ('none', *UPDATES))}"
+        )
+    menu = check_lengths(recipe.menu)
+    check_knobs(recipe.algorithm, recipe.vector_cost, recipe.epsilon)
+    density = pattern_of(recipe).density
+    sparsity = recipe.sparsity
+    if sparsity is None:
+        sparsity = SPARSITY if density is None else 1 - density
+    return dataclasses.replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
+
+
+def check_source(recipe: Recipe) -> Recipe:
+    """`recipe`; InputError unless its score is one that can be computed."""
+    check_score(recipe.score)
+    return recipe
+
+
+def pattern_of(recipe: Recipe, couplings: tuple[Coupling, ...] = ()) -> Pattern:
+    """The recipe's pattern with its knobs."""
+    tokens = recipe.tokens if recipe.count == "flops" else 0
+    knobs = {"couplings": couplings, **vars(recipe), "tokens": tokens}
+    return make_pattern(recipe.pattern, knobs)
+
+
+def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
+    """The head counts the recipe states, else those found with the model.
+
+    Raises:
+        InputError: counts that do not go together.
+    """
+    if not recipe.heads:
+        return found
+    return check_heads(Heads(recipe.heads, recipe.key_value_heads or recipe.heads), "heads")
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"recipe {path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"recipe {path}: byte {error.start} is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"recipe {path}: not TOML: {error}") from None
+    hints = get_type_hints(Recipe, include_extras=True)
+    values = {}
+    for key, value in table.items():
+        if key in OTHER_TABLES and isinstance(value, dict):
+            continue
+        if key not in hints:
+            raise InputError(f"recipe {path}: unknown key '{key}'{nearest(key, hints)}")
+        try:
+            values[key] = msgspec.convert(value, hints[key])
+        except msgspec.ValidationError as error:
+            raise InputError(f"recipe {path}: '{key}' is {value!r}: {error}") from None
+    return values

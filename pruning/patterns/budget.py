@@ -1,14 +1,14 @@
 """How many weights stay, and how the scores of different matrices are made comparable."""
 
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
 
-Budget = Literal["matrix", "global"]
-"""Each matrix to the asked sparsity, or all of them together."""
+BUDGETS = ("row", "matrix", "kind", "global")
+COUNTS = ("weights", "flops", "bits")
 
 
 def check_sparsity(sparsity: float) -> float:
@@ -20,12 +20,13 @@ def check_sparsity(sparsity: float) -> float:
     return sparsity
 
 
-def check_budget(budget: str) -> Budget:
-    """`budget` as a known word; InputError otherwise."""
-    for known in get_args(Budget):
-        if budget == known:
-            return known
-    raise InputError(f"unknown budget {budget!r}{nearest(budget, get_args(Budget))}")
+def check_budget(
+    word: str, known: Sequence[str] = ("matrix", "global"), what: str = "budget"
+) -> str:
+    """`word`; InputError unless it is one of `known`."""
+    if word not in known:
+        raise InputError(f"unknown {what} {word!r}{nearest(word, known)}")
+    return word
 
 
 def kept_count(size: int, sparsity: float) -> int:

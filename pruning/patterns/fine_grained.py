@@ -1,16 +1,40 @@
 """Fine-grained pruning: any weight may stay, the most important ones do."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.budget import Budget, kept_count, unit_mean
+from pruning.patterns.budget import kept_count, unit_mean
+from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.ties import some_of
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.vectors import VectorLayout
+
+
+@dataclass(frozen=True)
+class FineGrained(Pattern):
+    """Any mask at all."""
+
+    fits_rows: ClassVar = True
+
+    def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
+        """Exactly `kept` weights."""
+        return [Pruned(keep) for keep in best_weights([t.scores for t in targets], kept)]
+
+    def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
+        """None."""
+        return None
+
+    def local(self, keep: NDArray[np.bool_], layout: VectorLayout | None) -> Local:
+        """The best weights of any columns."""
+        return Local(1, top_mask, (1, 1))
 
 
 def fine_grained(
-    scores: Sequence[NDArray[np.float32]], sparsity: float, budget: Budget = "matrix"
+    scores: Sequence[NDArray[np.float32]], sparsity: float, budget: str = "matrix"
 ) -> list[NDArray[np.bool_]]:
     """Keep exactly round((1 − sparsity)·N) weights, of each matrix or of all together.
 
@@ -20,10 +44,18 @@ def fine_grained(
     """
     if budget == "matrix":
         return [top_mask(s, kept_count(s.size, sparsity)) for s in scores]
-    flat = np.concatenate([unit_mean(s).ravel() for s in scores] or [np.empty(0, np.float32)])
-    kept = top_mask(flat, kept_count(flat.size, sparsity))
+    kept = kept_count(sum(s.size for s in scores), sparsity)
+    return best_weights([unit_mean(s) for s in scores], kept)
+
+
+def best_weights(scores: Sequence[NDArray[np.float32]], kept: int) -> list[NDArray[np.bool_]]:
+    """The `kept` largest of all scores together, one mask a matrix."""
+    if len(scores) == 1:
+        return [top_mask(scores[0], kept)]
+    flat = np.concatenate([s.ravel() for s in scores] or [np.empty(0, np.float32)])
+    mask = top_mask(flat, kept)
     ends = np.cumsum([s.size for s in scores])
-    return [kept[end - s.size : end].reshape(s.shape) for s, end in zip(scores, ends, strict=True)]
+    return [mask[end - s.size : end].reshape(s.shape) for s, end in zip(scores, ends, strict=True)]
 
 
 def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:

@@ -27,6 +27,20 @@ def best_first(values: NDArray[Any]) -> NDArray[np.int64]:
     return shuffled[np.argsort(-values[shuffled], kind="stable")]
 
 
+def of_groups(groups: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    """True at the `count` largest of each row of `groups` (rows, members), equals by lot."""
+    # The member's number behind a random one: no two lots of a group are equal.
+    lots = _generator(groups > 0).integers(0, 1 << 24, groups.shape, np.uint32) << np.uint32(8)
+    lots |= np.arange(groups.shape[1], dtype=np.uint32)
+    # Few members: counting who is ahead is quicker than sorting, and needs no order of equals.
+    keep = np.empty(groups.shape, np.bool_)
+    for i in range(groups.shape[1]):
+        ahead = groups > groups[:, i : i + 1]
+        ahead |= (groups == groups[:, i : i + 1]) & (lots > lots[:, i : i + 1])
+        keep[:, i] = np.count_nonzero(ahead, axis=1) < count
+    return keep
+
+
 def told_apart(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """`scores` times 1 + noise below `NOISE`, so that equal ones differ; zeros stay zeros."""
     noise = _generator(scores > 0).random(scores.shape, np.float32)

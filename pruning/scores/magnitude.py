@@ -1,11 +1,11 @@
 """Importance of a weight = its absolute value."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.evidence import Evidence
 
-def magnitude(weight: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
-    """|weight| as float32, shape (out, in); `rng` is not used."""
-    return np.abs(weight, dtype=np.float32)
+
+def magnitude(evidence: Evidence) -> NDArray[np.float32]:
+    """|weight| as float32, shape (out, in)."""
+    return np.abs(evidence.weight, dtype=np.float32)

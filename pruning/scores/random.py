@@ -1,11 +1,11 @@
 """Importance drawn at random: the floor every other score has to beat."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.evidence import Evidence
 
-def uniform(weight: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
+
+def uniform(evidence: Evidence) -> NDArray[np.float32]:
     """Independent uniform numbers in [0, 1), float32, of the weight's shape."""
-    return rng.random(weight.shape, dtype=np.float32)
+    return evidence.rng.random(evidence.weight.shape, dtype=np.float32)

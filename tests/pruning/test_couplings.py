@@ -63,9 +63,12 @@ def test_experts_of_one_layer_stay_apart() -> None:
     assert all(len({p.matrix.split("experts.")[1][0] for p in c.parts}) == 1 for c in found)
 
 
-def test_a_layer_with_a_matrix_missing_has_no_unit() -> None:
-    without = {n: s for n, s in LLAMA.items() if "down" not in n and "o_proj" not in n}
-    assert couplings_of(without, Heads(4, 2)) == ()
+def test_a_unit_has_lines_in_what_is_there() -> None:
+    some = {n: s for n, s in LLAMA.items() if "down" in n or "q_proj" in n}
+    heads, neurons = couplings_of(some, Heads(4, 2))
+    assert [(p.axis, p.width) for p in heads.parts] == [("rows", 4)]
+    assert [(p.axis, p.width) for p in neurons.parts] == [("cols", 1)]
+    assert couplings_of({"model.layers.0.input_layernorm.weight": (1, 6)}, Heads(4, 2)) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""How much each group of matrices keeps: per matrix, per kind or all together; whatever counts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pruning.patterns.budget import kept_count
+from pruning.patterns.pattern import Pattern, Pruned, Target
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix
+
+VALUE_BITS = 16
+"""Bits of a weight wherever bits or bytes are counted: half precision."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the matrices number `members` may keep together.
+
+    asked: what the sparsity leaves. most: what there is to keep. kept: the smaller of the two.
+    """
+
+    members: tuple[int, ...]
+    asked: int
+    most: int
+
+    @property
+    def kept(self) -> int:
+        return min(self.asked, self.most)
+
+
+def shares(
+    targets: Sequence[Target],
+    pattern: Pattern,
+    sparsity: float,
+    budget: str,
+    most: Sequence[int],
+    is_blind: bool,
+) -> list[Share]:
+    """The pools of matrices that share a budget, and what each of them may keep.
+
+    most: of each matrix, how many weights there are to keep at all. is_blind: the scores cannot
+    say which matrix matters more; then the matrices of a pool each keep the same share of `most`.
+    """
+    finest = [tuple(pool) for pool in pattern.pools(targets)]
+    found = []
+    for pool in _pooled(targets, finest, budget):
+        members = tuple(sorted(i for part in pool for i in part))
+        whole = Share(
+            members,
+            pattern.kept([targets[i] for i in members], sparsity),
+            _largest(pattern, targets, members, most),
+        )
+        if not is_blind or len(pool) == 1:
+            found.append(whole)
+            continue
+        limits = np.cumsum([_largest(pattern, targets, part, most) for part in pool])
+        # Rounding the running sum instead of each share makes the counts add up to the target.
+        asked = np.diff(np.rint(limits * (whole.asked / max(whole.most, 1))), prepend=0)
+        there = np.diff(limits, prepend=0)
+        found += [
+            Share(part, int(count), int(limit))
+            for part, count, limit in zip(pool, asked, there, strict=True)
+        ]
+    return found
+
+
+def _largest(
+    pattern: Pattern, targets: Sequence[Target], members: Sequence[int], most: Sequence[int]
+) -> int:
+    """What keeping all there is to keep amounts to."""
+    there = [targets[i] for i in members]
+    lost = sum(targets[i].scores.size - most[i] for i in members)
+    return pattern.size(there) - lost
+
+
+def _pooled(
+    targets: Sequence[Target], finest: Sequence[tuple[int, ...]], budget: str
+) -> list[list[tuple[int, ...]]]:
+    if budget in ("row", "matrix"):
+        return [[pool] for pool in finest]
+    if budget == "global":
+        return [list(finest)] if finest else []
+    by_kind: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
+    for pool in finest:
+        by_kind.setdefault(tuple(sorted({targets[i].kind for i in pool})), []).append(pool)
+    return list(by_kind.values())
+
+
+def masks_by_row(pattern: Pattern, target: Target, kept: int) -> Pruned:
+    """Every row with the same share of `kept`, as if it were a matrix of its own."""
+    rows = target.scores.shape[0]
+    if not rows:
+        return pattern.masks([target], kept)[0]
+    counts = np.diff(np.rint(np.arange(rows + 1) * (kept / rows))).astype(int)
+    parts = [
+        pattern.masks([Target(target.name, target.kind, target.scores[i : i + 1])], int(n))[0].keep
+        for i, n in enumerate(counts)
+    ]
+    return Pruned(np.vstack(parts))
+
+
+def masks_in_bits(
+    pattern: Pattern,
+    targets: Sequence[Target],
+    sparsity: float,
+    masks: Callable[[int], list[Pruned]],
+    most: int,
+) -> list[Pruned]:
+    """The largest masks whose storage is at most (1 − sparsity) of the dense matrices'.
+
+    masks: of an amount to keep. Found by halving between nothing and `most`.
+
+    Raises:
+        InputError: not even keeping nothing takes so few bits.
+    """
+    weights = sum(t.scores.size for t in targets)
+    budget = kept_count(weights * VALUE_BITS, sparsity)
+
+    def bits(pruned: Sequence[Pruned]) -> int:
+        return sum(
+            pattern.storage(MaskedMatrix(t.name, p.keep, None, t.kind, p.layout), VALUE_BITS).bits
+            for t, p in zip(targets, pruned, strict=True)
+        )
+
+    low, found = 0, masks(0)
+    if (least := bits(found)) > budget:
+        raise InputError(
+            f"sparsity {sparsity:g} of bits leaves {budget}, the format of this pattern takes "
+            f"{least} for keeping nothing of {targets[0].name}; give a lower sparsity"
+        )
+    if bits(whole := masks(most)) <= budget:
+        return whole
+    high = most
+    # Closer than a ten-thousandth of the matrix, the storage of the indices moves as much.
+    while high - low > max(1, weights // 10_000):
+        middle = (low + high) // 2
+        tried = masks(middle)
+        if bits(tried) <= budget:
+            low, found = middle, tried
+        else:
+            high = middle
+    return found
+
+
+def bytes_of(pattern: Pattern, matrix: MaskedMatrix) -> int | None:
+    """Bytes of the encoded matrix; None where the pattern's format cannot hold its mask."""
+    try:
+        return -(-pattern.storage(matrix, VALUE_BITS).bits // 8)
+    except InputError:
+        return None
+
+
+def kept_weights(pruned: Sequence[Pruned]) -> int:
+    """Weights kept in all."""
+    return sum(int(np.count_nonzero(p.keep)) for p in pruned)

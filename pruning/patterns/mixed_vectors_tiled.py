@@ -1,0 +1,158 @@
+"""Mixed-length vectors with an orientation of their own for every 64×64 tile.
+
+Each tile is a small matrix with lines of up to 64 entries. At a common price of a kept weight a
+tile takes the orientation in which its best vectors are worth more; then its lines are rows of one
+long matrix, and the search of `mixed_vectors` fills the budget over all of them.
+
+Source: this project's own (algorithm C per tile).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.patterns.candidates import Candidate
+from pruning.patterns.mixed_vectors import (
+    VECTOR_COST,
+    check_knobs,
+    check_lengths,
+    cut_as,
+    in_either_orientation,
+    line_values,
+)
+from pruning.patterns.pattern import Break, Pattern, Pruned, Target
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
+from sparse_formats.storage import Storage
+from sparse_formats.vectors import MENU
+
+ROUNDS = 40
+"""Halvings of the price's range at most, more than a float32 score needs (chosen)."""
+
+NEAR = 0.02
+"""Share of the target within which a price is near enough to choose orientations by (chosen)."""
+
+
+@dataclass(frozen=True)
+class TiledVectors(Pattern):
+    """Aligned vectors of the lengths in `menu`, up to 64, all of a tile in one orientation."""
+
+    menu: tuple[int, ...] = MENU
+    vector_cost: float = VECTOR_COST
+
+    knobs: ClassVar = ("menu", "vector_cost")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "menu", check_lengths(self.menu))
+        check_knobs("C", self.vector_cost, 0)
+        if self.menu[-1] > TILE:
+            raise InputError(f"vector length {self.menu[-1]}: a tile has lines of {TILE} entries")
+
+    def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
+        """Vectors worth `kept` weights, within one vector."""
+        masks = [np.zeros(t.scores.shape, np.bool_) for t in targets]
+        views = [
+            pair
+            for target, mask in zip(targets, masks, strict=True)
+            for pair in zip(_tiled(target.scores), _tiled(mask), strict=True)
+        ]
+        tiles = [scores for scores, _ in views]
+        halves = [
+            (keep, chosen, turned, _lines(scores[chosen], turned))
+            for (scores, keep), vertical in zip(views, self._vertical(tiles, kept), strict=True)
+            for turned, chosen in ((False, _places(~vertical)), (True, _places(vertical)))
+            if len(chosen[0])
+        ]
+        candidate = Candidate("horizontal", self.menu, self.vector_cost)
+        layouts = cut_as([lines for *_, lines in halves], candidate, kept)
+        for (keep, chosen, turned, lines), layout in zip(halves, layouts, strict=True):
+            height, width = keep.shape[2:]
+            shape = (-1, width, height) if turned else (-1, height, width)
+            found = layout.keep((lines.shape[0], lines.shape[1])).reshape(shape)
+            keep[chosen] = found.swapaxes(1, 2) if turned else found
+        return [Pruned(mask) for mask in masks]
+
+    def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
+        """The first tile whose mask is made of the shortest vectors in neither orientation."""
+        shortest = self.menu[0]
+        for matrix in matrices if shortest > 1 else ():
+            rows, cols = matrix.shape
+            for row in range(0, rows, TILE):
+                for col in range(0, cols, TILE):
+                    keep = matrix.keep[row : row + TILE, col : col + TILE]
+                    if in_either_orientation(MaskedMatrix(matrix.name, keep), shortest) is None:
+                        continue
+                    return Break(
+                        matrix.name,
+                        row,
+                        col,
+                        f"the tile of rows {row}..{row + keep.shape[0] - 1}, columns {col}.."
+                        f"{col + keep.shape[1] - 1} is made of neither 1×{shortest} nor "
+                        f"{shortest}×1 vectors",
+                    )
+        return None
+
+    def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
+        """In the format mixed_vectors_tiled."""
+        return MixedVectorsTiled.encode(matrix.keep, None).storage(value_bits)
+
+    def _vertical(self, tiles: Sequence[NDArray[np.float32]], kept: int) -> list[NDArray[np.bool_]]:
+        """Which tiles are worth more in columns, at a price at which about `kept` weights stay."""
+        candidate = Candidate("horizontal", self.menu, self.vector_cost)
+        ways = [[_lines(t.reshape(-1, *t.shape[2:]), turned) for turned in (0, 1)] for t in tiles]
+        low, high = 0.0, max((float(t.max()) for t in tiles if t.size), default=0.0)
+        vertical = [np.zeros(t.shape[:2], np.bool_) for t in tiles]
+        for _ in range(ROUNDS):
+            tau, nnz = (low + high) / 2, 0
+            for turned, pair in zip(vertical, ways, strict=True):
+                values, sizes = zip(
+                    *(line_values(lines, candidate, tau, turned.size) for lines in pair),
+                    strict=True,
+                )
+                turned[:] = (values[1] > values[0]).reshape(turned.shape)
+                nnz += int(np.where(turned.ravel(), sizes[1], sizes[0]).sum())
+            if abs(nnz - kept) <= NEAR * kept:
+                break
+            low, high = (tau, high) if nnz > kept else (low, tau)
+        return vertical
+
+
+def _tiled(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Views (down, across, height, width) of the tiles: whole ones, then those at the edges."""
+    views = []
+    for whole_rows in (True, False):
+        for whole_cols in (True, False):
+            part = _whole_or_rest(_whole_or_rest(array, whole_rows).T, whole_cols).T
+            if not part.size:
+                continue
+            height, width = min(TILE, part.shape[0]), min(TILE, part.shape[1])
+            down, across = part.shape[0] // height, part.shape[1] // width
+            strides = part.strides
+            views.append(
+                np.lib.stride_tricks.as_strided(
+                    part,
+                    (down, across, height, width),
+                    (strides[0] * height, strides[1] * width, *strides),
+                )
+            )
+    return views
+
+
+def _whole_or_rest(array: NDArray[Any], whole: bool) -> NDArray[Any]:
+    cut = len(array) // TILE * TILE
+    return array[:cut] if whole else array[cut:]
+
+
+def _places(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    down, across = np.nonzero(chosen)
+    return down, across
+
+
+def _lines(tiles: NDArray[np.float32], turned: bool | int) -> NDArray[np.float32]:
+    """The lines of tiles (n, height, width), one a row: their rows, or their columns."""
+    upright = tiles.swapaxes(1, 2) if turned else tiles
+    return np.ascontiguousarray(upright).reshape(-1, upright.shape[2])
