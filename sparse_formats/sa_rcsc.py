@@ -193,12 +193,9 @@ class SARCSC:
 
     def _sets_and_bases(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Of each entry: its set, and its window's first column."""
-        sizes = np.diff(self.pointers, axis=1)
-        windows = sizes.shape[1]
-        place = np.repeat(np.arange(sizes.size, dtype=np.int32), sizes.reshape(-1))
-        return place // np.int32(windows or 1), place % np.int32(windows or 1) * np.int32(
-            self.window
-        )
+        sizes = np.diff(self.pointers, axis=1).reshape(-1)
+        sets, bases = np.indices((self.sets, self.pointers.shape[1] - 1), np.int32).reshape(2, -1)
+        return np.repeat(sets, sizes), np.repeat(bases * np.int32(self.window), sizes)
 
     def _rows_and_columns(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Row and column of each entry."""
