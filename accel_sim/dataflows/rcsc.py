@@ -59,31 +59,41 @@ class Count(IntEnum):
 COUNTS = len(Count)
 
 
-def loads(keep: NDArray[np.bool_], machine: Rcsc) -> NDArray[np.int64]:
-    """Entries of each PE row, int64 (pe_rows,)."""
-    first, _ = schedule(keep, machine)
-    return np.diff(first)
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Inputs of PE row p's entries in issue order: inputs[first[p]:first[p + 1]].
+
+    first: int64 (pe_rows + 1,); inputs: int32 (entries,); input_count: of the matrix.
+    """
+
+    first: NDArray[np.int64]
+    inputs: NDArray[np.int32]
+    input_count: int
+
+    @property
+    def loads(self) -> NDArray[np.int64]:
+        """Entries of each PE row."""
+        return np.diff(self.first)
 
 
-def schedule(keep: NDArray[np.bool_], machine: Rcsc) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Inputs of the entries of PE row p in issue order: inputs[first[p]:first[p + 1]]."""
-    outputs = len(keep)
+def schedule(keep: NDArray[np.bool_], machine: Rcsc) -> Schedule:
+    """Hand the entries of bool mask `keep` (outputs × inputs) to the PE rows, offline."""
+    outputs, inputs = keep.shape
     order = np.arange(outputs)
     run, place = np.divmod(order, machine.set_count)
     if machine.policy != "interleaved":
         order = np.argsort(-np.count_nonzero(keep, axis=1), kind="stable")
         place = np.where(run % 2, machine.set_count - 1 - place, place)
     first = np.zeros(machine.pe_rows + 1, np.int64)
-    inputs = np.empty(int(np.count_nonzero(keep)), np.int32)
-    _assign(keep[order], place, machine.pe_rows // machine.set_count, first, inputs)
-    return first, inputs
+    taken = np.empty(int(np.count_nonzero(keep)), np.int32)
+    _assign(keep[order], place, machine.pe_rows // machine.set_count, first, taken)
+    return Schedule(first, taken, inputs)
 
 
-def pass_counts(keep: NDArray[np.bool_], machine: Rcsc) -> NDArray[np.int64]:
-    """Counters (`Count`, int64) of one pass over bool mask `keep`."""
-    first, inputs = schedule(keep, machine)
+def pass_counts(entries: Schedule, window_inputs: int) -> NDArray[np.int64]:
+    """Counters (`Count`, int64) of one pass."""
     counts = np.zeros(COUNTS, np.int64)
-    _step(first, inputs, machine.window_inputs, keep.shape[1], counts)
+    _step(entries.first, entries.inputs, window_inputs, entries.input_count, counts)
     return counts
 
 
@@ -112,7 +122,7 @@ def _tile(
     machine: Rcsc,
 ) -> TilePasses:
     outputs, inputs = keep.shape
-    counts = pass_counts(keep, machine)
+    counts = pass_counts(schedule(keep, machine), machine.window_inputs)
     of = {count: int(counts[count]) for count in Count}
     nnz, pes = of[Count.BUSY], machine.pe_rows * machine.token_columns
     window = min(machine.window_inputs, max(inputs, 1))

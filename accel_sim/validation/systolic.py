@@ -1,0 +1,46 @@
+"""The dense array beside SCALE-Sim 3.0.0."""
+
+from functools import partial
+
+from accel_sim.dataflows.systolic import DATAFLOWS, Stationary, Systolic, last_cycle
+from accel_sim.validation.agreement import Agreement
+from accel_sim.validation.scale_sim import VERSION, Counts, frozen
+
+
+def ours(counts: Counts) -> int:
+    """Our cycles of the same product, numbered as SCALE-Sim does."""
+    machine = Systolic(counts.array_rows, counts.array_cols, counts.stationary)
+    return last_cycle(machine, counts.tokens, counts.outputs, counts.inputs)
+
+
+def differing(stationary: Stationary) -> float:
+    """How many of the frozen products take other cycles in SCALE-Sim than here."""
+    return sum(ours(c) != c.cycles for c in frozen() if c.stationary == stationary)
+
+
+_SOURCE = f"SCALE-Sim {VERSION}, run by us: scale_sim_3_0_0.csv"
+
+AGREEMENTS = (
+    *(
+        Agreement(
+            "systolic",
+            f"{stationary}-stationary: products, of {len(frozen()) // len(DATAFLOWS)}, that take "
+            "other cycles",
+            0,
+            "computed",
+            _SOURCE,
+            partial(differing, stationary),
+            tolerance=0,
+        )
+        for stationary in DATAFLOWS
+    ),
+    Agreement(
+        "systolic",
+        "64×64 weight-stationary, 128 tokens, 768×768: number of the last cycle",
+        45_791,
+        "computed",
+        _SOURCE,
+        lambda: last_cycle(Systolic(64, 64, "weight"), 128, 768, 768),
+        tolerance=0,
+    ),
+)

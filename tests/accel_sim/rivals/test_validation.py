@@ -1,0 +1,66 @@
+"""Is every agreement told with its origin, and does what is asserted hold?"""
+
+import pytest
+
+from accel_sim.validation import eie, optimus, systolic, tensor_core
+from accel_sim.validation.agreement import Agreement
+from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
+from accel_sim.validation.table import AGREEMENTS, Finding
+from sparse_formats.errors import InputError
+
+# The means over 100 masks and the largest layers take seconds: `validate` runs them.
+QUICK = (*systolic.AGREEMENTS, *eie.AGREEMENTS[:1], *tensor_core.AGREEMENTS)
+
+
+def test_is_a_remembered_number_never_asserted() -> None:
+    rows = [row for rows in AGREEMENTS.values() for row in rows]
+    assert all(row.source and row.what for row in rows)
+    assert not [row.what for row in rows if row.mark == "remembered" and row.is_asserted]
+    assert len({(row.machine, row.what, row.mark) for row in rows}) == len(rows)
+    assert {row.machine for row in rows} == set(AGREEMENTS)
+
+
+@pytest.mark.parametrize("row", QUICK, ids=lambda row: row.what)
+def test_does_what_is_asserted_hold(row: Agreement) -> None:
+    assert row.holds(row.ours())
+
+
+def test_are_a_few_masks_balanced_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimus, "MASKS", 3)
+    means = optimus.means.__wrapped__("skewed")
+    ordered = [means[scheme, 0] for scheme in optimus.SCHEMES]
+    assert ordered == sorted(ordered)
+    # A window of all inputs would do no better than the loads allow; 128 nearly reaches that.
+    for scheme in optimus.SCHEMES:
+        assert means[scheme, 2] <= means[scheme, 16] <= means[scheme, 128] <= means[scheme, 0]
+
+
+def test_does_an_agreement_fail_beyond_its_tolerance() -> None:
+    def row(**told: object) -> Agreement:
+        return Agreement("m", "w", 2.0, "published", "s", lambda: 0.0, **told)  # type: ignore[arg-type]
+
+    assert row().holds(99)
+    assert row(tolerance=0.5).holds(2.5)
+    assert not row(tolerance=0.5).holds(2.6)
+    assert row(tolerance=0.0, relation="at least").holds(99)
+    assert not row(tolerance=0.0, relation="at least").holds(1.9)
+    assert Finding(row(tolerance=0.5), 2.25).error == 0.25
+
+
+def test_is_every_case_frozen() -> None:
+    def product(c: Counts) -> tuple[object, ...]:
+        return c.array_rows, c.array_cols, c.stationary, c.tokens, c.outputs, c.inputs
+
+    assert [product(c) for c in frozen()] == [product(c) for c in cases()]
+
+
+def test_is_the_file_of_counts_written_as_it_is_read(tmp_path, monkeypatch) -> None:  # noqa: ANN001
+    write(frozen(), tmp_path / "counts.csv")
+    told = frozen()
+    monkeypatch.setattr("accel_sim.validation.scale_sim.FROZEN", tmp_path / "counts.csv")
+    assert frozen() == told
+
+
+def test_is_a_missing_scale_sim_told_in_one_line(tmp_path) -> None:  # noqa: ANN001
+    with pytest.raises(InputError, match="cannot be run"):
+        live(tmp_path / "python", frozen()[:1])
