@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+    from pruning.models.opening import OpenModel
+
 IGNORED = -100
 """The label of a token without a target, as PyTorch's cross-entropy has it."""
 
@@ -96,40 +98,48 @@ def checked(tokenizer: "PreTrainedTokenizerBase | None") -> "PreTrainedTokenizer
 def text_windows(
     tokenizer: "PreTrainedTokenizerBase | None", text: str, length: int, task: str, seed: int = 0
 ) -> Examples:
-    """`text` cut into windows of `length` tokens, with labels for the language model's loss.
+    """`text` cut into windows of `length` tokens, with labels where the task has a loss on text.
 
     task "causal": every token is its own label (transformers shifts them). "masked": 15 % of the
     tokens drawn by `seed` become the mask token and keep their label (BERT, section 3.1, without
-    its random replacements). A rest shorter than `length` is dropped.
+    its random replacements). "encode": no labels. The last two stand between the tokenizer's
+    special tokens. A rest shorter than a window is dropped.
 
     Raises:
         InputError: another task, a text shorter than one window, no mask token.
     """
-    ids = token_ids(tokenizer, text)
-    known = checked(tokenizer)
-    if len(ids) < length:
+    if task not in ("causal", "masked", "encode"):
         raise InputError(
-            f"the text has {len(ids)} tokens, one window takes {length}; give a longer text or a "
-            "smaller --length"
+            f"a model for {task} learns nothing from plain text; give --table or --squad"
         )
-    windows = [ids[i : i + length] for i in range(0, len(ids) - length + 1, length)]
+    known = checked(tokenizer)
+    ids = token_ids(tokenizer, text)
+    frame = [] if task == "causal" else list(known("").input_ids)
+    room = length - len(frame)
+    if room < 1 or len(ids) < room:
+        raise InputError(
+            f"the text has {len(ids)} tokens, one window takes {length}; give a longer text or "
+            "another --length"
+        )
+    windows = [ids[i : i + room] for i in range(0, len(ids) - room + 1, room)]
     if task == "causal":
         return Examples([{"input_ids": w, "labels": w} for w in windows])
-    if task != "masked":
-        raise InputError(
-            f"a model for {task} has no loss on plain text; give a language model, or data with "
-            "labels"
-        )
+    before, after = frame[:1], frame[1:]
+    if task == "encode":
+        return Examples([{"input_ids": [*before, *w, *after]} for w in windows])
     mask = mask_token(known)
     rng = np.random.default_rng(seed)
     rows = []
     for window in windows:
-        hidden = rng.random(len(window)) < 0.15
-        hidden[rng.integers(len(window))] = True
+        hidden = rng.random(room) < 0.15
+        hidden[rng.integers(room)] = True
+        inputs = [mask if h else t for t, h in zip(window, hidden, strict=True)]
+        labels = [t if h else IGNORED for t, h in zip(window, hidden, strict=True)]
+        none = [IGNORED] * len(frame)
         rows.append(
             {
-                "input_ids": [mask if h else t for t, h in zip(window, hidden, strict=True)],
-                "labels": [t if h else IGNORED for t, h in zip(window, hidden, strict=True)],
+                "input_ids": [*before, *inputs, *after],
+                "labels": [*none[: len(before)], *labels, *none[len(before) :]],
             }
         )
     return Examples(rows)
@@ -323,6 +333,41 @@ def passages(
             numbers.append(number)
             offsets.append(places)
     return Passages(Examples(rows, pad_id(known)), tuple(numbers), tuple(offsets))
+
+
+def examples_of(
+    opened: "OpenModel",
+    text: Path | None,
+    table: Path | None,
+    squad: Path | None,
+    length: int | None,
+    seed: int = 0,
+) -> Examples:
+    """The examples of the one file given, in the form `opened` learns from.
+
+    length: tokens of an example; the model's context, at most 512, unless given.
+
+    Raises:
+        InputError: none or several files, a file the model's task has no use for, a bad length.
+    """
+    given = [path for path in (text, table, squad) if path is not None]
+    if len(given) != 1:
+        raise InputError(f"give one of --text, --table, --squad; found {len(given)} of them")
+    longest = opened.max_length
+    size = min(longest, 512) if length is None else length
+    if not 1 <= size <= longest:
+        raise InputError(f"length {size}: give 1 to {longest} tokens")
+    if text is not None:
+        return text_windows(opened.tokenizer, read_text(text), size, opened.task, seed)
+    wanted = "classify" if table is not None else "answer"
+    if opened.task != wanted:
+        raise InputError(f"model {opened.name} is for {opened.task}: {given[0]} is for {wanted}")
+    if squad is not None:
+        return passages(opened.tokenizer, read_questions(squad), size).examples
+    assert table is not None
+    rows = read_table(table)
+    names = {str(name): int(n) for name, n in opened.model.config.label2id.items()}  # type: ignore[union-attr]
+    return labelled(opened.tokenizer, rows, label_numbers(rows, names), size)
 
 
 def _answer_tokens(question: Question, places: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
