@@ -1,8 +1,7 @@
 """The command line of the simulator. Heavy modules load inside the commands, for a quick --help."""
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,23 +13,15 @@ from sparse_formats.terminal import emit_json, new_app, run
 
 if TYPE_CHECKING:
     from accel_sim.accelerator import Accelerator
-    from sparse_formats.masks import MaskedMatrix
+    from accel_sim.advice import Advice
+    from accel_sim.report import LayerResult, Report
+    from accel_sim.source import Source
+    from accel_sim.workload import Activations
 
 app = new_app("Latency and energy of a pruned transformer on a sparse accelerator, and why.")
 
-GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
-NOT_WEIGHTED = "The file holds no weights: the product was not computed."
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the matrices come from, what the report says of it, and they themselves."""
-
-    mask: dict[str, Any]
-    arguments: list[str]
-    notes: list[str]
-    count: int
-    matrices: Iterator["MaskedMatrix"]
+DRAWN_TOKENS = 128
+NO_ADVICE = "The workload is large: what would help is simulated with --advice."
 
 
 @app.command("run")
@@ -42,59 +33,223 @@ def run_command(
     density: Annotated[float, typer.Option(help="Kept share of generated masks.")] = 0.2,
     pattern: Annotated[str, typer.Option(help="Generated masks: mvp | random.")] = "mvp",
     accelerator: Annotated[str, typer.Option(help="Name or .toml file.")] = "tf_mvp",
-    tokens: Annotated[int, typer.Option(help="Tokens that pass through each matrix.")] = 128,
+    memory: Annotated[
+        str | None, typer.Option(help="ddr4_3200 | lpddr4_2400 | hbm2_2000 for its DRAM.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(help="Tokens through each matrix; 128, or as recorded.")
+    ] = None,
+    activations: Annotated[
+        Path | None, typer.Option(help="Recorded tokens × inputs of each matrix: .npz.")
+    ] = None,
     activation_density: Annotated[
-        float, typer.Option(help="Non-zero share of the drawn activations.")
+        float, typer.Option(help="Non-zero share of drawn activations.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one accelerator value.")
     ] = [],  # noqa: B006 - typer copies it
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Fit core energy to the published GOPS/W.")
+    ] = False,
     include: Annotated[list[str], typer.Option(help="Only names matching this regex.")] = [],  # noqa: B006
     exclude: Annotated[list[str], typer.Option(help="No names matching this regex.")] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Folder for report, CSV and pictures.")] = None,
     json: Annotated[str | None, typer.Option(help="Report as JSON: file, or - for stdout.")] = None,
     check: Annotated[bool, typer.Option(help="Compute and compare the product.")] = True,
+    advice: Annotated[
+        bool | None, typer.Option(help="Simulate what would help; unasked only if quick.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
-    from accel_sim.accelerator import load_accelerator
-    from accel_sim.files import prepare_folder, write_folder
-    from accel_sim.report import as_json, make_report
-    from accel_sim.table import print_report
-    from accel_sim.workload import Activations
-    from sparse_formats.tables import new_console
+    from accel_sim.files import prepare_folder
+    from accel_sim.source import Generated, find_source
 
-    machine = load_accelerator(accelerator, settings)
-    activations = Activations(tokens, activation_density, seed)
+    machine = _machine(accelerator, memory, settings, calibrated)
     if threads is not None and threads < 1:
         raise InputError(f"--threads is {threads}; give a whole number from 1 up")
-    inputs = [path for path in (mask, Path(accelerator)) if path is not None and path.exists()]
+    paths = (mask, activations, Path(accelerator))
+    inputs = [path for path in paths if path is not None and path.exists()]
     if json is not None and json != "-":
         check_writable(Path(json), inputs)
-    if mask is not None and shapes is None:
-        source = _from_file(mask, include, exclude)
-    elif shapes is not None and mask is None:
-        source = _from_shapes(shapes, density, pattern, seed, include, exclude)
-    else:
-        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
+    generated = None if shapes is None else Generated(shapes, density, pattern, seed)
+    source = find_source(mask, generated, include, exclude)
+    given = _activations(activations, source, tokens, activation_density, seed)
     if out is not None:
         prepare_folder(out, inputs)
-    results = _simulate(source, machine, activations, check, threads)
 
-    words = ["--accelerator", accelerator, "--tokens", str(tokens), "--seed", str(seed)]
-    if not activations.is_dense:
-        words += ["--activation-density", repr(activation_density)]
-    for option, values in (("--set", settings), ("--include", include), ("--exclude", exclude)):
-        words += [word for value in values for word in (option, value)]
-    command = ["python", "-m", "accel_sim", "run", *source.arguments, *words]
+    results = _simulate(source, machine, given, check, threads)
+    advices = _advise(source, machine, given, advice, threads)
+    words = _words(
+        {
+            "--accelerator": accelerator,
+            "--memory": memory,
+            "--tokens": given.tokens,
+            "--activations": activations,
+            "--activation-density": None if given.density == 1 else given.density,
+            "--seed": seed,
+            "--set": settings,
+            "--calibrated": calibrated,
+            "--include": include,
+            "--exclude": exclude,
+            "--no-check": not check,
+            "--advice": advice is True,
+            "--no-advice": advice is False,
+        }
+    )
     header = {
-        "command": shlex.join(command + ([] if check else ["--no-check"])),
+        "command": shlex.join(["python", "-m", "accel_sim", "run", *source.arguments, *words]),
         "versions": _versions(),
         "mask": source.mask,
+        "activations": _origin(activations, given),
         "notes": [note for note in (*source.notes, machine.note) if note],
+        "advice": None if advices is None else [item.as_data() for item in advices],
     }
-    report = make_report(results, machine, header)
+    if advices is None and advice is None:
+        header["notes"].append(NO_ADVICE)
+    report = _report(results, machine, header, calibrated)
+    _show(report, out, json)
+    if report.total["product_is_equal"] is False:
+        raise typer.Exit(1)
+
+
+@app.command("accelerators")
+def accelerators_command(
+    show: Annotated[str | None, typer.Option(help="Every value of this one, with sources.")] = None,
+) -> None:
+    """List machines and memories, or show every value of one with its mark and source."""
+    from accel_sim.accelerator import builtin_accelerators, load_accelerator, resolved
+    from accel_sim.memory import builtin_memories, load_memory
+    from accel_sim.table import print_accelerator, print_accelerators, print_memories, print_memory
+    from sparse_formats.tables import new_console
+
+    console = new_console()
+    if show in builtin_memories():
+        print_memory(show, load_memory(show), console)
+    elif show is not None:
+        print_accelerator(resolved(load_accelerator(show)), console)
+    else:
+        print_accelerators([load_accelerator(name) for name in builtin_accelerators()], console)
+        console.print()
+        print_memories({name: load_memory(name) for name in builtin_memories()}, console)
+
+
+def _machine(
+    name: str, memory: str | None, settings: list[str], is_calibrated: bool
+) -> "Accelerator":
+    from accel_sim.accelerator import load_accelerator
+    from accel_sim.calibration import check_calibratable
+    from accel_sim.memory import load_memory
+
+    named = []
+    if memory is not None:
+        load_memory(memory)  # says that it is --memory that names none
+        named = [f"dram.memory={memory}"]
+    machine = load_accelerator(name, [*named, *settings])
+    if is_calibrated:
+        check_calibratable(machine)
+    return machine
+
+
+def _activations(
+    path: Path | None, source: "Source", tokens: int | None, density: float, seed: int
+) -> "Activations":
+    """Recorded ones where there is a file of them, else drawn ones."""
+    from accel_sim.workload import Activations, read_activations
+
+    if path is None:
+        return Activations(DRAWN_TOKENS if tokens is None else tokens, density, seed)
+    if density != 1:
+        raise InputError("give either --activations FILE or --activation-density, one of the two")
+    return read_activations(path, source.names, tokens, seed)
+
+
+def _origin(path: Path | None, activations: "Activations") -> dict[str, Any]:
+    """Where the activations come from, as the report says it."""
+    from sparse_formats.mask_file import sha256_of
+
+    if path is not None:
+        return {"source": str(path), "sha256": sha256_of(path)}
+    return {"source": "drawn", "density": activations.density, "seed": activations.seed}
+
+
+def _simulate(
+    source: "Source",
+    machine: "Accelerator",
+    activations: "Activations",
+    is_checked: bool,
+    threads: int | None,
+) -> "list[LayerResult]":
+    """Run with a progress bar on stderr, where somebody is looking."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from accel_sim.simulate import simulate
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("simulating", total=len(source.names))
+        return simulate(
+            source.matrices(),
+            machine,
+            activations,
+            is_checked=is_checked,
+            threads=threads,
+            on_layer=lambda name: progress.update(task, advance=1, description=name),
+        )
+
+
+def _advise(
+    source: "Source",
+    machine: "Accelerator",
+    activations: "Activations",
+    is_asked: bool | None,
+    threads: int | None,
+) -> "list[Advice] | None":
+    """What would help, where it was asked for, or is quick and was not declined."""
+    from accel_sim.advice import advise, is_quick
+
+    if is_asked is None:
+        is_asked = is_quick(source.weights, activations, machine)
+    return advise(source.matrices, machine, activations, threads) if is_asked else None
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """`options` as words of a command: True is the option alone, None and False are left out."""
+    words = []
+    for option, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is True:
+                words.append(option)
+            elif item is not None and item is not False:
+                words += [option, str(item)]
+    return words
+
+
+def _report(
+    results: "list[LayerResult]",
+    machine: "Accelerator",
+    header: dict[str, Any],
+    is_calibrated: bool,
+) -> "Report":
+    from accel_sim.calibration import calibrated
+    from accel_sim.report import make_report
+
+    calibration = None
+    if is_calibrated:
+        results, machine, calibration = calibrated(results, machine)
+    data = None if calibration is None else calibration.as_data()
+    return make_report(results, machine, {**header, "calibration": data})
+
+
+def _show(report: "Report", out: Path | None, json: str | None) -> None:
+    """Into the folder, as JSON, and as a table."""
+    from accel_sim.files import write_folder
+    from accel_sim.report import as_json
+    from accel_sim.table import print_report
+    from sparse_formats.tables import new_console
+
     data = as_json(report, _now())
     if out is not None:
         write_folder(out, report, data)
@@ -104,101 +259,6 @@ def run_command(
     print_report(report, console)
     if out is not None:
         console.print(f"report   {out / 'report.html'}", soft_wrap=True)
-    if report.total["product_is_equal"] is False:
-        raise typer.Exit(1)
-
-
-@app.command("accelerators")
-def accelerators_command(
-    show: Annotated[str | None, typer.Option(help="Every value of this one, with sources.")] = None,
-) -> None:
-    """List the machines, or show every value of one with its mark and source."""
-    from accel_sim.accelerator import builtin_accelerators, load_accelerator, resolved
-    from accel_sim.table import print_accelerator, print_accelerators
-    from sparse_formats.tables import new_console
-
-    if show is None:
-        machines = [load_accelerator(name) for name in builtin_accelerators()]
-        print_accelerators(machines, new_console())
-    else:
-        print_accelerator(resolved(load_accelerator(show)), new_console())
-
-
-def _from_file(path: Path, include: list[str], exclude: list[str]) -> Source:
-    from sparse_formats.mask_file import read_masks, sha256_of
-    from sparse_formats.selection import select
-
-    masks = read_masks(path)
-    names = set(select([m.name for m in masks.matrices], include, exclude))
-    chosen = [matrix for matrix in masks.matrices if matrix.name in names]
-    notes = [] if any(m.weight is not None for m in chosen) else [NOT_WEIGHTED]
-    turned = masks.header.get("stored_in_out", ())
-    if turned:
-        notes.append(
-            f"{len(turned)} matrices are stored (in, out) by their names and were transposed: "
-            f"{turned[0]}{', …' if len(turned) > 1 else ''}"
-        )
-    left_out = len(masks.matrices) - len(chosen)
-    if left_out:
-        notes.append(f"{left_out} of {len(masks.matrices)} matrices of the file were left out.")
-    return Source(
-        mask={"source": str(path), "sha256": sha256_of(path), "header": dict(masks.header)},
-        arguments=["--mask", str(path)],
-        notes=notes,
-        count=len(chosen),
-        matrices=iter(chosen),
-    )
-
-
-def _from_shapes(
-    spec: str, density: float, pattern: str, seed: int, include: list[str], exclude: list[str]
-) -> Source:
-    from sparse_formats.selection import select
-    from sparse_formats.synthetic import generate, parse_shapes
-
-    shapes = parse_shapes(spec)
-    names = set(select([shape.name for shape in shapes], include, exclude))
-    shapes = [shape for shape in shapes if shape.name in names]
-    return Source(
-        mask={
-            "source": "generated",
-            "sha256": None,
-            "shapes": spec,
-            "density": density,
-            "pattern": pattern,
-            "seed": seed,
-        },
-        arguments=["--shapes", spec, "--density", repr(density), "--pattern", pattern],
-        notes=[GENERATED],
-        count=len(shapes),
-        matrices=generate(shapes, density, pattern, seed),
-    )
-
-
-def _simulate(
-    source: Source,
-    machine: "Accelerator",
-    activations: Any,
-    is_checked: bool,
-    threads: int | None,
-) -> Any:
-    """Run with a progress bar on stderr, where somebody is looking."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from accel_sim.simulate import simulate
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("simulating", total=source.count)
-        return simulate(
-            source.matrices,
-            machine,
-            activations,
-            is_checked=is_checked,
-            threads=threads,
-            on_layer=lambda name: progress.update(task, advance=1, description=name),
-        )
 
 
 def _versions() -> dict[str, str]:

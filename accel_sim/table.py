@@ -1,12 +1,13 @@
 """The report as a person reads it in a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from accel_sim.accelerator import Accelerator
 from accel_sim.report import LayerResult, Report
+from accel_sim.tables import energy_pj
 from sparse_formats.tables import Column, print_table, printable
 
 COLUMNS = (
@@ -24,6 +25,7 @@ COLUMNS = (
     Column("× dense", "right"),
     Column("utili-\nsation", "right", rank=2),
     Column("bound by", rank=1),
+    Column("imba-\nlance", "right", rank=10),
     Column("energy\nµJ", "right"),
     Column("pJ per\nMAC", "right", rank=3),
 )
@@ -74,6 +76,7 @@ def _total_cells(total: Mapping[str, Any]) -> list[str]:
         _number(total["speedup_vs_dense"]),
         _share(total["utilization"]),
         _bound(total["bound_by"], total["cycles_by_cause"], total["cycles"]),
+        _number(total["imbalance"]),
         _amount(total["energy_j"] * 1e6),
         _number(total["pj_per_executed_mac"]),
     ]
@@ -96,30 +99,82 @@ def _cells(name: str, layer: LayerResult) -> list[str]:
         _number(layer.speedup_vs_dense),
         _share(layer.utilization),
         _bound(layer.bound_by, layer.cycles_by_cause, layer.cycles),
+        _number(layer.imbalance),
         _amount(layer.energy_j * 1e6),
         _number(layer.pj_per_executed_mac),
     ]
 
 
 def _summary(report: Report) -> list[str]:
-    total, machine = report.total, report.machine
+    total, header = report.total, report.header
     causes, energy = total["cycles_by_cause"], total["energy_by_component_j"]
-    gops = total["gops_per_watt"]
-    published = machine.published.gops_per_watt
     lines = [
         "",
         f"cycles   {_stack(causes, total['cycles'])}",
-        f"energy   {_stack(energy, total['energy_j'])}",
-        f"GOPS/W   core: executed {_number(gops['executed_core'], ',.0f')}, "
-        f"dense-equivalent {_number(gops['dense_equivalent_core'], ',.0f')};  "
-        f"with DRAM: executed {_number(gops['executed_with_dram'], ',.0f')}, "
-        f"dense-equivalent {_number(gops['dense_equivalent_with_dram'], ',.0f')}"
-        + (f"   (published: {published:g}, basis unknown)" if published else ""),
+        f"energy   {_stack(energy, total['energy_j'])}; {_energy_band(total)}",
+        f"GOPS/W   {_efficiency(report)}",
+        *_calibration(header.get("calibration")),
         f"area     {sum(report.area_mm2.values()):.2f} mm²: "
         + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
         f"product  {_product(report.layers)}",
+        *_advice(header.get("advice")),
     ]
-    return lines + [f"note     {note}" for note in report.header.get("notes", ())]
+    return lines + [f"note     {note}" for note in header.get("notes", ())]
+
+
+def _energy_band(total: Mapping[str, Any]) -> str:
+    low, high = (sum(total["energy_band_j"][case].values()) * 1e6 for case in ("low", "high"))
+    return f"{_amount(low)} … {_amount(high)} µJ between low and high tables"
+
+
+def _efficiency(report: Report) -> str:
+    """Each of the four GOPS/W with its band, and what is published."""
+    gops, bands = report.total["gops_per_watt"], report.total["gops_per_watt_band"]
+    published = report.machine.published.gops_per_watt
+
+    def shown(key: str) -> str:
+        low, high = (_number(value, ",.0f") for value in bands[key])
+        return f"{_number(gops[key], ',.0f')} ({low} … {high})"
+
+    text = (
+        f"core: executed {shown('executed_core')}, "
+        f"dense-equivalent {shown('dense_equivalent_core')};  "
+        f"with DRAM: executed {shown('executed_with_dram')}, "
+        f"dense-equivalent {shown('dense_equivalent_with_dram')}"
+    )
+    return text + (f"   (published: {published:g}, basis unknown)" if published else "")
+
+
+def _calibration(data: Mapping[str, Any] | None) -> list[str]:
+    if data is None:
+        return []
+    published, factor = data["published_gops_per_watt"], data["factor"]
+    whole = 2e3 / published
+    return [
+        f"CALIBRATED: core energy × {factor:.2f}, so that dense-equivalent core GOPS/W is the "
+        f"published {published:g}; uncalibrated it is {data['uncalibrated_gops_per_watt']:,.0f}: "
+        f"{data['missing_pj_per_mac']:.2f} of {whole:.2f} pJ per dense MAC are in no table"
+    ]
+
+
+def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """What would help, the most first; what would do nothing; what would harm."""
+    if advice is None:
+        return []
+    helps = [item for item in advice if item["gain"] > 0 and not item["is_nothing"]]
+    harms = [item for item in advice if item["gain"] < 0 and not item["is_nothing"]]
+    nothing = [item for item in advice if item["is_nothing"]]
+    lines = [f"helps    {item['change']}: {saved(item['gain'])} cycles" for item in helps]
+    for word, items in (("nothing", nothing), ("harms", harms)):
+        each = "; ".join(f"{item['change']} ({saved(item['gain'])})" for item in items)
+        lines += [f"{word:8} {each}"] if items else []
+    return lines
+
+
+def saved(gain: float) -> str:
+    """A gain as the change of the cycles: 0.123 → −12.3 %."""
+    change = round(-100 * gain, 1)
+    return f"{change:+.1f} %".replace("-", "−") if change else "0 %"
 
 
 def _product(layers: Sequence[LayerResult]) -> str:
@@ -178,17 +233,56 @@ def print_accelerators(machines: Sequence[Accelerator], console: Console) -> Non
     print_table(console, columns, rows)
 
 
+def print_memories(sheets: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    """One line per memory that comes with the package; `sheets` from `memory.load_memory`."""
+    aligned: tuple[tuple[str, Literal["left", "right"]], ...] = (
+        ("memory", "left"),
+        ("GB/s", "right"),
+        ("burst B", "right"),
+        ("reached at run of", "left"),
+        ("pJ/bit", "right"),
+        ("description", "left"),
+    )
+    rows = []
+    for name, sheet in sheets.items():
+        runs = zip(
+            sheet["efficiency_run_bytes"]["value"],
+            sheet["efficiency_permille"]["value"],
+            strict=True,
+        )
+        reached = ", ".join(f"{run} B {permille / 10:g} %" for run, permille in runs)
+        energy = energy_pj(f"dram_{sheet['energy']['value']}", "nominal") / 8
+        peak = sheet["peak_bytes_per_second"]["value"] / 1e9
+        burst = str(sheet["burst_bytes"]["value"])
+        rows.append((name, f"{peak:g}", burst, reached, f"{energy:g}", sheet["description"]))
+    print_table(console, [Column(header, align) for header, align in aligned], rows)
+
+
+def print_memory(name: str, sheet: Mapping[str, Any], console: Console) -> None:
+    """Every value of one memory with its mark and source."""
+    console.print(f"{name}: {sheet['description']}", soft_wrap=True)
+    _print_values([(key, item) for key, item in sheet.items() if key != "description"], console)
+
+
 def print_accelerator(tree: Mapping[str, Any], console: Console) -> None:
     """Every value of one machine with its mark and source; `tree` from `accelerator.resolved`."""
-    rows = []
-    for section, values in tree.items():
-        if isinstance(values, dict):
-            for key, item in values.items():
-                value = item["value"]
-                shown = str(value).lower() if isinstance(value, bool) else str(value)
-                rows.append((f"{section}.{key}", shown, item["mark"], item["source"]))
-    columns = [Column(header) for header in ("key", "value", "mark", "source")]
     title = f"{tree['name']}: {tree['description']}\n{tree['source']}"
     for line in (*title.splitlines(), tree["note"]):
         console.print(line, soft_wrap=True)
+    items = [
+        (f"{section}.{key}", item)
+        for section, values in tree.items()
+        if isinstance(values, dict)
+        for key, item in values.items()
+    ]
+    _print_values(items, console)
+
+
+def _print_values(items: Sequence[tuple[str, Mapping[str, Any]]], console: Console) -> None:
+    rows = []
+    for key, item in items:
+        value = item["value"]
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        rows.append((key, shown, item["mark"], item["source"]))
+    columns = [Column(header) for header in ("key", "value", "mark", "source")]
     print_table(console, columns, rows)

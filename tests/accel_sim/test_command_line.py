@@ -1,6 +1,7 @@
 """Does the command line do what it says, and does bad input end in one line and status 2?"""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,101 @@ def test_are_the_machines_listed_and_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "accelerators") == 0
-    assert "tf_mvp" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("tf_mvp", "ddr4_3200", "lpddr4_2400", "hbm2_2000"))
+    assert call(monkeypatch, "accelerators", "--show", "ddr4_3200") == 0
+    assert "25600000000" in capsys.readouterr().out
     assert call(monkeypatch, "accelerators", "--show", "tf_mvp") == 0
     text = capsys.readouterr().out
     assert "array.lanes" in text and "inferred" in text
+
+
+@pytest.fixture
+def recorded(mask_file: Path) -> Path:
+    """Inputs of both matrices for six tokens, about half of them zero."""
+    rng = np.random.default_rng(1)
+    path = mask_file.parent / "acts.npz"
+    drawn = [rng.standard_normal((6, inputs)) for inputs in (40, 24)]
+    a, b = (np.where(x > 0, x, 0) for x in drawn)
+    np.savez(path, a=a, b=b)
+    return path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--activation-density", "0.3", "--seed", "4", "--tokens", "5"),
+        ("--memory", "ddr4_3200", "--set", "queue.depth_entries=3", "--include", "a|b"),
+        ("--activations", "{recorded}", "--no-check", "--advice"),
+        ("--calibrated", "--no-advice", "--exclude", "b"),
+    ],
+)
+def test_does_the_command_in_the_report_give_the_report_again(
+    words: tuple[str, ...], mask_file: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = mask_file.parent / "first.json", mask_file.parent / "second.json"
+    given = [word.format(recorded=recorded) for word in words]
+    assert call(monkeypatch, "run", "--mask", str(mask_file), *given, "--json", str(first)) == 0
+    data = json.loads(first.read_text())
+    python, module, package, *again = shlex.split(data["command"])
+    assert (python, module, package) == ("python", "-m", "accel_sim")
+    assert call(monkeypatch, *again, "--json", str(second)) == 0
+    same = json.loads(second.read_text())
+    assert {**data, "timestamp": ""} == {**same, "timestamp": ""}
+
+
+def test_do_recorded_activations_decide_what_is_skipped(
+    mask_file: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = mask_file.parent / "report.json"
+    words = ("--mask", str(mask_file), "--activations", str(recorded), "--json", str(target))
+    assert call(monkeypatch, "run", *words) == 0
+    data = json.loads(target.read_text())
+    assert data["activations"]["source"] == str(recorded)
+    assert len(data["activations"]["sha256"]) == 64
+    for layer in data["layers"]:
+        kept = np.count_nonzero(np.load(mask_file)[layer["name"]], axis=0)
+        used = np.count_nonzero(np.load(recorded)[layer["name"]], axis=0)
+        assert layer["tokens"] == 6
+        assert layer["macs_effectual"] == kept @ used
+        assert layer["product"]["is_equal"]
+
+
+def test_is_advice_ranked_and_told_where_it_is_not_given(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = mask_file.parent / "report.json"
+    words = ("run", "--mask", str(mask_file), "--json", str(target))
+    assert call(monkeypatch, *words) == 0
+    advice = json.loads(target.read_text())["advice"]
+    gains = [item["gain"] for item in advice]
+    assert gains == sorted(gains, reverse=True)
+    text = capsys.readouterr().out
+    for item in advice:
+        assert item["change"] in text
+    assert call(monkeypatch, *words, "--no-advice") == 0
+    assert json.loads(target.read_text())["advice"] is None
+    assert "--advice" not in capsys.readouterr().out
+    monkeypatch.setattr("accel_sim.advice.QUICK_WEIGHTS", 10)
+    assert call(monkeypatch, *words) == 0
+    assert json.loads(target.read_text())["advice"] is None
+    assert "simulated with --advice" in capsys.readouterr().out
+
+
+def test_is_a_calibrated_run_called_so_and_no_other(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "--mask", str(mask_file), "--no-advice")
+    assert call(monkeypatch, *words) == 0
+    assert "alibrated" not in capsys.readouterr().out
+    target = mask_file.parent / "report.json"
+    assert call(monkeypatch, *words, "--calibrated", "--json", str(target)) == 0
+    text = capsys.readouterr().out
+    data = json.loads(target.read_text())
+    assert f"CALIBRATED: core energy × {data['calibration']['factor']:.2f}" in text
+    assert f"{data['calibration']['uncalibrated_gops_per_watt']:,.0f}" in text
+    assert data["total"]["gops_per_watt"]["dense_equivalent_core"] == pytest.approx(377)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +224,13 @@ def test_are_the_machines_listed_and_shown(
         (("--shapes", "8x8", "--density", "2"), "2"),
         (("--shapes", "8x8", "--pattern", "mpv"), "mvp"),
         (("--mask", "{mask}", "--set", "weight_buffer.bytes=16"), "weight_buffer.bytes"),
+        (("--mask", "{mask}", "--memory", "ddr4"), "--memory: memory 'ddr4' is unknown"),
+        (("--mask", "{mask}", "--activations", "{folder}/none.npz"), "none.npz"),
+        (
+            ("--mask", "{mask}", "--activations", "{mask}", "--activation-density", "0.5"),
+            "either --activations FILE or --activation-density",
+        ),
+        (("--mask", "{mask}", "--calibrated", "--set", "energy.scale=2"), "energy.scale is 2"),
     ],
 )
 def test_does_bad_input_end_in_one_line_and_status_2(

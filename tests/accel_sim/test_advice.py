@@ -1,0 +1,103 @@
+"""Is each answer to "what would help" what a run of the changed machine says?"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from accel_sim.accelerator import Accelerator
+from accel_sim.advice import CHANGES, QUICK_WEIGHTS, advise, is_quick
+from accel_sim.simulate import simulate
+from accel_sim.workload import Activations
+from sparse_formats.masks import MaskedMatrix
+from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+
+TIGHT = (
+    "decompressor.bytes_per_cycle=24",
+    "queue.depth_entries=2",
+    "zero_skip.entries_per_cycle=1",
+    "window_inputs=8",
+    "inputs_per_cycle=4",
+    "dram.bytes_per_cycle=4",
+    "weight_buffer.bytes=4096",
+)
+
+
+def matrices() -> Iterator[MaskedMatrix]:
+    yield random_matrix((37, 29), 0.3, 1, "a")
+    yield vector_matrix((32, 48), "vertical", 8, 0.3, 2, "b")
+    yield vector_matrix((16, 80), "horizontal", 16, 0.5, 3, "c")
+
+
+def cycles(machine: Accelerator, activations: Activations) -> int:
+    return sum(result.cycles for result in simulate(matrices(), machine, activations))
+
+
+# The changes again, in words of --set.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "dram": ("dram.bytes_per_cycle=8",),
+    "decompressor": ("decompressor.bytes_per_cycle=48", "decompressor.entries_per_cycle=8"),
+    "window": ("window_inputs=16", "inputs_per_cycle=8"),
+    "queue": ("queue.depth_entries=4",),
+    "zero_skip": ("zero_skip.entries_per_cycle=2",),
+    "more_sets": ("sets=4",),
+    "fewer_sets": ("sets=1",),
+    "narrower": ("lanes=2", "pe_rows=8", "decompressor.entries_per_cycle=8"),
+    "wider": ("lanes=8", "pe_rows=2"),
+}
+
+
+@pytest.mark.parametrize("activation_density", [1.0, 0.4])
+@pytest.mark.parametrize("policy", ["set_associative", "online"])
+def test_is_each_answer_a_run_of_the_changed_machine(
+    policy: str, activation_density: float
+) -> None:
+    activations = Activations(5, activation_density)
+    machine = roomy(*TIGHT, f"policy={policy}")
+    before = cycles(machine, activations)
+    found = {advice.key: advice for advice in advise(matrices, machine, activations)}
+    assert set(found) == set(CHANGES)
+    for key, settings in SETTINGS.items():
+        changed = roomy(*TIGHT, f"policy={policy}", *settings)
+        assert found[key].cycles == cycles(changed, activations), key
+        assert found[key].gain == pytest.approx(1 - found[key].cycles / before), key
+    gains = [advice.gain for advice in found.values()]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_does_a_perfect_schedule_even_out_what_a_bad_one_does_not() -> None:
+    # Row mode: 4 rows of 16 entries and 12 of one, on 4 PE rows; interleaved, the rows that carry
+    # the work all fall on PE row 0.
+    keep = random_matrix((16, 64), 0.0).keep.copy()
+    keep[:, 0] = True
+    keep[::4] = True
+    machine = roomy("policy=interleaved", "window_inputs=64", "inputs_per_cycle=64")
+    heavy = MaskedMatrix("heavy", keep)
+    (result,) = simulate([heavy], machine, Activations(2))
+    assert result.orientation == "horizontal"
+    assert result.pe_load == [128, 8, 8, 8]
+    (advice,) = (a for a in advise(lambda: [heavy], machine, Activations(2)) if a.key == "schedule")
+    # 64 + 12 entries: 19 for each PE row instead of 64 for the first.
+    assert result.cycles - advice.cycles == 64 - 19
+
+
+def test_are_impossible_changes_left_out() -> None:
+    # One PE row of one lane and no sets: neither can be halved, there are no sets to change.
+    machine = roomy("pe_rows=1", "lanes=1", "policy=snake")
+    keys = {advice.key for advice in advise(matrices, machine, Activations(2))}
+    assert not keys & {"narrower", "wider", "more_sets", "fewer_sets"}
+    assert {"dram", "queue", "schedule"} <= keys
+
+
+def test_is_a_small_gain_called_nothing() -> None:
+    # Nothing is ever zero here, so looking ahead for zeros changes nothing.
+    found = {advice.key: advice for advice in advise(matrices, roomy(), Activations(2))}
+    assert found["zero_skip"].as_data()["gain"] == 0
+    assert found["zero_skip"].as_data()["is_nothing"] is True
+
+
+def test_is_advice_unasked_only_where_it_is_quick() -> None:
+    machine = roomy()
+    assert is_quick(QUICK_WEIGHTS, Activations(128), machine)
+    assert not is_quick(QUICK_WEIGHTS + 1, Activations(128), machine)
+    # With zeros each group of two tokens is stepped apart.
+    assert not is_quick(QUICK_WEIGHTS // 2, Activations(6, 0.5), machine)
