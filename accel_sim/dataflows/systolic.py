@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
@@ -54,10 +55,13 @@ def last_cycle(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int
 
 
 def run_systolic(
-    shape: tuple[int, int], tokens: int, machine: Systolic
+    keep: NDArray[np.bool_], tokens: int, machine: Systolic
 ) -> tuple[tuple[TilePasses, ...], Counted]:
-    """Tiles of a dense matrix of `shape` (outputs, inputs), and the tokens of each group."""
-    outputs, inputs = shape
+    """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group.
+
+    Dropped weights are multiplied like kept ones: the mask tells only what was of use.
+    """
+    outputs, inputs = keep.shape
     rows, cols = machine.rows, machine.cols
     if machine.stationary == "weight":
         sizes = group_tokens(tokens, tokens)
@@ -74,7 +78,10 @@ def run_systolic(
     else:
         sizes = group_tokens(tokens, cols)
         blocks = [(0, (0, outputs), part) for part in ranges(inputs, rows) if outputs]
-    tiles = tuple(_tile(machine, sizes, *block) for block in blocks)
+    tiles = tuple(
+        _tile(machine, sizes, strip, out, part, keep[out[0] : out[1], part[0] : part[1]])
+        for strip, out, part in blocks
+    )
     return tiles, sizes
 
 
@@ -89,17 +96,18 @@ def _tile(
     strip: int,
     rows: tuple[int, int],
     cols: tuple[int, int],
+    keep: NDArray[np.bool_],
 ) -> TilePasses:
-    outputs, inputs = rows[1] - rows[0], cols[1] - cols[0]
+    outputs, inputs = keep.shape
     pes, v, a = machine.rows * machine.cols, machine.value_bits, machine.accumulator_bits
     weights = outputs * inputs
-    macs = weights * sizes
+    macs, executed = weights * sizes, int(np.count_nonzero(keep)) * sizes
     # The streams' lengths are those of one fold: a group of tokens is what lies on the array.
     stream = np.full(len(sizes), _stream(machine, int(sizes[0]), outputs, inputs), np.int64)
     preload = np.full_like(sizes, 0 if machine.stationary == "output" else machine.rows)
     skew = np.full_like(sizes, machine.rows + machine.cols - 2)
     cycles = preload + stream + skew
-    compute = -(-macs // pes)
+    filled, compute = -(-macs // pes), -(-executed // pes)
     # Partial sums of an earlier range of inputs come back to be added to.
     later = int(cols[0] > 0)
     # A value steps through the PEs that use it, a partial sum through those that add to it; a
@@ -118,18 +126,20 @@ def _tile(
         cycles=cycles,
         causes={
             "compute": compute,
-            "array_edge": stream - compute,
+            "dropped_weights": filled - compute,
+            "array_edge": stream - filled,
             "preload": preload,
             "skew": skew,
         },
-        executed=macs,
+        executed=executed,
         skipped=np.zeros_like(sizes),
-        padding=np.zeros_like(sizes),
+        padding=macs - executed,
         units={
             "pe": Unit(
                 pes,
                 {
-                    "busy": macs,
+                    "busy": executed,
+                    "dropped_weights": macs - executed,
                     "array_edge": pes * stream - macs,
                     "preload": pes * preload,
                     "skew": pes * skew,

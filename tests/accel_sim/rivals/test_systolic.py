@@ -22,9 +22,11 @@ def test_does_a_fold_take_as_long_as_its_registers(
     x, w = rng.integers(-9, 9, (tokens, inputs)), rng.integers(-9, 9, (inputs, outputs))
     y, cycles = product(x, w, rows, cols, stationary)
     assert (y == x @ w).all()
-    tiles, sizes = run_systolic((outputs, inputs), tokens, Systolic(rows, cols, stationary))
+    keep = rng.random((outputs, inputs)) < 0.6
+    tiles, sizes = run_systolic(keep, tokens, Systolic(rows, cols, stationary))
     assert [int(c) for tile in tiles for c in tile.cycles] == cycles
-    check_sums(tiles, sizes, nnz=outputs * inputs)
+    check_sums(tiles, sizes, int(keep.sum()))
+    assert sum(int(tile.actions["macs"].sum()) for tile in tiles) == keep.size * tokens
 
 
 @pytest.mark.parametrize("counts", frozen(), ids=str)
@@ -32,7 +34,8 @@ def test_do_the_counts_equal_scale_sims(counts: Counts) -> None:
     machine = Systolic(counts.array_rows, counts.array_cols, counts.stationary, 16, 32)
     product = counts.tokens, counts.outputs, counts.inputs
     assert last_cycle(machine, *product) == counts.cycles
-    tiles, sizes = run_systolic((counts.outputs, counts.inputs), counts.tokens, machine)
+    keep = np.ones((counts.outputs, counts.inputs), np.bool_)
+    tiles, sizes = run_systolic(keep, counts.tokens, machine)
     # SCALE-Sim numbers its cycles from 0 and prints the number of the last.
     assert total(tiles, len(sizes)) == counts.cycles + 1
     weight_bits = sum(int(tile.actions["weight_bits_read"].sum()) for tile in tiles)
@@ -58,10 +61,13 @@ def test_are_there_thirty_shapes_in_each_dataflow() -> None:
 
 @pytest.mark.parametrize("stationary", DATAFLOWS)
 def test_is_a_full_array_busy_but_for_preload_and_skew(stationary: Stationary) -> None:
-    # 8 × 8 PEs, 8 of whatever lies on them, a stream of 8: 64·8 MACs in 8 cycles of streaming.
-    (tile,), _ = run_systolic((8, 8), 8, Systolic(8, 8, stationary))
+    # 8 × 8 PEs, 8 of whatever lies on them, a stream of 8: 64·8 MACs in 8 cycles of streaming; half
+    # of the weights are dropped.
+    keep = np.tile([True, False], (8, 4))
+    (tile,), _ = run_systolic(keep, 8, Systolic(8, 8, stationary))
     assert {cause: int(n[0]) for cause, n in tile.causes.items()} == {
-        "compute": 8,
+        "compute": 4,
+        "dropped_weights": 4,
         "array_edge": 0,
         "preload": 0 if stationary == "output" else 8,
         "skew": 14,
@@ -71,4 +77,4 @@ def test_is_a_full_array_busy_but_for_preload_and_skew(stationary: Stationary) -
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
 @pytest.mark.parametrize("stationary", DATAFLOWS)
 def test_has_an_empty_matrix_no_tile(stationary: Stationary, shape: tuple[int, int]) -> None:
-    assert run_systolic(shape, 3, Systolic(4, 4, stationary))[0] == ()
+    assert run_systolic(np.ones(shape, np.bool_), 3, Systolic(4, 4, stationary))[0] == ()
