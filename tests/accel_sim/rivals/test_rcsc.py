@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from accel_sim.accelerator import load_accelerator
 from accel_sim.dataflows.rcsc import POLICIES, Count, Policy, Rcsc, pass_counts, run_rcsc, schedule
+from accel_sim.simulate import simulate
+from accel_sim.workload import Activations
+from sparse_formats.masks import MaskedMatrix
 from sparse_formats.sa_rcsc import SARCSC
 from tests.accel_sim.rivals.sums import check_sums
 
@@ -109,3 +113,32 @@ def test_is_the_stored_stream_that_of_the_format(sets: int) -> None:
     machine = Rcsc(256, 1, "set_associative", sets)
     (tile,), _ = run_rcsc(keep, 1, machine)
     assert tile.stored_bits == SARCSC.encode(keep, sets=sets, window=128).storage(16).bits
+
+
+@pytest.mark.parametrize(
+    ("policy", "sets"), [("interleaved", 32), ("snake", 32), ("set_associative", 4)]
+)
+def test_is_it_the_mixed_vector_machine_with_one_lane(policy: Policy, sets: int) -> None:
+    # With a window of all inputs and a decompressor that is never late the other machine takes
+    # three cycles more, for fetch, header and delivery, and its pipeline.
+    keep = np.random.default_rng(5).random((100, 90)) < 0.3
+    settings = {
+        "array.pe_rows": 32,
+        "array.token_columns": 1,
+        "array.lanes": 1,
+        "array.accumulators_per_pe": 128,
+        "scheduler.policy": policy,
+        "scheduler.sets": sets,
+        "matching.window_inputs": 90,
+        "matching.inputs_per_cycle": 90,
+        "decompressor.bytes_per_cycle": 100000,
+        "decompressor.entries_per_cycle": 65536,
+        "queue.depth_entries": 1000,
+        "zero_skip.entries_per_cycle": 0,
+    }
+    machine = load_accelerator("tf_mvp", [f"{key}={value}" for key, value in settings.items()])
+    (layer,) = simulate([MaskedMatrix("m", keep)], machine, Activations(1))
+    causes = layer.cycles_by_cause
+    assert causes["decompressor"] == 3
+    taken = causes["compute"] + causes["empty_lanes"] + causes["imbalance"] + causes["window"]
+    assert taken == counts_of(keep, Rcsc(32, 1, policy, sets, 90))[Count.CYCLES]
