@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
+# Okabe and Ito's colours, told apart with any kind of colour vision, and one of Paul Tol's.
 CAUSE_COLOURS = {
     "compute": "#0072B2",
     "empty_lanes": "#56B4E9",
+    "lockstep": "#882255",
     "imbalance": "#E69F00",
     "zero_skip": "#CC79A7",
     "window": "#F0E442",

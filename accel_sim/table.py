@@ -6,6 +6,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from accel_sim.accelerator import Accelerator
+from accel_sim.quantities import saved
 from accel_sim.report import LayerResult, Report
 from accel_sim.tables import energy_pj
 from sparse_formats.tables import Column, print_table, printable
@@ -169,12 +170,6 @@ def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
         each = "; ".join(f"{item['change']} ({saved(item['gain'])})" for item in items)
         lines += [f"{word:8} {each}"] if items else []
     return lines
-
-
-def saved(gain: float) -> str:
-    """A gain as the change of the cycles: 0.123 → −12.3 %."""
-    change = round(-100 * gain, 1)
-    return f"{change:+.1f} %".replace("-", "−") if change else "0 %"
 
 
 def _product(layers: Sequence[LayerResult]) -> str:

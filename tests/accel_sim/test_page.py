@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from accel_sim.accelerator import load_accelerator
-from accel_sim.page import page, quantity
+from accel_sim.page import page
 from accel_sim.pictures import PICTURES
+from accel_sim.quantities import quantity, saved
 from accel_sim.report import as_json, make_report
 from accel_sim.simulate import simulate
 from accel_sim.workload import Activations
@@ -99,7 +100,7 @@ def test_there_is_a_row_for_each_layer_and_one_for_the_total(count: int) -> None
     widths = {
         len(row) for part in ("thead", "tbody", "tfoot") for row in read.rows[f"layers {part}"]
     }
-    assert widths == {15}
+    assert widths == {16}
 
 
 def test_the_figures_are_those_of_the_report(data: dict[str, Any], read: Page) -> None:
@@ -206,6 +207,57 @@ def test_names_from_the_file_are_text_and_nothing_else() -> None:
     assert read.tags.count("img") == 1
     assert SCRIPT in read.text
     assert read.rows["layers tbody"][0][0] == SCRIPT
+
+
+def test_what_would_help_is_ranked_with_its_figures() -> None:
+    advice = [
+        {"key": "schedule", "change": "even <b>", "cycles": 8000, "gain": 0.2, "is_nothing": False},
+        {"key": "dram", "change": "twice", "cycles": 9990, "gain": 0.001, "is_nothing": True},
+        {"key": "sets", "change": "sets", "cycles": 10500, "gain": -0.05, "is_nothing": False},
+    ]
+    read = Page(page(report(advice=advice), []))
+    assert [row[:3] + row[4:] for row in read.rows["parts advice tbody"]] == [
+        ["even <b>", "8,000", "−20.0 %", "helps"],
+        ["twice", "9,990", "−0.1 %", "nothing"],
+        ["sets", "10,500", "+5.0 %", "harms"],
+    ]
+    assert "perfect balance would save 20.0 % of the cycles" in read.text
+    assert "What would help" not in Page(page(report(), [])).text
+
+
+def test_the_band_of_the_tables_stands_beside_the_figures(data: dict[str, Any], read: Page) -> None:
+    total = data["total"]
+    for case in ("low", "high"):
+        assert quantity(sum(total["energy_band_j"][case].values()), "J") in read.text
+    rows = {tuple(row[:2]): row[2:] for row in read.rows["efficiency tbody"]}
+    band = total["gops_per_watt_band"]["executed_core"]
+    shown = (total["gops_per_watt"]["executed_core"], *band)
+    assert rows[("executed", "core")] == [f"{value:,.0f}" for value in shown]
+    assert band[0] < shown[0] < band[1]
+
+
+def test_a_calibrated_run_says_so() -> None:
+    fit = {
+        "basis": "dense_equivalent_core",
+        "published_gops_per_watt": 377.0,
+        "uncalibrated_gops_per_watt": 6673.2,
+        "factor": 17.7,
+        "missing_pj_per_mac": 5.005,
+    }
+    text = Page(page(report(calibration=fit), [])).text
+    assert "multiplied by 17.70" in text
+    assert "Uncalibrated it is 6,673: 5.00 of 5.31 pJ" in text
+    assert "In GOPS/W (calibrated)" in text
+    plain = Page(page(report(), [])).text
+    assert "Calibrated" not in plain and "(calibrated)" not in plain
+
+
+@pytest.mark.parametrize(
+    ("gain", "shown"),
+    [(0.123, "−12.3 %"), (-0.05, "+5.0 %"), (0.0, "0 %"), (0.0004, "0 %"), (-0.0004, "0 %")],
+)
+def test_a_gain_is_shown_as_the_change_of_the_cycles(gain: float, shown: str) -> None:
+    assert saved(gain) == shown
 
 
 def test_undefined_ratios_are_dashes() -> None:

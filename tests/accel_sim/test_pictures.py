@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 
 from accel_sim.accelerator import MARKS, load_accelerator
 from accel_sim.energy import COMPONENTS
-from accel_sim.page import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.glossary import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
 from accel_sim.pictures import (
     CAUSE_COLOURS,
     COMPONENT_COLOURS,
@@ -49,6 +49,7 @@ def layer(name: str, kind: str = "Q", scale: int = 1) -> LayerResult:
         **{"ideal_cycles": 3 * scale, "ideal_compute_cycles": scale, "ideal_dram_cycles": scale},
         **{"dense_cycles": 30, "speedup_vs_dense": None, "utilization": None},
         **{"bound_by": "imbalance", "energy_j": sum(energy.values())},
+        **{"energy_band_j": {"low": energy, "high": energy}},
         **{"energy_by_component_j": energy, "pj_per_executed_mac": None, "macs_dense": 32},
         **{"macs_executed": executed, "macs_skipped": 0, "macs_padding": 0},
         **{"macs_effectual": executed, "dram_bytes": 64, "cycles_by_cause": causes},
