@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.counts import Count
 from accel_sim.layer_run import LayerRun
 from accel_sim.tables import energy_pj, sram_bank
 from accel_sim.timeline import LayerTime
@@ -89,14 +88,14 @@ def layer_actions(
     # In lock-step one copy of every queue serves all columns.
     copies = tokens if machine.queue.per_column else groups
     queued_bits = sum(tile.queue_bits for tile in run.tiles) * copies
-    issued, live_pairs = run.summed(Count.ISSUED), run.summed(Count.PE_BUSY)
-    executed = run.summed(Count.EXECUTED)
-    gated = (live_pairs + run.summed(Count.PE_LOCKSTEP)) * array.lanes - executed
-    loaded_for_tokens = run.summed(Count.INPUTS_LOADED_FOR_TOKENS)
+    issued, live_pairs = run.counts.issued, run.counts.pe_busy
+    executed = run.counts.executed
+    gated = (live_pairs + run.counts.pe_lockstep) * array.lanes - executed
+    loaded_for_tokens = run.counts.inputs_loaded_for_tokens
     is_row_mode = run.orientation == "horizontal"
     operands_read = live_pairs * (array.lanes if is_row_mode else 1)
     accumulations = live_pairs if is_row_mode else executed
-    inspected = issued + run.summed(Count.DROPPED)
+    inspected = issued + run.counts.dropped
     if machine.zero_skip.entries_per_cycle == 0:
         inspected = 0
     # Each strip's outputs pass the port once per input range; all but the last leave partial sums.

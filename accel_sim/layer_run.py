@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.counts import Count, pass_counts
+from accel_sim.counts import Counts, added, pass_counts
 from accel_sim.liveness import Liveness, all_live, liveness
-from accel_sim.mixed_vector import Stepper, Steps
+from accel_sim.mixed_vector import Block, Stepper, Steps
 from accel_sim.plan import plan_layer
 from accel_sim.product import Issued, ProductCheck, check_product
 from accel_sim.stream import Stored
@@ -23,9 +24,9 @@ from sparse_formats.vectors import Orientation
 class TileRun:
     """A tile and what its passes counted.
 
-    pass_cycles: int64 (groups,), or (1,) where all take equally long. counts: int64, see `Count`,
-    over all passes. queue_bits: bits of all entries. pe_load: entries issued by each PE row, once
-    for each token or column that issued it; int64 (P,).
+    pass_cycles: int64 (groups,), or (1,) where all take equally long. queue_bits: bits of all
+    entries. counts: of all passes. pe_load: entries issued by each PE row, once for each token or
+    column that issued it; int64 (P,).
     """
 
     strip: int
@@ -35,7 +36,7 @@ class TileRun:
     storage: Storage
     queue_bits: int
     pass_cycles: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    counts: Counts
     pe_load: NDArray[np.int64]
 
     @property
@@ -67,9 +68,10 @@ class LayerRun:
         """Input ranges of each strip; 1 for a matrix without entries, which has no tile."""
         return max(sum(tile.strip == 0 for tile in self.tiles), 1)
 
-    def summed(self, count: Count) -> int:
-        """`count` over all passes."""
-        return sum(int(tile.counts[count]) for tile in self.tiles)
+    @cached_property
+    def counts(self) -> Counts:
+        """Of all passes."""
+        return added([Counts(), *(tile.counts for tile in self.tiles)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +132,10 @@ def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[
                 live = all_live(entries, tokens)
                 yield Passes(tokens, groups, live, stepper.steps(live))
         return
-    for token in range(0, inputs.tokens, columns):
-        nonzero = inputs.nonzero[token : token + columns]
-        live = liveness(entries, nonzero, machine.queue.per_column)
-        yield Passes(len(nonzero), 1, live, stepper.steps(live))
+    for group, token_bits in enumerate(inputs.token_bits(columns)):
+        tokens = min(columns, inputs.tokens - group * columns)
+        live = liveness(entries, token_bits, tokens, machine.queue.per_column)
+        yield Passes(tokens, 1, live, stepper.steps(live))
 
 
 def _issuers(stepper: Stepper, passes: Sequence[Passes]) -> list[tuple[int, NDArray[np.int32]]]:
@@ -187,9 +189,10 @@ def _tile_run(
     stepper: Stepper, passes: Sequence[Passes], is_dense: bool, machine: Accelerator
 ) -> TileRun:
     tile, entries = stepper.planned.tile, stepper.planned.entries
-    counts = [pass_counts(each.steps, each.live, each.tokens, machine) for each in passes]
-    repeats = np.array([each.groups for each in passes], np.int64)
-    cycles = np.array([count[Count.CYCLES] for count in counts], np.int64)
+    counts = [
+        pass_counts(each.steps, each.live, each.tokens, each.groups, machine) for each in passes
+    ]
+    cycles = np.array([each.steps.blocks[Block.CYCLES] for each in passes], np.int64)
     is_alike = bool((cycles == cycles[0]).all())
     # A row of `skippable` stands for as many columns as share it.
     columns = [each.groups * (each.tokens // len(each.live.skippable)) for each in passes]
@@ -207,6 +210,6 @@ def _tile_run(
         storage=storage,
         queue_bits=int(entries.bits.sum(dtype=np.int64)),
         pass_cycles=cycles[:1] if is_alike else cycles,
-        counts=repeats @ np.array(counts, np.int64),
+        counts=added(counts),
         pe_load=np.array(columns, np.int64) @ issued,
     )

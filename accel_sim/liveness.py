@@ -32,28 +32,20 @@ def all_live(entries: Entries, tokens: int) -> Liveness:
     return Liveness(skippable, 0, len(entries) * tokens, weights * tokens)
 
 
-def liveness(entries: Entries, nonzero: NDArray[np.bool_], per_column: bool) -> Liveness:
+def liveness(
+    entries: Entries, token_bits: NDArray[np.uint64], tokens: int, per_column: bool
+) -> Liveness:
     """Of each entry for the tokens of one group.
 
-    nonzero: bool (tokens, inputs of the matrix). per_column: each token drops what is dead for it;
-    otherwise what is dead for all of them.
+    token_bits: of the group, see `Inputs.token_bits`. per_column: each token drops what is dead for
+    it; otherwise what is dead for all of them.
     """
-    tokens = len(nonzero)
     skippable = np.empty((tokens if per_column else 1, len(entries)), np.bool_)
     pairs, macs = _mark(
-        entries.lo, entries.hi, entries.lanes, entries.weights, _token_bits(nonzero), skippable
+        entries.lo, entries.hi, entries.lanes, entries.weights, token_bits, skippable
     )
     skips = int(np.count_nonzero(skippable))
     return Liveness(skippable if skips else skippable[:1], skips, pairs, macs)
-
-
-def _token_bits(nonzero: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """uint64 (inputs, words): bit t mod 64 of word t // 64 says whether token t's input counts."""
-    by_byte = np.packbits(nonzero, axis=0, bitorder="little")
-    words = -(-len(by_byte) // 8)
-    padded = np.zeros((nonzero.shape[1], 8 * words), np.uint8)
-    padded[:, : len(by_byte)] = by_byte.T
-    return padded.view("<u8")
 
 
 @njit(cache=True, nogil=True)

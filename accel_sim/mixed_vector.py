@@ -48,15 +48,15 @@ class Block(IntEnum):
 class Steps:
     """What was counted while one pass was stepped.
 
-    blocks: int64, see `Block`. takers, critical: cycles by `Cause` of all takers, of the critical
-    one; int64 (5,). drop_cycles: in which a taker dropped. issued: entries each PE row issued, by
+    blocks: see `Block`. takers, critical: cycles by `Cause` of all takers, of the critical one.
+    drop_cycles: in which a taker dropped. issued: entries each PE row issued, by
     all its takers (P,). issuer: PE row that issued each entry, int32 (rows of skippable,
     entries), −1 where dropped; None where the schedule had decided it.
     """
 
-    blocks: NDArray[np.int64]
-    takers: NDArray[np.int64]
-    critical: NDArray[np.int64]
+    blocks: list[int]
+    takers: list[int]
+    critical: list[int]
     drop_cycles: int
     issued: NDArray[np.int64]
     issuer: NDArray[np.int32] | None
@@ -121,9 +121,9 @@ class Stepper:
         if is_online:
             in_stream_order[:, planned.order] = issuer
         return Steps(
-            blocks=blocks,
-            takers=takers.sum(axis=(0, 1)),
-            critical=critical,
+            blocks=blocks.tolist(),
+            takers=takers.sum(axis=(0, 1)).tolist(),
+            critical=critical.tolist(),
             drop_cycles=int(drop_cycles),
             issued=takers[:, :, Cause.BUSY].sum(axis=0),
             issuer=in_stream_order if is_online else None,

@@ -11,7 +11,6 @@ import numpy as np
 
 from accel_sim.accelerator import Accelerator, resolved
 from accel_sim.area import machine_area
-from accel_sim.counts import Count
 from accel_sim.energy import layer_energy
 from accel_sim.layer_run import LayerRun
 from accel_sim.tables import table_rows
@@ -106,7 +105,7 @@ def layer_result(
 ) -> LayerResult:
     """One layer's figures from its counters and its place in time."""
     rows, cols = run.shape
-    executed = run.summed(Count.EXECUTED)
+    executed = run.counts.executed
     energy = layer_energy(run, time, machine)
     energy_j = sum(energy["chosen"].values())
     causes = cycles_by_cause(run, time, machine)
@@ -156,7 +155,7 @@ def layer_result(
         macs_dense=rows * cols * run.tokens,
         macs_executed=executed,
         macs_skipped=run.nnz * run.tokens - executed,
-        macs_padding=run.summed(Count.PE_BUSY) * machine.array.lanes - executed,
+        macs_padding=run.counts.pe_busy * machine.array.lanes - executed,
         macs_effectual=run.macs_effectual,
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
@@ -171,13 +170,13 @@ def cycles_by_cause(run: LayerRun, time: LayerTime, machine: Accelerator) -> dic
     """The layer's critical path by cause; sums to its cycles (§7)."""
     passes = len(run.tiles) * len(run.group_sizes)
     return {
-        "compute": run.summed(Count.PATH_COMPUTE),
-        "empty_lanes": run.summed(Count.PATH_EMPTY_LANES),
-        "lockstep": run.summed(Count.PATH_LOCKSTEP),
-        "imbalance": run.summed(Count.PATH_IMBALANCE),
-        "zero_skip": run.summed(Count.PATH_ZERO_SKIP),
-        "window": run.summed(Count.PATH_WINDOW),
-        "decompressor": run.summed(Count.PATH_DECOMPRESSOR),
+        "compute": run.counts.path_compute,
+        "empty_lanes": run.counts.path_empty_lanes,
+        "lockstep": run.counts.path_lockstep,
+        "imbalance": run.counts.path_imbalance,
+        "zero_skip": run.counts.path_zero_skip,
+        "window": run.counts.path_window,
+        "decompressor": run.counts.path_decompressor,
         "pipeline": passes * machine.array.pe_latency_cycles,
         "dram": time.wait_dram,
         "writeback": time.wait_writeback + time.tail,
@@ -196,31 +195,31 @@ def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, 
     """
     array, passes = machine.array, len(run.tiles) * len(run.group_sizes)
     pes = array.pe_rows * array.token_columns
-    in_passes = run.summed(Count.CYCLES)
+    in_passes = run.counts.cycles
     latency = passes * array.pe_latency_cycles
     stepped = in_passes - latency
     between = time.wait_dram + time.wait_writeback + time.tail
-    tokenless = in_passes * array.token_columns - run.summed(Count.CYCLES_FOR_TOKENS)
-    executed = run.summed(Count.EXECUTED)
+    tokenless = in_passes * array.token_columns - run.counts.cycles_for_tokens
+    executed = run.counts.executed
     pe = Unit(
         count=pes,
-        busy=run.summed(Count.PE_BUSY),
+        busy=run.counts.pe_busy,
         stalled={
-            "lockstep": run.summed(Count.PE_LOCKSTEP),
-            "zero_skip": run.summed(Count.PE_ZERO_SKIP),
-            "window": run.summed(Count.PE_WINDOW),
-            "decompressor": run.summed(Count.PE_DECOMPRESSOR),
+            "lockstep": run.counts.pe_lockstep,
+            "zero_skip": run.counts.pe_zero_skip,
+            "window": run.counts.pe_window,
+            "decompressor": run.counts.pe_decompressor,
             "pipeline": array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows,
             "dram": time.wait_dram * pes,
             "writeback": (time.wait_writeback + time.tail) * pes,
         },
-        idle=run.summed(Count.PE_IDLE) + tokenless * array.pe_rows,
+        idle=run.counts.pe_idle + tokenless * array.pe_rows,
     )
     waiting = (sum(pe.stalled.values()) + pe.idle) * array.lanes
     empty = pe.busy * array.lanes - executed
-    drops, decodes = run.summed(Count.DROP_CYCLES), run.summed(Count.DECODE_BUSY)
-    full, starved = run.summed(Count.DECODE_QUEUE_FULL), run.summed(Count.DECODE_STARVED)
-    loads, loads_full = run.summed(Count.LOAD_BUSY), run.summed(Count.LOAD_WINDOW_FULL)
+    drops, decodes = run.counts.drop_cycles, run.counts.decode_busy
+    full, starved = run.counts.decode_queue_full, run.counts.decode_starved
+    loads, loads_full = run.counts.load_busy, run.counts.load_window_full
     outside = latency + between
     controllers = pes if machine.queue.per_column else array.pe_rows
     return {

@@ -9,7 +9,6 @@ from threading import Lock
 from typing import TypeVar
 
 from accel_sim.accelerator import Accelerator
-from accel_sim.counts import Count
 from accel_sim.layer_run import LayerRun, run_layer, run_steppers, steppers_of
 from accel_sim.mixed_vector import Stepper
 from accel_sim.report import LayerResult, layer_result
@@ -89,7 +88,7 @@ class DenseRuns:
                 for stored in (dense(shape, "horizontal"), dense(shape, "vertical"))
             ]
         runs = [run_steppers(layer, inputs, *mode, self._machine) for mode in self._modes[shape]]
-        return min(runs, key=lambda run: run.summed(Count.CYCLES))
+        return min(runs, key=lambda run: run.counts.cycles)
 
 
 def in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:

@@ -1,11 +1,12 @@
 """What is to be run: the matrices of a model in order, the tokens, the activations."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from accel_sim.datatypes import DATATYPES, Datatype
@@ -37,6 +38,17 @@ class Inputs:
     tokens: int
     x: NDArray[Any] | None
     nonzero: NDArray[np.bool_] | None
+    _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
+
+    def token_bits(self, token_columns: int) -> NDArray[np.uint64]:
+        """Bit t mod 64 of [g, c, t // 64]: whether input c of token t of group g is not zero.
+
+        uint64 (groups, inputs, words); kept for the next call.
+        """
+        if token_columns not in self._packed:
+            assert self.nonzero is not None
+            self._packed[token_columns] = _packed(self.nonzero, token_columns)
+        return self._packed[token_columns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +208,18 @@ def layers_of(matrices: Iterator[MaskedMatrix]) -> Iterator[Layer]:
     """Number the matrices as they come."""
     for index, matrix in enumerate(matrices):
         yield Layer(index, matrix)
+
+
+@njit(cache=True, nogil=True)
+def _packed(nonzero: Any, token_columns: int) -> Any:
+    tokens, inputs = nonzero.shape
+    groups, words = -(-tokens // token_columns), -(-token_columns // 64)
+    bits = np.zeros((groups, inputs, words), np.uint64)
+    for token in range(tokens):
+        group, column = token // token_columns, token % token_columns
+        for c in range(inputs):
+            bits[group, c, column // 64] |= np.uint64(nonzero[token, c]) << np.uint64(column % 64)
+    return bits
 
 
 def group_tokens(tokens: int, token_columns: int) -> NDArray[np.int64]:
