@@ -1,0 +1,256 @@
+"""Does every pattern keep the best mask of its kind, and know one when it sees it?"""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pruning.couplings import Heads, couplings_of
+from pruning.patterns import PATTERNS, make_pattern
+from pruning.patterns.pattern import Pattern, Target
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.names import kind_of
+
+LAYER = {
+    "model.layers.0.self_attn.q_proj.weight": (32, 40),
+    "model.layers.0.self_attn.k_proj.weight": (16, 40),
+    "model.layers.0.self_attn.v_proj.weight": (16, 40),
+    "model.layers.0.self_attn.o_proj.weight": (40, 32),
+    "model.layers.0.mlp.gate_proj.weight": (72, 40),
+    "model.layers.0.mlp.up_proj.weight": (72, 40),
+    "model.layers.0.mlp.down_proj.weight": (40, 72),
+}
+COUPLINGS = couplings_of(LAYER, Heads(4, 2))
+
+TEXTS = (
+    "fine", "mvp", "mvp_tiled", "vector:4", "vector:16", "2:4", "1:4", "n_m:3:7",
+    "vector_wise:4:16",
+    "block:8", "block:16:4", "row", "column", "channel", "head", "coupled", "hybrid:8",
+)  # fmt: skip
+EVERY_MASK = ("fine", "mvp", "mvp_tiled")
+
+
+def pattern(text: str, **knobs: Any) -> Pattern:
+    return make_pattern(text, {"couplings": COUPLINGS, **knobs})
+
+
+def layer(seed: int = 0) -> list[Target]:
+    rng = np.random.default_rng(seed)
+    return [
+        Target(name, kind_of(name), rng.lognormal(size=shape).astype(np.float32))
+        for name, shape in LAYER.items()
+    ]
+
+
+def masked(targets: list[Target], keeps: list[NDArray[np.bool_]]) -> list[MaskedMatrix]:
+    return [MaskedMatrix(t.name, k, None, t.kind) for t, k in zip(targets, keeps, strict=True)]
+
+
+def test_every_pattern_is_tested_here() -> None:
+    named = {text.split(":")[0] if not text[0].isdigit() else "n_m" for text in TEXTS}
+    assert named == PATTERNS.keys()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("sparsity", [None, 0.0, 0.55, 0.8, 1.0])
+def test_masks_conform_and_fill_their_amount(text: str, sparsity: float | None) -> None:
+    wanted, targets = pattern(text), layer()
+    density = wanted.density
+    if sparsity is None:
+        sparsity = 0.7 if density is None else 1 - density
+    elif density is not None and (text.startswith("vector_wise") or sparsity < 1 - density):
+        return
+    for pool in wanted.pools(targets):
+        mine = [targets[i] for i in pool]
+        kept = wanted.kept(mine, sparsity)
+        keeps = [p.keep for p in wanted.masks(mine, kept)]
+        matrices = masked(mine, keeps)
+        assert wanted.conforms(matrices) is None
+        nnz = sum(m.nnz for m in matrices)
+        largest = {"row": 72, "column": 72, "channel": 120, "head": 2240, "coupled": 2240}
+        unit = largest.get(text, 128)
+        assert kept - unit < nnz <= kept
+        for matrix, found in zip(matrices, wanted.masks(mine, kept), strict=True):
+            if found.layout is not None:
+                assert np.array_equal(found.layout.keep(matrix.shape), matrix.keep)
+            # A group of 1:4 that keeps nothing has no place in its format.
+            if text != "1:4" or nnz == kept == wanted.kept(mine, 0.75):
+                assert wanted.storage(matrix, 16).bits >= 16 * matrix.nnz
+
+
+@pytest.mark.parametrize("text", [t for t in TEXTS if t not in EVERY_MASK])
+def test_one_bit_too_many_is_found_where_it_is(text: str) -> None:
+    wanted, targets = pattern(text), layer()
+    sparsity = 0.7 if wanted.density is None else 1 - wanted.density
+    pool = wanted.pools(targets)[0]
+    mine = [targets[i] for i in pool]
+    keeps = [p.keep for p in wanted.masks(mine, wanted.kept(mine, sparsity))]
+    last = keeps[-1]
+    row, col = (int(i) for i in np.argwhere(~last)[-1])
+    last[row, col] = True
+    found = wanted.conforms(masked(mine, keeps))
+    assert found is not None and found.matrix == mine[-1].name
+    # The place named starts the unit that holds the bit.
+    assert found.row <= row and found.col <= col
+    assert mine[-1].name in str(found) and "keep" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("2:4", 8), ("2:4", 5), ("1:4", 4), ("vector_wise:1:2", 8), ("vector_wise:3:4", 12),
+        ("block:2", 8), ("block:1:2", 6), ("block:2:4", 8), ("row", 8), ("column", 8),
+        ("vector:2", 6), ("vector:4", 8), ("fine", 3),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_mask_of_the_pattern_keeps_more_importance(text: str, kept: int, seed: int) -> None:
+    wanted = pattern(text)
+    scores = np.random.default_rng(seed).lognormal(size=(4, 4)).astype(np.float32)
+    if text.startswith("vector:"):
+        # The orientation follows the direction, not the best sum: give it one.
+        scores[1:3] *= 10
+    (found,) = wanted.masks([Target("a", "other", scores)], kept)
+    best = 0.0
+    for places in combinations(range(16), kept):
+        keep = np.zeros(16, np.bool_)
+        keep[list(places)] = True
+        value = float(scores.ravel()[keep].sum())
+        if value > best and not wanted.conforms([MaskedMatrix("a", keep.reshape(4, 4))]):
+            best = value
+    assert found.keep.sum() == kept
+    assert scores[found.keep].sum() == pytest.approx(best)
+
+
+def test_a_unit_is_worth_what_it_sums_to_in_all_its_matrices() -> None:
+    targets = layer()
+    wanted = pattern("channel")
+    (pool,) = wanted.pools(targets)
+    gate, up, down = (targets[i] for i in pool)
+    worth = gate.scores.sum(1) + up.scores.sum(1) + down.scores.sum(0)
+    keeps = [p.keep for p in wanted.masks([gate, up, down], 20 * 120)]
+    assert set(np.flatnonzero(keeps[0].all(1))) == set(np.argsort(-worth)[:20])
+    assert np.array_equal(keeps[0], keeps[1])
+    assert np.array_equal(keeps[2].all(0), keeps[0].all(1))
+
+
+def test_a_head_goes_from_queries_keys_values_and_output() -> None:
+    targets = layer()
+    wanted = pattern("head")
+    (pool,) = wanted.pools(targets)
+    q, k, v, o = (targets[i] for i in pool)
+    worth = [
+        q.scores[16 * h :][:16].sum() + k.scores[8 * h :][:8].sum() + v.scores[8 * h :][:8].sum()
+        + o.scores[:, 16 * h :][:, :16].sum()
+        for h in (0, 1)
+    ]  # fmt: skip
+    keeps = [p.keep for p in wanted.masks([q, k, v, o], wanted.kept([q, k, v, o], 0.5))]
+    stays = int(np.argmax(worth))
+    assert keeps[0].all(1).nonzero()[0].tolist() == list(range(16 * stays, 16 * stays + 16))
+    assert keeps[3].all(0).nonzero()[0].tolist() == list(range(16 * stays, 16 * stays + 16))
+    assert keeps[1].sum() == keeps[2].sum() == 8 * 40
+
+
+def test_what_attention_costs_is_counted_where_multiplications_are() -> None:
+    targets = layer()
+    bare, counted = pattern("head"), pattern("head", tokens=100)
+    (pool,) = bare.pools(targets)
+    mine = [targets[i] for i in pool]
+    # Two groups of two heads of 8 lanes: each token meets 100 keys and 100 values in each head.
+    assert counted.size(mine) - bare.size(mine) == 2 * 2 * 8 * 100 * 2
+
+
+def test_hybrid_ranks_blocks_and_neurons_together() -> None:
+    wanted, targets = pattern("hybrid:8"), layer()
+    # Attention is worth a tenth per weight: all of it goes first.
+    low = [
+        Target(t.name, t.kind, t.scores * np.float32(0.01) if "attn" in t.name else t.scores)
+        for t in targets
+    ]
+    size = sum(t.scores.size for t in low if "mlp" in t.name)
+    keeps = [p.keep for p in wanted.masks(low, size)]
+    assert [k.all() for k in keeps] == [False] * 4 + [True] * 3
+    assert not any(k.any() for k in keeps[:4])
+
+
+def test_tiles_take_the_direction_that_is_theirs() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.lognormal(sigma=0.2, size=(128, 192))
+    planted = np.array([[True, False, True], [False, False, True]])
+    scores = noise.copy()
+    for i in range(2):
+        for j in range(3):
+            tile = scores[64 * i :][:64, 64 * j :][:, :64]
+            lines = np.exp(2 * rng.standard_normal(64))
+            tile *= lines[:, None] if planted[i, j] else lines[None, :]
+    target = Target("a", "other", scores.astype(np.float32))
+    kept = round(0.2 * scores.size)
+
+    def value(text: str) -> float:
+        (found,) = pattern(text, menu=(16,), vector_cost=0.0).masks([target], kept)
+        return float(scores[found.keep].sum())
+
+    assert value("mvp_tiled") > 1.15 * value("mvp")
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (1, 1), (65, 130), (3, 200), (64, 64)])
+@pytest.mark.parametrize("text", [t for t in TEXTS if t not in ("channel", "head", "coupled")])
+def test_odd_shapes(text: str, shape: tuple[int, int]) -> None:
+    wanted = pattern(text)
+    sparsity = 0.5 if wanted.density is None else 1 - wanted.density
+    targets = [Target("a", "other", np.ones(shape, np.float32))]
+    kept = wanted.kept(targets, sparsity)
+    (found,) = wanted.masks(targets, kept)
+    assert found.keep.shape == shape and found.keep.sum() <= kept
+    assert wanted.conforms(masked(targets, [found.keep])) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["2:4", "vector_wise:4:16", "block:4", "vector:8", "row", "column"]
+)
+def test_equal_scores_favour_no_place(text: str) -> None:
+    wanted = pattern(text)
+    targets = [Target("a", "other", np.ones((256, 256), np.float32))]
+    sparsity = 0.5 if wanted.density is None else 1 - wanted.density
+    (found,) = wanted.masks(targets, wanted.kept(targets, sparsity))
+    halves = [h.mean() for half in np.split(found.keep, 2) for h in np.split(half, 2, axis=1)]
+    # Rows and columns are few, so their spread is: six deviations of 128 draws of a half.
+    assert max(halves) - min(halves) < (0.3 if text in ("row", "column") else 0.1)
+    # Inside a group no place is better than another.
+    by_place = found.keep.reshape(-1, 4).mean(0)
+    assert max(by_place) - min(by_place) < (0.3 if text == "column" else 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("blok:4", "did you mean 'block'"),
+        ("block", "write block:HEIGHT:WIDTH"),
+        ("block:0", "1 or more"),
+        ("block:4:4:4", "write block"),
+        ("block:x", "write block"),
+        ("row:3", "takes no numbers"),
+        ("4:2", "the first number is how many are kept"),
+        ("0:4", "the first number is how many are kept"),
+        ("2:4:8", "write n_m:COUNT:LENGTH"),
+        ("vector:0", "1 or more"),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        pattern(text)
+
+
+def test_n_m_cannot_hold_more_than_its_groups() -> None:
+    targets = [Target("a", "other", np.ones((4, 8), np.float32))]
+    with pytest.raises(InputError, match=r"2:4 keeps at most 16 of 32 weights, not 17.*0\.5"):
+        pattern("2:4").masks(targets, 17)
+
+
+def test_heads_that_nobody_told_of_are_asked_for() -> None:
+    wanted = make_pattern("head", {"couplings": ()})
+    with pytest.raises(InputError, match="--heads"):
+        wanted.pools(layer())
