@@ -11,6 +11,7 @@ def machine_area(machine: Accelerator) -> dict[str, float]:
     """mm² per component. Logic between the blocks, clock and wires are not in the tables."""
     case, array = machine.energy.case, machine.array
     pes = array.pe_rows * array.token_columns
+    takers = pes if machine.queue.per_column else array.pe_rows
     register, gate = area("register_bit", case), area("gate", case)
     entry_bits = array.lanes * machine.value_bits + _INDEX_BITS
     micrometres = {
@@ -21,12 +22,12 @@ def machine_area(machine: Accelerator) -> dict[str, float]:
         * 8
         * machine.accumulator_bytes
         * register,
-        "queues": array.pe_rows * machine.queue.depth_entries * entry_bits * register,
-        "matching": array.pe_rows * area("matcher", case) * gate
+        "queues": takers * machine.queue.depth_entries * entry_bits * register,
+        "matching": takers * area("matcher", case) * gate
         + machine.matching.window_inputs * array.token_columns * machine.value_bits * register,
         "decompressor": machine.decompressor.entries_per_cycle * area("expander", case) * gate
         + 3 * 8 * machine.decompressor.bytes_per_cycle * register,
-        "zero_skip": array.pe_rows * area("zero_skip", case) * gate,
+        "zero_skip": takers * area("zero_skip", case) * gate,
     }
     squares = {part: value * 1e-6 for part, value in micrometres.items()}
     squares["weight_buffer"] = _buffer_mm2(machine.weight_buffer, case)

@@ -29,9 +29,9 @@ _LAYER_COLUMNS = (
     ("ideal cycles", "number"),
     ("latency µs", "number"),
     ("× dense", "number"),
-    ("utilisation", "number"),
+    ("utili&shy;sation", "number"),
     ("bound by", "text"),
-    ("imbalance", "number"),
+    ("imba&shy;lance", "number"),
     ("energy µJ", "number"),
     ("pJ per MAC", "number"),
 )

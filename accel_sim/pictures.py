@@ -425,6 +425,7 @@ def _label_ends(
             va="center",
             fontsize=8,
             color="#444444",
+            in_layout=False,  # stands inside the axes; measuring it would only take time
         )
     axes.set_xlim(0, float(stands.max(initial=0.0)) * 1.12 or 1.0)
 
@@ -477,6 +478,7 @@ def _show_imbalance(axes: "Axes", imbalance: Sequence[float | None]) -> None:
                 va="center",
                 fontsize=8,
                 color="#444444",
+                in_layout=False,
             )
     axes.set_xlim(1, 1 + max(0.05, float(known.max(initial=1.0)) - 1) * 1.35)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,13 +1,16 @@
 """Is energy counted actions times the table, and area counted parts?"""
 
+import numpy as np
 import pytest
 
+from accel_sim.accelerator import load_accelerator
 from accel_sim.area import machine_area
 from accel_sim.energy import COMPONENTS
 from accel_sim.report import LayerResult, totals
 from accel_sim.simulate import simulate
 from accel_sim.tables import energy_pj, sram_bank, table_rows
 from accel_sim.workload import Activations
+from sparse_formats.masks import MaskedMatrix
 from tests.accel_sim.workloads import roomy, vector_matrix
 
 ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")
@@ -105,9 +108,44 @@ def test_is_sram_interpolated_between_the_computed_sizes() -> None:
 
 
 def test_is_the_multipliers_area_that_of_4096_macs() -> None:
-    from accel_sim.accelerator import load_accelerator
-
     assert machine_area(load_accelerator("tf_mvp"))["mac"] == pytest.approx(4096 * 2194e-6)
+
+
+def test_do_columns_with_queues_of_their_own_pay_for_them() -> None:
+    shared, own = (
+        machine_area(load_accelerator("tf_mvp", [f"queue.per_column={value}"]))
+        for value in ("false", "true")
+    )
+    assert own["queues"] == pytest.approx(16 * shared["queues"])
+    assert own["zero_skip"] == pytest.approx(16 * shared["zero_skip"])
+    assert own["mac"] == shared["mac"]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "mac", "value_bits", "accumulator_bits"),
+    [("int8", 0.15, 8, 32), ("int16", 0.43, 16, 48)],
+)
+def test_do_integers_have_rows_of_their_own(
+    datatype: str, mac: float, value_bits: int, accumulator_bits: int
+) -> None:
+    result = run(f"datatype={datatype}")
+    picojoule = {key: value * 1e12 for key, value in result.energy_by_component_j.items()}
+    assert picojoule["mac"] == pytest.approx(512 * mac)
+    assert picojoule["accumulators"] == pytest.approx(2 * 32 * 4 * accumulator_bits * 0.0053)
+    assert picojoule["queues"] == pytest.approx(2 * 2 * 128 * value_bits * 0.0053)
+    assert picojoule["activation_buffer"] == pytest.approx(16 * 4 * value_bits / 8 * 22.6 / 32)
+
+
+def test_do_dead_pairs_gate_all_their_lanes() -> None:
+    # One weight, two tokens in lock-step, the first of them zero: both PEs get the entry. One
+    # multiplies with 1 of 4 lanes and gates 3, the other gates all 4.
+    one = MaskedMatrix("m", np.ones((1, 1), np.bool_))
+    recorded = {"m": np.array([[False], [True]])}
+    (result,) = simulate([one], roomy(), Activations(2, recorded=recorded))
+    assert result.energy_by_component_j["mac"] * 1e12 == pytest.approx(1.01 + 7 * 0.009)
+    # With queues of their own the zero is dropped and nothing is gated for it.
+    (result,) = simulate([one], roomy("per_column=true"), Activations(2, recorded=recorded))
+    assert result.energy_by_component_j["mac"] * 1e12 == pytest.approx(1.01 + 3 * 0.009)
 
 
 def test_is_an_unknown_action_a_bug() -> None:
