@@ -1,0 +1,99 @@
+"""Are operands rounded as the contract says, and integer products exact?"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from accel_sim import product
+from accel_sim.datatypes import DATATYPES
+from accel_sim.simulate import simulate
+from accel_sim.workload import Activations, Layer
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix
+from tests.accel_sim.workloads import random_matrix, roomy
+
+
+@pytest.mark.parametrize(("datatype", "largest"), [("int8", 127), ("int16", 32767)])
+def test_are_floats_scaled_to_the_largest(datatype: str, largest: int) -> None:
+    # s = 2/largest: −2 → −largest, 1 → largest/2 = .5 above an even or odd number, ties to even.
+    values = np.array([[-2.0, 1.0, 0.0, 1.5 / largest]])
+    half = {127: 64, 32767: 16384}[largest]  # 63.5 → 64, 16383.5 → 16384
+    found = DATATYPES[datatype].operands(values, "x")
+    assert found.tolist() == [[-largest, half, 0, 1]]
+
+
+def test_are_integers_taken_as_they_are_and_refused_beyond_the_range() -> None:
+    int8 = DATATYPES["int8"]
+    assert int8.operands(np.array([[-128, 127]]), "x").tolist() == [[-128, 127]]
+    with pytest.raises(InputError, match="x: 128 is beyond int8"):
+        int8.operands(np.array([[1, 128]]), "x")
+    with pytest.raises(InputError, match=r"x: 1000000\.0 is beyond fp16"):
+        DATATYPES["fp16"].operands(np.array([[1.0, 1e6]]), "x")
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_is_no_drawn_operand_zero_unasked(datatype: str) -> None:
+    x = Activations(50, seed=3).draw(200, 0, DATATYPES[datatype])
+    assert np.count_nonzero(x) == x.size
+    assert np.abs(x.astype(np.int64)).max() <= DATATYPES[datatype].largest
+    sparse = Activations(50, 0.5, seed=3).draw(200, 0, DATATYPES[datatype])
+    assert 0.4 < np.count_nonzero(sparse) / sparse.size < 0.6
+
+
+@pytest.mark.parametrize("datatype", ["int8", "int16"])
+@pytest.mark.parametrize("policy", ["snake", "online"])
+@pytest.mark.parametrize("per_column", ["false", "true"])
+def test_is_an_integer_product_exact(
+    datatype: str, policy: str, per_column: str, monkeypatch: Any
+) -> None:
+    outputs: list[NDArray[Any]] = []
+    original = product.machine_product
+
+    def kept(*arguments: Any) -> NDArray[Any]:
+        outputs.append(original(*arguments))
+        return outputs[-1]
+
+    monkeypatch.setattr(product, "machine_product", kept)
+    settings = (f"datatype={datatype}", f"policy={policy}", f"queue.per_column={per_column}")
+    matrix = random_matrix((21, 33), 0.4, 4)
+    activations = Activations(7, 0.6, 1)
+    (result,) = simulate([matrix], roomy(*settings), activations)
+    assert matrix.weight is not None
+    numbers = DATATYPES[datatype]
+    weight = [[int(w) for w in row] for row in numbers.operands(matrix.weight, "w")]
+    x = [[int(v) for v in row] for row in activations.operands(Layer(0, matrix), numbers)]
+    by_hand = [[sum(a * b for a, b in zip(w, v, strict=True)) for v in x] for w in weight]
+    assert outputs[0].tolist() == by_hand
+    assert result.product == {
+        "tokens": 7,
+        "max_abs_error": 0.0,
+        "max_error_over_bound": 0.0,
+        "note": "",
+        "is_equal": True,
+    }
+
+
+def test_does_a_sum_beyond_the_accumulator_wrap_and_is_told() -> None:
+    # 127 · 127 · 140,000 = 2,258,060,000 > 2³¹ − 1.
+    inputs = 140_000
+    matrix = MaskedMatrix("m", np.ones((1, inputs), np.bool_), np.full((1, inputs), 127, np.int8))
+    x = np.full((1, inputs), 127, np.int8)
+    machine = roomy("datatype=int8", "weight_buffer.bytes=1048576")
+    (result,) = simulate([matrix], machine, Activations(1, recorded={"m": x}))
+    assert result.product is not None
+    assert result.product["is_equal"] is False
+    assert result.product["max_abs_error"] == 2**32
+    assert result.product["note"] == "1 sums are beyond 32 bits"
+
+
+def test_do_narrow_operands_take_fewer_bytes() -> None:
+    keep = np.ones((4, 8), np.bool_)
+    sizes = {
+        datatype: simulate(
+            [MaskedMatrix("m", keep)], roomy(f"datatype={datatype}"), Activations(1)
+        )[0].storage_bits["values"]
+        for datatype in DATATYPES
+    }
+    assert sizes == {"fp16": 32 * 16, "int8": 32 * 8, "int16": 32 * 16}
