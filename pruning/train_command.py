@@ -1,0 +1,205 @@
+"""The command `train`: prune a model while it learns, or recover a pruned one."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparse_formats.errors import InputError
+from sparse_formats.terminal import emit_json
+
+if TYPE_CHECKING:
+    from pruning.models.opening import OpenModel
+    from pruning.recipe import Recipe
+    from pruning.training.loop import Run
+    from pruning.training.settings import Training
+
+
+def train_command(
+    model: Annotated[
+        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
+    ],
+    out: Annotated[Path, typer.Option(help="Mask file to write (.npz), with the trained weights.")],
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file: pattern, sparsity, budget, …, and [training].")
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="Text file, for a language model.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Tab-separated file with labels, for a classifier.")
+    ] = None,
+    squad: Annotated[Path | None, typer.Option(help="SQuAD JSON, for a question answerer.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="With method recovery: the mask file to recover.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for the pruned model, as Hugging Face saves it.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints; a run that was killed goes on from there."),
+    ] = None,
+    save_every: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 50,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="movement, soft_movement, l0, gradual_magnitude, head_gates or recovery."
+        ),
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help="As of prune.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Fraction of weights to remove.")] = None,
+    budget: Annotated[str | None, typer.Option(help="row, matrix, kind or global.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples of a step.")] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of an example.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the weights (AdamW).")] = None,
+    distill: Annotated[
+        float | None, typer.Option(help="Share of the loss learned from the dense model.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of data order, gates and new heads.")] = None,
+    new_head: Annotated[
+        bool, typer.Option(help="With --table or --squad: a task head the model lacks begins new.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
+    json: Annotated[
+        str | None, typer.Option(help="File for the account of the run; - is standard output.")
+    ] = None,
+) -> None:
+    """Prune a model while it learns, or let a pruned one recover."""
+    from pruning.models.opening import open_model
+    from pruning.progress import progress
+    from pruning.recipe import read_recipe
+    from pruning.training.settings import read_training
+    from sparse_formats.files import check_writable
+    from sparse_formats.mask_file import read_masks, write_masks
+
+    data = [path for path in (text, table, squad) if path is not None]
+    if out.suffix.lower() != ".npz":
+        raise InputError(f"--out {out}: a mask file is called something.npz")
+    if len(data) != 1:
+        raise InputError(f"give one of --text, --table, --squad; found {len(data)} of them")
+    inputs = [path for path in (model, mask, recipe, *data) if path is not None]
+    check_writable(out, inputs)
+    if json not in (None, "-"):
+        check_writable(Path(json), inputs)
+    flags = {"pattern": pattern, "sparsity": sparsity, "budget": budget, "seed": seed}
+    resolved = read_recipe(recipe, flags)
+    training = read_training(
+        recipe,
+        {
+            "method": method,
+            "steps": steps,
+            "batch": batch,
+            "length": length,
+            "learning_rate": learning_rate,
+            "distill": distill,
+        },
+    )
+    masks = None if mask is None else read_masks(mask)
+    for folder in (save, checkpoint):
+        if folder is not None:
+            _make_folder(folder)
+    started = time.monotonic()
+    with progress() as tell:
+        tell(f"opening {model}")
+        task = None if text is not None else "classify" if table is not None else "answer"
+        head = _new_head(table) if new_head and text is None else None
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(resolved.seed)
+        opened = open_model(model, task, resolved.include, resolved.exclude, head)
+        from pruning.examples import examples_of
+        from pruning.training.loop import train
+        from pruning.training.pruner import prepare
+
+        examples = examples_of(opened, text, table, squad, training.length or None, resolved.seed)
+        pruner = prepare(opened, resolved, training, masks)
+        run = train(opened, pruner, examples, checkpoint, save_every, tell)
+        tell(f"writing {out}")
+        write_masks(out, run.masks)
+        if save is not None:
+            opened.model.save_pretrained(save)
+            if opened.tokenizer is not None:
+                opened.tokenizer.save_pretrained(save)
+    seconds = time.monotonic() - started
+    if json is not None:
+        emit_json(_account(opened, model, data[0], resolved, training, run, seconds), json)
+    if json != "-":
+        _print(run, training, out, save, seconds)
+
+
+def _new_head(table: Path | None) -> dict[str, Any]:
+    """Config settings of a new task head: of a table, one class for each of its labels."""
+    if table is None:
+        return {}
+    from pruning.examples import read_table
+
+    labels = sorted(set(read_table(table).labels))
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
+
+
+def _account(
+    opened: "OpenModel",
+    model: Path,
+    data: Path,
+    recipe: "Recipe",
+    training: "Training",
+    run: "Run",
+    seconds: float,
+) -> dict[str, Any]:
+    import torch
+    import transformers
+
+    from pruning.prune import as_json
+    from pruning.training.settings import as_json as training_json
+    from sparse_formats.mask_file import sha256_of
+
+    return {
+        "schema_version": 1,
+        "model": {"source": str(model), "name": opened.name, "task": opened.task},
+        "data": {"source": str(data), "sha256": sha256_of(data)},
+        "recipe": as_json(recipe),
+        "training": training_json(training),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "resumed_at": run.resumed_at,
+        "seconds": seconds,
+        "losses": list(run.losses),
+        "densities": list(run.densities),
+        "matrices": [
+            {
+                "name": m.name,
+                "kind": m.kind,
+                "rows": m.shape[0],
+                "cols": m.shape[1],
+                "density": m.density,
+                "flops": 2 * m.nnz,
+            }
+            for m in run.masks.matrices
+        ],
+    }
+
+
+def _print(run: "Run", training: "Training", out: Path, save: Path | None, seconds: float) -> None:
+    from sparse_formats.tables import Column, new_console, print_table
+
+    steps = len(run.losses)
+    shown = sorted({round(i * (steps - 1) / 7) for i in range(8)})
+    columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
+    rows = [(f"{i + 1}", f"{run.losses[i]:.3f}", f"{run.densities[i]:.3f}") for i in shown]
+    taken = f"; taken up at step {run.resumed_at}" if run.resumed_at else ""
+    footnotes = [f"{training.method}, {steps} steps in {seconds:.0f} s{taken}", f"wrote {out}"]
+    if save is not None:
+        footnotes.append(f"wrote {save}")
+    print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

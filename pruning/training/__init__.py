@@ -1,0 +1,1 @@
+"""Pruning while training: `prepare → step → finalize` (`pruner`) around one small loop (`loop`)."""

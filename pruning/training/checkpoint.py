@@ -1,0 +1,59 @@
+"""Checkpoints from which a killed run goes on as if nothing had happened.
+
+A folder holds `checkpoint.json` and the tensors it names, `step-<n>.safetensors`. Both are written
+beside and renamed, the JSON last: at any moment it names a whole file.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparse_formats.errors import InputError
+from sparse_formats.files import json_text, replace_file, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INDEX = "checkpoint.json"
+
+
+def save(
+    folder: Path, step: int, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]
+) -> None:
+    """Write a checkpoint of `step`, then remove the older ones.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    name = f"step-{step:06d}.safetensors"
+    with replace_file(folder / name) as file:
+        # Tied tensors are given once by the caller; clones keep views from sharing memory.
+        file.write(to_bytes({key: value.detach().clone() for key, value in tensors.items()}))
+    write_text(folder / INDEX, json_text({"step": step, "tensors": name, **state}))
+    for old in folder.glob("step-*.safetensors"):
+        if old.name != name:
+            old.unlink(missing_ok=True)
+
+
+def load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
+    """The tensors and state of the checkpoint in `folder`; None if there is none.
+
+    Raises:
+        InputError: a damaged checkpoint.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    index = folder / INDEX
+    if not index.is_file():
+        return None
+    try:
+        state = json.loads(index.read_text("utf-8"))
+        return load_file(folder / Path(state["tensors"]).name), state
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(
+            f"checkpoint {folder} is damaged ({error}); remove the folder to begin anew"
+        ) from error

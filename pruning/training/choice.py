@@ -1,0 +1,56 @@
+"""Masks of a recipe's pattern on scores that change from step to step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.budgets import masks_by_row, shares
+from pruning.couplings import Heads, couplings_of
+from pruning.models.opening import OpenModel
+from pruning.patterns.pattern import Pruned, Target
+from pruning.recipe import Recipe, heads_of, pattern_of
+from sparse_formats.errors import InputError
+
+
+def heads_in(opened: OpenModel) -> Heads | None:
+    """The head counts of an opened model; None where they are not known."""
+    if not opened.attentions:
+        return None
+    return Heads(opened.attentions[0].heads, opened.attentions[0].kv_heads)
+
+
+def choose(
+    opened: OpenModel,
+    scores: Mapping[str, NDArray[np.float32]],
+    recipe: Recipe,
+    pattern: str,
+    sparsity: float,
+) -> dict[str, Pruned]:
+    """The masks of `pattern` that leave 1 − sparsity, by matrix; whole where it has no say.
+
+    scores: importance ≥ 0, float32 (out, in), comparable between matrices. Budget and knobs are
+    the recipe's. All scores equal is the beginning of a training: then all stays.
+
+    Raises:
+        InputError: the recipe counts something else than weights, or its pattern does not fit.
+    """
+    if recipe.count != "weights":
+        raise InputError(f"count {recipe.count!r}: while training only weights can be counted")
+    shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
+    couplings = couplings_of(shapes, heads_of(recipe, heads_in(opened)))
+    made = pattern_of(replace(recipe, pattern=pattern, sparsity=sparsity), couplings)
+    targets = [Target(m.name, m.kind, scores[m.name]) for m in opened.matrices]
+    found = {t.name: Pruned(np.ones(t.scores.shape, np.bool_)) for t in targets}
+    if sparsity <= 0:
+        return found
+    sizes = [t.scores.size for t in targets]
+    for share in shares(targets, made, sparsity, recipe.budget, sizes, is_blind=False):
+        members: Sequence[Target] = [targets[i] for i in share.members]
+        if recipe.budget == "row":
+            pruned = [masks_by_row(made, members[0], share.kept)]
+        else:
+            pruned = made.masks(members, share.kept)
+        found.update(zip((t.name for t in members), pruned, strict=True))
+    return found

@@ -1,0 +1,202 @@
+"""The training loop: as small as can be, and taken up at any step."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pruning.examples import Examples, step_numbers
+from pruning.models.opening import OpenModel
+from pruning.progress import time_left
+from pruning.training import checkpoint
+from pruning.training.distillation import distilled, teacher_of
+from pruning.training.pruner import Pruner
+from pruning.training.settings import as_json
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+Tell = Callable[[str], None]
+
+NO_DECAY = ("bias", "norm", "ln_")
+"""Parts of names of parameters that weight decay spares, as usual."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training gave: masks with weights, and per step the loss and the density."""
+
+    masks: MaskSet
+    losses: tuple[float, ...]
+    densities: tuple[float, ...]
+    resumed_at: int
+
+
+def train(
+    opened: OpenModel,
+    pruner: Pruner,
+    examples: Examples,
+    folder: Path | None = None,
+    save_every: int = 50,
+    tell: Tell = lambda step: None,
+) -> Run:
+    """Train `opened`, which `pruner` was prepared on, to the end of its schedule.
+
+    folder: where checkpoints go, every `save_every` steps; one that is there is taken up, and the
+        run then ends in the same weights as one never interrupted (on as many threads).
+
+    Raises:
+        InputError: examples without labels, a checkpoint of another run.
+    """
+    import torch
+
+    training, seed = pruner.training, pruner.recipe.seed
+    if not any(key in examples.rows[0] for key in ("labels", "start_positions")):
+        raise InputError(f"model {opened.name} is for {opened.task}: it has no loss to train with")
+    model = opened.model
+    # The teacher is the dense model, which the masked parameters hide.
+    teacher = _dense_teacher(pruner) if training.distill else None
+    model.train()
+    optimizer = adamw(model, training.learning_rate, training.weight_decay)
+    losses: list[float] = []
+    densities: list[float] = []
+    torch.manual_seed(seed)
+    identity = {"training": as_json(training), "recipe": repr(pruner.recipe), "of": opened.name}
+    identity["examples"] = f"{len(examples)}"
+    if folder is not None and (found := checkpoint.load(folder)) is not None:
+        tensors, state = found
+        if state["identity"] != identity:
+            raise InputError(
+                f"checkpoint {folder} is of another run (model, data, recipe or settings differ); "
+                "give another folder, or remove it"
+            )
+        losses, densities = list(state["losses"]), list(state["densities"])
+        _restore(opened, pruner, optimizer, tensors, state)
+    resumed_at, started = pruner.done, time.monotonic()
+    while pruner.done < training.steps:
+        step = pruner.done
+        loss = _one_step(opened, pruner, optimizer, examples, teacher)
+        losses.append(loss)
+        densities.append(pruner.density)
+        left = time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
+        tell(
+            f"step {pruner.done} of {training.steps}: loss {loss:.3f}, "
+            f"density {densities[-1]:.3f}, {left}"
+        )
+        if folder is not None and pruner.done % save_every == 0 and pruner.done < training.steps:
+            tensors = {**_model_tensors(opened, pruner), **pruner.tensors()}
+            tensors |= _optimizer_tensors("optimizer", optimizer)
+            if pruner.optimizer is not None:
+                tensors |= _optimizer_tensors("scores", pruner.optimizer)
+            tensors["random"] = torch.get_rng_state()
+            state = {"identity": identity, "losses": losses, "densities": densities}
+            checkpoint.save(folder, step + 1, tensors, {**state, "pruner": pruner.state()})
+    masks = pruner.finalize()
+    model.eval()
+    return Run(masks, tuple(losses), tuple(densities), resumed_at)
+
+
+def adamw(model: Any, learning_rate: float, weight_decay: float) -> "Optimizer":
+    """AdamW on all parameters that learn; biases and normalisations do not decay."""
+    import torch
+
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    spared = [p for name, p in named if any(part in name.lower() for part in NO_DECAY)]
+    decayed = [p for name, p in named if all(part not in name.lower() for part in NO_DECAY)]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+def _one_step(
+    opened: OpenModel,
+    pruner: Pruner,
+    optimizer: "Optimizer",
+    examples: Examples,
+    teacher: Any,
+) -> float:
+    import torch
+
+    training, step = pruner.training, pruner.done
+    numbers = step_numbers(len(examples), training.batch, step, pruner.recipe.seed)
+    inputs = examples.batch(numbers)
+    output = opened.model(**inputs)
+    loss = output.loss
+    if teacher is not None:
+        with torch.no_grad():
+            target = teacher(**inputs)
+        loss = distilled(loss, output, target, inputs, training.distill, training.temperature)
+    loss.backward()
+    pruner.gradients()
+    torch.nn.utils.clip_grad_norm_(opened.model.parameters(), training.clip)
+    for group in optimizer.param_groups:
+        group["lr"] = training.learning_rate * pruner.schedule.learning_rate(step)
+    optimizer.step()
+    optimizer.zero_grad()
+    pruner.step()
+    return float(output.loss.detach())
+
+
+def _dense_teacher(pruner: Pruner) -> Any:
+    for matrix, weight in zip(pruner.matrices, pruner.original, strict=True):
+        matrix.parameter.data = matrix.stored(weight)
+    teacher = teacher_of(pruner.opened.model)
+    pruner.mask_weights()
+    return teacher
+
+
+def _model_tensors(opened: OpenModel, pruner: Pruner) -> "dict[str, Tensor]":
+    """Parameters besides the pruned matrices, which `pruner` holds; tied ones once."""
+    pruned = {id(matrix.parameter) for matrix in pruner.matrices}
+    return {
+        f"model.{name}": parameter.data.contiguous()
+        for name, parameter in opened.model.named_parameters()
+        if id(parameter) not in pruned
+    }
+
+
+def _optimizer_tensors(prefix: str, optimizer: "Optimizer") -> "dict[str, Tensor]":
+    import torch
+
+    return {
+        f"{prefix}.{number}.{key}": torch.as_tensor(value).contiguous()
+        for number, values in optimizer.state_dict()["state"].items()
+        for key, value in values.items()
+    }
+
+
+def _restore(
+    opened: OpenModel,
+    pruner: Pruner,
+    optimizer: "Optimizer",
+    tensors: "Mapping[str, Tensor]",
+    state: Mapping[str, Any],
+) -> None:
+    import torch
+
+    for name, parameter in opened.model.named_parameters():
+        if (held := tensors.get(f"model.{name}")) is not None:
+            parameter.data.copy_(held)
+    _restore_optimizer("optimizer", optimizer, tensors)
+    if pruner.optimizer is not None:
+        _restore_optimizer("scores", pruner.optimizer, tensors)
+    torch.set_rng_state(tensors["random"])
+    pruner.restore(tensors, state["pruner"])
+
+
+def _restore_optimizer(
+    prefix: str, optimizer: "Optimizer", tensors: "Mapping[str, Tensor]"
+) -> None:
+    values: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(f"{prefix}."):
+            _, number, name = key.split(".", 2)
+            values.setdefault(int(number), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": values, "param_groups": groups})

@@ -1,0 +1,281 @@
+"""Pruning around any training loop: prepare → (backward, gradients, optimiser, step)* → finalize.
+
+The model's parameters hold the masked weights W′ = W ⊙ factor while it runs, and the dense W while
+the optimiser steps; `torch` autograd sees neither. So any loop and any optimiser will do:
+
+    pruner = prepare(opened, recipe, training)
+    for each step:  loss.backward();  pruner.gradients();  optimizer.step();  pruner.step()
+    masks = pruner.finalize()
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.models.masking import matched
+from pruning.models.opening import OpenModel
+from pruning.patterns.pattern import Pruned
+from pruning.prune import as_json as recipe_json
+from pruning.recipe import Recipe
+from pruning.training.choice import choose
+from pruning.training.methods import METHODS, Method
+from pruning.training.settings import Training, as_json
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.vectors import VectorLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Pruner:
+    """The state of a pruning run; made by `prepare`.
+
+    done: optimiser steps so far. original: the weights as they came, dense: as they are now
+    without the mask, keep: bool masks; all (out, in) in the module's row order.
+    """
+
+    def __init__(
+        self, opened: OpenModel, recipe: Recipe, training: Training, given: MaskSet | None
+    ) -> None:
+        import torch
+
+        assert recipe.sparsity is not None
+        self.opened, self.recipe, self.training = opened, recipe, training
+        self.matrices = opened.matrices
+        self.schedule = training.schedule(recipe.sparsity)
+        self.method: Method = METHODS[training.method](opened)
+        self.original = [m.upright(m.parameter.data) for m in self.matrices]
+        self.dense = [weight.clone() for weight in self.original]
+        self.keep = [torch.ones(m.shape, dtype=torch.bool) for m in self.matrices]
+        self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
+        self.factors = [keep.float() for keep in self.keep]
+        self.done, self.is_locked = 0, False
+        self.random = torch.get_rng_state()
+        for parameter in self.method.parameters:
+            parameter.requires_grad_(False)
+        self.optimizer = (
+            torch.optim.Adam(self.method.parameters, lr=training.score_learning_rate)
+            if self.method.parameters
+            else None
+        )
+        if given is not None:
+            self._take(given)
+        self.choose_mask()
+        self.mask_weights()
+
+    def _take(self, given: MaskSet) -> None:
+        import torch
+
+        places = {m.name: i for i, m in enumerate(self.matrices)}
+        for matrix, mask in matched(self.opened, given):
+            place = places[matrix.name]
+            self.keep[place] = matrix.from_file(mask.keep)
+            self.layouts[place] = mask.vectors
+            if mask.weight is not None:
+                weight = matrix.from_file(mask.weight.astype(np.float32))
+                self.dense[place] = torch.where(
+                    self.keep[place], weight.to(self.dense[place].dtype), self.dense[place]
+                )
+        self._lock()
+
+    def _lock(self) -> None:
+        """From now on the mask stays, and what it drops is exactly 0."""
+        self.is_locked = True
+        self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
+        self._clear()
+
+    def _clear(self) -> None:
+        for weight, keep in zip(self.dense, self.keep, strict=True):
+            weight.masked_fill_(~keep, 0)
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of this step: the stages and the recipe's share the ramp equally."""
+        every = (*self.training.stages, self.recipe.pattern)
+        progress = self.schedule.progress(self.done)
+        return every[min(int(progress * len(every)), len(every) - 1)]
+
+    def choose_mask(self) -> None:
+        """The mask, or the gates, of the step to come."""
+        import torch
+
+        if self.is_locked:
+            return
+        final = self.schedule.is_final(self.done)
+        if self.method.is_hard or final:
+            due = self.done % self.training.every == 0
+            if due or (final and not self.schedule.is_final(self.done - 1)):
+                self._choose(self.schedule.sparsity(self.done))
+            if final and (self.training.lock or not self.method.is_hard):
+                self._lock()
+        else:
+            self.random = torch.get_rng_state()
+            factors = self.method.factors(self.done, self.schedule.progress(self.done))
+            assert factors is not None
+            self.factors = factors
+
+    def _choose(self, sparsity: float) -> None:
+        found = self.chosen(sparsity)
+        for place, matrix in enumerate(self.matrices):
+            self.keep[place] = matrix.from_file(found[matrix.name].keep)
+            self.layouts[place] = found[matrix.name].layout
+        self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
+
+    def chosen(self, sparsity: float) -> dict[str, Pruned]:
+        """The masks the pattern of this step makes of the method's importance."""
+        importance = self.method.importance(self.dense)
+        scores = {m.name: s for m, s in zip(self.matrices, importance, strict=True)}
+        return choose(self.opened, scores, self.recipe, self.pattern, sparsity)
+
+    def mask_weights(self) -> None:
+        """Let the model's parameters hold the masked weights."""
+        for matrix, weight, factor in zip(self.matrices, self.dense, self.factors, strict=True):
+            matrix.parameter.data = matrix.stored(weight * factor)
+
+    def gradients(self) -> None:
+        """After backward: the method learns, weights get ∂L/∂W, the optimiser gets W to step on.
+
+        Dropped weights get no gradient; with straight-through methods their scores do.
+        """
+        found = [self._gradient(m.parameter) for m in self.matrices]
+        upright = [m.upright(g) for m, g in zip(self.matrices, found, strict=True)]
+        if not self.is_locked:
+            self.method.learn(upright, self.dense)
+        for matrix, gradient, weight, factor in zip(
+            self.matrices, upright, self.dense, self.factors, strict=True
+        ):
+            gradient.mul_(factor)
+            matrix.parameter.data = matrix.stored(weight)
+
+    @staticmethod
+    def _gradient(parameter: "Tensor") -> "Tensor":
+        if parameter.grad is None:
+            raise InputError("a prunable matrix takes no part in the loss; leave it out")
+        return parameter.grad
+
+    def step(self) -> None:
+        """After the optimiser's step: scores step too, then the next mask goes on."""
+        if not self.is_locked and self.optimizer is not None:
+            rate = self.training.score_learning_rate * self.schedule.learning_rate(self.done)
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.optimizer.step()
+        if not self.is_locked and not self.method.is_hard:
+            asked = 1 - self.schedule.sparsity(self.done)
+            self.method.steer(self.method.density() - asked)
+        self.done += 1
+        if self.is_locked:
+            self._clear()
+        self.choose_mask()
+        self.mask_weights()
+
+    @property
+    def density(self) -> float:
+        """What is kept: of the mask, or what a relaxed method expects."""
+        if not self.method.is_hard and not self.is_locked:
+            return self.method.density()
+        whole = sum(keep.numel() for keep in self.keep)
+        return sum(int(keep.sum()) for keep in self.keep) / whole
+
+    def finalize(self) -> MaskSet:
+        """Leave the pruned weights in the model, and give the masks with them.
+
+        A run that ends before its last sparsity is brought there now.
+        """
+        assert self.recipe.sparsity is not None
+        if not self.is_locked:
+            if not (self.method.is_hard and self.schedule.is_final(self.done)):
+                self.done = max(self.done, self.training.steps + 1)
+                self._choose(self.recipe.sparsity)
+            self._lock()
+        self.mask_weights()
+        header = {
+            "model": self.opened.name,
+            "method": self.recipe.pattern,
+            "recipe": recipe_json(self.recipe),
+            "training": as_json(self.training),
+            "seed": self.recipe.seed,
+        }
+        return MaskSet(
+            tuple(
+                MaskedMatrix(m.name, m.to_file(keep), m.weight(), m.kind, layout)
+                for m, keep, layout in zip(self.matrices, self.keep, self.layouts, strict=True)
+            ),
+            header,
+        )
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """All tensors a checkpoint must hold, by name."""
+        import torch
+
+        held: dict[str, Tensor] = {"random_before_gates": self.random}
+        for i, (weight, keep, factor) in enumerate(
+            zip(self.dense, self.keep, self.factors, strict=True)
+        ):
+            held[f"dense.{i}"] = weight.contiguous()
+            held[f"keep.{i}"] = keep.to(torch.uint8).contiguous()
+            held[f"factor.{i}"] = factor.contiguous()
+        for i, parameter in enumerate(self.method.parameters):
+            held[f"score.{i}"] = parameter
+        for i, layout in enumerate(self.layouts):
+            if layout is not None:
+                for part in ("lines", "starts", "lengths"):
+                    held[f"layout.{i}.{part}"] = torch.from_numpy(getattr(layout, part).copy())
+        return held
+
+    def state(self) -> dict[str, Any]:
+        """All plain values a checkpoint must hold."""
+        orientations = [None if x is None else x.orientation for x in self.layouts]
+        return {
+            "done": self.done,
+            "is_locked": self.is_locked,
+            "method": self.method.state(),
+            "orientations": orientations,
+        }
+
+    def restore(self, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]) -> None:
+        """Take back what `tensors` and `state` gave."""
+        import torch
+
+        self.done, self.is_locked = state["done"], state["is_locked"]
+        self.method.restore(state["method"])
+        for i, weight in enumerate(self.dense):
+            weight.copy_(tensors[f"dense.{i}"])
+            self.keep[i] = tensors[f"keep.{i}"].bool()
+            self.factors[i] = tensors[f"factor.{i}"]
+            orientation = state["orientations"][i]
+            if orientation is not None:
+                parts: list[NDArray[np.int32]] = [
+                    tensors[f"layout.{i}.{part}"].numpy() for part in ("lines", "starts", "lengths")
+                ]
+                self.layouts[i] = VectorLayout(orientation, *parts)
+        for i, parameter in enumerate(self.method.parameters):
+            parameter.copy_(tensors[f"score.{i}"])
+        if not self.is_locked and not self.method.is_hard:
+            # Gates were drawn before the checkpoint; they are drawn again from the same numbers,
+            # which leaves the generator where the checkpoint found it.
+            torch.set_rng_state(tensors["random_before_gates"])
+            self.choose_mask()
+        self.mask_weights()
+
+
+def prepare(
+    opened: OpenModel, recipe: Recipe, training: Training, masks: MaskSet | None = None
+) -> Pruner:
+    """Begin to prune `opened` by `recipe` while it trains; its parameters get masked at once.
+
+    masks: with method "recovery", and only then: what stays.
+
+    Raises:
+        InputError: masks missing or not asked for, phases that do not fit into the steps, masks of
+            another model, a method the model does not fit.
+    """
+    if (masks is not None) != (training.method == "recovery"):
+        found = "none" if masks is None else "one"
+        raise InputError(
+            f"method {training.method}: recovery trains a given mask, the others make their own; "
+            f"found {found}"
+        )
+    return Pruner(opened, recipe, training, masks)
