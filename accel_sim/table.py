@@ -118,6 +118,7 @@ def _summary(report: Report) -> list[str]:
         f"area     {sum(report.area_mm2.values()):.2f} mm²: "
         + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
         f"product  {_product(report.layers)}",
+        *_balance(total["imbalance"], header.get("advice") or ()),
         *_advice(header.get("advice")),
     ]
     return lines + [f"note     {note}" for note in header.get("notes", ())]
@@ -156,6 +157,17 @@ def _calibration(data: Mapping[str, Any] | None) -> list[str]:
         f"published {published:g}; uncalibrated it is {data['uncalibrated_gops_per_watt']:,.0f}: "
         f"{data['missing_pj_per_mac']:.2f} of {whole:.2f} pJ per dense MAC are in no table"
     ]
+
+
+def _balance(imbalance: float | None, advice: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How uneven the PE rows' loads are, and what a perfect schedule would save."""
+    if imbalance is None:
+        return []
+    line = f"balance  the heaviest PE row carries {imbalance:.2f} × the mean"
+    for item in advice:
+        if item["key"] == "schedule":
+            line += f"; perfect balance: {saved(item['gain'])} cycles"
+    return [line]
 
 
 def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
