@@ -3,6 +3,8 @@
 Numbers in comments follow docs/microarchitecture.md, section by section.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 OWN_QUEUES = "queue.per_column=true"
 
 
-def recorded(matrix: MaskedMatrix, x: list[list[float]], *settings: str) -> LayerResult:
+def recorded(matrix: MaskedMatrix, x: list[list[Any]], *settings: str) -> LayerResult:
     values = np.array(x, np.float32)
     activations = Activations(len(values), recorded={matrix.name: values})
     (result,) = simulate([matrix], roomy(*settings), activations)

@@ -78,7 +78,7 @@ def test_is_an_integer_product_exact(
 def test_does_a_sum_beyond_the_accumulator_wrap_and_is_told() -> None:
     # 127 · 127 · 140,000 = 2,258,060,000 > 2³¹ − 1.
     inputs = 140_000
-    matrix = MaskedMatrix("m", np.ones((1, inputs), np.bool_), np.full((1, inputs), 127, np.int8))
+    matrix = MaskedMatrix("m", np.ones((1, inputs), np.bool_), np.full((1, inputs), 127.0))
     x = np.full((1, inputs), 127, np.int8)
     machine = roomy("datatype=int8", "weight_buffer.bytes=1048576")
     (result,) = simulate([matrix], machine, Activations(1, recorded={"m": x}))
