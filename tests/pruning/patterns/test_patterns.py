@@ -149,8 +149,8 @@ def test_a_head_goes_from_queries_keys_values_and_output() -> None:
     ]  # fmt: skip
     keeps = [p.keep for p in wanted.masks([q, k, v, o], wanted.kept([q, k, v, o], 0.5))]
     stays = int(np.argmax(worth))
-    assert keeps[0].all(1).nonzero()[0].tolist() == list(range(16 * stays, 16 * stays + 16))
-    assert keeps[3].all(0).nonzero()[0].tolist() == list(range(16 * stays, 16 * stays + 16))
+    assert np.flatnonzero(keeps[0].all(1)).tolist() == list(range(16 * stays, 16 * stays + 16))
+    assert np.flatnonzero(keeps[3].all(0)).tolist() == list(range(16 * stays, 16 * stays + 16))
     assert keeps[1].sum() == keeps[2].sum() == 8 * 40
 
 
