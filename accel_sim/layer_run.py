@@ -93,10 +93,11 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Accelerator, is_checked: bo
     matrix = layer.matrix
     layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
     stored = Stored(layout, matrix.shape)
-    steppers = steppers_of(stored, machine, matrix.name)
+    is_multiplied = is_checked and matrix.weight is not None and inputs.x is not None
+    steppers = steppers_of(stored, machine, matrix.name, is_multiplied)
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
     product = None
-    if is_checked and matrix.weight is not None and inputs.x is not None:
+    if is_multiplied and inputs.x is not None:
         issued = [
             Issued(stepper.planned, _issuers(stepper, of_tile))
             for stepper, of_tile in zip(steppers, passes, strict=True)
@@ -113,13 +114,16 @@ def run_steppers(
     return _layer_run(layer, stored, steppers, passes, inputs, machine, None)
 
 
-def steppers_of(stored: Stored, machine: Accelerator, name: str) -> list[Stepper]:
+def steppers_of(
+    stored: Stored, machine: Accelerator, name: str, is_multiplied: bool = False
+) -> list[Stepper]:
     """Encode and schedule: a stepper for each tile.
 
     Raises:
         InputError: naming the matrix, if it does not fit the machine.
     """
-    return [Stepper(planned, machine) for planned in plan_layer(stored, machine, name)]
+    plan = plan_layer(stored, machine, name)
+    return [Stepper(planned, machine, is_multiplied) for planned in plan]
 
 
 def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[Passes]:

@@ -51,7 +51,7 @@ class Steps:
     blocks: see `Block`. takers, critical: cycles by `Cause` of all takers, of the critical one.
     drop_cycles: in which a taker dropped. issued: entries each PE row issued, by
     all its takers (P,). issuer: PE row that issued each entry, int32 (rows of skippable,
-    entries), −1 where dropped; None where the schedule had decided it.
+    entries), −1 where dropped; None where the schedule had decided it, or nobody asked.
     """
 
     blocks: list[int]
@@ -63,12 +63,19 @@ class Steps:
 
 
 class Stepper:
-    """Steps the passes of one tile; equal passes once."""
+    """Steps the passes of one tile; equal passes once.
 
-    def __init__(self, planned: PlannedTile, machine: Accelerator) -> None:
+    is_multiplied: the product will want to know who issued which entry.
+    """
+
+    def __init__(
+        self, planned: PlannedTile, machine: Accelerator, is_multiplied: bool = False
+    ) -> None:
         entries, order = planned.entries, planned.order
         self.planned = planned
         self._machine = machine
+        # Only where PE rows share a queue is it decided in the pass.
+        self._notes_issuer = is_multiplied and machine.queues < machine.array.pe_rows
         self._lo, self._hi = entries.lo[order], entries.hi[order]
         self._known: dict[bytes, Steps] = {}
 
@@ -87,11 +94,10 @@ class Stepper:
     def _step(self, skippable: NDArray[np.bool_]) -> Steps:
         machine, planned, entries = self._machine, self.planned, self.planned.entries
         rows, pe_rows = len(skippable), machine.array.pe_rows
-        is_online = machine.queues < pe_rows
         blocks = np.zeros(len(Block), np.int64)
         takers = np.zeros((rows, pe_rows, len(Cause)), np.int64)
         last_take = np.full((rows, pe_rows), -1, np.int64)
-        issuer = np.full((rows, len(entries)) if is_online else (0, 0), -1, np.int32)
+        issuer = np.full((rows, len(entries)) if self._notes_issuer else (0, 0), -1, np.int32)
         largest = int(entries.bits.max()) if len(entries) else 0
         drop_cycles = _step(
             (self._lo, self._hi, skippable[:, planned.order], planned.first),
@@ -120,7 +126,7 @@ class Stepper:
             critical[Cause.DECOMPRESSOR] = blocks[Block.CYCLES]
         blocks[Block.CYCLES] += machine.array.pe_latency_cycles
         in_stream_order = np.empty_like(issuer)
-        if is_online:
+        if self._notes_issuer:
             in_stream_order[:, planned.order] = issuer
         return Steps(
             blocks=blocks.tolist(),
@@ -128,7 +134,7 @@ class Stepper:
             critical=critical.tolist(),
             drop_cycles=int(drop_cycles),
             issued=takers[:, :, Cause.BUSY].sum(axis=0),
-            issuer=in_stream_order if is_online else None,
+            issuer=in_stream_order if self._notes_issuer else None,
         )
 
 
