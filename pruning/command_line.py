@@ -135,7 +135,9 @@ def prune_command(
     inputs = _files_of(source, *(p for p in (scores, statistics, recipe) if p is not None))
     check_writable(out, inputs)
     if json not in (None, "-"):
-        check_writable(Path(json), [*inputs, out])
+        check_writable(Path(json), inputs)
+        if Path(json).resolve() == out.resolve():
+            raise InputError(f"--json {json}: the mask file goes there; give another name")
     flags = {
         "pattern": pattern, "sparsity": sparsity, "budget": budget, "count": count,
         "score": score, "update": update, "algorithm": algorithm,

@@ -113,6 +113,10 @@ def read_evidence(
         for name, weight in weights.items():
             yield name, Evidence(weight, generator(name, seed))
         return
+    if not path.is_file():
+        raise InputError(
+            f"statistics {path} does not exist; write it with `python -m pruning calibrate`"
+        )
     try:
         with open_npz(path) as archive:
             known = {key.rpartition("/")[0] for key in archive.headers}

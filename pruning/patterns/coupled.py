@@ -43,12 +43,8 @@ class Coupled(Pattern):
             mine = {place[part.matrix] for part in coupling.parts}
             shared = [pool for pool in pools if pool & mine]
             pools = [pool for pool in pools if not pool & mine] + [mine.union(*shared)]
-        if targets and not pools:
-            hint = "give --heads or a model folder with config.json" if "head" in self.units else ""
-            raise InputError(
-                f"no {' or '.join(self.units)} is known in {targets[0].name} … {targets[-1].name}; "
-                + (hint or "their names tell no feed-forward layer")
-            )
+        if not pools:
+            self._check_known([t.name for t in targets], [])
         return sorted((sorted(pool) for pool in pools), key=lambda pool: pool[0])
 
     def size(self, targets: Sequence[Target]) -> int:
@@ -93,11 +89,15 @@ class Coupled(Pattern):
         return [Pruned(keep[t.name]) for t in targets]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
-        """The first unit that is kept in part, over all of its matrices that are there."""
+        """The first unit that is kept in part, over all of its matrices that are there.
+
+        Raises:
+            InputError: no matrix has a line of a unit.
+        """
         by_name = {m.name: m.keep for m in matrices}
-        for coupling in self.couplings:
-            if coupling.unit not in self.units:
-                continue
+        mine = [c for c in self.couplings if c.unit in self.units]
+        self._check_known(list(by_name), mine)
+        for coupling in mine:
             parts = [p for p in coupling.parts if p.matrix in by_name]
             counts = [_counts(by_name[p.matrix], p, coupling) for p in parts]
             full = [p.width * by_name[p.matrix].shape[1 if p.axis == "rows" else 0] for p in parts]
@@ -128,6 +128,15 @@ class Coupled(Pattern):
             c.count for c in self.couplings if any(p.matrix == matrix.name for p in c.parts)
         )
         return Storage(matrix.nnz * value_bits, units, 0)
+
+    def _check_known(self, names: Sequence[str], found: Sequence[Coupling]) -> None:
+        if found or not names:
+            return
+        hint = "give --heads or a model folder with config.json" if "head" in self.units else ""
+        raise InputError(
+            f"no {' or '.join(self.units)} is known in {names[0]} … {names[-1]}; "
+            + (hint or "their names tell no feed-forward layer")
+        )
 
     def _of(self, targets: Sequence[Target]) -> list[Coupling]:
         """The couplings of this pattern's units with all their lines in `targets`."""

@@ -63,7 +63,8 @@ class Hybrid(Pattern):
         """The first block, else the first neuron, that is kept in part."""
         coupled = self._coupled
         blocks = [m for m in matrices if m.name not in coupled]
-        return Block(self.block).conforms(blocks) or self._neurons.conforms(matrices)
+        found = Block(self.block).conforms(blocks)
+        return found or (self._neurons.conforms(matrices) if coupled else None)
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """As block or channel pruning stores it."""

@@ -9,6 +9,7 @@ import pytest
 
 from pruning.__main__ import main
 from pruning.command_line import model_name, picture_name
+from pruning.evidence import Evidence, generator, write_evidence
 from pruning.prune import as_json
 from pruning.recipe import Recipe
 from sparse_formats.mask_file import read_masks
@@ -83,6 +84,69 @@ def test_a_mask_is_cut_into_vectors(run, model: Path, tmp_path: Path) -> None:  
     header = read_masks(out).header
     assert header["model"] == "model.npz" and header["recipe"]["score"] == "given"
     assert all(m.vectors is not None for m in read_masks(out).matrices)
+
+
+def test_a_recipe_file_with_statistics_gives_an_account(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    recipe, calib, out = (tmp_path / name for name in ("r.toml", "calib.npz", "out.npz"))
+    recipe.write_text('pattern = "2:4"\nscore = "wanda"\nupdate = "sparsegpt"\n')
+    weights = np.load(model)
+    inputs = np.random.default_rng(0).standard_normal((64, 300))
+    write_evidence(
+        calib,
+        {
+            name: Evidence(weights[name], generator(name, 0), gram=inputs @ inputs.T, tokens=300)
+            for name in weights.files
+        },
+    )
+    status, printed, _ = run(
+        "prune", "--model", model, "--recipe", recipe, "--statistics", calib, "--out", out,
+        "--include", "query", "--json", "-",
+    )  # fmt: skip
+    assert status == 0
+    account = json.loads(printed, parse_constant=lambda word: pytest.fail(word))
+    assert account["schema_version"] == 1
+    assert account["recipe"] == as_json(
+        Recipe("2:4", 0.5, "wanda", update="sparsegpt", include=("query",))
+    )
+    assert read_masks(out).header["recipe"] == account["recipe"]
+    (matrix,) = account["report"]
+    assert matrix["density"] == 0.5 and matrix["flops"] == 2 * 1024
+    # Two of four 16-bit values and their two 2-bit places.
+    assert matrix["bytes"] == account["total"]["bytes"] == 32 * 16 * 2 * (16 + 2) // 8
+    assert 0 < matrix["output_error"] < 0.5 < matrix["retention"]
+    assert run("check", "--mask", out, "--pattern", "2:4")[0] == 0
+
+
+def test_check_says_where_a_mask_breaks_a_pattern(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    out, broken, found = (tmp_path / name for name in ("a.npz", "b.npz", "found.json"))
+    assert run("prune", "--model", model, "--pattern", "1:4", "--out", out)[0] == 0
+    status, printed, _ = run("check", "--mask", out, "--pattern", "1:4")
+    assert (status, printed) == (0, "4 matrices are 1:4\n")
+    masks = {m.name: m.keep for m in read_masks(out).matrices}
+    name = "layer.0.attention.self.key.weight"
+    masks[name][5, 8:12] = [True, False, True, False]
+    np.savez(broken, **masks)  # type: ignore[arg-type]
+    status, printed, _ = run("check", "--mask", broken, "--pattern", "1:4", "--json", found)
+    assert status == 1
+    assert printed == f"not 1:4: matrix {name}: row 5, columns 8..11 keep 2\n"
+    told = json.loads(found.read_text())
+    assert not told["conforms"] and told["breaks"] == [
+        {"matrix": name, "row": 5, "col": 8, "found": "row 5, columns 8..11 keep 2"}
+    ]
+    status, printed, error = run("check", "--mask", broken, "--pattern", "2;4")
+    assert (status, printed) == (2, "") and error.startswith("error: pattern '2;4'")
+
+
+def test_check_of_heads_needs_their_number(run, tmp_path: Path) -> None:  # noqa: ANN001
+    keep = np.ones((8, 4), np.bool_)
+    keep[2:4] = False
+    np.savez(tmp_path / "m.npz", **{"layer.0.attention.self.query.weight": keep})
+    check = ("check", "--mask", tmp_path / "m.npz", "--pattern", "head", "--heads")
+    assert run(*check, 4)[0] == 0
+    status, printed, _ = run(*check, 2)
+    assert status == 1 and "head 0, rows 0..3, keeps 8 of 16 here" in printed
+    status, _, error = run(*check[:-1])
+    assert status == 2 and "--heads" in error
 
 
 def test_analyze_prints_only_json_to_standard_output(run, model: Path) -> None:  # noqa: ANN001
@@ -182,6 +246,14 @@ def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None
         (["--model", "MODEL", "--out", "OUT", "--include", "("], "not a regular expression"),
         (["--model", "MODEL", "--out", "OUT", "--include", "zzz"], "no matrix is left"),
         (["--from-mask", "MODEL", "--scores", "MISSING", "--out", "OUT"], "scores"),
+        (["--model", "MODEL", "--out", "OUT", "--score", "wanda"], "python -m pruning calibrate"),
+        (["--model", "MODEL", "--out", "OUT", "--update", "obs"], "--statistics"),
+        (["--model", "MODEL", "--out", "OUT", "--statistics", "MISSING"], "does not exist"),
+        (["--model", "MODEL", "--out", "OUT", "--recipe", "MISSING"], "does not exist"),
+        (["--model", "MODEL", "--out", "OUT", "--pattern", "2:4", "--sparsity", "0.3"], "0.5 or"),
+        (["--model", "MODEL", "--out", "OUT", "--pattern", "head"], "give --heads"),
+        (["--model", "MODEL", "--out", "OUT", "--pattern", "head", "--heads", "5"], "equal heads"),
+        (["--model", "MODEL", "--out", "OUT", "--json", "OUT"], "give another name"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_nothing_is_written(
