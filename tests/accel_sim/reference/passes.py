@@ -1,0 +1,77 @@
+"""The passes of a layer: which entries are live for whom, and what was executed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from accel_sim.accelerator import Accelerator
+from tests.accel_sim.reference.one_pass import Live, PassCount, run_pass
+from tests.accel_sim.reference.schedule import Plan, plan
+from tests.accel_sim.reference.stream import Tile, parts_of
+
+NotZero = Sequence[Sequence[bool]]
+"""Of each token, of each input: whether the multiplier sees something else than 0."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Pairs (issued entry, token) of a pass, and their weights."""
+
+    issued_pairs: int
+    live_pairs: int
+    executed: int
+    """Weights of live pairs."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One tile × one group."""
+
+    tile: Tile
+    plan: Plan
+    tokens: range
+    live: Live
+    count: PassCount
+    tally: Tally
+
+
+def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: Accelerator) -> Live:
+    """For each token of the group, of each entry: whether one of its inputs is not zero."""
+    if machine.zero_skip.entries_per_cycle == 0:
+        return ((True,) * len(tile.entries),) * len(group)
+    return tuple(
+        tuple(any(map(not_zero[token].__getitem__, entry.inputs)) for entry in tile.entries)
+        for token in group
+    )
+
+
+def tally(tile: Tile, live: Live, count: PassCount) -> Tally:
+    """What was issued, entry by entry and token by token."""
+    issued_pairs = live_pairs = executed = 0
+    for taker in count.takers:
+        for token in taker.columns:
+            issued_pairs += len(taker.issued)
+            for number in taker.issued:
+                if live[token][number]:
+                    live_pairs += 1
+                    executed += tile.entries[number].weights
+    return Tally(issued_pairs, live_pairs, executed)
+
+
+def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: Accelerator) -> list[Pass]:
+    """Every pass of a layer, in execution order."""
+    found: list[Pass] = []
+    for tile in tiles:
+        schedule = plan(tile, machine)
+
+        @cache  # Groups for which the same entries are live run alike.
+        def run(
+            live: Live, tile: Tile = tile, schedule: Plan = schedule
+        ) -> tuple[PassCount, Tally]:
+            count = run_pass(tile, schedule, live, machine)
+            return count, tally(tile, live, count)
+
+        for group in parts_of(len(not_zero), machine.array.token_columns):
+            live = live_entries(tile, group, not_zero, machine)
+            found.append(Pass(tile, schedule, group, live, *run(live)))
+    return found

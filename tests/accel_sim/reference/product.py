@@ -1,0 +1,118 @@
+"""§8: operands, and the product in the machine's own order."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.accelerator import Accelerator
+from sparse_formats.masks import MaskedMatrix
+from tests.accel_sim.reference.passes import Pass
+from tests.accel_sim.reference.stream import ceil_log2
+
+LARGEST = {"int8": 127, "int16": 32767}
+
+Word = Any
+"""A number of the accumulator's type: np.float32, whose sums round, or an int, whose do not."""
+
+
+def zero(datatype: str) -> Word:
+    return np.float32(0) if datatype == "fp16" else 0
+
+
+def words(values: NDArray[Any], datatype: str) -> list[list[Word]]:
+    """Operands as words, row by row."""
+    if datatype == "fp16":
+        return [list(row) for row in values.astype(np.float16).astype(np.float32)]
+    return values.tolist()
+
+
+def operands(values: NDArray[Any], counts: NDArray[np.bool_], datatype: str) -> NDArray[Any]:
+    """Values of a file as the multiplier sees them; the scale is that of the ones that count."""
+    if datatype == "fp16":
+        return values.astype(np.float16)
+    if not np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.int64)
+    exact = values.astype(np.float64)
+    largest = float(np.abs(exact[counts]).max(initial=0.0))
+    if largest == 0:
+        return np.zeros(values.shape, np.int64)
+    scale = largest / LARGEST[datatype]
+    rounded = [[round(float(value) / scale) for value in row] for row in exact]
+    return np.array(rounded, np.int64).reshape(values.shape)
+
+
+def tree_sum(terms: list[Word]) -> Word:
+    """Neighbours first; an odd one out meets a missing lane, which is 0."""
+    while len(terms) > 1:
+        pairs = [terms[k] + terms[k + 1] for k in range(0, len(terms) - 1, 2)]
+        terms = [*pairs, *terms[2 * len(pairs) :]]
+    return terms[0]
+
+
+def ordered_product(
+    weight: NDArray[Any], inputs: NDArray[Any], passes: Sequence[Pass], machine: Accelerator
+) -> list[list[Word]]:
+    """Outputs × tokens of the operands `weight` and `inputs` (tokens × inputs)."""
+    datatype, lanes = machine.array.datatype, machine.array.lanes
+    nothing = zero(datatype)
+    w, x = words(weight, datatype), words(inputs, datatype)
+    output = [[nothing] * len(x) for _ in w]
+    for one in passes:
+        tile = one.tile
+        # One accumulator per PE row, output and token.
+        held: dict[tuple[int, int, int], Word] = {}
+        for taker in one.count.takers:
+            for token in taker.columns:
+                column = x[one.tokens.start + token]
+                for number in taker.issued:
+                    if not one.live[token][number]:
+                        continue
+                    entry = tile.entries[number]
+                    if tile.mode == "column":
+                        col = entry.inputs[0]
+                        sums = [(out, w[out][col] * column[col]) for out in entry.outputs]
+                    else:
+                        out, summands = entry.outputs[0], [nothing] * lanes
+                        for col in entry.inputs:
+                            summands[col - entry.lo] = w[out][col] * column[col]
+                        sums = [(out, tree_sum(summands))]
+                    for out, term in sums:
+                        at = (taker.row, out, token)
+                        held[at] = held.get(at, nothing) + term
+        for token, number in enumerate(one.tokens):
+            for out in tile.strip:
+                # Rows outside the unit's set hold 0 and change nothing.
+                total = nothing
+                for row in range(machine.array.pe_rows):
+                    total = total + held.get((row, out, token), nothing)
+                output[out][number] = output[out][number] + total
+    return output
+
+
+def product_error(
+    matrix: MaskedMatrix,
+    weight: NDArray[Any],
+    inputs: NDArray[Any],
+    found: Sequence[Sequence[Word]],
+    ranges: int,
+    machine: Accelerator,
+) -> tuple[float, float]:
+    """Largest |machine − exact|, and largest share of the FP32 bound that an error takes."""
+    unit = 2.0**-24
+    largest = share = 0.0
+    for out in range(len(weight)):
+        kept = [int(col) for col in range(weight.shape[1]) if matrix.keep[out, col]]
+        n = len(kept) + machine.array.pe_rows + ceil_log2(machine.array.lanes) + ranges
+        gamma = n * unit / (1 - n * unit)
+        for token in range(len(inputs)):
+            # A product of two FP16 numbers is exact in FP64.
+            terms = [float(weight[out, col]) * float(inputs[token, col]) for col in kept]
+            error = abs(float(found[out][token]) - math.fsum(terms))
+            bound = gamma * math.fsum(abs(term) for term in terms)
+            largest = max(largest, error)
+            if error > 0:
+                share = max(share, error / bound if bound else math.inf)
+    return largest, share
