@@ -1,105 +1,234 @@
-"""Sparse weight × dense activations, for every format that has a kernel."""
+"""Sparse weight × dense activations, for every format."""
 
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import csc, csr, mixed_vectors
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
-from sparse_formats.mixed_vectors import MixedVectors
+from kernels import multiply, panels
+from kernels.machine import machine
+from kernels.plan import Cut
+from kernels.prepare import Packed, Prepared, prepare
+from sparse_formats.matrix import SparseMatrix
 
-Weight = CSR | CSC | MixedVectors
+Activation = Literal["relu", "gelu"]
+ACTIVATIONS = {None: panels.NONE, "relu": panels.RELU, "gelu": panels.GELU}
+
+SUMS = {np.dtype(np.float64): np.float64, np.dtype(np.float32): np.float32}
+SUMS[np.dtype(np.int8)] = np.int32
+"""The type of sums and outputs for each type of activations."""
 
 
-def spmm(weight: Weight, x: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """The product weight · x, shape (out_features, tokens), dtype of `x`.
+def spmm(
+    weight: SparseMatrix | Prepared,
+    x: NDArray[Any],
+    out: NDArray[Any] | None = None,
+    bias: NDArray[Any] | None = None,
+    activation: Activation | None = None,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """activation(weight · x + bias), shape (out_features, tokens).
 
-    weight: encoded with its weights, of a dtype that `x`'s holds exactly; shape (out, in).
-    x: float32 or float64, shape (in, tokens), any strides. Sums are kept in this dtype.
-    out: where to put the product: shape (out, tokens), dtype of `x`, any strides; it is
-        overwritten, may overlap `x`, and is returned. Without it, a new array is.
+    weight: encoded with its weights, shape (out, in), or what `prepare` made of that: then it is
+        not packed anew for each product.
+    x: shape (in, tokens), any strides: float32 or float64, of which `weight`'s type is no wider
+        one, or int8 for int8 weights. Sums and outputs are of `x`'s type, of int8 in int32.
+    out: where to put the product: its shape and type, any strides; it is overwritten, may
+        overlap `x`, and is returned. Without it, a new array is.
+    bias: (out_features,), of the outputs' type. activation: for floating outputs.
+    threads: each computes some of the output rows.
 
-    Each output is a sum in the weight's storage order, so its error is at most γ_n·|W||x|, with
-    n the kept weights of its row, γ_n = n·u / (1 − n·u) and u the unit round-off.
+    Each output is a sum of its row's n kept weights times their inputs, in an order that depends
+    on the packing, some of it with zeros for dropped weights. So before bias and activation its
+    error is at most γ_n·|W||x|, γ_n = n·u / (1 − n·u), u the unit round-off, for finite `x`; sums
+    in int32 are exact unless they overflow. An infinite input may turn an output of a row that
+    does not take it into NaN, as it does in the dense product.
 
     Raises:
-        TypeError: there is no kernel for this format.
+        TypeError: `weight` is no sparse matrix.
         ValueError: shapes or dtypes do not fit, or the weight holds a mask only.
     """
-    product = PRODUCTS.get(type(weight))
-    if product is None:
-        known = ", ".join(format.__name__ for format in PRODUCTS)
-        raise TypeError(f"spmm: no kernel for {type(weight).__name__}; encode as one of {known}")
-    values = _checked_values(weight, x)
-    shape = (weight.shape[0], x.shape[1])
+    if x.ndim != 2:
+        raise ValueError(_needs(weight.shape, x))
+    prepared = weight if isinstance(weight, Prepared) else prepare(weight, x.shape[1])
+    dtype = _check(prepared, x, bias, activation, threads)
+    shape = (prepared.shape[0], x.shape[1])
     if out is not None:
-        _check_out(out, shape, x.dtype)
-    # Contiguous operands only, so that there is one compiled kernel a dtype; a strided `out`, or
-    # one that shares memory with `x`, is filled at the end.
-    direct = out is not None and out.flags.c_contiguous and not np.may_share_memory(out, x)
-    result = out if out is not None and direct else np.empty(shape, x.dtype)
-    result.fill(0)
-    product(weight, values, np.ascontiguousarray(x), result)
-    if out is None or direct:
+        _check_out(out, shape, dtype)
+    x, x_stride, x_innermost = _lines(x)
+    # Other outputs, and those that share memory with `x`, are filled at the end.
+    is_direct = out is not None and (out.flags.c_contiguous or out.flags.f_contiguous)
+    is_direct = is_direct and out is not None and not np.may_share_memory(out, x)
+    result = out if out is not None and is_direct else np.empty(shape, dtype)
+    last_step = (_no_bias(dtype) if bias is None else np.array(bias), ACTIVATIONS[activation])
+    packed = prepared.packed(shape[1])
+    if shape[1] == 1:
+        _one(prepared, packed, x, result, last_step, threads)
+    elif result.size:
+        _many(prepared, packed, (x, x_stride, x_innermost), result, last_step, threads)
+    if out is None or is_direct:
         return result
     out[...] = result
     return out
 
 
-def _csr(weight: CSR, values: NDArray[Any], x: NDArray[Any], out: NDArray[Any]) -> None:
-    csr.accumulate(weight.indptr, weight.indices, values, x, out)
-
-
-def _csc(weight: CSC, values: NDArray[Any], x: NDArray[Any], out: NDArray[Any]) -> None:
-    csc.accumulate(weight.indptr, weight.indices, values, x, out)
-
-
-def _mixed_vectors(
-    weight: MixedVectors, values: NDArray[Any], x: NDArray[Any], out: NDArray[Any]
+def _many(
+    prepared: Prepared,
+    packed: Packed,
+    x: tuple[NDArray[Any], int, bool],
+    result: NDArray[Any],
+    last_step: tuple[NDArray[Any], int],
+    threads: int,
 ) -> None:
-    vectors = weight.vectors
-    accumulate = {
-        "horizontal": mixed_vectors.accumulate_horizontal,
-        "vertical": mixed_vectors.accumulate_vertical,
-    }[vectors.orientation]
-    accumulate(vectors.lines, vectors.starts, weight.offsets, values, x, out)
+    lanes, chunk = machine().lanes(result.dtype), machine().chunk
+    parts = (
+        prepared.shape,
+        chunk,
+        *packed.arrays,
+        *x,
+        *_flat(result),
+        *last_step,
+    )
+    work = []
+    for kernel, first_token, last_token in _panels(result.shape[1], lanes, packed.cut):
+        for first, last in _shares(-(-prepared.shape[0] // chunk), threads):
+            work.append((kernel, (*parts, first, last, first_token, last_token)))
+    _run(work, threads)
 
 
-PRODUCTS: dict[type, Callable[[Any, NDArray[Any], NDArray[Any], NDArray[Any]], None]] = {
-    CSR: _csr,
-    CSC: _csc,
-    MixedVectors: _mixed_vectors,
-}
-"""The kernel of each format: (weight, values, x, out) → None, adding the product to `out`."""
+def _one(
+    prepared: Prepared,
+    packed: Packed,
+    x: NDArray[Any],
+    result: NDArray[Any],
+    last_step: tuple[NDArray[Any], int],
+    threads: int,
+) -> None:
+    rows, cols = prepared.shape
+    if cols % 16 or x.dtype != result.dtype:
+        padded = np.zeros(-(-cols // 16) * 16, result.dtype)
+        padded[:cols] = x
+        x = padded
+    kernel = multiply.one_token(machine().lanes(result.dtype))
+    arrays = (*packed.arrays, x, result.reshape(-1), *last_step)
+    # Whole strips to each thread.
+    shares = _shares(-(-rows // 16), threads)
+    _run([(kernel, (*arrays, 16 * first, min(16 * last, rows))) for first, last in shares], threads)
 
 
-def _checked_values(weight: Weight, x: NDArray[Any]) -> NDArray[Any]:
-    """The kept weights in the dtype of `x`, after a look at whether the two fit."""
+@cache
+def _no_bias(dtype: Any) -> NDArray[Any]:
+    return np.empty(0, dtype)
+
+
+def _panels(tokens: int, lanes: int, cut: Cut) -> list[tuple[Callable[..., None], int, int]]:
+    """(kernel, first token, last token): panels of a few widths that cover all tokens."""
+    # As many vectors as 4 rows of sums, and one row of inputs, leave registers for.
+    full = 4 if machine().registers == 32 else 3
+    widths = (8, full, 2, 1) if cut.has_rows_only else (full, 2, 1)
+    units = -(-tokens // lanes)
+    pieces: list[tuple[Callable[..., None], int, int]] = []
+    first = 0
+    for width in widths:
+        count = units // width
+        if width == 3 and units % 3 == 1 and count:
+            # Two panels of two are faster than one of three and one of one.
+            count -= 1
+        if count:
+            last = min(first + count * width * lanes, tokens)
+            pieces.append((multiply.many_tokens(lanes, width, width < 8), first, last))
+            first = last
+            units -= count * width
+    return pieces
+
+
+def _shares(count: int, threads: int) -> list[tuple[int, int]]:
+    """`count` things in at most `threads` even shares: first and last of each."""
+    if threads == 1:
+        return [(0, count)]
+    threads = max(1, min(threads, count))
+    edges = [count * i // threads for i in range(threads + 1)]
+    return [(first, last) for first, last in pairwise(edges) if first < last]
+
+
+def _run(work: list[tuple[Callable[..., None], tuple[Any, ...]]], threads: int) -> None:
+    if len(work) == 1 or threads == 1:
+        for kernel, arguments in work:
+            kernel(*arguments)
+        return
+    # The kernels release the interpreter's lock. A thread of an OpenMP runtime would spin against
+    # those of torch and MKL in one process; ours sleep.
+    running = [_pool(threads).submit(kernel, *arguments) for kernel, arguments in work]
+    for share in running:
+        share.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="spmm")
+
+
+def _lines(x: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
+    """`x` flat, the elements from line to line, and whether a line is an input (or a token)."""
+    if not (x.flags.c_contiguous or x.flags.f_contiguous) or not x.flags.writeable:
+        # Read-only arrays are another type to Numba, which would compile all anew.
+        x = np.array(x, order="C")
+    return _flat(x)
+
+
+def _flat(array: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
+    if array.flags.c_contiguous:
+        return array.reshape(-1), array.shape[1], True
+    return array.T.reshape(-1), array.shape[0], False
+
+
+def _check(
+    weight: Prepared,
+    x: NDArray[Any],
+    bias: NDArray[Any] | None,
+    activation: str | None,
+    threads: int,
+) -> Any:
+    """The outputs' type, after a look at whether the operands fit."""
     rows, cols = weight.shape
-    if x.ndim != 2 or x.shape[0] != cols:
-        raise ValueError(
-            f"spmm: weight ({rows}, {cols}) needs x of shape ({cols}, tokens), found {x.shape}"
-        )
-    if x.dtype not in (np.float32, np.float64):
+    if x.shape[0] != cols:
+        raise ValueError(_needs(weight.shape, x))
+    if x.dtype not in SUMS:
         raise ValueError(f"spmm: x must be float32 or float64, found {x.dtype}; convert it")
-    if weight.data is None:
+    if not np.can_cast(weight.dtype, x.dtype, "safe"):
         raise ValueError(
-            f"spmm: weight ({rows}, {cols}) holds a mask only; encode it with its weights"
+            f"spmm: weight is {weight.dtype}, which x's {x.dtype} cannot hold; convert one"
         )
-    if not np.can_cast(weight.data.dtype, x.dtype, "safe"):
+    dtype = SUMS[x.dtype]
+    if bias is not None and (bias.shape != (rows,) or bias.dtype != dtype):
         raise ValueError(
-            f"spmm: weight is {weight.data.dtype}, which x's {x.dtype} cannot hold; convert one"
+            f"spmm: bias must be {np.dtype(dtype)} of shape ({rows},), found {bias.dtype} of "
+            f"shape {bias.shape}"
         )
-    return np.ascontiguousarray(weight.data, x.dtype)
+    if activation not in ACTIVATIONS:
+        known = ", ".join(name for name in ACTIVATIONS if name)
+        raise ValueError(f"spmm: unknown activation {activation!r}; give one of {known}")
+    if activation is not None and dtype == np.int32:
+        raise ValueError(f"spmm: {activation} is for floating outputs; x is {x.dtype}")
+    if threads < 1:
+        raise ValueError(f"spmm: threads is {threads}; give 1 or more")
+    return dtype
 
 
-def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+def _needs(shape: tuple[int, int], x: NDArray[Any]) -> str:
+    rows, cols = shape
+    return f"spmm: weight ({rows}, {cols}) needs x of shape ({cols}, tokens), found {x.shape}"
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: Any) -> None:
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"spmm: out must be {dtype} of shape {shape}, found {out.dtype} of shape {out.shape}"
+            f"spmm: out must be {np.dtype(dtype)} of shape {shape}, found {out.dtype} of shape "
+            f"{out.shape}"
         )
     if not out.flags.writeable:
         raise ValueError(f"spmm: out of shape {shape} is read-only; give a writable array")

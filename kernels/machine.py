@@ -1,0 +1,44 @@
+"""The vector registers that the compiled kernels may use."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Machine:
+    """bytes: of one vector register. registers: how many. has_half: float16 in hardware."""
+
+    name: str
+    bytes: int
+    registers: int
+    has_half: bool
+
+    def lanes(self, dtype: np.dtype[Any]) -> int:
+        """Elements of `dtype` in one register."""
+        return self.bytes // dtype.itemsize
+
+    @property
+    def chunk(self) -> int:
+        """Rows whose sums are kept at once: those of the widest tile stay in the first cache.
+
+        Divisible by 16, and so that the usual 384, 768, 1536, 3072 rows make equal halves.
+        """
+        return 96 if self.registers == 32 else 192
+
+
+@cache
+def machine() -> Machine:
+    """Where Numba compiles for: its host, or what NUMBA_CPU_FEATURES says."""
+    from numba.core.registry import cpu_target
+
+    context: Any = cpu_target.target_context
+    features = context.codegen().magic_tuple()[2].split(",")
+    has_half = "+f16c" in features
+    if "+avx512f" in features:
+        return Machine("AVX-512", 64, 32, has_half)
+    if "+avx2" in features:
+        return Machine("AVX2", 32, 16, has_half)
+    return Machine("128-bit", 16, 16, has_half)

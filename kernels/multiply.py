@@ -1,0 +1,203 @@
+"""The two loops that every product runs in: over panels of tokens, or for one token.
+
+A matrix is the sum of three parts, each possibly empty; both loops add up all three.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from kernels import panels, rows, segments, strips
+from kernels.simd import size, zeros
+
+PANEL_BYTES = 1 << 18
+"""Of activations packed at once: half of a small second cache (512 KiB)."""
+
+
+@cache
+def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
+    """The compiled loop for panels of `count` vectors of `lanes` tokens.
+
+    has_long: whether it has the code for strips and segments, or for rows only.
+    """
+    tile = 4 * count
+
+    @njit(cache=True, nogil=True)
+    def multiply(
+        shape: Any,
+        chunk: int,
+        height: int,
+        strip_indptr: Any,
+        strip_columns: Any,
+        strip_values: Any,
+        segment_indptr: Any,
+        segment_rows: Any,
+        segment_values: Any,
+        block: int,
+        row_indptr: Any,
+        row_columns: Any,
+        row_values: Any,
+        x: Any,
+        x_stride: int,
+        x_innermost: bool,
+        out: Any,
+        out_stride: int,
+        out_innermost: bool,
+        bias: Any,
+        activation: int,
+        first_chunk: int,
+        last_chunk: int,
+        first_token: int,
+        last_token: int,
+    ) -> None:
+        outputs, inputs = shape
+        vector = zeros(out, lanes, count)
+        width = size(vector)
+        padded = -(-inputs // 16) * 16
+        blocks = max(1, -(-inputs // block))
+        # A line of a panel is `width` tokens; whole panels that fit, but at least one.
+        at_once = max(1, PANEL_BYTES // max(1, padded * width * out.itemsize)) * width
+        at_once = min(at_once, -(-(last_token - first_token) // width) * width)
+        packed = np.empty(padded * at_once, out.dtype)
+        sums = np.empty(chunk * width, out.dtype)
+        for first in range(first_token, last_token, at_once):
+            last = min(first + at_once, last_token)
+            panels.fill(
+                zeros(out, lanes, lanes),
+                zeros(out, lanes, 1),
+                width,
+                x,
+                inputs,
+                padded,
+                x_stride,
+                x_innermost,
+                first,
+                last,
+                packed,
+            )
+            for piece in range(first_chunk, last_chunk):
+                row = piece * chunk
+                here = min(chunk, outputs - row)
+                for start in range(first, last, width):
+                    panel = packed[(start - first) * padded :]
+                    sums[:] = 0
+                    if has_long and len(strip_values):
+                        strips.accumulate(
+                            zeros(out, lanes, tile),
+                            vector,
+                            height,
+                            strip_indptr,
+                            strip_columns,
+                            strip_values,
+                            row // height,
+                            (row + here + height - 1) // height,
+                            panel,
+                            sums,
+                        )
+                    if has_long and len(segment_values):
+                        segments.accumulate(
+                            zeros(out, lanes, tile),
+                            vector,
+                            segment_indptr,
+                            segment_rows,
+                            segment_values,
+                            piece,
+                            padded // 4,
+                            panel,
+                            sums,
+                        )
+                    if len(row_values):
+                        rows.accumulate(
+                            vector,
+                            row_indptr,
+                            row_columns,
+                            row_values,
+                            piece,
+                            blocks,
+                            chunk,
+                            here,
+                            panel,
+                            sums,
+                        )
+                    panels.finish(sums, row, here, width, bias, activation)
+                    panels.write(
+                        zeros(out, lanes, lanes),
+                        zeros(out, lanes, 1),
+                        width,
+                        sums,
+                        row,
+                        here,
+                        start,
+                        min(width, last - start),
+                        out,
+                        out_stride,
+                        out_innermost,
+                    )
+
+    return multiply
+
+
+@cache
+def one_token(lanes: int) -> Any:
+    """The compiled loop for a single token, with vectors of `lanes` elements."""
+    halves, quarters = max(1, 8 // lanes), max(1, 4 // lanes)
+    sixteen, eight, four = max(1, 16 // lanes), min(lanes, 8), min(lanes, 4)
+
+    @njit(cache=True, nogil=True)
+    def multiply(
+        height: int,
+        strip_indptr: Any,
+        strip_columns: Any,
+        strip_values: Any,
+        length: int,
+        span_indptr: Any,
+        span_starts: Any,
+        span_values: Any,
+        block: int,
+        row_indptr: Any,
+        row_columns: Any,
+        row_values: Any,
+        x: Any,
+        out: Any,
+        bias: Any,
+        activation: int,
+        first: int,
+        last: int,
+    ) -> None:
+        # Strips may reach over the last row.
+        sums = np.zeros(-(-(last - first) // 16) * 16, out.dtype)
+        if len(strip_values):
+            strip, end = first // height, (last + height - 1) // height
+            arrays = (strip_indptr, strip_columns, strip_values, strip, end, x, sums)
+            if height == 16:
+                strips.accumulate_one(zeros(out, lanes, sixteen), *arrays)
+            elif height == 8:
+                strips.accumulate_one(zeros(out, eight, halves), *arrays)
+            else:
+                strips.accumulate_one(zeros(out, four, quarters), *arrays)
+        if len(span_values):
+            arrays = (span_indptr, span_starts, span_values, first, last, x, sums)
+            if length == 16:
+                segments.accumulate_one(zeros(out, lanes, sixteen), *arrays)
+            elif length == 8:
+                segments.accumulate_one(zeros(out, eight, halves), *arrays)
+            else:
+                segments.accumulate_one(zeros(out, four, quarters), *arrays)
+        if len(row_values):
+            rows.accumulate_one(
+                zeros(out, lanes, 1),
+                zeros(out, 1, 1),
+                row_indptr,
+                row_columns,
+                row_values,
+                first,
+                last,
+                x,
+                sums,
+            )
+        panels.finish(sums, first, last - first, 1, bias, activation)
+        out[first:last] = sums[: last - first]
+
+    return multiply

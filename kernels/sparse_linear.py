@@ -1,0 +1,154 @@
+"""`SparseLinear`: a pruned model's layers on our kernels. torch is loaded when called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernels.prepare import Prepared, prepare
+from kernels.spmm import spmm
+from sparse_formats.csr import CSR
+from sparse_formats.errors import InputError, nearest
+from sparse_formats.masks import MaskSet
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Sparsified:
+    """What `sparsify` did. layers: names of the replaced ones; kept, weights: of these.
+
+    seconds: spent on packing; bytes: of the packed weights.
+    """
+
+    layers: tuple[str, ...]
+    kept: int
+    weights: int
+    seconds: float
+    bytes: int
+
+
+def sparse_linear(weight: Prepared, bias: "torch.Tensor | None" = None, threads: int = 1) -> Any:
+    """A `torch.nn.Module` for inference that maps (…, in) to (…, out) as `torch.nn.Linear` does.
+
+    weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients.
+    The module is an instance of `SparseLinear`, a class made here so that torch is not needed to
+    import this file.
+    """
+    return _module_class()(weight, bias, threads)
+
+
+def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) -> Sparsified:
+    """Replace, in place, every `torch.nn.Linear` of `model` that `masks` names, by a `SparseLinear`.
+
+    model: a module, such as one of transformers'. masks: names are those of the layers or of their
+    weights; a prefix that either side lacks (``bert.``) does not matter. Entries that are not
+    kept, or are not masked at all, are treated as `model`'s masked dense self would: a dropped
+    weight is 0, whatever the model holds. tokens: batch × length to pack for.
+
+    Raises:
+        InputError: a mask fits no linear layer, or one of another shape, or two fit one.
+    """
+    import torch
+
+    linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    chosen: dict[str, Any] = {}
+    for matrix in masks.matrices:
+        name = _layer_named(matrix.name, linear)
+        layer = linear[name]
+        shape = tuple(layer.weight.shape)
+        if shape != matrix.shape:
+            raise InputError(
+                f"matrix {matrix.name}: the mask is {matrix.shape}, layer {name} is {shape}; "
+                "give the mask of this model"
+            )
+        if name in chosen:
+            raise InputError(f"matrix {matrix.name}: layer {name} has a mask already; name one")
+        weight = layer.weight.detach().to("cpu", torch.float32).numpy()
+        encoded = CSR.encode(matrix.keep, weight)
+        chosen[name] = prepare(encoded, tokens)
+    for name, prepared in chosen.items():
+        parent, _, last = name.rpartition(".")
+        setattr(
+            model.get_submodule(parent), last, sparse_linear(prepared, linear[name].bias, threads)
+        )
+    return Sparsified(
+        tuple(chosen),
+        sum(prepared.nnz for prepared in chosen.values()),
+        sum(prepared.shape[0] * prepared.shape[1] for prepared in chosen.values()),
+        sum(prepared.seconds for prepared in chosen.values()),
+        sum(prepared.bytes for prepared in chosen.values()),
+    )
+
+
+def _layer_named(name: str, layers: Mapping[str, Any]) -> str:
+    wanted = name.removesuffix(".weight")
+    found = [
+        layer
+        for layer in layers
+        if layer == wanted or layer.endswith("." + wanted) or wanted.endswith("." + layer)
+    ]
+    if wanted in found:
+        return wanted
+    if len(found) != 1:
+        what = f"layers {', '.join(found)} all end so" if found else "no linear layer is called so"
+        raise InputError(
+            f"matrix {name}: {what}{nearest(wanted, layers)}; give the masks of this model"
+        )
+    return found[0]
+
+
+def _module_class() -> Any:
+    """The class `SparseLinear`, made once."""
+    global _sparse_linear_class
+    if _sparse_linear_class is not None:
+        return _sparse_linear_class
+    import torch
+
+    class SparseLinear(torch.nn.Module):
+        """x → weight · x + bias with a packed sparse weight. Inference only."""
+
+        def __init__(self, weight: Prepared, bias: Any, threads: int) -> None:
+            super().__init__()
+            self.out_features, self.in_features = weight.shape
+            self.prepared, self.threads = weight, threads
+            kept = None if bias is None else bias.detach().to("cpu", torch.float32).clone()
+            self.register_buffer("bias", kept)
+
+        def forward(self, x: Any) -> Any:
+            if x.dtype != torch.float32 or x.device.type != "cpu":
+                raise TypeError(
+                    f"SparseLinear takes float32 on the CPU, found {x.dtype} on {x.device}; "
+                    "convert the model with .float().cpu()"
+                )
+            if x.requires_grad and torch.is_grad_enabled():
+                raise RuntimeError("SparseLinear has no gradient; call it under torch.no_grad()")
+            flat = x.detach().reshape(-1, self.in_features)
+            out = torch.empty(len(flat), self.out_features)
+            bias = None if self.bias is None else self.bias.numpy()
+            # The kernels take and give (features, tokens) with either axis innermost.
+            spmm(self.prepared, flat.numpy().T, out.numpy().T, bias, threads=self.threads)
+            return out.reshape(*x.shape[:-1], self.out_features)
+
+        def extra_repr(self) -> str:
+            density = self.prepared.nnz / max(1, self.in_features * self.out_features)
+            return f"{self.in_features}, {self.out_features}, density={density:.3f}"
+
+    _sparse_linear_class = SparseLinear
+    return SparseLinear
+
+
+_sparse_linear_class: Any = None
+
+
+def masked_dense(model: Any, masks: MaskSet) -> None:
+    """Set, in place, the dropped weights of `model`'s linear layers to 0: what `sparsify` equals."""
+    import torch
+
+    linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    with torch.no_grad():
+        for matrix in masks.matrices:
+            keep = torch.from_numpy(np.ascontiguousarray(matrix.keep))
+            linear[_layer_named(matrix.name, linear)].weight.mul_(keep)
