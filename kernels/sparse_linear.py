@@ -41,12 +41,11 @@ def sparse_linear(weight: Prepared, bias: "torch.Tensor | None" = None, threads:
 
 
 def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) -> Sparsified:
-    """Replace, in place, every `torch.nn.Linear` of `model` that `masks` names, by a `SparseLinear`.
+    """Replace, in place, each `torch.nn.Linear` of `model` that `masks` names by a `SparseLinear`.
 
     model: a module, such as one of transformers'. masks: names are those of the layers or of their
-    weights; a prefix that either side lacks (``bert.``) does not matter. Entries that are not
-    kept, or are not masked at all, are treated as `model`'s masked dense self would: a dropped
-    weight is 0, whatever the model holds. tokens: batch × length to pack for.
+    weights; a prefix that either side lacks (``bert.``) does not matter. Only which weights are
+    kept is taken from them: the weights are the model's. tokens: batch × length to pack for.
 
     Raises:
         InputError: a mask fits no linear layer, or one of another shape, or two fit one.
@@ -115,6 +114,7 @@ def _module_class() -> Any:
             self.out_features, self.in_features = weight.shape
             self.prepared, self.threads = weight, threads
             kept = None if bias is None else bias.detach().to("cpu", torch.float32).clone()
+            self.bias: Any
             self.register_buffer("bias", kept)
 
         def forward(self, x: Any) -> Any:
@@ -144,7 +144,7 @@ _sparse_linear_class: Any = None
 
 
 def masked_dense(model: Any, masks: MaskSet) -> None:
-    """Set, in place, the dropped weights of `model`'s linear layers to 0: what `sparsify` equals."""
+    """Set the dropped weights of `model`'s linear layers to 0, in place: what `sparsify` equals."""
     import torch
 
     linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}

