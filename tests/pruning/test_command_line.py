@@ -140,7 +140,7 @@ def test_check_says_where_a_mask_breaks_a_pattern(run, model: Path, tmp_path: Pa
 def test_check_of_heads_needs_their_number(run, tmp_path: Path) -> None:  # noqa: ANN001
     keep = np.ones((8, 4), np.bool_)
     keep[2:4] = False
-    np.savez(tmp_path / "m.npz", **{"layer.0.attention.self.query.weight": keep})
+    np.savez(tmp_path / "m.npz", **{"layer.0.attention.self.query.weight": keep})  # type: ignore[arg-type]
     check = ("check", "--mask", tmp_path / "m.npz", "--pattern", "head", "--heads")
     assert run(*check, 4)[0] == 0
     status, printed, _ = run(*check, 2)
