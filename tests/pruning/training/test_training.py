@@ -1,0 +1,321 @@
+"""Does pruning while training follow its definitions, meet its sparsity and keep its zeros?"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pruning.examples import Examples, step_numbers, text_windows
+from pruning.models.opening import OpenModel, assemble
+from pruning.recipe import Recipe
+from pruning.training.loop import train
+from pruning.training.pruner import Pruner, prepare
+from pruning.training.schedule import Schedule
+from pruning.training.settings import Training, read_training
+from sparse_formats.errors import InputError
+from sparse_formats.masks import MaskedMatrix, MaskSet
+
+torch = pytest.importorskip("torch")
+
+Tiny = Callable[..., Any]
+TEXT = " ".join(f"w{(i * i + 3 * (i // 7)) % 44}" for i in range(400))
+FINE = Recipe(pattern="fine", sparsity=0.75)
+SHORT = Training(steps=12, batch=4, warmup=2, learning_rate=1e-2)
+
+
+def learner(model: Any, words: Any) -> tuple[Any, Examples]:
+    return assemble("tiny", "causal", model, words), text_windows(words, TEXT, 20, "causal")
+
+
+def half(opened: OpenModel) -> MaskSet:
+    return MaskSet(
+        tuple(
+            MaskedMatrix(m.name, np.abs(m.weight()) > np.median(np.abs(m.weight())))
+            for m in opened.matrices
+        )
+    )
+
+
+def density(masks: MaskSet) -> float:
+    return sum(m.nnz for m in masks.matrices) / sum(m.keep.size for m in masks.matrices)
+
+
+def test_the_schedule_by_hand() -> None:
+    # N 100, W 10, a 1, b 2: rest to 10, cubic to 80, rest. Half way, 1/8 is left to go.
+    ramp = Schedule(100, 10, 1, 2, 0.2, 0.8)
+    assert [ramp.sparsity(t) for t in (0, 10, 80, 81, 100)] == pytest.approx(
+        [0.2, 0.2, 0.8, 0.8, 0.8]
+    )
+    assert ramp.sparsity(45) == pytest.approx(0.8 - 0.6 / 8)
+    assert not ramp.is_final(79)
+    assert ramp.is_final(81)
+    assert [ramp.learning_rate(t) for t in (0, 10, 55, 100)] == pytest.approx([1 / 11, 1, 0.5, 0])
+    with pytest.raises(InputError, match="leave no room for a ramp"):
+        Schedule(100, 40, 1, 2, 0, 0.8)
+
+
+def test_examples_of_a_step_depend_on_the_step_alone() -> None:
+    epoch = np.concatenate([step_numbers(10, 4, step, 7) for step in range(5)])
+    assert sorted(epoch[:10]) == sorted(epoch[10:]) == list(range(10))
+    assert step_numbers(10, 4, 2, 7).tolist() == epoch[8:12].tolist()
+    assert len(step_numbers(3, 8, 1, 0)) == 8
+
+
+def test_a_movement_score_is_minus_the_summed_gradient_times_weight(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    model = opened.model
+    pruner = prepare(opened, FINE, replace(SHORT, first_sparsity=0.5))
+    pruner.optimizer = torch.optim.SGD(pruner.method.parameters, lr=1.0)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    expected = [torch.zeros(m.shape, dtype=torch.float64) for m in opened.matrices]
+    rate = 0.0
+    for step in range(3):
+        dense = [weight.clone() for weight in pruner.dense]
+        kept = [keep.clone() for keep in pruner.keep]
+        # By hand: the gradient at the masked weights, which the model holds now.
+        for matrix, weight, keep in zip(opened.matrices, dense, kept, strict=True):
+            assert torch.equal(matrix.view, weight * keep)
+        loss = model(**examples.batch([step])).loss
+        gradients = torch.autograd.grad(loss, [m.parameter for m in opened.matrices])
+        rate = pruner.schedule.learning_rate(step) * SHORT.score_learning_rate
+        for total, matrix, gradient, weight in zip(
+            expected, opened.matrices, gradients, dense, strict=True
+        ):
+            total -= rate * (matrix.upright(gradient) * weight).double()
+        sgd.zero_grad()
+        model(**examples.batch([step])).loss.backward()
+        pruner.gradients()
+        for matrix, keep in zip(opened.matrices, kept, strict=True):
+            assert not matrix.upright(matrix.parameter.grad)[~keep].any()
+        sgd.step()
+        pruner.step()
+    for score, total in zip(pruner.method.parameters, expected, strict=True):
+        assert torch.allclose(score.double(), total, rtol=1e-4, atol=1e-9)
+        assert score.abs().max() > 0
+
+
+@pytest.mark.parametrize("method", ["movement", "gradual_magnitude"])
+@pytest.mark.parametrize("lock", [True, False])
+def test_hard_methods_follow_the_schedule(method: str, lock: bool, tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("llama"), words)
+    training = replace(SHORT, method=method, lock=lock)
+    pruner = prepare(opened, FINE, training)
+    run = train(opened, pruner, examples)
+    asked = [1 - pruner.schedule.sparsity(step) for step in range(1, 13)]
+    assert run.densities == pytest.approx(asked, abs=1e-3)
+    assert density(run.masks) == pytest.approx(0.25, abs=1e-3)
+    for matrix, mask in zip(opened.matrices, run.masks.matrices, strict=True):
+        assert mask.weight is not None and np.array_equal(matrix.weight(), mask.weight)
+        assert not matrix.weight()[~mask.keep].any()
+    assert run.losses[-1] < run.losses[0]
+
+
+@pytest.mark.parametrize("method", ["soft_movement", "l0"])
+def test_relaxed_methods_are_steered_to_the_density(method: str, tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    training = Training(
+        method=method, steps=100, batch=2, warmup=5, score_learning_rate=0.3, learning_rate=1e-3
+    )
+    pruner = prepare(opened, replace(FINE, sparsity=0.6, budget="global"), training)
+    run = train(opened, pruner, examples)
+    before_lock = [d for t, d in enumerate(run.densities) if 80 <= t + 1 <= 90]
+    assert before_lock == pytest.approx([0.4] * len(before_lock), abs=0.03)
+    assert density(run.masks) == pytest.approx(0.4, abs=1e-3)
+
+
+def test_head_gates_remove_whole_heads(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    recipe = Recipe(pattern="head", sparsity=0.25, budget="global")
+    run = train(opened, prepare(opened, recipe, replace(SHORT, method="head_gates")), examples)
+    masks = {m.name: m.keep for m in run.masks.matrices}
+    gone = 0
+    for attention in opened.attentions:
+        for head in range(4):
+            columns = masks[attention.out.matrix][:, list(attention.out.lines(head))]
+            values = masks[attention.value.matrix][list(attention.value.lines(head))]
+            assert columns.all() == columns.any() == values.any() == values.all()
+            gone += not columns.any()
+    assert gone == 2
+    with pytest.raises(InputError, match="layout is not known"):
+        prepare(replace(opened, attentions=()), recipe, replace(SHORT, method="head_gates"))
+
+
+def test_patterns_change_from_stage_to_stage(tiny: Tiny, words: Any) -> None:
+    from pruning.patterns import make_pattern
+
+    opened, examples = learner(tiny("llama"), words)
+    training = replace(SHORT, stages=("fine", "vector:4"))
+    pruner = prepare(opened, Recipe(pattern="vector:8", sparsity=0.5), training)
+    seen: list[str] = []
+    while pruner.done < training.steps:
+        opened.model(**examples.batch([pruner.done])).loss.backward()
+        pruner.gradients()
+        opened.model.zero_grad()
+        pruner.step()
+        seen.append(pruner.pattern)
+    assert list(dict.fromkeys(seen)) == ["fine", "vector:4", "vector:8"]
+    masks = pruner.finalize()
+    assert make_pattern("vector:8", {}).conforms(masks.matrices) is None
+    assert all(m.vectors is not None for m in masks.matrices)
+
+
+OPTIMIZERS = {
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.5),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+    "Adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_locked_mask_survives_any_optimiser(name: str, tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    optimizer = OPTIMIZERS[name](opened.model.parameters())
+    # Momentum from steps before the lock must not bring anything back either.
+    for step in range(2):
+        opened.model(**examples.batch([step])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    masks = half(opened)
+    pruner = prepare(opened, FINE, replace(SHORT, method="recovery"), masks)
+    first = [matrix.weight() for matrix in opened.matrices]
+    for step in range(4):
+        opened.model(**examples.batch([step])).loss.backward()
+        pruner.gradients()
+        optimizer.step()
+        optimizer.zero_grad()
+        pruner.step()
+        for matrix, mask in zip(opened.matrices, masks.matrices, strict=True):
+            assert not matrix.weight()[~mask.keep].any()
+    pruner.finalize()
+    for matrix, mask, before in zip(opened.matrices, masks.matrices, first, strict=True):
+        assert np.array_equal(matrix.weight() != 0, mask.keep)
+        assert not np.allclose(matrix.weight(), before)
+
+
+def test_recovery_needs_a_mask_and_others_none(tiny: Tiny, words: Any) -> None:
+    opened, _ = learner(tiny("gpt2"), words)
+    with pytest.raises(InputError, match="recovery trains a given mask"):
+        prepare(opened, FINE, replace(SHORT, method="recovery"))
+    with pytest.raises(InputError, match="recovery trains a given mask"):
+        prepare(opened, FINE, SHORT, half(opened))
+
+
+def test_distillation_mixes_loss_and_divergence(tiny: Tiny, words: Any) -> None:
+    from pruning.training.distillation import distilled
+
+    opened, examples = learner(tiny("gpt2"), words)
+    teacher = tiny("gpt2", seed=5)
+    inputs = examples.batch([0, 1])
+    ours, theirs = opened.model(**inputs), teacher(**inputs)
+    found = float(distilled(ours.loss, ours, theirs, inputs, 0.7, 3.0).detach())
+    p = torch.softmax(theirs.logits.double() / 3, -1)
+    q = torch.softmax(ours.logits.double() / 3, -1)
+    divergence = (p * (p / q).log()).sum(-1).mean()
+    assert found == pytest.approx((0.3 * ours.loss + 0.7 * 9 * divergence).item(), rel=1e-4)
+
+
+def test_distilling_learns_from_the_dense_model(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    for matrix in opened.matrices:
+        matrix.parameter.data *= 8
+    dense = tiny("gpt2")
+    dense.load_state_dict(opened.model.state_dict())
+    ids = examples.batch([0, 1, 2])["input_ids"]
+
+    def distance() -> float:
+        with torch.no_grad():
+            p = torch.log_softmax(dense(ids).logits, -1)
+            q = torch.log_softmax(opened.model(ids).logits, -1)
+        return float((p.exp() * (p - q)).sum(-1).mean())
+
+    training = replace(SHORT, method="recovery", distill=1.0, steps=40, learning_rate=3e-3)
+    pruner = prepare(opened, FINE, training, half(opened))
+    before = distance()
+    train(opened, pruner, examples)
+    assert distance() < 0.7 * before
+
+
+def test_settings_are_checked_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text('pattern = "fine"\n[training]\nsteps = 30\nstages = ["fine"]\n')
+    assert read_training(file, {"batch": 2}) == Training(steps=30, stages=("fine",), batch=2)
+    for text, message in [
+        ("step = 3", "did you mean 'steps'"),
+        ("steps = 0", "'steps' is 0"),
+        ("distill = 1.5", "'distill' is 1.5"),
+        ('method = "moving"', "unknown method 'moving'"),
+    ]:
+        file.write_text(f"[training]\n{text}\n")
+        with pytest.raises(InputError, match=message):
+            read_training(file, {})
+
+
+def test_the_trainer_of_transformers_prunes_with_the_callback(
+    tiny: Tiny, words: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    from transformers import Trainer, TrainingArguments
+
+    from pruning.training.callback import trainer_callback
+
+    opened, examples = learner(tiny("gpt2"), words)
+    training = replace(SHORT, steps=6, warmup=1)
+    pruner = prepare(opened, FINE, training)
+    callback = trainer_callback(pruner)
+    arguments = TrainingArguments(
+        str(tmp_path),
+        max_steps=6,
+        per_device_train_batch_size=2,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    rows = [{k: torch.tensor(v) for k, v in row.items()} for row in examples.rows]
+    trainer = Trainer(opened.model, arguments, train_dataset=rows, callbacks=[callback])  # type: ignore[arg-type]
+    trainer.train()
+    assert pruner.done == 6
+    assert density(callback.masks) == pytest.approx(0.25, abs=1e-3)
+    for matrix, mask in zip(opened.matrices, callback.masks.matrices, strict=True):
+        assert np.array_equal(matrix.weight() != 0, mask.keep)
+
+
+def run_of(opened: OpenModel, examples: Examples, training: Training, folder: Path | None) -> Any:
+    pruner: Pruner = prepare(opened, replace(FINE, budget="global"), training)
+    return train(opened, pruner, examples, folder, save_every=3)
+
+
+@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0"])
+def test_a_run_taken_up_ends_in_the_same_weights(
+    method: str, tiny: Tiny, words: Any, tmp_path: Path
+) -> None:
+    training = replace(SHORT, method=method)
+    # GPT-2 drops out, so the random numbers must go on, too.
+    whole = run_of(*learner(tiny("gpt2"), words), training, None)
+
+    class Killed(Exception):
+        pass
+
+    opened, examples = learner(tiny("gpt2"), words)
+    pruner = prepare(opened, replace(FINE, budget="global"), training)
+
+    def kill(step: str) -> None:
+        if step.startswith("step 8 "):
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(opened, pruner, examples, tmp_path, save_every=3, tell=kill)
+    torch.rand(5)
+    taken_up = run_of(*learner(tiny("gpt2", seed=9), words), training, tmp_path)
+    assert taken_up.resumed_at == 6
+    assert taken_up.losses == whole.losses
+    for one, other in zip(taken_up.masks.matrices, whole.masks.matrices, strict=True):
+        assert one.weight is not None and other.weight is not None
+        assert np.array_equal(one.weight, other.weight)
+    with pytest.raises(InputError, match="of another run"):
+        run_of(*learner(tiny("gpt2"), words), replace(training, batch=2), tmp_path)
