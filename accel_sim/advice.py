@@ -213,7 +213,9 @@ def _variants(
         if key == "schedule":
             runs[key] = run([_balanced(planned, changed) for planned in plan], changed)
         elif _has_same(changed, machine, "array", "scheduler", "weight_buffer"):
-            passes = ("decompressor", "queue", "zero_skip", "matching")
+            # Nobody looks for zeros where there are none.
+            passes = ("decompressor", "queue", "matching")
+            passes += () if inputs.nonzero is None else ("zero_skip",)
             runs[key] = base if _has_same(changed, machine, *passes) else run(plan, changed)
         else:
             try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = new_app("Latency and energy of a pruned transformer on a sparse accelerator, and why.")
 
 DRAWN_TOKENS = 128
-NO_ADVICE = "The workload is large: what would help is simulated with --advice."
+NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
 
 
 @app.command("run")
@@ -58,7 +58,7 @@ def run_command(
     json: Annotated[str | None, typer.Option(help="Report as JSON: file, or - for stdout.")] = None,
     check: Annotated[bool, typer.Option(help="Compute and compare the product.")] = True,
     advice: Annotated[
-        bool | None, typer.Option(help="Simulate what would help; unasked only if quick.")
+        bool | None, typer.Option(help="Simulate what would help; unasked if quick, with --out.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
@@ -80,7 +80,8 @@ def run_command(
         prepare_folder(out, inputs)
 
     results = _simulate(source, machine, given, check, threads)
-    advices = _advise(source, machine, given, advice, threads)
+    may_advise = out is not None if advice is None else advice
+    advices = _advise(source, machine, given, may_advise, advice is None, threads)
     words = _words(
         {
             "--accelerator": accelerator,
@@ -94,7 +95,7 @@ def run_command(
             "--include": include,
             "--exclude": exclude,
             "--no-check": not check,
-            "--advice": advice is True,
+            "--advice": advices is not None,
             "--no-advice": advice is False,
         }
     )
@@ -204,15 +205,16 @@ def _advise(
     source: "Source",
     machine: "Accelerator",
     activations: "Activations",
-    is_asked: bool | None,
+    is_wanted: bool,
+    is_only_if_quick: bool,
     threads: int | None,
 ) -> "list[Advice] | None":
-    """What would help, where it was asked for, or is quick and was not declined."""
+    """What would help, where it is wanted and does not take longer than it may."""
     from accel_sim.advice import advise, is_quick
 
-    if is_asked is None:
-        is_asked = is_quick(source.weights, activations, machine)
-    return advise(source.matrices, machine, activations, threads) if is_asked else None
+    if not is_wanted or (is_only_if_quick and not is_quick(source.weights, activations, machine)):
+        return None
+    return advise(source.matrices, machine, activations, threads)
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

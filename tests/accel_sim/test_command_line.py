@@ -165,8 +165,11 @@ def test_is_advice_ranked_and_told_where_it_is_not_given(
 ) -> None:
     target = mask_file.parent / "report.json"
     words = ("run", "--mask", str(mask_file), "--json", str(target))
-    assert call(monkeypatch, *words) == 0
-    advice = json.loads(target.read_text())["advice"]
+    folder = str(mask_file.parent / "report")
+    assert call(monkeypatch, *words, "--out", folder) == 0
+    data = json.loads(target.read_text())
+    assert "--advice" in data["command"]
+    advice = data["advice"]
     gains = [item["gain"] for item in advice]
     assert gains == sorted(gains, reverse=True)
     text = capsys.readouterr().out
@@ -175,10 +178,15 @@ def test_is_advice_ranked_and_told_where_it_is_not_given(
     assert call(monkeypatch, *words, "--no-advice") == 0
     assert json.loads(target.read_text())["advice"] is None
     assert "--advice" not in capsys.readouterr().out
-    monkeypatch.setattr("accel_sim.advice.QUICK_WEIGHTS", 10)
+    # Unasked it takes no time: not in a run without a report, not where it is long.
     assert call(monkeypatch, *words) == 0
     assert json.loads(target.read_text())["advice"] is None
     assert "simulated with --advice" in capsys.readouterr().out
+    monkeypatch.setattr("accel_sim.advice.QUICK_WEIGHTS", 10)
+    assert call(monkeypatch, *words, "--out", folder) == 0
+    assert json.loads(target.read_text())["advice"] is None
+    assert call(monkeypatch, *words, "--advice") == 0
+    assert json.loads(target.read_text())["advice"] == advice
 
 
 def test_is_a_calibrated_run_called_so_and_no_other(
