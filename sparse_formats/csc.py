@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sparse_formats import values
 from sparse_formats.bitstream import Section, pack
 from sparse_formats.csr import read_lines
+from sparse_formats.kept_values import take_by_column
 from sparse_formats.mask_words import Words, trailing_zeros, words_by_column, words_by_row
 from sparse_formats.matrix import Descriptor
 from sparse_formats.storage import Storage, bits_for
@@ -38,16 +39,14 @@ class CSC:
     def encode(cls, keep: NDArray[np.bool_], weight: NDArray[Any] | None = None) -> Self:
         """Encode mask `keep` (bool, out × in) and `weight` of the same shape."""
         rows, cols = keep.shape
-        by_row = words_by_row(keep)
-        by_column = words_by_column(by_row, cols)
+        by_column = words_by_column(words_by_row(keep), cols)
         indptr = np.zeros(cols + 1, np.int32)
         np.cumsum(np.bitwise_count(by_column).sum(axis=1, dtype=np.int32), out=indptr[1:])
         indices = np.empty(indptr[-1], np.int32)
-        _rows(by_column, indices)
-        data = None
-        if weight is not None:
-            data = np.empty(len(indices), weight.dtype)
-            take_by_column(by_row, indptr, weight, data)
+        if weight is None:
+            _rows(by_column, indices)
+            return cls((rows, cols), indptr, indices, None)
+        data = take_by_column(by_column, indptr, weight, indices)
         return cls((rows, cols), indptr, indices, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -99,18 +98,6 @@ class CSC:
         return cls(descriptor.shape, *read_lines(data, descriptor, "csc", cols, rows))
 
 
-def take_by_column(
-    by_row: Words, indptr: NDArray[np.int32], weight: NDArray[Any], data: NDArray[Any]
-) -> None:
-    """Fill `data` (nnz) with the kept weights column by column, ascending rows.
-
-    by_row: the mask's words; indptr: int32 (cols + 1), where each column begins in `data`.
-    """
-    cursor = indptr[:-1].copy()
-    upright = values.bit_view(np.ascontiguousarray(weight))
-    _take(by_row, cursor, upright, values.bit_view(data))
-
-
 @njit(cache=True)
 def _rows(by_column: Words, indices: NDArray[np.int32]) -> None:
     k = 0
@@ -120,21 +107,6 @@ def _rows(by_column: Words, indices: NDArray[np.int32]) -> None:
             while word:
                 indices[k] = w * 64 + trailing_zeros(word)
                 k += 1
-                word &= word - np.uint64(1)
-
-
-@njit(cache=True)
-def _take(
-    by_row: Words, cursor: NDArray[np.int32], weight: NDArray[Any], data: NDArray[Any]
-) -> None:
-    # Row by row: the weights are read in the order of memory, each column fills up in turn.
-    for row in range(by_row.shape[0]):
-        for w in range(by_row.shape[1]):
-            word = by_row[row, w]
-            while word:
-                col = w * 64 + trailing_zeros(word)
-                data[cursor[col]] = weight[row, col]
-                cursor[col] += 1
                 word &= word - np.uint64(1)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
-from sparse_formats.mask_words import Words, trailing_zeros, words_by_row
+from sparse_formats.mask_words import Words, prefetch_word, trailing_zeros, words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import check_ascending, read_pointers
 from sparse_formats.storage import Storage, bits_for
@@ -46,8 +46,8 @@ class CSR:
             _columns(words, indices)
             return cls((rows, cols), indptr, indices, None)
         data = np.empty(len(indices), weight.dtype)
-        upright = values.bit_view(np.ascontiguousarray(weight))
-        _columns_and_values(words, upright, indices, values.bit_view(data))
+        flat = values.bit_view(np.ascontiguousarray(weight)).reshape(-1)
+        _columns_and_values(words, flat, cols, indices, values.bit_view(data))
         return cls((rows, cols), indptr, indices, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -128,18 +128,22 @@ def _columns(words: Words, indices: NDArray[np.int32]) -> None:
 
 @njit(cache=True)
 def _columns_and_values(
-    words: Words, weight: NDArray[Any], indices: NDArray[np.int32], data: NDArray[Any]
+    words: Words, weight: NDArray[Any], cols: int, indices: NDArray[np.int32], data: NDArray[Any]
 ) -> None:
-    k = 0
+    # Unsigned: a signed index costs a test for being counted from the end.
+    k, one, across = np.uint64(0), np.uint64(1), np.uint64(cols)
     for row in range(words.shape[0]):
+        first = np.uint64(row) * across
         for w in range(words.shape[1]):
-            word = words[row, w]
+            word, left = words[row, w], np.uint64(w * 64)
+            # The row below: which weights are needed follows no pattern the machine could guess.
+            prefetch_word(weight, first + across + left)
             while word:
-                col = w * 64 + trailing_zeros(word)
+                col = left + np.uint64(trailing_zeros(word))
                 indices[k] = col
-                data[k] = weight[row, col]
-                k += 1
-                word &= word - np.uint64(1)
+                data[k] = weight[first + col]
+                k += one
+                word &= word - one
 
 
 @njit(cache=True)

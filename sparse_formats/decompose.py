@@ -4,6 +4,7 @@ Two ways that give the same vectors: by 64-bit words for lengths that are powers
 (the usual menu), entry by entry for any other menu.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,32 @@ def decompose(keep: NDArray[np.bool_], menu: tuple[int, ...] = MENU) -> VectorLa
     if not _fit_words(lengths):
         sides = [decompose_oriented(keep, side, menu) for side in ("horizontal", "vertical")]
         return min(sides, key=len)
-    return decompose_words(words_by_row(keep), cols, lengths)
+    return cut(words_by_row(keep), cols, lengths).vectors
 
 
-def decompose_words(by_row: Words, cols: int, lengths: NDArray[np.int32]) -> VectorLayout:
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Vectors, and what comes to light while they are cut.
+
+    words: those of their lines. indptr: int32 (lines + 1), where each line's vectors begin.
+    offsets: int32 (vectors + 1), where each vector's kept entries begin.
+    """
+
+    vectors: VectorLayout
+    words: Words
+    indptr: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+
+
+def cut(by_row: Words, cols: int, lengths: NDArray[np.int32]) -> Cut:
     """As `decompose`, from the words of the rows; lengths: powers of two up to 64, ascending."""
     rows, by_column = len(by_row), words_by_column(by_row, cols)
     on_offer = offered(lengths)
     rows_need = int(count_vectors(by_row, cols, on_offer))
     columns_need = int(count_vectors(by_column, rows, on_offer))
     if rows_need <= columns_need:
-        return _layout("horizontal", by_row, cols, on_offer, rows_need)
-    return _layout("vertical", by_column, rows, on_offer, columns_need)
+        return _cut("horizontal", by_row, cols, on_offer, rows_need)
+    return _cut("vertical", by_column, rows, on_offer, columns_need)
 
 
 def decompose_oriented(
@@ -65,7 +80,7 @@ def decompose_oriented(
         axis = cols if is_horizontal else rows
         on_offer = offered(lengths)
         need = int(count_vectors(words, axis, on_offer))
-        return _layout(orientation, words, axis, on_offer, need)
+        return _cut(orientation, words, axis, on_offer, need).vectors
     by_line = np.ascontiguousarray(keep if is_horizontal else keep.T)
     nothing, longest_first = np.empty(0, np.int32), lengths[::-1]
     count = int(_segments(by_line, longest_first, False, nothing, nothing, nothing))
@@ -82,12 +97,11 @@ def _fit_words(lengths: NDArray[np.int32]) -> bool:
     return bool(lengths[-1] <= 64 and not (lengths & (lengths - 1)).any())
 
 
-def _layout(
-    orientation: Orientation, words: Words, axis: int, on_offer: Words, count: int
-) -> VectorLayout:
+def _cut(orientation: Orientation, words: Words, axis: int, on_offer: Words, count: int) -> Cut:
     lines, starts, nominal = (np.empty(count, np.int32) for _ in range(3))
-    _write_vectors(words, axis, on_offer, lines, starts, nominal)
-    return VectorLayout(orientation, lines, starts, nominal)
+    indptr, offsets = np.empty(len(words) + 1, np.int32), np.empty(count + 1, np.int32)
+    _write_vectors(words, axis, on_offer, lines, starts, nominal, indptr, offsets)
+    return Cut(VectorLayout(orientation, lines, starts, nominal), words, indptr, offsets)
 
 
 def offered(lengths: NDArray[np.int32]) -> Words:
@@ -163,18 +177,50 @@ def _write_vectors(
     lines: NDArray[np.int32],
     starts: NDArray[np.int32],
     nominal: NDArray[np.int32],
+    indptr: NDArray[np.int32],
+    offsets: NDArray[np.int32],
 ) -> None:
-    k = 0
+    # Line by line: first what each word with vectors in it holds, then a loop over the vectors
+    # alone, which takes the next word without a branch: a loop within a loop would mispredict its
+    # end at nearly every word.
+    width = words.shape[1]
+    # One more: behind the last vector of a line the next word is read, but not used.
+    firsts, befores = np.zeros(width + 1, np.int64), np.zeros(width + 1, np.int64)
+    keeps, lefts, bits0, bits1, bits2 = (
+        np.zeros(width + 1, np.uint64),
+        np.zeros(width + 1, np.uint64),
+        np.zeros(width + 1, np.uint64),
+        np.zeros(width + 1, np.uint64),
+        np.zeros(width + 1, np.uint64),
+    )
+    one = np.uint64(1)
+    begin, covered = 0, 0
     for line in range(words.shape[0]):
-        for w in range(words.shape[1]):
-            left, bit0, bit1, bit2 = vector_starts(words[line, w], axis - w * 64, on_offer)
-            while left:
-                place = trailing_zeros(left)
-                left &= left - np.uint64(1)
-                lines[k] = line
-                starts[k] = w * 64 + place
-                nominal[k] = length_at(place, bit0, bit1, bit2)
-                k += 1
+        indptr[line] = begin
+        m, end = np.uint64(0), begin
+        for w in range(width):
+            word = words[line, w]
+            left, bit0, bit1, bit2 = vector_starts(word, axis - w * 64, on_offer)
+            keeps[m], lefts[m], bits0[m], bits1[m], bits2[m] = word, left, bit0, bit1, bit2
+            firsts[m], befores[m] = w * 64, covered
+            covered += set_bits(word)
+            end += set_bits(left)
+            m += one if left else np.uint64(0)
+        m, left = np.uint64(0), lefts[0]
+        for at in range(begin, end):
+            j, place = np.uint64(at), trailing_zeros(left)
+            lines[j] = line
+            starts[j] = firsts[m] + place
+            nominal[j] = length_at(place, bits0[m], bits1[m], bits2[m])
+            below = (one << np.uint64(place)) - one
+            offsets[j] = befores[m] + set_bits(keeps[m] & below)
+            left &= left - one
+            following = m + one
+            m = m if left else following
+            left = left if left else lefts[following]
+        begin = end
+    indptr[words.shape[0]] = begin
+    offsets[begin] = covered
 
 
 @njit(cache=True)

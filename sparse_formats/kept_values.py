@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sparse_formats.mask_words import Words, prefetch_word, trailing_zeros
 from sparse_formats.values import bit_view
 
 
@@ -16,6 +17,32 @@ def take_by_row(keep: NDArray[np.bool_], weight: NDArray[Any]) -> NDArray[Any]:
     flat = np.ascontiguousarray(weight).reshape(-1)
     _take(np.ascontiguousarray(keep).reshape(-1), bit_view(flat), bit_view(data))
     return data[:-1]
+
+
+def take_by_column(
+    by_column: Words,
+    indptr: NDArray[np.int32],
+    weight: NDArray[Any],
+    indices: NDArray[np.int32] | None = None,
+) -> NDArray[Any]:
+    """The kept weights column by column, ascending rows, bit for bit.
+
+    by_column: the mask's words; indptr: int32 (cols + 1), where each column begins in the result.
+    indices: if given, int32 (nnz), filled with their rows.
+    """
+    data = np.empty(indptr[-1], weight.dtype)
+    flat = bit_view(np.ascontiguousarray(weight)).reshape(-1)
+    rows = np.empty(0, np.int32) if indices is None else indices
+    _take_by_column(by_column, flat, indptr[:-1].copy(), bit_view(data), rows, indices is not None)
+    return data
+
+
+def take_by_words(by_row: Words, count: int, weight: NDArray[Any]) -> NDArray[Any]:
+    """The kept weights in row-major order, bit for bit; by_row: the mask's words, `count` bits."""
+    data = np.empty(count, weight.dtype)
+    flat = bit_view(np.ascontiguousarray(weight)).reshape(-1)
+    _take_by_words(by_row, flat, weight.shape[1], bit_view(data))
+    return data
 
 
 def put_by_row(keep: NDArray[np.bool_], data: NDArray[Any]) -> NDArray[Any]:
@@ -34,6 +61,58 @@ def _take(keep: NDArray[np.bool_], weight: NDArray[Any], data: NDArray[Any]) -> 
     for i in range(len(keep)):
         data[k] = weight[i]
         k += keep[i]
+
+
+@njit(cache=True)
+def _take_by_words(by_row: Words, weight: NDArray[Any], cols: int, data: NDArray[Any]) -> None:
+    k, one, across = np.uint64(0), np.uint64(1), np.uint64(cols)
+    for row in range(by_row.shape[0]):
+        for w in range(by_row.shape[1]):
+            first = np.uint64(row) * across + np.uint64(w * 64)
+            prefetch_word(weight, first + across)
+            word = by_row[row, w]
+            while word:
+                data[k] = weight[first + np.uint64(trailing_zeros(word))]
+                k += one
+                word &= word - one
+
+
+_COLUMNS = 1024
+"""Columns read in one go: 64 rows of so many float32 are 256 KB, which the usual L2 cache holds."""
+
+
+@njit(cache=True)
+def _take_by_column(
+    by_column: Words,
+    weight: NDArray[Any],
+    cursor: NDArray[np.int32],
+    data: NDArray[Any],
+    indices: NDArray[np.int32],
+    with_indices: bool,
+) -> None:
+    # Block by block of 64 rows × _COLUMNS columns, so that the 16 weights of a cache line are all
+    # used while it is in the cache; it came there while the block above was read.
+    cols, one = len(by_column), np.uint64(1)
+    across = np.uint64(cols)
+    for left in range(0, cols, _COLUMNS):
+        right = min(left + _COLUMNS, cols)
+        for band in range(by_column.shape[1]):
+            top = np.uint64(band * 64)
+            row_ahead, left_ahead = band * 64 + 64, left
+            for col in range(left, right):
+                prefetch_word(weight, np.uint64(row_ahead) * across + np.uint64(left_ahead))
+                left_ahead += 64
+                if left_ahead >= right:
+                    row_ahead, left_ahead = row_ahead + 1, left
+                word, k = by_column[col, band], np.uint64(cursor[col])
+                while word:
+                    row = top + np.uint64(trailing_zeros(word))
+                    if with_indices:
+                        indices[k] = row
+                    data[k] = weight[row * across + np.uint64(col)]
+                    k += one
+                    word &= word - one
+                cursor[col] = k
 
 
 @njit(cache=True)

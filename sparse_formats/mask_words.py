@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -27,11 +28,31 @@ def _set_bits(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+def _prefetch(typing_context: Any, array: Any, item: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch")
+        # To be read, to stay in the second-level cache, data.
+        builder.call(fetch, [address, number(0), number(2), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
 trailing_zeros: Callable[[Any], int] = cast(Any, intrinsic(_trailing_zeros))
 """The place of the lowest set bit of a uint64 that is not 0: one instruction, compiled only."""
 
 set_bits: Callable[[Any], int] = cast(Any, intrinsic(_set_bits))
 """How many bits of a uint64 are set: one instruction, compiled only."""
+
+prefetch: Callable[[Any, Any], None] = cast(Any, intrinsic(_prefetch))
+"""Have the cache line with item `item` of a C-contiguous array fetched, and go on meanwhile.
+
+One instruction, compiled only. An item beyond the array is no error: it is not fetched.
+"""
 
 
 def words_by_row(keep: NDArray[np.bool_]) -> Words:
@@ -74,6 +95,13 @@ def _turn(by_row: Words, turned: Words) -> None:
             turn_block(block)
             for i in range(64):
                 turned[word * 64 + i, first >> 6] = block[i]
+
+
+@njit(cache=True)
+def prefetch_word(weight: NDArray[Any], item: Any) -> None:
+    """`prefetch` the 64 weights from `item` on: those of one word of the mask."""
+    for i in range(0, 64, 64 // weight.itemsize):
+        prefetch(weight, item + np.uint64(i))
 
 
 @njit(cache=True)

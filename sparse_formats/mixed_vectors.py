@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
-from sparse_formats.csc import take_by_column
-from sparse_formats.decompose import decompose_words
+from sparse_formats.decompose import cut
 from sparse_formats.errors import InputError
-from sparse_formats.mask_words import words_by_row
+from sparse_formats.kept_values import take_by_column, take_by_words
+from sparse_formats.mask_words import Words, words_by_column, words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import read_pointers
 from sparse_formats.storage import Storage, bits_for
@@ -66,43 +66,35 @@ class MixedVectors:
         Raises:
             InputError: `vectors` do not make up exactly `keep`.
         """
+        shape, by_row = (keep.shape[0], keep.shape[1]), words_by_row(keep)
         if vectors is None:
-            return cls._cut(keep, weight)
-        shape = (keep.shape[0], keep.shape[1])
-        is_sound, indptr, offsets = _pointers(vectors, shape)
-        if is_sound and int(offsets[-1]) == np.count_nonzero(keep):
-            # As many as are kept, so all is well if what the vectors cover is kept.
-            flags = np.ascontiguousarray(keep).view(np.uint8)
-            upright = flags if weight is None else values.bit_view(np.ascontiguousarray(weight))
-            data = np.empty(offsets[-1], upright.dtype)
-            arrays = (indptr, vectors.starts, offsets, flags, upright, data)
-            if vectors.orientation == "horizontal":
-                is_sound = _gather_rows(*arrays)
-            else:
-                row_bytes = shape[1] * upright.itemsize
-                is_sound = _gather_columns(*arrays, max(_BAND_BYTES // max(row_bytes, 1), 1))
-            if is_sound:
-                kept = None if weight is None else data.view(weight.dtype)
-                return cls(shape, vectors, indptr, offsets, kept)
-        # The slow way knows what is wrong, and says it.
-        check_vectors(vectors, keep, "mixed vectors")
-        raise AssertionError("vectors that are sound were taken for others")
-
-    @classmethod
-    def _cut(cls, keep: NDArray[np.bool_], weight: NDArray[Any] | None) -> Self:
-        by_row, shape = words_by_row(keep), (keep.shape[0], keep.shape[1])
-        vectors = decompose_words(by_row, shape[1], np.array(MENU, np.int32))
-        _, indptr, offsets = _pointers(vectors, shape)
+            found = cut(by_row, shape[1], np.array(MENU, np.int32))
+            vectors, words, indptr, offsets = (
+                found.vectors,
+                found.words,
+                found.indptr,
+                found.offsets,
+            )
+        else:
+            vertical = vectors.orientation == "vertical"
+            words = words_by_column(by_row, shape[1]) if vertical else by_row
+            is_sound, indptr, offsets = _pointers(vectors, shape)
+            # As many as are kept, and all of them kept: then none is missing.
+            if not (
+                is_sound
+                and int(offsets[-1]) == int(np.bitwise_count(words).sum())
+                and _are_kept(indptr, vectors.starts, offsets, words)
+            ):
+                # The slow way knows what is wrong, and says it.
+                check_vectors(vectors, keep, "mixed vectors")
+                raise AssertionError("vectors that are sound were taken for others")
         if weight is None:
             return cls(shape, vectors, indptr, offsets, None)
-        data = np.empty(offsets[-1], weight.dtype)
         # The weights of vertical vectors stand as in CSC, those of horizontal ones as in CSR.
         if vectors.orientation == "vertical":
-            take_by_column(by_row, offsets[indptr], weight, data)
+            data = take_by_column(words, offsets[indptr], weight)
         else:
-            flags = np.ascontiguousarray(keep).view(np.uint8)
-            upright = values.bit_view(np.ascontiguousarray(weight))
-            _gather_rows(indptr, vectors.starts, offsets, flags, upright, values.bit_view(data))
+            data = take_by_words(words, int(offsets[-1]), weight)
         return cls(shape, vectors, indptr, offsets, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -378,67 +370,29 @@ def _survey(
 _BAND = 128
 """Rows of weights spread in one go: with them, what the columns share stays in the cache."""
 
-_BAND_BYTES = 3 << 18
-"""Bytes of weights gathered in one go: more leave the cache, fewer cut the columns short."""
-
 _ONE = np.uint64(1)
+_EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @njit(cache=True)
-def _gather_rows(
+def _are_kept(
     indptr: NDArray[np.int32],
     starts: NDArray[np.int32],
     offsets: NDArray[np.int32],
-    flags: NDArray[np.uint8],
-    weight: NDArray[Any],
-    data: NDArray[Any],
+    words: Words,
 ) -> bool:
-    """Fill `data`; is every entry flagged (1) that the vectors cover?"""
-    every = np.uint8(1)
-    for row in range(len(indptr) - 1):
-        line = np.uint64(row)
-        for j in range(indptr[row], indptr[row + 1]):
-            # Unsigned: a signed index costs a test for being counted from the end.
-            k, end, col = np.uint64(offsets[j]), np.uint64(offsets[j + 1]), np.uint64(starts[j])
-            while k < end:
-                data[k] = weight[line, col]
-                every &= flags[line, col]
-                k += _ONE
-                col += _ONE
-    return every == 1
-
-
-@njit(cache=True)
-def _gather_columns(
-    indptr: NDArray[np.int32],
-    starts: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-    flags: NDArray[np.uint8],
-    weight: NDArray[Any],
-    data: NDArray[Any],
-    height: int,
-) -> bool:
-    """As `_gather_rows`, `height` rows in one go: what the columns share stays in the cache."""
-    every = np.uint8(1)
-    cursor = indptr.copy()
-    for band in range(0, weight.shape[0], height):
-        for col in range(len(indptr) - 1):
-            line = np.uint64(col)
-            j, end = cursor[col], indptr[col + 1]
-            while j < end and starts[j] < band + height:
-                k, last, row = (
-                    np.uint64(offsets[j]),
-                    np.uint64(offsets[j + 1]),
-                    np.uint64(starts[j]),
-                )
-                while k < last:
-                    data[k] = weight[row, line]
-                    every &= flags[row, line]
-                    k += _ONE
-                    row += _ONE
-                j += 1
-            cursor[col] = j
-    return every == 1
+    """Is every entry kept that a vector covers? words: those of the lines."""
+    missing = np.uint64(0)
+    for line in range(len(indptr) - 1):
+        for j in range(indptr[line], indptr[line + 1]):
+            start, count = np.int64(starts[j]), np.int64(offsets[j + 1] - offsets[j])
+            while count > 0:
+                place = start & 63
+                covered = min(count, 64 - place)
+                ones = _EVERY >> np.uint64(64 - covered) << np.uint64(place)
+                missing |= ones & ~words[line, start >> 6]
+                start, count = start + covered, count - covered
+    return missing == 0
 
 
 @njit(cache=True)
