@@ -10,6 +10,7 @@ import typer
 
 from pruning.calibrate_command import calibrate_command
 from pruning.eval_command import eval_command
+from pruning.shrink_command import shrink_command
 from pruning.train_command import train_command
 from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json, new_app
@@ -26,6 +27,7 @@ app = new_app(
 app.command("calibrate")(calibrate_command)
 app.command("eval")(eval_command)
 app.command("train")(train_command)
+app.command("shrink")(shrink_command)
 
 Include = Annotated[
     list[str] | None, typer.Option(help="Regular expression: only matrices whose name it matches.")

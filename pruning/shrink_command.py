@@ -1,0 +1,55 @@
+"""The command `shrink`: remove what a mask empties and save a smaller dense model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparse_formats.errors import InputError
+
+TOLERANCE = 1e-5
+"""Largest difference of outputs, relative to the largest output, that counts as the same."""
+
+
+def shrink_command(
+    model: Annotated[
+        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
+    ],
+    out: Annotated[Path, typer.Option(help="New folder for the smaller model.")],
+    mask: Annotated[
+        Path | None, typer.Option(help="Mask file; without it the zeros of the model count.")
+    ] = None,
+    pad: Annotated[
+        bool, typer.Option(help="Where layers differ, keep as many as the largest everywhere.")
+    ] = False,
+) -> None:
+    """Remove empty heads, neurons and channels, and save the smaller dense model."""
+    from pruning.models.masking import apply_masks
+    from pruning.models.opening import open_model
+    from pruning.progress import progress
+    from pruning.surgery.shrink import difference, shrink
+    from sparse_formats.mask_file import read_masks
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out} exists already; give the name of a new folder")
+    masks = None if mask is None else read_masks(mask)
+    with progress() as tell:
+        tell(f"opening {model}")
+        opened = open_model(model)
+        if masks is not None:
+            apply_masks(opened, masks)
+        tell("removing")
+        small = shrink(opened, pad)
+        tell("comparing")
+        apart = difference(opened, small.opened)
+        if apart > TOLERANCE:
+            raise RuntimeError(f"the smaller model's outputs differ by {apart:.1e}: not saved")
+        tell(f"writing {out}")
+        small.opened.model.save_pretrained(out)
+        if opened.tokenizer is not None:
+            opened.tokenizer.save_pretrained(out)
+    print(
+        f"removed {small.heads} heads, {small.neurons} neurons, {small.channels} channels: "
+        f"{small.before:,} → {small.after:,} parameters; outputs differ by {apart:.1e} of the "
+        f"largest; wrote {out}"
+    )

@@ -1,0 +1,1 @@
+"""Structure that really leaves: smaller dense models, and which heads matter."""
