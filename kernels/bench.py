@@ -81,8 +81,9 @@ def mixed(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
 
 def _blocks(rng: np.random.Generator, cell: Cell, height: int, width: int) -> NDArray[np.bool_]:
     shape = (-(-cell.rows // height), -(-cell.cols // width))
-    kept = rng.random(shape) >= cell.sparsity
-    return kept.repeat(height, 0).repeat(width, 1)[: cell.rows, : cell.cols]
+    kept = np.arange(shape[0] * shape[1]) >= round(cell.sparsity * shape[0] * shape[1])
+    rng.shuffle(kept)
+    return kept.reshape(shape).repeat(height, 0).repeat(width, 1)[: cell.rows, : cell.cols]
 
 
 PATTERNS: dict[str, Callable[[np.random.Generator, Cell], NDArray[np.bool_]]] = {
@@ -124,7 +125,7 @@ CELLS = (
     Cell("horizontal", 16, *_TALL, 1, 0.8, 1.8, 2.9),
     Cell("fine-grained", 1, *_TALL, 1, 0.8),
 )
-"""What is asked of us, one thread. Blocks come last where there is no request."""
+"""What is asked of us, one thread, and three cells of which nothing is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,13 +290,15 @@ class Measured:
     """gflops: of each contender and probe, medians. ratios: ours to each peer, median of rounds.
 
     of_bound: our speed over that of whichever limit is nearer, the multipliers' (`fma probe`) or
-    reading the packed weights once (`read probe`).
+    reading the packed weights once (`read probe`). to_probes: our speed over the geometric mean of
+    the probes', round by round: what can be compared with another run.
     """
 
     cell: Cell
     gflops: Mapping[str, float]
     ratios: Mapping[str, float]
     of_bound: float
+    to_probes: NDArray[np.float64]
     rounds: int
     prepare_seconds: float
     prepared_bytes: int
@@ -321,17 +324,57 @@ def measure(cell: Cell, peers: Sequence[str], seconds: float = 2.0) -> Measured:
     stream = np.zeros(max(64, prepared.bytes // 4), np.float32)
     calls |= {"fma probe": fma, "dense probe": dense, "read probe": lambda: _read(stream)}
     times = take_turns(calls, seconds)
-    work = dict.fromkeys(calls, task.flops / 1e9)
-    work |= {"fma probe": fma_work, "dense probe": dense_work, "read probe": 0.0}
-    if "torch dense" in work:
+    work = dict.fromkeys(("ours", *peers), task.flops / 1000000000.0)
+    work |= {"fma probe": fma_work, "dense probe": dense_work}
+    if "torch dense" in peers:
         work["torch dense"] = 2e-9 * task.dense.size * cell.tokens
     limit = np.maximum(times["fma probe"] * (task.flops / 1e9 / fma_work), times["read probe"])
     return Measured(
         cell,
-        {name: work[name] / float(np.median(taken)) for name, taken in times.items()},
+        {name: done / float(np.median(times[name])) for name, done in work.items()},
         {name: ratio(times, name, "ours") for name in peers},
         float(np.median(limit / times["ours"])),
+        np.sqrt(times["fma probe"] * times["dense probe"]) / times["ours"],
         len(times["ours"]),
         prepared.seconds,
         prepared.bytes,
     )
+
+
+def as_json(measured: Sequence[Measured], missing: Sequence[str]) -> dict[str, Any]:
+    """What the command prints, for the next program."""
+    from importlib.metadata import version
+
+    return {
+        "schema_version": 1,
+        "machine": machine_line(),
+        "versions": {name: version(name) for name in ("numpy", "numba", "scipy")},
+        "missing": list(missing),
+        "cells": [
+            {
+                "name": found.cell.name,
+                **vars(found.cell),
+                "gflops": dict(found.gflops),
+                "ratios": dict(found.ratios),
+                "of_bound": found.of_bound,
+                "rounds": found.rounds,
+                "prepare_seconds": found.prepare_seconds,
+                "prepared_bytes": found.prepared_bytes,
+            }
+            for found in measured
+        ],
+    }
+
+
+def machine_line() -> str:
+    """The processor and what the kernels use of it."""
+    import platform
+    from pathlib import Path
+
+    name = platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo")
+    if told.exists():
+        lines = told.read_text("utf-8", "replace").splitlines()
+        name = next((line.partition(": ")[2] for line in lines if "model name" in line), name)
+    found = machine()
+    return f"{name}: {found.name}, {found.registers} registers of {8 * found.bytes} bits"
