@@ -291,6 +291,44 @@ def test_does_a_short_last_group_run_as_one_column() -> None:
         assert list(layer.pe_load) == [3 + 4 + 3]
 
 
+def test_does_the_window_wait_for_the_slowest_column() -> None:
+    # Column 0 drops all six in 3, column 1 needs them all; a window of 2, up to 2 inputs per cycle.
+    # cycle     3   4   5       6   7   8       9   10
+    # base      0   0   1       2   2   3       4   4
+    # loaded    2   2   2       3   4   4       5   6
+    # column 1  e0  e1  window  e2  e3  window  e4  e5
+    # 18 cycles for 13 bytes; the pass: 11 + 2, until 31; two words until 33.
+    narrow = ("window_inputs=2", "inputs_per_cycle=2", "token_columns=2", "per_column=true")
+    zeros = given((0,) * 6, (1,) * 6)
+    for (layer,) in both([[[1] * 6]], (*narrow, "zero_skip.entries_per_cycle=6"), zeros):
+        assert layer.cycles == 33
+        assert causes(layer) == {
+            "dram": 18, "decompressor": 3, "compute": 3, "imbalance": 3, "window": 2,
+            "pipeline": 2, "writeback": 2,
+        }  # fmt: skip
+        assert layer.units["matching"].busy == 5
+        assert layer.units["matching"].stalled == {"window_full": 5}
+
+
+def test_is_the_lowest_pe_row_critical_before_the_lowest_column() -> None:
+    # Vertical: columns of 1, 1 and 2 outputs: n = 3, i = 1, k = 1, header 4·2 + 1: 4·16 + 6 + 9 =
+    # 79 bits = 10 bytes, 15 cycles. All are delivered in 2. Token 0 has input 0 only, token 1 not:
+    # cycle            3                            4
+    # row 0, column 0  drops inputs 1, 2            -
+    # row 0, column 1  issues input 1               issues input 2
+    # row 1, column 0  issues input 0               drops input 2
+    # row 1, column 1  drops input 0, issues 2      -
+    # Row 0 of column 1 is critical: busy in both, 4 MACs on 4 PEs need one. 5 + 2, 4 words: 26.
+    own = ("pe_rows=2", "token_columns=2", "per_column=true", "zero_skip.entries_per_cycle=2")
+    for (layer,) in both([[[0, 1, 1], [1, 0, 1]]], own, given((1, 0, 0), (0, 1, 1))):
+        assert layer.orientation == "vertical"
+        assert layer.cycles == 26
+        assert causes(layer) == {
+            "dram": 15, "decompressor": 3, "compute": 1, "imbalance": 1, "pipeline": 2,
+            "writeback": 4,
+        }  # fmt: skip
+
+
 # --- schedules ------------------------------------------------------------------------------------
 
 
