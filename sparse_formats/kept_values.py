@@ -37,14 +37,6 @@ def take_by_column(
     return data
 
 
-def take_by_words(by_row: Words, count: int, weight: NDArray[Any]) -> NDArray[Any]:
-    """The kept weights in row-major order, bit for bit; by_row: the mask's words, `count` bits."""
-    data = np.empty(count, weight.dtype)
-    flat = bit_view(np.ascontiguousarray(weight)).reshape(-1)
-    _take_by_words(by_row, flat, weight.shape[1], bit_view(data))
-    return data
-
-
 def put_by_row(keep: NDArray[np.bool_], data: NDArray[Any]) -> NDArray[Any]:
     """Weights of the mask's shape from the kept ones in row-major order; 0 where not kept."""
     weight = np.zeros(keep.shape, data.dtype)
@@ -63,22 +55,9 @@ def _take(keep: NDArray[np.bool_], weight: NDArray[Any], data: NDArray[Any]) -> 
         k += keep[i]
 
 
-@njit(cache=True)
-def _take_by_words(by_row: Words, weight: NDArray[Any], cols: int, data: NDArray[Any]) -> None:
-    k, one, across = np.uint64(0), np.uint64(1), np.uint64(cols)
-    for row in range(by_row.shape[0]):
-        for w in range(by_row.shape[1]):
-            first = np.uint64(row) * across + np.uint64(w * 64)
-            prefetch_word(weight, first + across)
-            word = by_row[row, w]
-            while word:
-                data[k] = weight[first + np.uint64(trailing_zeros(word))]
-                k += one
-                word &= word - one
-
-
-_COLUMNS = 1024
-"""Columns read in one go: 64 rows of so many float32 are 256 KB, which the usual L2 cache holds."""
+_COLUMNS = 256
+"""Columns read in one go: 64 rows of so many float32 are 64 KB. With as much fetched ahead, and the
+ends of the columns being written, they fit into a second-level cache."""
 
 
 @njit(cache=True)
@@ -94,17 +73,20 @@ def _take_by_column(
     # used while it is in the cache; it came there while the block above was read.
     cols, one = len(by_column), np.uint64(1)
     across = np.uint64(cols)
+    words = np.empty(_COLUMNS, np.uint64)
     for left in range(0, cols, _COLUMNS):
         right = min(left + _COLUMNS, cols)
         for band in range(by_column.shape[1]):
             top = np.uint64(band * 64)
+            for col in range(left, right):
+                words[col - left] = by_column[col, band]
             row_ahead, left_ahead = band * 64 + 64, left
             for col in range(left, right):
                 prefetch_word(weight, np.uint64(row_ahead) * across + np.uint64(left_ahead))
                 left_ahead += 64
                 if left_ahead >= right:
                     row_ahead, left_ahead = row_ahead + 1, left
-                word, k = by_column[col, band], np.uint64(cursor[col])
+                word, k = words[col - left], np.uint64(cursor[col])
                 while word:
                     row = top + np.uint64(trailing_zeros(word))
                     if with_indices:

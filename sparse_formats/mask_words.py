@@ -70,7 +70,7 @@ def words_by_row(keep: NDArray[np.bool_]) -> Words:
 def words_by_column(by_row: Words, cols: int) -> Words:
     """uint64 (cols, ⌈rows/64⌉) from the words of the rows."""
     rows = len(by_row)
-    turned = np.zeros((by_row.shape[1] * 64, -(-rows // 64)), np.uint64)
+    turned = np.empty((by_row.shape[1] * 64, -(-rows // 64)), np.uint64)
     _turn(by_row, turned)
     return turned[:cols]
 
@@ -94,7 +94,7 @@ def _turn(by_row: Words, turned: Words) -> None:
                 block[i] = by_row[first + i, word] if i < height else np.uint64(0)
             turn_block(block)
             for i in range(64):
-                turned[word * 64 + i, first >> 6] = block[i]
+                turned[np.uint64(word * 64 + i), np.uint64(first >> 6)] = block[np.uint64(i)]
 
 
 @njit(cache=True)
@@ -110,14 +110,22 @@ def turn_block(block: Words) -> None:
 
     Source: Warren, Hacker's Delight, 7-3.
     """
-    half, mask = 32, np.uint64(0x00000000FFFFFFFF)
-    while half:
-        shift = np.uint64(half)
-        i = 0
-        while i < 64:
-            swap = ((block[i] >> shift) ^ block[i + half]) & mask
-            block[i] ^= swap << shift
-            block[i + half] ^= swap
-            i = (i + half + 1) & ~half
-        half >>= 1
-        mask ^= mask << np.uint64(half)
+    # Six calls with constants, so that the compiler knows which words are apart and takes several
+    # at once.
+    _swap_across(block, 32, np.uint64(0x00000000FFFFFFFF))
+    _swap_across(block, 16, np.uint64(0x0000FFFF0000FFFF))
+    _swap_across(block, 8, np.uint64(0x00FF00FF00FF00FF))
+    _swap_across(block, 4, np.uint64(0x0F0F0F0F0F0F0F0F))
+    _swap_across(block, 2, np.uint64(0x3333333333333333))
+    _swap_across(block, 1, np.uint64(0x5555555555555555))
+
+
+@njit(cache=True)
+def _swap_across(block: Words, half: int, mask: Any) -> None:
+    shift = np.uint64(half)
+    for first in range(0, 64, 2 * half):
+        for i in range(first, first + half):
+            upper, lower = np.uint64(i), np.uint64(i + half)
+            swap = ((block[upper] >> shift) ^ block[lower]) & mask
+            block[upper] ^= swap << shift
+            block[lower] ^= swap

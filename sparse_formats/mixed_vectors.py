@@ -12,8 +12,8 @@ from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
 from sparse_formats.decompose import cut
 from sparse_formats.errors import InputError
-from sparse_formats.kept_values import take_by_column, take_by_words
-from sparse_formats.mask_words import Words, words_by_column, words_by_row
+from sparse_formats.kept_values import take_by_column
+from sparse_formats.mask_words import Words, prefetch, words_by_column, words_by_row
 from sparse_formats.matrix import MOST_LINES, Descriptor
 from sparse_formats.pointers import read_pointers
 from sparse_formats.storage import Storage, bits_for
@@ -69,12 +69,8 @@ class MixedVectors:
         shape, by_row = (keep.shape[0], keep.shape[1]), words_by_row(keep)
         if vectors is None:
             found = cut(by_row, shape[1], np.array(MENU, np.int32))
-            vectors, words, indptr, offsets = (
-                found.vectors,
-                found.words,
-                found.indptr,
-                found.offsets,
-            )
+            vectors, words = found.vectors, found.words
+            indptr, offsets = found.indptr, found.offsets
         else:
             vertical = vectors.orientation == "vertical"
             words = words_by_column(by_row, shape[1]) if vertical else by_row
@@ -90,11 +86,11 @@ class MixedVectors:
                 raise AssertionError("vectors that are sound were taken for others")
         if weight is None:
             return cls(shape, vectors, indptr, offsets, None)
-        # The weights of vertical vectors stand as in CSC, those of horizontal ones as in CSR.
+        # The weights of vertical vectors stand as in CSC.
         if vectors.orientation == "vertical":
             data = take_by_column(words, offsets[indptr], weight)
         else:
-            data = take_by_words(words, int(offsets[-1]), weight)
+            data = _take_rows(vectors, offsets, weight)
         return cls(shape, vectors, indptr, offsets, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -390,9 +386,53 @@ def _are_kept(
                 place = start & 63
                 covered = min(count, 64 - place)
                 ones = _EVERY >> np.uint64(64 - covered) << np.uint64(place)
-                missing |= ones & ~words[line, start >> 6]
+                missing |= ones & ~words[np.uint64(line), np.uint64(start >> 6)]
                 start, count = start + covered, count - covered
     return missing == 0
+
+
+def _take_rows(
+    vectors: VectorLayout, offsets: NDArray[np.int32], weight: NDArray[Any]
+) -> NDArray[Any]:
+    """The weights of horizontal `vectors`."""
+    count = int(offsets[-1])
+    data = np.empty(count + _CHUNK, weight.dtype)
+    flat = values.bit_view(np.ascontiguousarray(weight)).reshape(-1)
+    _copy_rows(vectors.lines, vectors.starts, offsets, flat, weight.shape[1], values.bit_view(data))
+    return data[:count]
+
+
+_CHUNK = 8
+"""Weights copied in one go. What is copied too much, the next vector overwrites."""
+
+_AHEAD = 16
+"""So many vectors before it is copied, a vector's weights are fetched."""
+
+
+@njit(cache=True)
+def _copy_rows(
+    lines: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    weight: NDArray[Any],
+    cols: int,
+    data: NDArray[Any],
+) -> None:
+    # Unsigned: a signed index costs a test for being counted from the end.
+    count, across, chunk = len(lines), np.uint64(cols), np.uint64(_CHUNK)
+    size = np.uint64(len(weight))
+    for j in range(count):
+        ahead = min(j + _AHEAD, count - 1)
+        prefetch(weight, np.uint64(lines[ahead]) * across + np.uint64(starts[ahead]))
+        at = np.uint64(lines[j]) * across + np.uint64(starts[j])
+        k, end = np.uint64(offsets[j]), np.uint64(offsets[j + 1])
+        while k < end and at + chunk <= size:
+            for i in range(_CHUNK):
+                data[k + np.uint64(i)] = weight[at + np.uint64(i)]
+            k, at = k + chunk, at + chunk
+        while k < end:
+            data[k] = weight[at]
+            k, at = k + _ONE, at + _ONE
 
 
 @njit(cache=True)
