@@ -59,14 +59,16 @@ class Tile:
 class Entries:
     """What a tile asks the PE rows to issue, in stream order.
 
-    unit, lo, hi, bits: int32; lanes: uint64 bit mask, bit i = lane i has a weight; weights:
-    int32, lanes in use. lo, hi: the inputs [lo, hi) of the matrix that must be in the window.
+    unit, lo, hi, bits: int32; lanes, starts: uint64 bit masks, bit i = lane i has a weight, the
+    first of a piece; weights: int32, lanes in use. lo, hi: the inputs [lo, hi) of the matrix that
+    must be in the window.
     """
 
     unit: NDArray[np.int32]
     lo: NDArray[np.int32]
     hi: NDArray[np.int32]
     lanes: NDArray[np.uint64]
+    starts: NDArray[np.uint64]
     weights: NDArray[np.int32]
     bits: NDArray[np.int32]
     unit_count: int
@@ -205,8 +207,9 @@ def entries_of(tile: Tile, orientation: Orientation, machine: Accelerator) -> En
         machine.value_bits,
         tile.vector_bits,
     )
+    starts = masks & -masks
     if machine.array.packing:
-        keys, masks, bits = _packed(keys, masks, bits)
+        keys, masks, starts, bits = _packed(keys, masks, starts, bits)
     position = (keys // unit_count).astype(np.int32)
     if is_row_mode:
         lo = np.int32(col0) + position * np.int32(lanes)
@@ -216,7 +219,7 @@ def entries_of(tile: Tile, orientation: Orientation, machine: Accelerator) -> En
         hi = lo + np.int32(1)
     unit = (keys % unit_count).astype(np.int32)
     weights = np.bitwise_count(masks).astype(np.int32)
-    return Entries(unit, lo, hi, masks, weights, bits, unit_count)
+    return Entries(unit, lo, hi, masks, starts, weights, bits, unit_count)
 
 
 @njit(cache=True, nogil=True)
@@ -318,7 +321,7 @@ def _pieces(
 
 
 @njit(cache=True, nogil=True)
-def _packed(keys: Any, masks: Any, bits: Any) -> tuple[Any, Any, Any]:
+def _packed(keys: Any, masks: Any, starts: Any, bits: Any) -> tuple[Any, Any, Any, Any]:
     """Merge neighbours with the same key into one entry."""
     count = 0
     for i in range(len(keys)):
@@ -326,6 +329,7 @@ def _packed(keys: Any, masks: Any, bits: Any) -> tuple[Any, Any, Any]:
             count += 1
     out_keys = np.empty(count, np.int64)
     out_masks = np.empty(count, np.uint64)
+    out_starts = np.empty(count, np.uint64)
     out_bits = np.empty(count, np.int32)
     at = -1
     for i in range(len(keys)):
@@ -333,8 +337,10 @@ def _packed(keys: Any, masks: Any, bits: Any) -> tuple[Any, Any, Any]:
             at += 1
             out_keys[at] = keys[i]
             out_masks[at] = masks[i]
+            out_starts[at] = starts[i]
             out_bits[at] = bits[i]
         else:
             out_masks[at] |= masks[i]
+            out_starts[at] |= starts[i]
             out_bits[at] += bits[i]
-    return out_keys, out_masks, out_bits
+    return out_keys, out_masks, out_starts, out_bits
