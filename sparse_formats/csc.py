@@ -110,20 +110,22 @@ def _rows(by_column: Words, indices: NDArray[np.int32]) -> None:
                 word &= word - np.uint64(1)
 
 
-_BAND = 128
-"""Rows that are filled in one go: with them, what the columns touch in turn stays in the cache."""
+BAND, COLUMNS = 128, 256
+"""Rows and columns that are filled in one go: what the columns touch in turn stays in the cache."""
 
 
 @njit(cache=True)
 def _spread(indptr: NDArray[np.int32], indices: NDArray[np.int32], keep: NDArray[np.bool_]) -> None:
     cursor = indptr.copy()
-    for band in range(0, keep.shape[0], _BAND):
-        for col in range(len(indptr) - 1):
-            k, end = cursor[col], indptr[col + 1]
-            while k < end and indices[k] < band + _BAND:
-                keep[indices[k], col] = True
-                k += 1
-            cursor[col] = k
+    cols = len(indptr) - 1
+    for left in range(0, cols, COLUMNS):
+        for band in range(0, keep.shape[0], BAND):
+            for col in range(left, min(left + COLUMNS, cols)):
+                k, end = cursor[col], indptr[col + 1]
+                while k < end and indices[k] < band + BAND:
+                    keep[indices[k], col] = True
+                    k += 1
+                cursor[col] = k
 
 
 @njit(cache=True)
@@ -135,11 +137,13 @@ def _spread_values(
     weight: NDArray[Any],
 ) -> None:
     cursor = indptr.copy()
-    for band in range(0, keep.shape[0], _BAND):
-        for col in range(len(indptr) - 1):
-            k, end = cursor[col], indptr[col + 1]
-            while k < end and indices[k] < band + _BAND:
-                keep[indices[k], col] = True
-                weight[indices[k], col] = data[k]
-                k += 1
-            cursor[col] = k
+    cols = len(indptr) - 1
+    for left in range(0, cols, COLUMNS):
+        for band in range(0, keep.shape[0], BAND):
+            for col in range(left, min(left + COLUMNS, cols)):
+                k, end = cursor[col], indptr[col + 1]
+                while k < end and indices[k] < band + BAND:
+                    keep[indices[k], col] = True
+                    weight[indices[k], col] = data[k]
+                    k += 1
+                cursor[col] = k

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparse_formats import values
 from sparse_formats.bitstream import BitReader, Section, pack
+from sparse_formats.csc import BAND, COLUMNS
 from sparse_formats.decompose import cut
 from sparse_formats.errors import InputError
 from sparse_formats.kept_values import take_by_column
@@ -363,9 +364,6 @@ def _survey(
     return True
 
 
-_BAND = 128
-"""Rows of weights spread in one go: with them, what the columns share stays in the cache."""
-
 _ONE = np.uint64(1)
 _EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -468,21 +466,23 @@ def _spread_columns(
     has_data: bool,
 ) -> None:
     cursor = indptr.copy()
-    for band in range(0, keep.shape[0], _BAND):
-        for col in range(len(indptr) - 1):
-            line = np.uint64(col)
-            j, end = cursor[col], indptr[col + 1]
-            while j < end and starts[j] < band + _BAND:
-                k, last, row = (
-                    np.uint64(offsets[j]),
-                    np.uint64(offsets[j + 1]),
-                    np.uint64(starts[j]),
-                )
-                while k < last:
-                    keep[row, line] = True
-                    if has_data:
-                        weight[row, line] = data[k]
-                    k += _ONE
-                    row += _ONE
-                j += 1
-            cursor[col] = j
+    cols = len(indptr) - 1
+    for left in range(0, cols, COLUMNS):
+        for band in range(0, keep.shape[0], BAND):
+            for col in range(left, min(left + COLUMNS, cols)):
+                line = np.uint64(col)
+                j, end = cursor[col], indptr[col + 1]
+                while j < end and starts[j] < band + BAND:
+                    k, last, row = (
+                        np.uint64(offsets[j]),
+                        np.uint64(offsets[j + 1]),
+                        np.uint64(starts[j]),
+                    )
+                    while k < last:
+                        keep[row, line] = True
+                        if has_data:
+                            weight[row, line] = data[k]
+                        k += _ONE
+                        row += _ONE
+                    j += 1
+                cursor[col] = j
