@@ -20,8 +20,8 @@ Batch = Literal["one", "few", "many"]
 
 STRIP, SEGMENT = 4.0, 4.6
 """Of 4 weights, kept or not."""
-SEGMENT_LOOP = 13.0
-"""Of taking up 4 inputs in one chunk of outputs."""
+STRIP_LOOP, SEGMENT_LOOP = 25.0, 13.0
+"""Of taking up 4 outputs, and of taking up 4 inputs in one chunk of outputs."""
 ROW_WEIGHT = {"many": 1.9, "few": 2.5}
 """A single weight that reads its input from the second cache."""
 REST_WEIGHT = 2.2
@@ -83,21 +83,23 @@ def _costs(keep: NDArray[np.bool_], batch: Batch, chunk: int) -> dict[Cut, float
     nnz = int(np.count_nonzero(keep))
     strips = _histogram(_strip_counts(keep, 4))
     segments = _histogram(_segment_counts(keep, 4))
-    loops = -(-rows // chunk) * (cols // 4) * SEGMENT_LOOP
+    strip_loops = rows // 4 * STRIP_LOOP
+    segment_loops = -(-rows // chunk) * (cols // 4) * SEGMENT_LOOP
     costs: dict[Cut, float] = {Cut(block=WIDE_BLOCK): nnz * ROW_WEIGHT[batch]}
     if batch == "many":
         costs[Cut(block=BLOCK)] = nnz * BLOCK_WEIGHT + rows * -(-cols // BLOCK) * BLOCK_LOOP
     for n in (1, 2, 3, 4):
         rest = _weights(strips[:n]) * REST_WEIGHT
-        costs[Cut(4, n)] = _pieces(strips[n:]) * STRIP + rest
+        costs[Cut(4, n)] = _pieces(strips[n:]) * STRIP + strip_loops + rest
         rest = _weights(segments[:n]) * REST_WEIGHT
+        loops = segment_loops
         costs[Cut(length=4, least_segment=n)] = _pieces(segments[n:]) * SEGMENT + loops + rest
     if strips[4] and segments[4]:
         left = keep.reshape(rows // 4, 4, cols) & (_strip_counts(keep, 4) < 4)[:, None]
         after = _histogram(_segment_counts(left.reshape(rows, cols), 4))
         rest = _weights(after[:4]) * REST_WEIGHT
         pieces = _pieces(strips[4:]) * STRIP + _pieces(after[4:]) * SEGMENT
-        costs[Cut(4, 4, 4, 4)] = pieces + loops + rest
+        costs[Cut(4, 4, 4, 4)] = pieces + strip_loops + segment_loops + rest
     return costs
 
 

@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.machine import machine
+from kernels import plan
+from kernels import prepare as prepare_module
+from kernels import spmm as spmm_module
+from kernels.machine import Machine, machine
 from kernels.plan import batch_of, candidates
 from kernels.prepare import Prepared, pack, prepare
 from kernels.spmm import spmm
@@ -261,6 +264,21 @@ def test_threads_change_nothing(threads: int) -> None:
         prepared = prepare(CSR.encode(dense != 0, dense), tokens)
         x = rng.standard_normal((41, tokens)).astype(np.float32)
         np.testing.assert_array_equal(spmm(prepared, x, threads=threads), spmm(prepared, x))
+
+
+@pytest.mark.parametrize(
+    "other", [Machine("AVX-512", 64, 32, True), Machine("128-bit", 16, 16, False)], ids=str
+)
+def test_registers_of_another_machine(other: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM makes any width fit this machine, slowly: the products must be right all the same."""
+    for module in (prepare_module, plan, spmm_module):
+        monkeypatch.setattr(module, "machine", lambda: other)
+    rng = np.random.default_rng(13)
+    for tokens in (1, other.lanes(np.dtype(np.float32)) - 1):
+        for pieces in ("vertical 16", "horizontal 16", "single"):
+            dense = in_pieces(rng, other.chunk + 21, 70, pieces, 0.3).astype(np.float16)
+            x = rng.standard_normal((70, tokens)).astype(np.float32)
+            assert_product(spmm(CSR.encode(dense != 0, dense), x), dense, x)
 
 
 def test_what_is_prepared_once_serves_any_number_of_tokens() -> None:
