@@ -208,6 +208,18 @@ def test_is_a_column_without_a_token_idle_for_the_whole_pass() -> None:
         assert (pe.stalled["pipeline"], pe.idle) == (2, 6)
 
 
+def test_is_a_piece_whose_input_is_zero_not_multiplied() -> None:
+    # Inputs 0 and 2 of one entry of 4 lanes: two vectors of 1, i = 2, header 2·2 + 1: 2·16 + 4 + 5
+    # = 41 bits = 6 bytes, 11 cycles. The entry is issued in 3 for its first piece: 4 + 2, 1 word.
+    packed = ("lanes=4", "accumulators_per_pe=4", "zero_skip.entries_per_cycle=1")
+    for (layer,) in both([[[1, 0, 1, 0]]], packed, given((1, 0, 0, 0))):
+        assert layer.orientation == "horizontal"
+        assert layer.cycles == 18
+        assert (layer.macs_executed, layer.macs_effectual, layer.macs_skipped) == (1, 1, 1)
+        assert layer.macs_padding == 3
+        assert layer.units["lane"].busy == 1
+
+
 # --- columns --------------------------------------------------------------------------------------
 
 WIDE_WINDOW = ("window_inputs=8", "inputs_per_cycle=8")

@@ -13,8 +13,8 @@ from accel_sim.accelerator import Accelerator
 from tests.accel_sim.reference.schedule import Plan
 from tests.accel_sim.reference.stream import Entry, Tile
 
-Live = tuple[tuple[bool, ...], ...]
-"""For each token of the group, for each entry of the tile: whether it is live."""
+Live = tuple[tuple[int, ...], ...]
+"""For each token of the group, for each entry of the tile: weights of live pieces; 0: dead."""
 
 
 class Decompressor:
@@ -234,7 +234,7 @@ class PassCount:
 def queues_of(tile: Tile, plan: Plan, live: Live, machine: Accelerator) -> list[list[Queue]]:
     """Each queue of the plan, in as many copies as there are columns that run on their own."""
     if machine.queue.per_column:
-        copies = [(range(t, t + 1), [not is_live for is_live in live[t]]) for t in range(len(live))]
+        copies = [(range(t, t + 1), [not weights for weights in live[t]]) for t in range(len(live))]
     else:
         together = [not any(of_tokens) for of_tokens in zip(*live, strict=True)]
         copies = [(range(len(live)), together)]

@@ -15,12 +15,12 @@ NotZero = Sequence[Sequence[bool]]
 
 @dataclass(frozen=True)
 class Tally:
-    """Pairs (issued entry, token) of a pass, and their weights."""
+    """Pairs (issued entry, token) of a pass, and what is multiplied in them."""
 
     issued_pairs: int
     live_pairs: int
     executed: int
-    """Weights of live pairs."""
+    """Weights of live pairs (piece, token)."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,23 @@ class Pass:
 
 
 def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: Accelerator) -> Live:
-    """For each token of the group, of each entry: whether one of its inputs is not zero."""
+    """For each token of the group, of each entry: weights of pieces with an input not zero."""
     if machine.zero_skip.entries_per_cycle == 0:
-        return ((True,) * len(tile.entries),) * len(group)
+        return (tuple(entry.weights for entry in tile.entries),) * len(group)
     return tuple(
-        tuple(any(map(not_zero[token].__getitem__, entry.inputs)) for entry in tile.entries)
-        for token in group
+        tuple(entry.multiplied(not_zero[token]) for entry in tile.entries) for token in group
     )
 
 
-def tally(tile: Tile, live: Live, count: PassCount) -> Tally:
+def tally(live: Live, count: PassCount) -> Tally:
     """What was issued, entry by entry and token by token."""
     issued_pairs = live_pairs = executed = 0
     for taker in count.takers:
         for token in taker.columns:
             issued_pairs += len(taker.issued)
             for number in taker.issued:
-                if live[token][number]:
-                    live_pairs += 1
-                    executed += tile.entries[number].weights
+                live_pairs += live[token][number] > 0
+                executed += live[token][number]
     return Tally(issued_pairs, live_pairs, executed)
 
 
@@ -69,7 +67,7 @@ def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: Accelerator) ->
             live: Live, tile: Tile = tile, schedule: Plan = schedule
         ) -> tuple[PassCount, Tally]:
             count = run_pass(tile, schedule, live, machine)
-            return count, tally(tile, live, count)
+            return count, tally(live, count)
 
         for group in parts_of(len(not_zero), machine.array.token_columns):
             live = live_entries(tile, group, not_zero, machine)

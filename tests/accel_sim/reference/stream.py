@@ -108,11 +108,21 @@ class Entry:
     hi: int
     bits: int
     outputs: Sequence[int]
-    inputs: Sequence[int]
+    pieces: Sequence[Sequence[int]]
+    """The inputs of each piece; in column mode all pieces have the one."""
+
+    @property
+    def inputs(self) -> list[int]:
+        return [col for piece in self.pieces for col in piece]
+
+    def multiplied(self, not_zero: Sequence[bool]) -> int:
+        """Weights of the pieces that are live for a token with these inputs; 0: it is dead."""
+        live = sum(len(piece) for piece in self.pieces if any(not_zero[col] for col in piece))
+        return len(self.outputs) * live
 
     @property
     def weights(self) -> int:
-        return len(self.outputs) * len(self.inputs)
+        return len(self.outputs) * sum(len(piece) for piece in self.pieces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,11 +241,13 @@ class Tile:
     def _entry(self, pieces: Sequence[Piece], indices: int) -> Entry:
         position, unit = pieces[0].position, pieces[0].unit
         need = self.needs(position)
-        along = [at for piece in pieces for at in range(piece.start, piece.end)]
-        bits = len(along) * self.operand_bits + indices * self.vector_bits
-        line = [self.strip.start + unit]
-        outputs, inputs = (line, along) if self.mode == "row" else (along, need)
-        return Entry(position, unit, need.start, need.stop, bits, outputs, inputs)
+        along = [range(piece.start, piece.end) for piece in pieces]
+        bits = sum(len(some) for some in along) * self.operand_bits + indices * self.vector_bits
+        if self.mode == "row":
+            outputs: Sequence[int] = [self.strip.start + unit]
+            return Entry(position, unit, need.start, need.stop, bits, outputs, along)
+        outputs = [out for some in along for out in some]
+        return Entry(position, unit, need.start, need.stop, bits, outputs, [need])
 
     def _dense_entries(self) -> Iterator[Entry]:
         width = self.lanes if self.mode == "row" else 1
@@ -246,7 +258,7 @@ class Tile:
                 first = self.strip.start + unit * height
                 outputs = range(first, min(first + height, self.strip.stop))
                 bits = len(outputs) * len(need) * self.operand_bits
-                yield Entry(position, unit, need.start, need.stop, bits, outputs, need)
+                yield Entry(position, unit, need.start, need.stop, bits, outputs, [need])
 
 
 def tiles_of(
