@@ -158,3 +158,27 @@ def test_do_tokens_of_other_groups_not_matter(settings: tuple[str, ...]) -> None
     assert one.units["pe"].stalled["zero_skip"] == other.units["pe"].stalled["zero_skip"]
     assert one.pe_load == other.pe_load
     assert one.macs_executed == other.macs_executed
+
+
+@pytest.mark.parametrize(("length", "packing"), [(1, "true"), (1, "false"), (8, "true")])
+@pytest.mark.parametrize("per_column", ["true", "false"])
+def test_is_a_piece_with_zero_inputs_not_multiplied(
+    length: int, packing: str, per_column: str
+) -> None:
+    # §2: a packed entry is taken when one of its pieces is live; only its live pieces multiply.
+    machine = roomy(f"packing={packing}", f"queue.per_column={per_column}")
+    matrix = vector_matrix((9, 24), "horizontal", length, 0.4, 7)
+    activations = Activations(5, 0.3, 2)
+    (result,) = simulate([matrix], machine, activations)
+    used = activations.draw(24, 0) != 0
+    by_hand = 0
+    for row in matrix.keep:
+        # 4 lanes, so a vector of 8 is two pieces; one of length 1 is a piece.
+        width = min(length, 4)
+        for c in range(0, 24, width):
+            by_hand += width * int(row[c]) * int(used[:, c : c + width].any(axis=1).sum())
+    assert result.macs_executed == by_hand
+    assert result.macs_skipped == matrix.nnz * 5 - by_hand
+    effectual = int(matrix.keep.sum(axis=0) @ used.sum(axis=0))
+    assert result.macs_effectual == effectual
+    assert (by_hand == effectual) == (length == 1)
