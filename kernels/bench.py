@@ -245,7 +245,7 @@ def _read(numbers: NDArray[np.float32]) -> None:
     store(multiply_add(a, b, a), numbers, 0)
 
 
-_PROBE_STEPS = 4000
+_PROBE_STEPS = 100_000
 
 
 def fma_probe() -> tuple[Call, float]:

@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "accel_sim": {"sparse_formats", "kernels"},
 }
 LEARNING = {"torch", "transformers"}
-MAY_LEARN = ("pruning/", "kernels/sparse_linear.py", "kernels/torch_sparse.py")
+MAY_LEARN = ("pruning/", "kernels/bench.py", "kernels/sparse_linear.py", "kernels/torch_sparse.py")
 
 
 class Import(NamedTuple):
