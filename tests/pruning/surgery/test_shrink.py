@@ -216,8 +216,8 @@ def test_head_importance_by_its_definitions(tiny: Tiny, words: Any) -> None:
     assert by_example == pytest.approx(np.abs(slopes).mean(0), rel=2e-2, abs=1e-6)
     assert by_batch == pytest.approx(np.abs(slopes.mean(0)), rel=2e-2, abs=1e-6)
     # Sums of absolute values are no smaller than absolute values of sums.
-    assert (by_token * 20 >= by_example * (1 - 1e-9)).all()
-    assert (by_example >= by_batch * (1 - 1e-9)).all()
+    assert (by_token * 20 >= by_example * (1 - 1e-5)).all()
+    assert (by_example >= by_batch * (1 - 1e-5)).all()
     scaled = head_importance(model, few, "example", normalise=True, batch=3)
     assert [np.linalg.norm(layer) for layer in scaled] == pytest.approx([1, 1])
     assert scaled[1] == pytest.approx(by_example / np.linalg.norm(by_example), rel=1e-6)

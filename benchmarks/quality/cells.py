@@ -1,0 +1,73 @@
+"""The cells of the table: what is pruned how, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SEEDS = (0, 1, 2)
+STEPS = 150
+"""Optimiser steps of every decoder cell, movement and recovery together (chosen)."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """group: "decoder", "encoder", "llm" or "direction". options: of the group's commands."""
+
+    group: str
+    pattern: str
+    sparsity: float
+    options: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's file."""
+        parts = [self.group, self.pattern.replace(":", "-"), f"{self.sparsity:g}"]
+        parts += [value.replace(":", "-").replace(",", "_") for _, value in self.options]
+        return "_".join([*parts, f"seed{self.seed}"])
+
+
+DECODER = {
+    "fine": (0.6, 0.7, 0.8),
+    "head": (0.25, 0.5),
+    "block:32": (0.6, 0.7, 0.8),
+    "block:8": (0.8,),
+    "vector:16": (0.6, 0.7, 0.8),
+    "mvp": (0.6, 0.7, 0.8),
+}
+"""Pattern → sparsities; heads are counted within the attention matrices, which are a quarter."""
+
+TRIED = (
+    ("mvp", (("stages", "fine,vector:4"),)),
+    ("mvp_tiled", ()),
+    ("mvp", (("method", "gradual_magnitude"),)),
+)
+"""What might make mixed vectors lose less, at 0.8."""
+
+ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
+LLM = (
+    ("fine", 0.5, ("score", "magnitude")),
+    ("fine", 0.5, ("score", "wanda")),
+    ("fine", 0.5, ("update", "sparsegpt")),
+    ("2:4", 0.5, ("score", "magnitude")),
+    ("2:4", 0.5, ("score", "wanda")),
+    ("2:4", 0.5, ("update", "sparsegpt")),
+    ("vector:16", 0.5, ("score", "magnitude")),
+    ("vector:16", 0.5, ("update", "obs")),
+)
+DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
+
+
+def every_cell() -> Mapping[str, Cell]:
+    """All cells by name, the ones the table rests on first."""
+    cells = [Cell("decoder", "fine", 0.0)]
+    for seed in SEEDS:
+        cells += [
+            Cell("decoder", pattern, sparsity, (), seed)
+            for pattern, sparsities in DECODER.items()
+            for sparsity in sparsities
+        ]
+    cells += [Cell("decoder", pattern, 0.8, options) for pattern, options in TRIED]
+    cells += [Cell("encoder", pattern, s) for s in (0.6, 0.8) for pattern in ENCODER]
+    cells += [Cell("llm", pattern, sparsity, (option,)) for pattern, sparsity, option in LLM]
+    cells += [Cell("direction", "fine", 0.8, (("model", name),)) for name in DIRECTIONS]
+    return {cell.name: cell for cell in cells}
