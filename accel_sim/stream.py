@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
 from sparse_formats.errors import InputError
+from sparse_formats.mixed_vectors import distinct_lengths
 from sparse_formats.storage import bits_for
 from sparse_formats.vectors import MENU, Orientation, VectorLayout
 
@@ -102,7 +103,10 @@ def cut_into_tiles(stored: Stored, machine: Accelerator, name: str = "matrix") -
     """
     room = machine.weight_buffer.bytes // 2
     width = stored.shape[1]
+    values = _values_up_to(stored, machine)
     while True:
+        while width > 1 and _fullest(values, width) * machine.value_bits > 8 * room:
+            width = _next_width(width)
         tiles = _tiles_of_width(stored, machine, width)
         largest = max((tile.bytes for tile in tiles), default=0)
         if largest <= room:
@@ -113,11 +117,61 @@ def cut_into_tiles(stored: Stored, machine: Accelerator, name: str = "matrix") -
                 f"buffer ({room} bytes); enlarge weight_buffer.bytes or lower "
                 "array.accumulators_per_pe"
             )
-        half = -(-width // 2)
-        if half > _MIN_ALIGNED_WIDTH:
-            half = -(-half // _MIN_ALIGNED_WIDTH) * _MIN_ALIGNED_WIDTH
-        # Rounding up must not stand still just above the smallest aligned width.
-        width = half if half < width else _MIN_ALIGNED_WIDTH
+        width = _next_width(width)
+
+
+def _next_width(width: int) -> int:
+    half = -(-width // 2)
+    if half > _MIN_ALIGNED_WIDTH:
+        half = -(-half // _MIN_ALIGNED_WIDTH) * _MIN_ALIGNED_WIDTH
+    # Rounding up must not stand still just above the smallest aligned width.
+    return half if half < width else _MIN_ALIGNED_WIDTH
+
+
+def _fullest(values: NDArray[np.int64], width: int) -> int:
+    """Most values in a tile of `width` inputs; `values` as `_values_up_to` counts them."""
+    edges = [*range(0, values.shape[1] - 1, width), values.shape[1] - 1]
+    return int(np.diff(values[:, edges], axis=1).max(initial=0))
+
+
+def _values_up_to(stored: Stored, machine: Accelerator) -> NDArray[np.int64]:
+    """Values of each strip in the inputs before each one: int64 (strips, inputs + 1).
+
+    They alone tell most widths to be too large, long before a tile is cut.
+    """
+    layout, (rows, cols) = stored.layout, stored.shape
+    is_row_mode = layout.orientation == "horizontal"
+    height = max(min(strip_outputs(machine, layout.orientation), rows), 1)
+    steps = np.zeros((-(-rows // height), cols + 1), np.int64)
+    ends = layout.starts + layout.covered(cols if is_row_mode else rows)
+    if is_row_mode:
+        _count_row_vectors(layout.lines, layout.starts, ends, height, steps)
+        steps = np.cumsum(steps, axis=1)
+    else:
+        _count_column_vectors(layout.lines, layout.starts, ends, height, steps)
+    up_to = np.zeros_like(steps)
+    np.cumsum(steps[:, :-1], axis=1, out=up_to[:, 1:])
+    return up_to
+
+
+@njit(cache=True, nogil=True)
+def _count_row_vectors(lines: Any, starts: Any, ends: Any, height: int, steps: Any) -> None:
+    """Steps of the count of values per input: up where a vector starts, down behind its end."""
+    for v in range(len(lines)):
+        steps[lines[v] // height, starts[v]] += 1
+        steps[lines[v] // height, ends[v]] -= 1
+
+
+@njit(cache=True, nogil=True)
+def _count_column_vectors(lines: Any, starts: Any, ends: Any, height: int, counts: Any) -> None:
+    """Values per strip and input."""
+    for v in range(len(lines)):
+        a = starts[v]
+        while a < ends[v]:
+            strip = a // height
+            edge = min(ends[v], (strip + 1) * height)
+            counts[strip, lines[v]] += edge - a
+            a = edge
 
 
 def _tiles_of_width(stored: Stored, machine: Accelerator, width: int) -> list[Tile]:
@@ -160,7 +214,7 @@ def _longest_first(layout: VectorLayout) -> list[int]:
 
     Were there one that does not, a start need not be a multiple of the shortest length.
     """
-    present = np.unique(layout.lengths).tolist()
+    present = distinct_lengths(layout.lengths)
     nesting = [n for n in MENU if all(n % m == 0 or m % n == 0 for m in present)]
     return sorted({*nesting, *present}, reverse=True)
 
@@ -179,9 +233,9 @@ def _tile(
     count, nnz = len(lines), int(np.sum(ends - starts, dtype=np.int64))
     vector_bits = header_bits = 0
     if not stored.is_dense:
-        present = np.unique(lengths)
+        present = distinct_lengths(lengths)
         if count:
-            slots = -(-(axis1 - axis0) // int(present[0]))
+            slots = -(-(axis1 - axis0) // present[0])
             vector_bits = bits_for(slots) + bits_for(len(present))
         header_bits = (line1 - line0 + 1) * bits_for(count + 1) + 1
     bits = nnz * value_bits + count * vector_bits + header_bits

@@ -51,7 +51,7 @@ class MixedVectors:
     @property
     def lengths(self) -> tuple[int, ...]:
         """The nominal lengths present, ascending."""
-        return _distinct(self.vectors.lengths)
+        return distinct_lengths(self.vectors.lengths)
 
     @classmethod
     def encode(
@@ -177,7 +177,7 @@ class MixedVectors:
         return cls(descriptor.shape, layout, indptr, offsets, weights)
 
 
-def _distinct(lengths: NDArray[np.int32]) -> tuple[int, ...]:
+def distinct_lengths(lengths: NDArray[np.int32]) -> tuple[int, ...]:
     """The different `lengths`, ascending."""
     found = np.zeros(_MOST_LENGTHS, np.int32)
     count = int(_collect(lengths, found))
@@ -298,7 +298,7 @@ def _pointers(
     is_sound = (
         all(a.ndim == 1 and a.dtype == np.int32 and len(a) == len(vectors) for a in arrays)
         and bool(_survey(*arrays, axis, indptr, offsets))
-        and all(long % short == 0 for short, long in pairwise(_distinct(vectors.lengths)))
+        and all(long % short == 0 for short, long in pairwise(distinct_lengths(vectors.lengths)))
     )
     return is_sound, indptr, offsets
 
