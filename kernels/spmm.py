@@ -18,9 +18,16 @@ from sparse_formats.matrix import SparseMatrix
 Activation = Literal["relu", "gelu"]
 ACTIVATIONS = {None: panels.NONE, "relu": panels.RELU, "gelu": panels.GELU}
 
-SUMS = {np.dtype(np.float64): np.float64, np.dtype(np.float32): np.float32}
-SUMS[np.dtype(np.int8)] = np.int32
-"""The type of sums and outputs for each type of activations."""
+SUMS = {
+    (np.dtype(stored), np.dtype(given)): np.dtype(sums)
+    for given, sums, kinds in (
+        ("float32", "float32", ("float32", "float16", "int8")),
+        ("float64", "float64", ("float64", "float32", "float16", "int8")),
+        ("int8", "int32", ("int8",)),
+    )
+    for stored in kinds
+}
+"""The type of sums and outputs, for the types of weights and activations that fit."""
 
 
 def spmm(
@@ -61,8 +68,7 @@ def spmm(
         _check_out(out, shape, dtype)
     x, x_stride, x_innermost = _lines(x)
     # Other outputs, and those that share memory with `x`, are filled at the end.
-    is_direct = out is not None and (out.flags.c_contiguous or out.flags.f_contiguous)
-    is_direct = is_direct and out is not None and not np.may_share_memory(out, x)
+    is_direct = out is not None and out.flags.forc and not np.may_share_memory(out, x)
     result = out if out is not None and is_direct else np.empty(shape, dtype)
     last_step = (_no_bias(dtype) if bias is None else np.array(bias), ACTIVATIONS[activation])
     packed = prepared.packed(shape[1])
@@ -174,7 +180,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _lines(x: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
     """`x` flat, the elements from line to line, and whether a line is an input (or a token)."""
-    if not (x.flags.c_contiguous or x.flags.f_contiguous) or not x.flags.writeable:
+    if not x.flags.forc or not x.flags.writeable:
         # Read-only arrays are another type to Numba, which would compile all anew.
         x = np.array(x, order="C")
     return _flat(x)
@@ -192,21 +198,21 @@ def _check(
     bias: NDArray[Any] | None,
     activation: str | None,
     threads: int,
-) -> Any:
+) -> np.dtype[Any]:
     """The outputs' type, after a look at whether the operands fit."""
     rows, cols = weight.shape
     if x.shape[0] != cols:
         raise ValueError(_needs(weight.shape, x))
-    if x.dtype not in SUMS:
-        raise ValueError(f"spmm: x must be float32 or float64, found {x.dtype}; convert it")
-    if not np.can_cast(weight.dtype, x.dtype, "safe"):
+    dtype = SUMS.get((weight.dtype, x.dtype))
+    if dtype is None:
+        if x.dtype not in {given for _, given in SUMS}:
+            raise ValueError(f"spmm: x must be float32 or float64, found {x.dtype}; convert it")
         raise ValueError(
             f"spmm: weight is {weight.dtype}, which x's {x.dtype} cannot hold; convert one"
         )
-    dtype = SUMS[x.dtype]
     if bias is not None and (bias.shape != (rows,) or bias.dtype != dtype):
         raise ValueError(
-            f"spmm: bias must be {np.dtype(dtype)} of shape ({rows},), found {bias.dtype} of "
+            f"spmm: bias must be {dtype} of shape ({rows},), found {bias.dtype} of "
             f"shape {bias.shape}"
         )
     if activation not in ACTIVATIONS:
@@ -224,11 +230,10 @@ def _needs(shape: tuple[int, int], x: NDArray[Any]) -> str:
     return f"spmm: weight ({rows}, {cols}) needs x of shape ({cols}, tokens), found {x.shape}"
 
 
-def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: Any) -> None:
+def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"spmm: out must be {np.dtype(dtype)} of shape {shape}, found {out.dtype} of shape "
-            f"{out.shape}"
+            f"spmm: out must be {dtype} of shape {shape}, found {out.dtype} of shape {out.shape}"
         )
     if not out.flags.writeable:
         raise ValueError(f"spmm: out of shape {shape} is read-only; give a writable array")
