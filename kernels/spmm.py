@@ -99,11 +99,13 @@ def _many(
         *_flat(result),
         *last_step,
     )
-    work = []
-    for kernel, first_token, last_token in _panels(result.shape[1], lanes, packed.cut):
-        for first, last in _shares(-(-prepared.shape[0] // chunk), threads):
-            work.append((kernel, (*parts, first, last, first_token, last_token)))
-    _run(work, threads)
+    pieces = _panels(result.shape[1], lanes, packed.cut)
+    _run(
+        [
+            [(kernel, (*parts, first, last, *tokens)) for kernel, *tokens in pieces]
+            for first, last in _shares(-(-prepared.shape[0] // chunk), threads)
+        ]
+    )
 
 
 def _one(
@@ -123,7 +125,7 @@ def _one(
     arrays = (*packed.arrays, x, result.reshape(-1), *last_step)
     # Whole strips to each thread.
     shares = _shares(-(-rows // 16), threads)
-    _run([(kernel, (*arrays, 16 * first, min(16 * last, rows))) for first, last in shares], threads)
+    _run([[(kernel, (*arrays, 16 * first, min(16 * last, rows)))] for first, last in shares])
 
 
 @cache
@@ -154,23 +156,25 @@ def _panels(tokens: int, lanes: int, cut: Cut) -> list[tuple[Callable[..., None]
 
 def _shares(count: int, threads: int) -> list[tuple[int, int]]:
     """`count` things in at most `threads` even shares: first and last of each."""
-    if threads == 1:
+    threads = min(threads, count)
+    if threads <= 1:
         return [(0, count)]
-    threads = max(1, min(threads, count))
-    edges = [count * i // threads for i in range(threads + 1)]
-    return [(first, last) for first, last in pairwise(edges) if first < last]
+    return list(pairwise(count * i // threads for i in range(threads + 1)))
 
 
-def _run(work: list[tuple[Callable[..., None], tuple[Any, ...]]], threads: int) -> None:
-    if len(work) == 1 or threads == 1:
-        for kernel, arguments in work:
-            kernel(*arguments)
-        return
+def _run(shares: list[list[tuple[Callable[..., None], tuple[Any, ...]]]]) -> None:
+    """The calls of each share one after the other; the shares at once, the first one here."""
     # The kernels release the interpreter's lock. A thread of an OpenMP runtime would spin against
     # those of torch and MKL in one process; ours sleep.
-    running = [_pool(threads).submit(kernel, *arguments) for kernel, arguments in work]
+    running = [_pool(len(shares) - 1).submit(_call, share) for share in shares[1:]]
+    _call(shares[0])
     for share in running:
         share.result()
+
+
+def _call(share: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    for kernel, arguments in share:
+        kernel(*arguments)
 
 
 @cache
