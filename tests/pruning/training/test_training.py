@@ -67,7 +67,7 @@ def test_examples_of_a_step_depend_on_the_step_alone() -> None:
 def test_a_movement_score_is_minus_the_summed_gradient_times_weight(tiny: Tiny, words: Any) -> None:
     opened, examples = learner(tiny("gpt2"), words)
     model = opened.model
-    pruner = prepare(opened, FINE, replace(SHORT, first_sparsity=0.5))
+    pruner = prepare(opened, FINE, replace(SHORT, first_sparsity=0.5, first_scores="zero"))
     pruner.optimizer = torch.optim.SGD(pruner.method.parameters, lr=1.0)
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
     expected = [torch.zeros(m.shape, dtype=torch.float64) for m in opened.matrices]
@@ -95,6 +95,21 @@ def test_a_movement_score_is_minus_the_summed_gradient_times_weight(tiny: Tiny, 
     for score, total in zip(pruner.method.parameters, expected, strict=True):
         assert torch.allclose(score.double(), total, rtol=1e-4, atol=1e-9)
         assert score.abs().max() > 0
+
+
+def test_movement_starts_from_magnitude_and_leaves_it(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    scaled = [np.abs(m.weight()) / np.abs(m.weight()).mean() for m in opened.matrices]
+    pruner = prepare(opened, FINE, replace(SHORT, score_learning_rate=0.5))
+    for matrix, score, start in zip(opened.matrices, pruner.method.parameters, scaled, strict=True):
+        assert np.allclose(matrix.to_file(score), start, rtol=1e-5)
+    by_magnitude = [s > np.quantile(s, 0.75) for s in scaled]
+    run = train(opened, pruner, examples)
+    same = [
+        (mask.keep & magnitude).sum() / magnitude.sum()
+        for mask, magnitude in zip(run.masks.matrices, by_magnitude, strict=True)
+    ]
+    assert 0.25 < np.mean(same) < 0.95
 
 
 @pytest.mark.parametrize("method", ["movement", "gradual_magnitude"])
@@ -248,6 +263,7 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
         ("steps = 0", "'steps' is 0"),
         ("distill = 1.5", "'distill' is 1.5"),
         ('method = "moving"', "unknown method 'moving'"),
+        ('first_scores = "nil"', "unknown first_scores 'nil'"),
     ]:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
