@@ -335,3 +335,31 @@ def test_a_run_taken_up_ends_in_the_same_weights(
         assert np.array_equal(one.weight, other.weight)
     with pytest.raises(InputError, match="of another run"):
         run_of(*learner(tiny("gpt2"), words), replace(training, batch=2), tmp_path)
+
+
+def test_a_new_head_has_a_class_for_each_label(
+    tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pruning.command_line import app
+    from pruning.models.opening import open_model
+    from sparse_formats.mask_file import read_masks
+
+    tiny("bert_encoder").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    rows = [f"w{i} w{3 * i % 44}\t{('no', 'perhaps', 'yes')[i % 3]}\n" for i in range(24)]
+    (tmp_path / "table.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    given = ["train", "--model", tmp_path / "model", "--table", tmp_path / "table.tsv"]
+    given += ["--pattern", "fine", "--steps", 10, "--batch", 4, "--length", 12]
+    given += ["--out", tmp_path / "mask.npz", "--save", tmp_path / "saved"]
+    words_given = [str(word) for word in given]
+    with pytest.raises(InputError, match="no usable weights for classifier"):
+        app(words_given, standalone_mode=False)
+    app([*words_given, "--new-head"], standalone_mode=False)
+    saved = open_model(tmp_path / "saved")
+    assert saved.task == "classify"
+    assert saved.model.config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
+    assert saved.model.get_parameter("classifier.weight").shape == (3, 32)
+    masks = read_masks(tmp_path / "mask.npz")
+    assert density(masks) == pytest.approx(0.2, abs=0.01)
+    for mask in masks.matrices:
+        assert np.array_equal(saved.by_name[f"bert.{mask.name}"].weight() != 0, mask.keep)
