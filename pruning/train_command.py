@@ -201,6 +201,10 @@ def _print(run: "Run", training: "Training", out: Path, save: Path | None, secon
     rows = [(f"{i + 1}", f"{run.losses[i]:.3f}", f"{run.densities[i]:.3f}") for i in shown]
     taken = f"; taken up at step {run.resumed_at}" if run.resumed_at else ""
     footnotes = [f"{training.method}, {steps} steps in {seconds:.0f} s{taken}", f"wrote {out}"]
-    if save is not None:
-        footnotes.append(f"wrote {save}")
+    footnotes.append(
+        "note: the mask file holds the pruned matrices alone; the rest of the model learned too, "
+        "keep it with --save"
+        if save is None
+        else f"wrote {save}"
+    )
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))
