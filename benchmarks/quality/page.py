@@ -93,6 +93,7 @@ def _encoder(cells: Cells) -> list[str]:
         [
             _what(c),
             f"{c['sparsity']:g}",
+            f"{c['density']:.3f}",
             f"{c['similarity']['masked']['pearson']:.3f}",
             f"{c['retrieval']['masked']['accuracy']:.2f}",
             f"{c['simulated']['cycles']:,}",
@@ -109,6 +110,7 @@ def _encoder(cells: Cells) -> list[str]:
                     [
                         f"floor: {variant}",
                         f"{c['sparsity']:g}",
+                        "",
                         f"{c['similarity'][variant]['pearson']:.3f}",
                         f"{c['retrieval'][variant]['accuracy']:.2f}",
                         "",
@@ -117,11 +119,13 @@ def _encoder(cells: Cells) -> list[str]:
                 )
     dense = (first or cells[0])["similarity"]["dense"]["pearson"]
     found = (first or cells[0])["retrieval"]["dense"]["accuracy"]
-    header = ["pattern", "sparsity", "Pearson with people", "second halves", "cycles", "µJ"]
+    header = ["pattern", "sparsity", "density", "Pearson with people", "second halves"]
+    header += ["cycles", "µJ"]
     return [
         "## Encoder, one-shot: all-MiniLM-L6-v2\n",
         "Magnitude, no training. Lee's 50 documents (1,225 pairs); second halves among 100 news "
-        f"of Lee's background corpus. Dense: {dense:.3f} and {found:.2f}.\n",
+        f"of Lee's background corpus. Dense: {dense:.3f} and {found:.2f}. Sparsity of heads counts "
+        "within the attention matrices: see the density before comparing.\n",
         _table(header, [*rows, *floors]),
     ]
 
@@ -132,7 +136,7 @@ def _llm(cells: Cells) -> list[str]:
     rows = [
         [
             _what(c),
-            f"{c['sparsity']:g}",
+            f"{c['density']:.3f}",
             f"{c['figures']['masked']['per_token']:.1f}",
             f"{c['simulated']['cycles']:,}",
             f"{c['simulated']['energy_uj']:.0f}",
@@ -144,7 +148,7 @@ def _llm(cells: Cells) -> list[str]:
         "## Language model, one-shot: SmolLM2-135M-Instruct (Q4_1)\n",
         "16 × 256 tokens of `valid` for calibration; perplexity per token on the first 4,096 of "
         f"`test`, windows and stride 512. Dense: {dense:.1f}.\n",
-        _table(["pattern", "sparsity", "perplexity", "cycles", "µJ"], rows),
+        _table(["pattern", "density", "perplexity", "cycles", "µJ"], rows),
     ]
 
 

@@ -127,7 +127,7 @@ def encoder(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     texts = _installed("gensim") / "test" / "test_data"
     mask = folder / "mask.npz"
     budget = "global" if cell.pattern == "head" else "matrix"
-    _json(
+    account = _json(
         "prune", "--model", model, "--pattern", cell.pattern, "--sparsity", cell.sparsity,
         "--budget", budget, "--out", mask,
     )  # fmt: skip
@@ -135,6 +135,7 @@ def encoder(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     both = ["--model", model, "--mask", mask, floors, "--documents"]
     human = ["--human", texts / "similarities0-1.txt", "--encoding", "latin-1"]
     return {
+        "density": account["total"]["density"],
         "similarity": _evaluated(*both, texts / "lee.cor", *human),
         "retrieval": _evaluated(*both, texts / "lee_background.cor", "--count", "100"),
         "simulated": _simulated(mask),
@@ -148,7 +149,7 @@ def llm(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     options = [part for key, value in cell.options for part in (f"--{key}", value)]
     if cell.options != (("score", "magnitude"),):
         options += ["--statistics", str(statistics)]
-    _json(
+    account = _json(
         "prune", "--model", model, "--pattern", cell.pattern, "--sparsity", cell.sparsity,
         *options, "--out", mask,
     )  # fmt: skip
@@ -156,7 +157,8 @@ def llm(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
         "--model", model, "--mask", mask, "--text", corpus / "test.txt", "--length", "512",
         "--max-tokens", LLM_TOKENS, "--no-floors",
     )  # fmt: skip
-    return {"figures": figures, "simulated": _simulated(mask)}
+    density = account["total"]["density"]
+    return {"density": density, "figures": figures, "simulated": _simulated(mask)}
 
 
 def direction(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
