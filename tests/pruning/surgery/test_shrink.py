@@ -1,5 +1,6 @@
 """Is the smaller model the masked one, does it load anywhere, and does the rest say why not?"""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,31 @@ def test_leave_one_out_is_the_loss_without_the_head(tiny: Tiny, words: Any) -> N
     zero(model, model.attentions[1].out, [2])
     assert found[1][2] == pytest.approx(loss(model) - before, abs=1e-7)
     assert [len(layer) for layer in found] == [4, 4]
+
+
+def test_the_command_heads_prints_what_the_functions_find(
+    tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny("gpt2").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    (tmp_path / "text").write_text(TEXT)
+    # Of all 20 windows, so that their order does not matter.
+    given = ["heads", "--model", tmp_path / "model", "--text", tmp_path / "text", "--length", 20]
+    given += ["--samples", 20, "--batch", 7, "--json", "-"]
+
+    def printed(variant: str) -> list[Any]:
+        app([*(str(word) for word in given), "--variant", variant], standalone_mode=False)
+        return [layer["heads"] for layer in json.loads(capsys.readouterr().out)["layers"]]
+
+    model = assemble("tiny", "causal", tiny("gpt2"), words)
+    examples = text_windows(words, TEXT, 20, "causal")
+    expected = head_importance(model, examples, "example")
+    for layer, found in zip(expected, printed("example"), strict=True):
+        assert found == pytest.approx(layer, rel=1e-4)
+    zero(model, model.attentions[0].out, [1])
+    with torch.no_grad():
+        without = model.model(**examples.batch(range(20))).loss.item()
+        whole = tiny("gpt2")(**examples.batch(range(20))).loss.item()
+    assert printed("leave_one_out")[0][1] == pytest.approx(without - whole, abs=1e-5)
+    with pytest.raises(InputError, match="did you mean 'token'"):
+        printed("tokens")
