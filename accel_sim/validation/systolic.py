@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from accel_sim.dataflows.systolic import DATAFLOWS, Stationary, Systolic, last_cycle
+from accel_sim.dataflows.parameters import Stationary, Systolic
+from accel_sim.dataflows.systolic import DATAFLOWS, last_cycle
 from accel_sim.validation.agreement import Agreement
 from accel_sim.validation.scale_sim import VERSION, Counts, frozen
 
