@@ -367,7 +367,7 @@ def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
     """
     tree, where = _read_tree(name, seen=())
     dataflow = tree.get("dataflow", "mixed_vector")
-    if dataflow not in DATAFLOWS:
+    if dataflow not in list(DATAFLOWS):
         raise InputError(f"{where}: 'dataflow' is {dataflow!r}; choose from {', '.join(DATAFLOWS)}")
     sections = sections_of(dataflow)
     values, origins = _split_origins(tree, where, sections)
