@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accel_sim.comparing import compare_command, diff_command, validate_command
 from sparse_formats.errors import InputError
 from sparse_formats.files import check_writable
 from sparse_formats.terminal import emit_json, new_app, run
@@ -136,6 +137,11 @@ def accelerators_command(
         print_accelerators([load_machine(name) for name in builtin_accelerators()], console)
         console.print()
         print_memories({name: load_memory(name) for name in builtin_memories()}, console)
+
+
+app.command("validate")(validate_command)
+app.command("compare")(compare_command)
+app.command("diff")(diff_command)
 
 
 def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: bool) -> "Machine":

@@ -49,9 +49,9 @@ def compare_command(
     pattern: Annotated[
         list[str], typer.Option(help="Generated masks: mvp | random; once for each.")
     ] = ["mvp"],  # noqa: B006
-    accelerator: Annotated[list[str], typer.Option(help="Name or .toml file; once for each.")] = [
-        "tf_mvp"
-    ],  # noqa: B006
+    accelerator: Annotated[
+        list[str], typer.Option(help="Name or .toml file of a machine; tf_mvp if none is given.")
+    ] = ["tf_mvp"],  # noqa: B006
     equal: Annotated[
         str, typer.Option(help="as-is | macs | area: PEs of the others changed to the first's.")
     ] = "as-is",
