@@ -93,12 +93,38 @@ def _check_floats(
     y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], terms: NDArray[Any], note: str
 ) -> ProductCheck:
     """Against FP64; `terms` additions are allowed to round in each row."""
-    w64, x64 = weight.astype(np.float64), x.T.astype(np.float64)
     gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
-    bound = gamma[:, None] * (np.abs(w64) @ np.abs(x64))
-    error = np.abs(y - w64 @ x64)
-    ratio = np.divide(error, bound, out=np.where(error > 0, np.inf, 0.0), where=bound > 0)
-    return ProductCheck(len(x), float(error.max(initial=0)), float(ratio.max(initial=0)), note)
+    by_input = np.ascontiguousarray(x.T, np.float64)
+    error, ratio = _largest_errors(y, weight.astype(np.float32), by_input, gamma)
+    return ProductCheck(len(x), error, ratio, note)
+
+
+@njit(cache=True, nogil=True)
+def _largest_errors(y: Any, weight: Any, x: Any, gamma: Any) -> tuple[float, float]:
+    """Largest error of `y` in FP64 and its largest ratio to gamma·(|W|·|x|); row by row, zeros of
+    the weight left out."""
+    rows, tokens = y.shape
+    largest = worst = 0.0
+    exact = np.empty(tokens)
+    magnitude = np.empty(tokens)
+    for row in range(rows):
+        exact[:] = 0
+        magnitude[:] = 0
+        for c in range(weight.shape[1]):
+            w = np.float64(weight[row, c])
+            if w != 0:
+                for t in range(tokens):
+                    term = w * x[c, t]
+                    exact[t] += term
+                    magnitude[t] += abs(term)
+        for t in range(tokens):
+            error = abs(np.float64(y[row, t]) - exact[t])
+            bound = gamma[row] * magnitude[t]
+            largest = max(largest, error)
+            if not error <= bound * worst:
+                # NaN keeps no bound either.
+                worst = error / bound if bound > 0 and error < np.inf else np.inf
+    return largest, worst
 
 
 def _check_integers(

@@ -93,14 +93,13 @@ def _longest_first(load: Any, order: Any, units_per_pe: int, pe_rows: int) -> An
 @njit(cache=True, nogil=True)
 def least_loaded(set_of_entry: Any, set_size: int, pe_rows: int) -> Any:
     """PE row of each entry: of its set, the one with the fewest entries before it."""
-    load = np.zeros(pe_rows, np.int64)
+    # Entries weigh the same: the row with the fewest, ties to the lowest, is the next in turn.
+    turn = np.zeros(pe_rows // set_size, np.int32)
     pe = np.empty(len(set_of_entry), np.int32)
     for e in range(len(set_of_entry)):
-        first = set_of_entry[e] * set_size
-        best = first
-        for p in range(first + 1, first + set_size):
-            if load[p] < load[best]:
-                best = p
-        load[best] += 1
-        pe[e] = best
+        s = np.uint32(set_of_entry[e])
+        pe[e] = set_of_entry[e] * set_size + turn[s]
+        turn[s] += 1
+        if turn[s] == set_size:
+            turn[s] = 0
     return pe

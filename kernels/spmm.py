@@ -18,9 +18,16 @@ from sparse_formats.matrix import SparseMatrix
 Activation = Literal["relu", "gelu"]
 ACTIVATIONS = {None: panels.NONE, "relu": panels.RELU, "gelu": panels.GELU}
 
-SUMS = {np.dtype(np.float64): np.float64, np.dtype(np.float32): np.float32}
-SUMS[np.dtype(np.int8)] = np.int32
-"""The type of sums and outputs for each type of activations."""
+SUMS = {
+    (np.dtype(stored), np.dtype(given)): np.dtype(sums)
+    for given, sums, kinds in (
+        ("float32", "float32", ("float32", "float16", "int8")),
+        ("float64", "float64", ("float64", "float32", "float16", "int8")),
+        ("int8", "int32", ("int8",)),
+    )
+    for stored in kinds
+}
+"""The type of sums and outputs, for the types of weights and activations that fit."""
 
 
 def spmm(
@@ -61,8 +68,7 @@ def spmm(
         _check_out(out, shape, dtype)
     x, x_stride, x_innermost = _lines(x)
     # Other outputs, and those that share memory with `x`, are filled at the end.
-    is_direct = out is not None and (out.flags.c_contiguous or out.flags.f_contiguous)
-    is_direct = is_direct and out is not None and not np.may_share_memory(out, x)
+    is_direct = out is not None and out.flags.forc and not np.may_share_memory(out, x)
     result = out if out is not None and is_direct else np.empty(shape, dtype)
     last_step = (_no_bias(dtype) if bias is None else np.array(bias), ACTIVATIONS[activation])
     packed = prepared.packed(shape[1])
@@ -93,11 +99,13 @@ def _many(
         *_flat(result),
         *last_step,
     )
-    work = []
-    for kernel, first_token, last_token in _panels(result.shape[1], lanes, packed.cut):
-        for first, last in _shares(-(-prepared.shape[0] // chunk), threads):
-            work.append((kernel, (*parts, first, last, first_token, last_token)))
-    _run(work, threads)
+    pieces = _panels(result.shape[1], lanes, packed.cut)
+    _run(
+        [
+            [(kernel, (*parts, first, last, *tokens)) for kernel, *tokens in pieces]
+            for first, last in _shares(-(-prepared.shape[0] // chunk), threads)
+        ]
+    )
 
 
 def _one(
@@ -117,7 +125,7 @@ def _one(
     arrays = (*packed.arrays, x, result.reshape(-1), *last_step)
     # Whole strips to each thread.
     shares = _shares(-(-rows // 16), threads)
-    _run([(kernel, (*arrays, 16 * first, min(16 * last, rows))) for first, last in shares], threads)
+    _run([[(kernel, (*arrays, 16 * first, min(16 * last, rows)))] for first, last in shares])
 
 
 @cache
@@ -148,23 +156,25 @@ def _panels(tokens: int, lanes: int, cut: Cut) -> list[tuple[Callable[..., None]
 
 def _shares(count: int, threads: int) -> list[tuple[int, int]]:
     """`count` things in at most `threads` even shares: first and last of each."""
-    if threads == 1:
+    threads = min(threads, count)
+    if threads <= 1:
         return [(0, count)]
-    threads = max(1, min(threads, count))
-    edges = [count * i // threads for i in range(threads + 1)]
-    return [(first, last) for first, last in pairwise(edges) if first < last]
+    return list(pairwise(count * i // threads for i in range(threads + 1)))
 
 
-def _run(work: list[tuple[Callable[..., None], tuple[Any, ...]]], threads: int) -> None:
-    if len(work) == 1 or threads == 1:
-        for kernel, arguments in work:
-            kernel(*arguments)
-        return
+def _run(shares: list[list[tuple[Callable[..., None], tuple[Any, ...]]]]) -> None:
+    """The calls of each share one after the other; the shares at once, the first one here."""
     # The kernels release the interpreter's lock. A thread of an OpenMP runtime would spin against
     # those of torch and MKL in one process; ours sleep.
-    running = [_pool(threads).submit(kernel, *arguments) for kernel, arguments in work]
+    running = [_pool(len(shares) - 1).submit(_call, share) for share in shares[1:]]
+    _call(shares[0])
     for share in running:
         share.result()
+
+
+def _call(share: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    for kernel, arguments in share:
+        kernel(*arguments)
 
 
 @cache
@@ -174,7 +184,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _lines(x: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
     """`x` flat, the elements from line to line, and whether a line is an input (or a token)."""
-    if not (x.flags.c_contiguous or x.flags.f_contiguous) or not x.flags.writeable:
+    if not x.flags.forc or not x.flags.writeable:
         # Read-only arrays are another type to Numba, which would compile all anew.
         x = np.array(x, order="C")
     return _flat(x)
@@ -192,21 +202,21 @@ def _check(
     bias: NDArray[Any] | None,
     activation: str | None,
     threads: int,
-) -> Any:
+) -> np.dtype[Any]:
     """The outputs' type, after a look at whether the operands fit."""
     rows, cols = weight.shape
     if x.shape[0] != cols:
         raise ValueError(_needs(weight.shape, x))
-    if x.dtype not in SUMS:
-        raise ValueError(f"spmm: x must be float32 or float64, found {x.dtype}; convert it")
-    if not np.can_cast(weight.dtype, x.dtype, "safe"):
+    dtype = SUMS.get((weight.dtype, x.dtype))
+    if dtype is None:
+        if x.dtype not in {given for _, given in SUMS}:
+            raise ValueError(f"spmm: x must be float32 or float64, found {x.dtype}; convert it")
         raise ValueError(
             f"spmm: weight is {weight.dtype}, which x's {x.dtype} cannot hold; convert one"
         )
-    dtype = SUMS[x.dtype]
     if bias is not None and (bias.shape != (rows,) or bias.dtype != dtype):
         raise ValueError(
-            f"spmm: bias must be {np.dtype(dtype)} of shape ({rows},), found {bias.dtype} of "
+            f"spmm: bias must be {dtype} of shape ({rows},), found {bias.dtype} of "
             f"shape {bias.shape}"
         )
     if activation not in ACTIVATIONS:
@@ -224,11 +234,10 @@ def _needs(shape: tuple[int, int], x: NDArray[Any]) -> str:
     return f"spmm: weight ({rows}, {cols}) needs x of shape ({cols}, tokens), found {x.shape}"
 
 
-def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: Any) -> None:
+def _check_out(out: NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"spmm: out must be {np.dtype(dtype)} of shape {shape}, found {out.dtype} of shape "
-            f"{out.shape}"
+            f"spmm: out must be {dtype} of shape {shape}, found {out.dtype} of shape {out.shape}"
         )
     if not out.flags.writeable:
         raise ValueError(f"spmm: out of shape {shape} is read-only; give a writable array")

@@ -25,7 +25,7 @@ def shrink_command(
 ) -> None:
     """Remove empty heads, neurons and channels, and save the smaller dense model."""
     from pruning.models.masking import apply_masks
-    from pruning.models.opening import open_model
+    from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
     from pruning.surgery.shrink import difference, shrink
     from sparse_formats.mask_file import read_masks
@@ -45,7 +45,8 @@ def shrink_command(
         if apart > TOLERANCE:
             raise RuntimeError(f"the smaller model's outputs differ by {apart:.1e}: not saved")
         tell(f"writing {out}")
-        small.opened.model.save_pretrained(out)
+        with quiet():
+            small.opened.model.save_pretrained(out)
         if opened.tokenizer is not None:
             opened.tokenizer.save_pretrained(out)
     print(

@@ -66,7 +66,7 @@ def train_command(
     ] = None,
 ) -> None:
     """Prune a model while it learns, or let a pruned one recover."""
-    from pruning.models.opening import open_model
+    from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
     from pruning.recipe import read_recipe
     from pruning.training.settings import read_training
@@ -119,7 +119,8 @@ def train_command(
         tell(f"writing {out}")
         write_masks(out, run.masks)
         if save is not None:
-            opened.model.save_pretrained(save)
+            with quiet():
+                opened.model.save_pretrained(save)
             if opened.tokenizer is not None:
                 opened.tokenizer.save_pretrained(save)
     seconds = time.monotonic() - started

@@ -40,8 +40,9 @@ TRIED = (
     ("mvp", (("stages", "fine,vector:4"),)),
     ("mvp_tiled", ()),
     ("mvp", (("method", "gradual_magnitude"),)),
+    ("fine", (("method", "gradual_magnitude"),)),
 )
-"""What might make mixed vectors lose less, at 0.8."""
+"""What might make mixed vectors lose less, at 0.8, and the control of the last."""
 
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
 LLM = (

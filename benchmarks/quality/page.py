@@ -72,9 +72,9 @@ def _decoder(cells: Cells) -> list[str]:
     return [
         "## Decoder: glassllm on WikiText-2\n",
         f"{STEPS} steps of 8×128 tokens of `valid`, movement pruning unless said otherwise, no "
-        "distillation; perplexity per token on the beginning of `test`, stride 128. Dense, before any "
-        f"training: {dense:.1f}; sparsity 0 is the same training without pruning. Sparsity of heads "
-        "counts within the attention matrices.\n",
+        "distillation; perplexity per token on the beginning of `test`, stride 128. Dense and "
+        f"before any training: {dense:.1f}; sparsity 0 is the same training without pruning. "
+        "Sparsity of heads counts within the attention matrices.\n",
         _table(header, rows),
     ]
 

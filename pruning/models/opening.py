@@ -94,7 +94,7 @@ def open_model(
         raise InputError(f"unknown task {task!r}{nearest(task, TASKS)}")
     _check_torch()
     _check_there(path)
-    with _quiet():
+    with quiet():
         if glassllm.recognises(path):
             if task not in (None, "causal"):
                 raise InputError(f"{path} is a language model: it has no head for {task}")
@@ -259,7 +259,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and load reports of transformers: what matters we say ourselves."""
     from transformers.utils import logging
 

@@ -436,3 +436,15 @@ def test_do_activations_off_chip_come_in_runs() -> None:
         assert causes(layer) == {
             "dram": 29 + (61 - 36), "decompressor": 6, "compute": 4, "pipeline": 4, "writeback": 2
         }  # fmt: skip
+
+
+def test_does_a_tile_count_from_its_own_start() -> None:
+    # A column of 20 in strips of 12 and 8 outputs. 12 = 8 + 4: n = 2, i = ⌈log2 12/4⌉ = 2, k = 1,
+    # header 2·2 + 1: 12·16 + 6 + 5 = 203 bits. 8, at output 12, is one vector at place 0 of its
+    # tile: i = k = 0, header 3: 131 bits. 26 + 17 bytes.
+    for (layer,) in both([[[1]] * 20], ("accumulators_per_pe=12",), Activations(1)):
+        assert (layer.orientation, layer.tiles) == ("vertical", 2)
+        assert layer.storage_bits == {
+            "values": 320, "indices": (6 + 1) + (0 + 1), "pointers": 4 + 2, "padding": 0
+        }  # fmt: skip
+        assert layer.dram_bytes == 26 + 17
