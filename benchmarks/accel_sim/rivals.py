@@ -34,8 +34,8 @@ class Assumption:
     tokens: int = TOKENS
 
 
-AT_500 = ("clock_hz=500e6", "bytes_per_cycle=64", "first_latency_cycles=50")
-AT_200 = ("clock_hz=200e6", "bytes_per_cycle=160", "first_latency_cycles=20")
+AT_500 = ("clock_hz=500e6", "dram.bytes_per_cycle=64", "first_latency_cycles=50")
+AT_200 = ("clock_hz=200e6", "dram.bytes_per_cycle=160", "first_latency_cycles=20")
 EQUAL = ("pe_rows=4096",)
 DRAM = ("dram.memory=lpddr4_2400",)
 BUFFERS = ("weight_buffer.bytes=524288", "weight_buffer.banks=16")
