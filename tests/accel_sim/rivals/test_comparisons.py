@@ -146,6 +146,31 @@ def test_does_diff_name_what_changed(
     assert "pipeline +" in capsys.readouterr().out
 
 
+def test_is_the_report_of_a_rival_whole(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = mask_file.parent / "report"
+    run = ("run", "--mask", str(mask_file), "--tokens", "3", "--out", str(out))
+    assert call(monkeypatch, *run) == 0
+    assert (out / "pe_load.png").exists()
+    # Nothing is dealt out to PE rows here: the picture of the report before must not stay.
+    assert call(monkeypatch, *run, "--accelerator", "systolic_ws") == 0
+    assert not (out / "pe_load.png").exists()
+    text = capsys.readouterr().out
+    last = [
+        layer["last_pass_cycle"]
+        for layer in json.loads((out / "report.json").read_text())["layers"]
+    ]
+    # 24 × 40 and 16 × 24 weights lie on 64 × 64 PEs at once: 64 + 3 + 64 + 64 − 2 cycles each.
+    assert last == [192, 192]
+    assert "last_cycle of the array alone, counted from 0 as SCALE-Sim does: 192, 192" in text
+    page = (out / "report.html").read_text()
+    assert "dropped weights" in page
+    assert "pe_load.png" not in page
+    assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 2
+    assert "mixed-length vectors only" in capsys.readouterr().err
+
+
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no report of ours"):
         diff(mask_file, mask_file)
