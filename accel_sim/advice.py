@@ -204,7 +204,7 @@ def _variants(
     plan = plan_layer(stored, machine, matrix.name)
 
     def run(plan: list[PlannedTile], on: Accelerator) -> LayerRun:
-        steppers = [Stepper(planned, on) for planned in plan]
+        steppers = [Stepper(planned, on, False, {}) for planned in plan]
         return run_steppers(layer, inputs, stored, steppers, on)
 
     base = run(plan, machine)

@@ -97,8 +97,16 @@ def steppers_of(
     Raises:
         InputError: naming the matrix, if it does not fit the machine.
     """
-    plan = plan_layer(stored, machine, name)
-    return [Stepper(planned, machine, is_multiplied) for planned in plan]
+    known: dict[tuple[int, int], dict[bytes, Steps]] = {}
+    return [
+        Stepper(
+            planned,
+            machine,
+            is_multiplied,
+            known.setdefault(planned.tile.size, {}) if stored.is_dense else {},
+        )
+        for planned in plan_layer(stored, machine, name)
+    ]
 
 
 def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[EqualPasses]:

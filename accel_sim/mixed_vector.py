@@ -65,19 +65,22 @@ class Steps:
 class Stepper:
     """Steps the passes of one tile; equal passes once.
 
-    is_multiplied: the product will want to know who issued which entry.
+    is_multiplied: the product will want to know who issued which entry. known: passes stepped
+    before, shared by steppers of tiles that only stand elsewhere.
     """
 
     def __init__(
-        self, planned: PlannedTile, machine: Accelerator, is_multiplied: bool = False
+        self,
+        planned: PlannedTile,
+        machine: Accelerator,
+        is_multiplied: bool,
+        known: dict[bytes, Steps],
     ) -> None:
-        entries, order = planned.entries, planned.order
         self.planned = planned
         self._machine = machine
         # Only where PE rows share a queue is it decided in the pass.
         self._notes_issuer = is_multiplied and machine.queues < machine.array.pe_rows
-        self._lo, self._hi = entries.lo[order], entries.hi[order]
-        self._known: dict[bytes, Steps] = {}
+        self._known = known
 
     def steps(self, live: Liveness) -> Steps:
         """The pass of a group that may skip what `live` says."""
@@ -94,7 +97,8 @@ class Stepper:
         return self._known[key]
 
     def _step(self, skippable: NDArray[np.bool_]) -> Steps:
-        machine, planned, entries = self._machine, self.planned, self.planned.entries
+        machine, planned = self._machine, self.planned
+        entries, order = planned.entries, planned.order
         rows, pe_rows = len(skippable), machine.array.pe_rows
         blocks = np.zeros(len(Block), np.int64)
         takers = np.zeros((rows, pe_rows, len(Cause)), np.int64)
@@ -102,7 +106,7 @@ class Stepper:
         issuer = np.full((rows, len(entries)) if self._notes_issuer else (0, 0), -1, np.int32)
         largest = int(entries.bits.max()) if len(entries) else 0
         drop_cycles = _step(
-            (self._lo, self._hi, skippable[:, planned.order], planned.first),
+            (entries.lo[order], entries.hi[order], skippable[:, order], planned.first),
             (entries.lo, entries.bits, planned.queue),
             (planned.tile.header_bits, planned.tile.bits, *planned.tile.cols),
             (

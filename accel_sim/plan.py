@@ -1,7 +1,7 @@
 """Everything that is decided before the first cycle: tiles, entries, and where they queue."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
@@ -26,16 +26,28 @@ class PlannedTile:
     first: NDArray[np.int64]
     order: NDArray[np.int64]
 
+    def moved_to(self, tile: Tile) -> Self:
+        """The plan of a tile that holds the same and only stands elsewhere."""
+        step = np.int32(tile.cols[0] - self.tile.cols[0])
+        entries = replace(self.entries, lo=self.entries.lo + step, hi=self.entries.hi + step)
+        return replace(self, tile=tile, entries=entries)
+
 
 def plan_layer(stored: Stored, machine: Accelerator, name: str) -> list[PlannedTile]:
     """Encode and schedule: everything that is decided before the first cycle."""
     plan = []
+    # Dense tiles of one size hold the same.
+    of_size: dict[tuple[int, int], PlannedTile] = {}
     orientation = stored.layout.orientation
     policy = POLICIES[machine.scheduler.policy]
     for tile in cut_into_tiles(stored, machine, name):
+        if stored.is_dense and tile.size in of_size:
+            plan.append(of_size[tile.size].moved_to(tile))
+            continue
         entries = entries_of(tile, orientation, machine)
         queue = policy(entries, orientation == "horizontal", machine)
         plan.append(PlannedTile(tile, entries, queue, *sorted_by(queue, machine.queues)))
+        of_size[tile.size] = plan[-1]
     return plan
 
 

@@ -71,12 +71,14 @@ def check_product(
     """
     assert matrix.weight is not None
     datatype, keep = machine.numbers, matrix.keep
-    kept = np.where(keep, matrix.weight, np.zeros((), matrix.weight.dtype))
+    kept = matrix.weight[keep]
     if not datatype.is_integer:
         largest = float(np.abs(kept).max(initial=0.0))
         if largest > datatype.largest:
             return ProductCheck(0, None, None, f"a weight of {largest:.3g} does not fit FP16")
-    weight = datatype.operands(kept, f"weights of matrix {matrix.name}")
+    operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
+    weight = np.zeros(keep.shape, datatype.accumulator)
+    weight[keep] = operands
     y = machine_product(issued, stored, weight, x, machine)
     if datatype.is_integer:
         return _check_integers(y, weight, x, machine)
@@ -84,7 +86,7 @@ def check_product(
     terms += (machine.array.lanes - 1).bit_length() + len(
         {each.planned.tile.cols for each in issued}
     )
-    lost = int(np.count_nonzero((kept != 0) & (weight == 0)))
+    lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
     note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
     return _check_floats(y, weight, x, terms, note)
 
@@ -95,7 +97,7 @@ def _check_floats(
     """Against FP64; `terms` additions are allowed to round in each row."""
     gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
     by_input = np.ascontiguousarray(x.T, np.float64)
-    error, ratio = _largest_errors(y, weight.astype(np.float32), by_input, gamma)
+    error, ratio = _largest_errors(y, weight, by_input, gamma)
     return ProductCheck(len(x), error, ratio, note)
 
 
@@ -150,11 +152,11 @@ def machine_product(
 ) -> NDArray[Any]:
     """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
 
-    weight: operands (rows, cols), 0 where not kept; x: operands (tokens, cols).
+    weight: operands in the accumulators' type (rows, cols), 0 where not kept; x: operands (tokens,
+    cols).
     """
     array, datatype = machine.array, machine.numbers
     set_size = array.pe_rows // machine.sets
-    w = np.ascontiguousarray(weight, datatype.accumulator)
     by_input = np.ascontiguousarray(x.T, datatype.accumulator)
     y = np.zeros((stored.shape[0], len(x)), datatype.accumulator)
     accumulate = _add_rows if stored.layout.orientation == "horizontal" else _add_columns
@@ -170,7 +172,7 @@ def machine_product(
                 first[1:],
                 order,
                 array.lanes,
-                w[row0:row1],
+                weight[row0:row1],
                 inputs,
                 partial,
             )

@@ -55,6 +55,11 @@ class Tile:
     def bytes(self) -> int:
         return -(-self.bits // 8)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many rows and columns."""
+        return self.rows[1] - self.rows[0], self.cols[1] - self.cols[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Entries:

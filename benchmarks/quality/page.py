@@ -6,24 +6,31 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.quality.cells import STEPS, every_cell
+from benchmarks.quality.cells import EDITION, STEPS, every_cell
 from sparse_formats.files import write_text
 
 Cells = Sequence[dict[str, Any]]
+FINDINGS = Path(__file__).parent / "findings.md"
+"""Written by hand; everything else on the page is made."""
 
 HEAD = """# Quality after pruning
 
-Written by `python -m benchmarks.quality` from the files in `benchmarks/quality/cells/`; {done} of
-{all} cells have been run. Every figure is measured, on models that ship inside packages; spread is
-one standard deviation over seeds. Cycles and energy: 128 tokens on the simulated `tf_mvp`.
+Written by `python -m benchmarks.quality` from the files in `benchmarks/quality/cells/`: {done} of
+{all} cells, {minutes} minutes on one thread. Every figure is measured, on models that ship inside
+packages; spread is one standard deviation over seeds. Cycles and energy: 128 tokens on the
+simulated `tf_mvp`.
 """
 
 
 def write_page(folder: Path, page: Path) -> None:
     """Write `page` from the cells in `folder`."""
-    cells = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
+    read = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
+    wanted = every_cell()
+    cells = [c for c in read if c["cell"] in wanted and c.get("edition") == EDITION]
+    minutes = sum(c["seconds"] for c in cells) / 60
     parts = [
-        HEAD.format(done=len(cells), all=len(every_cell())),
+        HEAD.format(done=len(cells), all=len(wanted), minutes=f"{minutes:.0f}"),
+        FINDINGS.read_text("utf-8"),
         *_decoder([c for c in cells if c["group"] == "decoder"]),
         *_encoder([c for c in cells if c["group"] == "encoder"]),
         *_llm([c for c in cells if c["group"] == "llm"]),

@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality --data <folder with wikitext-2 and dlmc> [--only REGEX] [--limit N]
 
-A finished cell is a JSON file in `cells/`, which stays in the repository; a cell that is there is
-not run again. Afterwards `docs/quality.md` is written anew from all cells.
+A finished cell is a JSON file in `cells/`, which stays in the repository; a cell that is there, of
+this edition, is not run again. After each, `docs/quality.md` is written anew from all cells and
+from `findings.md`, which is written by hand.
 """
 
 import argparse
@@ -13,22 +14,22 @@ import io
 import json
 import platform
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.cells import STEPS, Cell, every_cell
+from benchmarks.quality.cells import EDITION, STEPS, Cell, every_cell
 from benchmarks.quality.page import write_page
+from sparse_formats.errors import InputError
 from sparse_formats.files import json_text, write_text
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CELLS = HERE / "cells"
 CACHE = ROOT / "out" / "quality"
+PAGE = ROOT / "docs" / "quality.md"
 
 EVAL_TOKENS = "30000"
 LLM_TOKENS = "4096"
@@ -45,16 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = [
         cell
         for name, cell in every_cell().items()
-        if re.search(given.only, name) and not (CELLS / f"{name}.json").exists()
-    ]
-    for number, cell in enumerate(missing[: given.limit], 1):
-        print(f"{number} of {len(missing)}: {cell.name}", flush=True)
+        if re.search(given.only, name) and not is_done(CELLS / f"{name}.json")
+    ][: given.limit]
+    failed: list[str] = []
+    for number, cell in enumerate(missing, 1):
+        print(f"{number} of {len(missing)}: {cell.name}", end="", flush=True)
         started = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            found = RUNNERS[cell.group](cell, given.data, Path(folder))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                found = RUNNERS[cell.group](cell, given.data, Path(folder))
+        except (InputError, OSError) as error:
+            failed.append(cell.name)
+            print(f": failed, {error}", flush=True)
+            continue
         seconds = time.monotonic() - started
         account = {
             "cell": cell.name,
+            "edition": EDITION,
             "group": cell.group,
             "pattern": cell.pattern,
             "sparsity": cell.sparsity,
@@ -65,23 +73,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
             **found,
         }
         write_text(CELLS / f"{cell.name}.json", json_text(account))
-    write_page(CELLS, ROOT / "docs" / "quality.md")
+        print(f": {seconds:.0f} s", flush=True)
+        # After every cell: a run that is stopped leaves a page of what it has.
+        write_page(CELLS, PAGE)
+    write_page(CELLS, PAGE)
+    if failed:
+        raise SystemExit(f"error: {len(failed)} cells failed: {', '.join(failed)}")
+
+
+def is_done(file: Path) -> bool:
+    """Whether a cell's file is there, of this edition."""
+    return file.is_file() and json.loads(file.read_text("utf-8")).get("edition") == EDITION
 
 
 def decoder(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """glassllm, movement-pruned and recovered on WikiText-2's valid, measured on its test."""
     model = _installed("glassllm") / "weights" / "en.npz"
     options = dict(cell.options)
-    method = options.get("method", "movement")
     # Heads are few and large: movement needs them compared across layers.
     budget = "global" if cell.pattern == "head" else "matrix"
     recipe = folder / "recipe.toml"
     stages = [stage for stage in options.get("stages", "").split(",") if stage]
     recipe.write_text(
         f'pattern = "{cell.pattern}"\nsparsity = {cell.sparsity}\nbudget = "{budget}"\n'
-        f'seed = {cell.seed}\n[training]\nmethod = "{method}"\nsteps = {STEPS}\nbatch = 8\n'
+        f"seed = {cell.seed}\n[training]\nsteps = {STEPS}\nbatch = 8\n"
         f"length = 128\nlearning_rate = 1e-3\nscore_learning_rate = 1e-2\nevery = 5\n"
         f"final_warmup = 4\nstages = {json.dumps(stages)}\n"
+        + "".join(f'{key} = "{value}"\n' for key, value in options.items() if key != "stages")
     )
     mask, corpus = folder / "mask.npz", data / "wikitext-2"
     train = ["--model", model, "--text", corpus / "valid.txt", "--recipe", recipe, "--out", mask]
@@ -166,9 +184,13 @@ def _json(command: str, *options: object) -> dict[str, Any]:
     """What `python -m pruning <command> … --json -` prints, in this process: torch loads once."""
     from pruning.command_line import app
 
+    return _printed(app, command, *options, "--json", "-")
+
+
+def _printed(app: Any, *words: object) -> dict[str, Any]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        app([command, *(str(word) for word in options), "--json", "-"], standalone_mode=False)
+        app([str(word) for word in words], standalone_mode=False)
     return json.loads(printed.getvalue())
 
 
@@ -184,11 +206,10 @@ def _density(account: dict[str, Any]) -> dict[str, float]:
 
 def _simulated(mask: Path) -> dict[str, float]:
     """Cycles and energy of 128 tokens on tf_mvp, by the simulator's own command."""
-    command = [sys.executable, "-m", "accel_sim", "run", "--mask", str(mask), "--json", "-"]
-    done = subprocess.run(
-        [*command, "--no-check", "--no-advice"], cwd=ROOT, capture_output=True, check=True
-    )
-    total = json.loads(done.stdout)["total"]
+    from accel_sim.command_line import app
+
+    words = ("run", "--mask", mask, "--json", "-", "--no-check", "--no-advice")
+    total = _printed(app, *words)["total"]
     return {
         "cycles": total["cycles"],
         "dense_cycles": total["dense_cycles"],
@@ -213,9 +234,7 @@ def _installed(package: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(
-            f"error: this cell needs the package {package}; install it with pip, --no-deps"
-        )
+        raise InputError(f"it needs the package {package}: make quality")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -232,17 +251,11 @@ def _smollm2(data: Path) -> tuple[Path, Path]:
         opened.tokenizer.save_pretrained(folder)
         opened.model.save_pretrained(folder)
     if not statistics.exists():
-        command = [sys.executable, "-m", "pruning", "calibrate", "--model", str(folder)]
-        command += ["--text", str(data / "wikitext-2" / "valid.txt"), "--out", str(statistics)]
-        command += [
-            "--length",
-            "256",
-            "--samples",
-            "16",
-            "--score",
-            "sparsegpt",
-            "--score",
-            "wanda",
-        ]
-        subprocess.run(command, cwd=ROOT, check=True)
+        from pruning.command_line import app
+
+        words = ["calibrate", "--model", folder, "--text", data / "wikitext-2" / "valid.txt"]
+        words += ["--out", statistics, "--length", 256, "--samples", 16]
+        words += ["--score", "sparsegpt", "--score", "wanda"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            app([str(word) for word in words], standalone_mode=False)
     return folder, statistics

@@ -216,7 +216,8 @@ def cut(
     """The vectors worth keeping of matrices that share `kept` weights; see `mixed_vectors`."""
     lengths = check_lengths(menu)
     propose = check_knobs(algorithm, vector_cost, epsilon)
-    fine = best_weights(scores, kept) if len(scores) > 1 else []
+    # Only algorithm A asks what fine-grained pruning would keep of each; it takes seconds.
+    fine = best_weights(scores, kept) if algorithm == "A" and len(scores) > 1 else []
     densities = [float(m.mean()) if m.size else 0.0 for m in fine]
     densities = densities or [kept / s.size if s.size else 0.0 for s in scores]
     matrices = [

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
+from pruning.training.settings import Training
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Method(ABC):
 
     is_hard = True
 
-    def __init__(self, opened: OpenModel) -> None:
+    def __init__(self, opened: OpenModel, training: Training) -> None:
         self.matrices: Sequence[Matrix] = opened.matrices
         self.parameters: list[Tensor] = []
 
@@ -83,14 +84,19 @@ class Movement(Method):
 
     Backward through the mask is the identity (straight-through): ∂L/∂S = ∂L/∂W′ · W, also where
     the mask is 0, so dropped weights can return.
-    Source: Sanh, Wolf & Rush 2020, section 4.
+    Source: Sanh, Wolf & Rush 2020, section 4. There all S start at zero and have thousands of
+    steps; in a hundred, Adam, which takes equal steps whatever the gradient's size, makes of zero
+    little more than a random choice of single weights. So `first_scores` can be |W|.
     """
 
-    def __init__(self, opened: OpenModel) -> None:
+    def __init__(self, opened: OpenModel, training: Training) -> None:
         import torch
 
-        super().__init__(opened)
+        super().__init__(opened, training)
         self.parameters = [torch.zeros(m.shape) for m in self.matrices]
+        if training.first_scores == "magnitude":
+            for score, matrix in zip(self.parameters, self.matrices, strict=True):
+                score += _by_mean(matrix.upright(matrix.parameter.detach()))
 
     def learn(self, gradients: "Sequence[Tensor]", weights: "Sequence[Tensor]") -> None:
         """∂L/∂S = ∂L/∂W′ · W."""
@@ -118,10 +124,7 @@ class GradualMagnitude(Method):
 
     def importance(self, weights: "Sequence[Tensor]") -> Importance:
         """|W|, each matrix scaled to mean 1 so that they compete on equal terms."""
-        return [
-            _array(m, w.abs() / w.abs().mean().clamp_min(1e-30))
-            for m, w in zip(self.matrices, weights, strict=True)
-        ]
+        return [_array(m, _by_mean(w)) for m, w in zip(self.matrices, weights, strict=True)]
 
 
 class Recovery(GradualMagnitude):
@@ -140,8 +143,8 @@ class Steered(Method):
 
     is_hard = False
 
-    def __init__(self, opened: OpenModel) -> None:
-        super().__init__(opened)
+    def __init__(self, opened: OpenModel, training: Training) -> None:
+        super().__init__(opened, training)
         self.multiplier, self.unit = 0.0, 0.0
 
     def steer(self, error: float) -> None:
@@ -172,10 +175,10 @@ class SoftMovement(Steered):
     ours, there λ is set by hand and the sparsity is what comes of it.
     """
 
-    def __init__(self, opened: OpenModel) -> None:
+    def __init__(self, opened: OpenModel, training: Training) -> None:
         import torch
 
-        super().__init__(opened)
+        super().__init__(opened, training)
         self.parameters = [torch.zeros(m.shape) for m in self.matrices]
         self.kept: list[Tensor] = []
 
@@ -212,8 +215,8 @@ class _HardConcrete(Steered):
 
     beta = BETA
 
-    def __init__(self, opened: OpenModel) -> None:
-        super().__init__(opened)
+    def __init__(self, opened: OpenModel, training: Training) -> None:
+        super().__init__(opened, training)
         self.gates: list[Tensor] = []
         self.leaves: list[Tensor] = []
 
@@ -255,10 +258,10 @@ class L0(_HardConcrete):
     Source: Louizos et al. 2018, with the values of movement pruning's code.
     """
 
-    def __init__(self, opened: OpenModel) -> None:
+    def __init__(self, opened: OpenModel, training: Training) -> None:
         import torch
 
-        super().__init__(opened)
+        super().__init__(opened, training)
         self.parameters = [torch.full(m.shape, OPEN) for m in self.matrices]
 
     def factors(self, step: int, ramp: float) -> "list[Tensor]":
@@ -289,10 +292,10 @@ class HeadGates(_HardConcrete):
 
     beta = HEAD_BETA
 
-    def __init__(self, opened: OpenModel) -> None:
+    def __init__(self, opened: OpenModel, training: Training) -> None:
         import torch
 
-        super().__init__(opened)
+        super().__init__(opened, training)
         self.attentions = opened.attentions
         if not self.attentions:
             raise InputError(
@@ -342,6 +345,11 @@ METHODS: Mapping[str, type[Method]] = {
     "head_gates": HeadGates,
     "recovery": Recovery,
 }
+
+
+def _by_mean(weight: "Tensor") -> "Tensor":
+    """|W| in units of its mean."""
+    return weight.abs() / weight.abs().mean().clamp_min(1e-30)
 
 
 def _array(matrix: Matrix, values: "Tensor") -> NDArray[Any]:

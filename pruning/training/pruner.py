@@ -46,7 +46,7 @@ class Pruner:
         self.opened, self.recipe, self.training = opened, recipe, training
         self.matrices = opened.matrices
         self.schedule = training.schedule(recipe.sparsity)
-        self.method: Method = METHODS[training.method](opened)
+        self.method: Method = METHODS[training.method](opened, training)
         self.original = [m.upright(m.parameter.data) for m in self.matrices]
         self.dense = [weight.clone() for weight in self.original]
         self.keep = [torch.ones(m.shape, dtype=torch.bool) for m in self.matrices]

@@ -21,6 +21,8 @@ METHODS = (
     "recovery",
 )
 
+FIRST_SCORES = ("magnitude", "zero")
+
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -35,6 +37,8 @@ class Training:
     steps, batch, length: optimiser steps, examples of a step, tokens of an example (0: the
         model's own, at most 512).
     learning_rate, weight_decay: of AdamW on the weights; score_learning_rate: of Adam on scores.
+    first_scores: hard movement starts from "magnitude", |W| in units of its matrix's mean, or, as
+        published, from "zero", which takes thousands of steps to tell single weights apart.
     warmup, initial_warmup, final_warmup, first_sparsity: see `schedule.Schedule`; warmup 0 takes
         a tenth of the steps.
     every: steps from one new mask to the next.
@@ -51,6 +55,7 @@ class Training:
     learning_rate: _Positive = 3e-4
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.01
     score_learning_rate: _Positive = 1e-2
+    first_scores: str = "magnitude"
     warmup: _Whole = 0
     initial_warmup: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     final_warmup: Annotated[float, msgspec.Meta(ge=0)] = 2.0
@@ -105,6 +110,11 @@ def read_training(path: Path | None, flags: Mapping[str, Any]) -> Training:
     training = Training(**values)
     if training.method not in METHODS:
         raise InputError(f"unknown method {training.method!r}{nearest(training.method, METHODS)}")
+    if training.first_scores not in FIRST_SCORES:
+        raise InputError(
+            f"unknown first_scores {training.first_scores!r}"
+            f"{nearest(training.first_scores, FIRST_SCORES)}"
+        )
     return training
 
 

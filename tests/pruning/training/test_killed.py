@@ -1,77 +1,118 @@
-"""Does the command, killed while it runs and started again, write the same weights?"""
+"""Does training, killed while it runs and started again, end in the same weights?
+
+Run as a program, this file is the process that gets killed: a plain model of torch, so that the
+process need not wait for transformers.
+"""
 
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pruning.command_line import app
-from sparse_formats.mask_file import read_masks
+from pruning.examples import Examples
+from pruning.models.matrices import Matrix
+from pruning.models.opening import OpenModel
+from pruning.recipe import Recipe
+from pruning.training.settings import Training
+from sparse_formats.masks import MaskSet
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 ROOT = Path(__file__).parents[3]
-RECIPE = """
-pattern = "mvp"
-menu = [1, 4, 8]
-sparsity = 0.7
-[training]
-steps = 120
-batch = 2
-length = 16
-every = 50
-warmup = 20
-"""
+STEPS, SAVE_EVERY = 60, 10
+RECIPE = Recipe(pattern="mvp", menu=(1, 4, 8), sparsity=0.7)
+TRAINING = Training(steps=STEPS, batch=4, learning_rate=1e-2, every=12, warmup=6)
 
 
-def test_killed_at_any_moment(tiny: Callable[..., Any], words: Any, tmp_path: Path) -> None:
-    tiny("bert", hidden_dropout_prob=0.1).save_pretrained(tmp_path / "model")
-    words.add_special_tokens({"mask_token": "w0"})
-    words.save_pretrained(tmp_path / "model")
-    (tmp_path / "text").write_text(" ".join(f"w{(i * i) % 43}" for i in range(600)))
+class Guesser(torch.nn.Module):
+    """Guesses the next of 24 tokens from the last; drops out, so random numbers must go on too."""
 
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = torch.nn.Embedding(24, 16)
+        self.up, self.down = torch.nn.Linear(16, 32), torch.nn.Linear(32, 16)
 
-    def given(name: str) -> list[str]:
-        options = {
-            "--model": "model",
-            "--text": "text",
-            "--recipe": "recipe.toml",
-            "--out": f"{name}.npz",
-            "--checkpoint": name,
-            "--json": f"{name}.json",
-        }
-        parts = [part for key, value in options.items() for part in (key, str(tmp_path / value))]
-        return ["train", *parts, "--save-every", "20"]
+    def forward(self, input_ids: Any, labels: Any, **_: Any) -> SimpleNamespace:
+        hidden = self.up(self.tokens(input_ids[:, :-1])).relu()
+        hidden = self.down(torch.nn.functional.dropout(hidden, 0.1, self.training))
+        logits = hidden @ self.tokens.weight.T
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+        return SimpleNamespace(loss=loss)
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pruning", *given("killed")], cwd=ROOT, stderr=subprocess.PIPE
+
+def run(folder: Path | None, tell: Callable[[str], None] = lambda step: None) -> Any:
+    from pruning.training.loop import train
+    from pruning.training.pruner import prepare
+
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    model: Any = Guesser()
+    matrices = tuple(
+        Matrix(f"{name}.weight", "other", name, getattr(model, name)) for name in ("up", "down")
     )
-    index = tmp_path / "killed" / "checkpoint.json"
+    opened = OpenModel("guesser", "causal", model, None, matrices, (), ())
+    windows = [[(i * i + 3 * j) % 24 for j in range(12)] for i in range(30)]
+    examples = Examples([{"input_ids": w, "labels": w} for w in windows])
+    return train(opened, prepare(opened, RECIPE, TRAINING), examples, folder, SAVE_EVERY, tell)
+
+
+def assert_equal(ours: MaskSet, theirs: MaskSet) -> None:
+    for one, other in zip(ours.matrices, theirs.matrices, strict=True):
+        assert one.vectors is not None
+        assert np.array_equal(one.keep, other.keep)
+        assert one.weight is not None and other.weight is not None
+        assert np.array_equal(one.weight, other.weight)
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    index = tmp_path / "checkpoint.json"
     deadline = time.monotonic() + 120
     while not index.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     _, said = process.communicate()
     assert process.returncode == -signal.SIGKILL, said.decode()
-    assert not (tmp_path / "killed.npz").exists()
-    assert 20 <= json.loads(index.read_text())["step"] < 120
-    for name in ("killed", "whole"):
-        app(given(name), standalone_mode=False)
-    account = json.loads((tmp_path / "killed.json").read_text())
-    assert account["resumed_at"] >= 20
-    assert account["losses"] == json.loads((tmp_path / "whole.json").read_text())["losses"]
-    killed, whole = (read_masks(tmp_path / f"{name}.npz") for name in ("killed", "whole"))
-    assert len(killed.matrices) == 12
-    for one, other in zip(killed.matrices, whole.matrices, strict=True):
-        assert one.vectors is not None
-        assert np.array_equal(one.keep, other.keep)
-        assert one.weight is not None and other.weight is not None
-        assert np.array_equal(one.weight, other.weight)
+    assert SAVE_EVERY <= json.loads(index.read_text())["step"] < STEPS
+    taken_up, whole = run(tmp_path), run(None)
+    assert SAVE_EVERY <= taken_up.resumed_at < STEPS
+    assert taken_up.losses == whole.losses
+    assert_equal(taken_up.masks, whole.masks)
+
+
+def test_the_command_takes_a_checkpoint_up(
+    tiny: Callable[..., Any], words: Any, tmp_path: Path
+) -> None:
+    from pruning.command_line import app
+    from sparse_formats.mask_file import read_masks
+
+    tiny("gpt2").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    (tmp_path / "text").write_text(" ".join(f"w{(i * i) % 43}" for i in range(200)))
+    given: Sequence[object] = (
+        "train", "--model", tmp_path / "model", "--text", tmp_path / "text", "--length", 16,
+        "--pattern", "mvp", "--steps", 10, "--batch", 2, "--checkpoint", tmp_path / "saved",
+        "--save-every", 4, "--json", tmp_path / "account.json",
+    )  # fmt: skip
+    masks: list[MaskSet] = []
+    for resumed_at in (0, 8):
+        out = ["--out", str(tmp_path / f"{resumed_at}.npz")]
+        app([*(str(word) for word in given), *out], standalone_mode=False)
+        assert json.loads((tmp_path / "account.json").read_text())["resumed_at"] == resumed_at
+        masks.append(read_masks(tmp_path / f"{resumed_at}.npz"))
+    assert_equal(*masks)
+
+
+if __name__ == "__main__":
+    # Slow enough that the kill arrives before the end, however busy the machine is.
+    run(Path(sys.argv[1]), lambda step: time.sleep(0.05))

@@ -67,7 +67,7 @@ def test_examples_of_a_step_depend_on_the_step_alone() -> None:
 def test_a_movement_score_is_minus_the_summed_gradient_times_weight(tiny: Tiny, words: Any) -> None:
     opened, examples = learner(tiny("gpt2"), words)
     model = opened.model
-    pruner = prepare(opened, FINE, replace(SHORT, first_sparsity=0.5))
+    pruner = prepare(opened, FINE, replace(SHORT, first_sparsity=0.5, first_scores="zero"))
     pruner.optimizer = torch.optim.SGD(pruner.method.parameters, lr=1.0)
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
     expected = [torch.zeros(m.shape, dtype=torch.float64) for m in opened.matrices]
@@ -95,6 +95,21 @@ def test_a_movement_score_is_minus_the_summed_gradient_times_weight(tiny: Tiny, 
     for score, total in zip(pruner.method.parameters, expected, strict=True):
         assert torch.allclose(score.double(), total, rtol=1e-4, atol=1e-9)
         assert score.abs().max() > 0
+
+
+def test_movement_starts_from_magnitude_and_leaves_it(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    scaled = [np.abs(m.weight()) / np.abs(m.weight()).mean() for m in opened.matrices]
+    pruner = prepare(opened, FINE, replace(SHORT, score_learning_rate=0.5))
+    for matrix, score, start in zip(opened.matrices, pruner.method.parameters, scaled, strict=True):
+        assert np.allclose(matrix.to_file(score), start, rtol=1e-5)
+    by_magnitude = [s > np.quantile(s, 0.75) for s in scaled]
+    run = train(opened, pruner, examples)
+    same = [
+        (mask.keep & magnitude).sum() / magnitude.sum()
+        for mask, magnitude in zip(run.masks.matrices, by_magnitude, strict=True)
+    ]
+    assert 0.25 < np.mean(same) < 0.95
 
 
 @pytest.mark.parametrize("method", ["movement", "gradual_magnitude"])
@@ -248,6 +263,7 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
         ("steps = 0", "'steps' is 0"),
         ("distill = 1.5", "'distill' is 1.5"),
         ('method = "moving"', "unknown method 'moving'"),
+        ('first_scores = "nil"', "unknown first_scores 'nil'"),
     ]:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
@@ -319,3 +335,31 @@ def test_a_run_taken_up_ends_in_the_same_weights(
         assert np.array_equal(one.weight, other.weight)
     with pytest.raises(InputError, match="of another run"):
         run_of(*learner(tiny("gpt2"), words), replace(training, batch=2), tmp_path)
+
+
+def test_a_new_head_has_a_class_for_each_label(
+    tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pruning.command_line import app
+    from pruning.models.opening import open_model
+    from sparse_formats.mask_file import read_masks
+
+    tiny("bert_encoder").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    rows = [f"w{i} w{3 * i % 44}\t{('no', 'perhaps', 'yes')[i % 3]}\n" for i in range(24)]
+    (tmp_path / "table.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    given = ["train", "--model", tmp_path / "model", "--table", tmp_path / "table.tsv"]
+    given += ["--pattern", "fine", "--steps", 10, "--batch", 4, "--length", 12]
+    given += ["--out", tmp_path / "mask.npz", "--save", tmp_path / "saved"]
+    words_given = [str(word) for word in given]
+    with pytest.raises(InputError, match="no usable weights for classifier"):
+        app(words_given, standalone_mode=False)
+    app([*words_given, "--new-head"], standalone_mode=False)
+    saved = open_model(tmp_path / "saved")
+    assert saved.task == "classify"
+    assert saved.model.config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
+    assert saved.model.get_parameter("classifier.weight").shape == (3, 32)
+    masks = read_masks(tmp_path / "mask.npz")
+    assert density(masks) == pytest.approx(0.2, abs=0.01)
+    for mask in masks.matrices:
+        assert np.array_equal(saved.by_name[f"bert.{mask.name}"].weight() != 0, mask.keep)
