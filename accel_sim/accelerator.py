@@ -1,26 +1,45 @@
-"""An accelerator: all a machine may know about itself, read from one TOML file.
+"""A machine: all it may know about itself, read from one TOML file.
 
 A value is either bare (`lanes = 16`) or says where it comes from
 (`lanes = { value = 16, mark = "chosen", source = "…" }`). A file may start from another one
-(`extends = "tf_mvp"`) and state only what differs.
+(`extends = "tf_mvp"`) and state only what differs; one of another dataflow takes over the clock,
+the buffers, the memory and the energy tables.
 """
 
 import difflib
 import math
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from accel_sim.dataflows.parameters import (
+    CambriconX,
+    Eie,
+    Parameters,
+    Rcsc,
+    Systolic,
+    TensorCore,
+)
 from accel_sim.datatypes import DATATYPES, Datatype
 from accel_sim.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, nearest
 
-Mark = Literal["published", "inferred", "chosen", "calibrated", "computed", "set"]
-MARKS = ("published", "inferred", "chosen", "calibrated", "computed", "set")
+Mark = Literal[
+    "published",
+    "secondary",
+    "remembered",
+    "inferred",
+    "chosen",
+    "calibrated",
+    "computed",
+    "set",
+]
+MARKS: tuple[Mark, ...] = get_args(Mark)
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
@@ -137,8 +156,15 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Accelerator:
-    """One machine. Keys and their meaning: docs/microarchitecture.md §1.
+class Operands:
+    """datatype: of a rival's multipliers and adders; its widths are those of its [array]."""
+
+    datatype: Literal["fp16", "int8", "int16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(ABC):
+    """What every machine has, whatever its dataflow.
 
     note: what every run says about the machine; source: where it is described.
     """
@@ -146,15 +172,9 @@ class Accelerator:
     name: str
     description: str
     source: Annotated[str, msgspec.Meta(min_length=1)]
-    dataflow: Literal["mixed_vector"]
+    dataflow: str
     note: str
     clock: Clock
-    array: Array
-    scheduler: Scheduler
-    queue: Queue
-    decompressor: Decompressor
-    zero_skip: ZeroSkip
-    matching: Matching
     weight_buffer: Buffer
     activation_buffer: Buffer
     output: Output
@@ -164,8 +184,58 @@ class Accelerator:
     origins: Mapping[str, Origin]
 
     @property
+    @abstractmethod
     def macs(self) -> int:
-        """Multipliers in all: P·T·G."""
+        """Multipliers in all."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> Datatype:
+        """What the multipliers see."""
+
+    @property
+    @abstractmethod
+    def value_bits(self) -> int:
+        """Bits of a weight."""
+
+    @property
+    @abstractmethod
+    def operand_bits(self) -> int:
+        """Bits of an activation."""
+
+    @property
+    @abstractmethod
+    def accumulator_bits(self) -> int:
+        """Bits of a partial sum."""
+
+    @property
+    @abstractmethod
+    def skips_zeros(self) -> bool:
+        """Whether a zero activation can save the multiplication."""
+
+    @property
+    def operand_bytes(self) -> int:
+        return -(-self.operand_bits // 8)
+
+    @property
+    def accumulator_bytes(self) -> int:
+        return -(-self.accumulator_bits // 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator(Machine):
+    """A machine of mixed-length vectors. Keys and their meaning: docs/microarchitecture.md §1."""
+
+    array: Array
+    scheduler: Scheduler
+    queue: Queue
+    decompressor: Decompressor
+    zero_skip: ZeroSkip
+    matching: Matching
+
+    @property
+    def macs(self) -> int:
+        """P·T·G."""
         return self.array.pe_rows * self.array.token_columns * self.array.lanes
 
     @property
@@ -187,23 +257,86 @@ class Accelerator:
         return self.numbers.operand_bits
 
     @property
-    def operand_bytes(self) -> int:
-        return self.numbers.operand_bits // 8
+    def operand_bits(self) -> int:
+        return self.numbers.operand_bits
 
     @property
     def accumulator_bits(self) -> int:
         return self.numbers.accumulator_bits
 
     @property
-    def accumulator_bytes(self) -> int:
-        return self.numbers.accumulator_bits // 8
+    def skips_zeros(self) -> bool:
+        return self.zero_skip.entries_per_cycle > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival(Machine):
+    """A machine of one of the other dataflows: docs/rivals.md."""
+
+    array: Parameters
+    operands: Operands
+
+    @property
+    def macs(self) -> int:
+        return self.array.macs
+
+    @property
+    def numbers(self) -> Datatype:
+        return DATATYPES[self.operands.datatype]
+
+    @property
+    def value_bits(self) -> int:
+        return self.array.value_bits
+
+    @property
+    def operand_bits(self) -> int:
+        array = self.array
+        return array.operand_bits if isinstance(array, Eie) else array.value_bits
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.array.accumulator_bits
+
+    @property
+    def skips_zeros(self) -> bool:
+        return isinstance(self.array, Eie)
 
 
 WITH_SETS = ("set_associative", "online")
 
-SECTIONS: dict[str, Any] = {
-    name: hint for name, hint in get_type_hints(Accelerator).items() if is_dataclass(hint)
+_MIXED_VECTOR = {
+    "array": Array,
+    "scheduler": Scheduler,
+    "queue": Queue,
+    "decompressor": Decompressor,
+    "zero_skip": ZeroSkip,
+    "matching": Matching,
 }
+DATAFLOWS: dict[str, Mapping[str, Any]] = {
+    "mixed_vector": _MIXED_VECTOR,
+    "systolic": {"array": Systolic, "operands": Operands},
+    "rcsc": {"array": Rcsc, "operands": Operands},
+    "eie": {"array": Eie, "operands": Operands},
+    "cambricon_x": {"array": CambriconX, "operands": Operands},
+    "tensor_core": {"array": TensorCore, "operands": Operands},
+}
+"""Dataflow → the sections that only its machines have."""
+
+_BEHIND: dict[str, Any] = {
+    "weight_buffer": Buffer,
+    "activation_buffer": Buffer,
+    "output": Output,
+    "dram": Dram,
+    "energy": Energy,
+    "published": Published,
+}
+
+
+def sections_of(dataflow: str) -> dict[str, Any]:
+    """Section → its dataclass, in the order in which a machine's file has them."""
+    return {"clock": Clock, **DATAFLOWS[dataflow], **_BEHIND}
+
+
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
 
@@ -214,6 +347,18 @@ def builtin_accelerators() -> dict[str, Path]:
 
 
 def load_accelerator(name: str, settings: Iterable[str] = ()) -> Accelerator:
+    """A machine of mixed-length vectors: like `load_machine`.
+
+    Raises:
+        InputError: as `load_machine`; the machine is of another dataflow.
+    """
+    machine = load_machine(name, settings)
+    if not isinstance(machine, Accelerator):
+        raise InputError(f"{name} is a machine of dataflow {machine.dataflow}, not mixed_vector")
+    return machine
+
+
+def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
     """The machine called `name`, or described by the file `name`, with `KEY=VALUE` settings.
 
     Raises:
@@ -221,11 +366,16 @@ def load_accelerator(name: str, settings: Iterable[str] = ()) -> Accelerator:
             value that does not fit another. The message names file and key.
     """
     tree, where = _read_tree(name, seen=())
-    values, origins = _split_origins(tree, where)
+    dataflow = tree.get("dataflow", "mixed_vector")
+    if dataflow not in list(DATAFLOWS):
+        raise InputError(f"{where}: 'dataflow' is {dataflow!r}; choose from {', '.join(DATAFLOWS)}")
+    sections = sections_of(dataflow)
+    values, origins = _split_origins(tree, where, sections)
     settings = list(settings)
     for setting in settings:
-        _apply_setting(values, origins, setting)
-    return _build(values, origins, " ".join([where, *(f"--set {item}" for item in settings)]))
+        _apply_setting(values, origins, setting, sections)
+    place = " ".join([where, *(f"--set {item}" for item in settings)])
+    return _build(values, origins, place, sections)
 
 
 def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
@@ -258,6 +408,8 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         base, _ = _read_tree(parent, (*seen, path.resolve()))
         # What the parent's authors published was not measured on this machine.
         base.pop("published", None)
+        if tree.get("dataflow", base.get("dataflow")) != base.get("dataflow"):
+            base = {key: section for key, section in base.items() if key in ("clock", *_BEHIND)}
         dram, inherited = tree.get("dram"), base.get("dram")
         if isinstance(dram, dict) and "memory" in dram and isinstance(inherited, dict):
             # A memory named here says more than what the parent states of another one.
@@ -272,30 +424,32 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both and key in SECTIONS else value  # type: ignore[arg-type]
+        merged[key] = {**old, **value} if both else value  # type: ignore[dict-item]
     return merged
 
 
-def _split_origins(tree: dict[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Origin]]:
+def _split_origins(
+    tree: dict[str, Any], where: str, sections: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Origin]]:
     """Bare values, and where each `section.key` says it comes from."""
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for key, value in tree.items():
-        homes = [path for path in sorted(_paths()) if path.split(".")[1] == key]
-        if homes and key not in SECTIONS:
+        homes = [path for path in sorted(_paths(sections)) if path.split(".")[1] == key]
+        if homes and key not in sections:
             section = homes[0].split(".")[0]
             raise InputError(
                 f"{where}: key '{key}' stands outside its section; move it to [{section}]"
             )
-        _check_known(key, (*_TOP_KEYS, *SECTIONS, "extends"), where, "")
-        if key not in SECTIONS:
+        _check_known(key, (*_TOP_KEYS, *sections, "extends"), where, "")
+        if key not in sections:
             values[key] = value
             continue
         if not isinstance(value, dict):
             raise InputError(f"{where}: '{key}' must be a section [{key}], found {value!r}")
         values[key] = {}
         for leaf, item in value.items():
-            _check_known(leaf, [f.name for f in fields(SECTIONS[key])], where, f"{key}.")
+            _check_known(leaf, [f.name for f in fields(sections[key])], where, f"{key}.")
             values[key][leaf], origins[f"{key}.{leaf}"] = _origin(item, where, f"{key}.{leaf}")
     return values, origins
 
@@ -319,29 +473,32 @@ def _check_known(key: str, known: Iterable[str], where: str, prefix: str) -> Non
         raise InputError(f"{where}: unknown key '{prefix}{key}'{nearest(key, known)}")
 
 
-def _paths() -> set[str]:
+def _paths(sections: Mapping[str, Any]) -> set[str]:
     """Every `section.key` there is."""
-    return {f"{section}.{f.name}" for section, cls in SECTIONS.items() for f in fields(cls)}
+    return {f"{section}.{f.name}" for section, cls in sections.items() for f in fields(cls)}
 
 
-def _nearest_setting(key: str) -> str:
+def _nearest_setting(key: str, paths: list[str]) -> str:
     """The closest `section.key`, whether or not the section was written."""
-    close = difflib.get_close_matches(key, _paths(), 1) or [
-        path for path in sorted(_paths()) if difflib.get_close_matches(key, [path.split(".")[1]], 1)
+    close = difflib.get_close_matches(key, paths, 1) or [
+        path for path in paths if difflib.get_close_matches(key, [path.split(".")[1]], 1)
     ]
     if not close:
         return "; python -m accel_sim accelerators --show tf_mvp lists the keys"
     return f"; did you mean {' or '.join(repr(path) for path in close[:3])}?"
 
 
-def _apply_setting(values: dict[str, Any], origins: dict[str, Origin], setting: str) -> None:
+def _apply_setting(
+    values: dict[str, Any], origins: dict[str, Origin], setting: str, sections: Mapping[str, Any]
+) -> None:
     """One `--set section.key=value`; the section may be left out where the key is unique."""
     key, equals, text = (part.strip() for part in setting.partition("="))
     if not equals or not key or not text or len(setting.splitlines()) != 1:
         raise InputError(f"--set {setting!r}: write KEY=VALUE, e.g. --set array.token_columns=1")
-    matches = [path for path in sorted(_paths()) if path == key or path.partition(".")[2] == key]
+    paths = sorted(_paths(sections))
+    matches = [path for path in paths if path == key or path.partition(".")[2] == key]
     if not matches:
-        raise InputError(f"--set {setting}: unknown key {key!r}{_nearest_setting(key)}")
+        raise InputError(f"--set {setting}: unknown key {key!r}{_nearest_setting(key, paths)}")
     if len(matches) > 1:
         raise InputError(f"--set {setting}: {key!r} could be {' or '.join(matches)}; name one")
     try:
@@ -374,16 +531,18 @@ def _fill_from_memory(values: dict[str, Any], origins: dict[str, Origin], where:
             dram[key], origins[f"dram.{key}"] = _origin(item, where, f"dram.{key}")
 
 
-def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Accelerator:
-    for key in (*_TOP_KEYS, *SECTIONS):
+def _build(
+    values: dict[str, Any], origins: dict[str, Origin], where: str, sections: Mapping[str, Any]
+) -> Machine:
+    for key in (*_TOP_KEYS, *sections):
         if key in ("published", "note"):
-            values.setdefault(key, {} if key in SECTIONS else "")
+            values.setdefault(key, {} if key in sections else "")
         if key not in values:
-            what = f"section [{key}]" if key in SECTIONS else f"key '{key}'"
+            what = f"section [{key}]" if key in sections else f"key '{key}'"
             raise InputError(f'{where}: {what} is missing; add it or start with extends = "tf_mvp"')
     _fill_from_memory(values, origins, where)
     parts: dict[str, Any] = {}
-    for key, section in SECTIONS.items():
+    for key, section in sections.items():
         for field in fields(section):
             if field.name not in values[key] and field.default is MISSING:
                 raise InputError(
@@ -397,10 +556,15 @@ def _build(values: dict[str, Any], origins: dict[str, Origin], where: str) -> Ac
             place = origin.source if origin.mark == "set" else where
             converted[leaf] = _convert(value, hints[leaf], place, f"{key}.{leaf}")
         parts[key] = section(**converted)
-    hints = get_type_hints(Accelerator, include_extras=True)
+    hints = get_type_hints(Machine, include_extras=True)
     tops = {key: _convert(values[key], hints[key], where, key) for key in _TOP_KEYS}
-    machine = Accelerator(**tops, **parts, origins=origins)
-    _check_fit(machine, where)
+    if tops["dataflow"] == "mixed_vector":
+        machine = Accelerator(**tops, **parts, origins=origins)
+        _check_mixed_vector(machine, where)
+    else:
+        machine = Rival(**tops, **parts, origins=origins)
+        _check_rival(machine.array, where)
+    _check_dram(machine.dram, where)
     return machine
 
 
@@ -426,9 +590,9 @@ def _in_words(error: msgspec.ValidationError) -> str:
     return reason
 
 
-def _check_fit(machine: Accelerator, where: str) -> None:
-    """Values that must fit each other (docs/microarchitecture.md §2, §5, §6)."""
-    array, dram = machine.array, machine.dram
+def _check_mixed_vector(machine: Accelerator, where: str) -> None:
+    """Values that must fit each other (docs/microarchitecture.md §2, §5)."""
+    array = machine.array
     if machine.scheduler.policy in WITH_SETS and array.pe_rows % machine.scheduler.sets:
         raise InputError(
             f"{where}: scheduler.sets is {machine.scheduler.sets}, which does not divide "
@@ -444,6 +608,25 @@ def _check_fit(machine: Accelerator, where: str) -> None:
             f"{where}: matching.window_inputs is {machine.matching.window_inputs}, less than "
             f"array.lanes {array.lanes}: row mode could never match an entry"
         )
+
+
+def _check_rival(array: Parameters, where: str) -> None:
+    """Values that must fit each other (docs/rivals.md §5, §6)."""
+    if isinstance(array, Rcsc) and array.pe_rows % array.set_count:
+        raise InputError(
+            f"{where}: array.sets is {array.sets}, which does not divide array.pe_rows "
+            f"{array.pe_rows}; sets must be equal"
+        )
+    if isinstance(array, TensorCore):
+        for slots, length in array.modes:
+            if slots > length:
+                raise InputError(
+                    f"{where}: array.modes has [{slots}, {length}]; give [N, M] with N of M kept"
+                )
+
+
+def _check_dram(dram: Dram, where: str) -> None:
+    """Values that must fit each other (docs/microarchitecture.md §6)."""
     if len(dram.efficiency_run_bytes) != len(dram.efficiency_permille):
         raise InputError(
             f"{where}: dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
@@ -458,15 +641,18 @@ def _check_fit(machine: Accelerator, where: str) -> None:
         raise InputError(f"{where}: dram.efficiency_run_bytes must rise from item to item")
 
 
-def resolved(machine: Accelerator) -> dict[str, Any]:
+_DEFAULT = Origin("chosen", "default of the dataflow: docs/rivals.md")
+
+
+def resolved(machine: Machine) -> dict[str, Any]:
     """Every value with its mark and source, JSON-able, in file order."""
     tree: dict[str, Any] = {key: getattr(machine, key) for key in _TOP_KEYS}
-    for key, section in SECTIONS.items():
+    for key, section in sections_of(machine.dataflow).items():
         part = getattr(machine, key)
         tree[key] = {
             field.name: {"value": value, "mark": origin.mark, "source": origin.source}
             for field in fields(section)
             if (value := getattr(part, field.name)) is not None
-            and (origin := machine.origins.get(f"{key}.{field.name}", Origin("chosen", "")))
+            and (origin := machine.origins.get(f"{key}.{field.name}", _DEFAULT))
         }
     return tree

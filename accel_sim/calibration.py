@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from accel_sim.accelerator import Accelerator, Origin
+from accel_sim.accelerator import Machine, Origin
 from accel_sim.report import LayerResult, totals
 from sparse_formats.errors import InputError
 
@@ -34,7 +34,7 @@ class Calibration:
         return asdict(self)
 
 
-def check_calibratable(machine: Accelerator) -> None:
+def check_calibratable(machine: Machine) -> None:
     """InputError unless the machine has a published efficiency and no factor of its own."""
     if machine.published.gops_per_watt is None:
         raise InputError(
@@ -48,8 +48,8 @@ def check_calibratable(machine: Accelerator) -> None:
 
 
 def calibrated(
-    results: Sequence[LayerResult], machine: Accelerator
-) -> tuple[list[LayerResult], Accelerator, Calibration]:
+    results: Sequence[LayerResult], machine: Machine
+) -> tuple[list[LayerResult], Machine, Calibration]:
     """Results and machine with the factor, marked calibrated, and what it hides.
 
     Raises:

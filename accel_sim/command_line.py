@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accel_sim.comparing import compare_command, diff_command, validate_command
 from sparse_formats.errors import InputError
 from sparse_formats.files import check_writable
 from sparse_formats.terminal import emit_json, new_app, run
 
 if TYPE_CHECKING:
-    from accel_sim.accelerator import Accelerator
+    from accel_sim.accelerator import Machine
     from accel_sim.advice import Advice
     from accel_sim.report import LayerResult, Report
     from accel_sim.source import Source
@@ -63,7 +64,9 @@ def run_command(
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
+    from accel_sim.accelerator import Accelerator
     from accel_sim.files import prepare_folder
+    from accel_sim.report import of_use
     from accel_sim.source import Generated, find_source
 
     machine = _machine(accelerator, memory, settings, calibrated)
@@ -104,10 +107,10 @@ def run_command(
         "versions": _versions(),
         "mask": source.mask,
         "activations": _origin(activations, given),
-        "notes": [note for note in (*source.notes, machine.note) if note],
+        "notes": [note for note in (*source.notes, machine.note, *of_use(results)) if note],
         "advice": None if advices is None else [item.as_data() for item in advices],
     }
-    if advices is None and advice is None:
+    if advices is None and advice is None and isinstance(machine, Accelerator):
         header["notes"].append(NO_ADVICE)
     report = _report(results, machine, header, calibrated)
     _show(report, out, json)
@@ -120,7 +123,7 @@ def accelerators_command(
     show: Annotated[str | None, typer.Option(help="Every value of this one, with sources.")] = None,
 ) -> None:
     """List machines and memories, or show every value of one with its mark and source."""
-    from accel_sim.accelerator import builtin_accelerators, load_accelerator, resolved
+    from accel_sim.accelerator import builtin_accelerators, load_machine, resolved
     from accel_sim.memory import builtin_memories, load_memory
     from accel_sim.table import print_accelerator, print_accelerators, print_memories, print_memory
     from sparse_formats.tables import new_console
@@ -129,17 +132,20 @@ def accelerators_command(
     if show in builtin_memories():
         print_memory(show, load_memory(show), console)
     elif show is not None:
-        print_accelerator(resolved(load_accelerator(show)), console)
+        print_accelerator(resolved(load_machine(show)), console)
     else:
-        print_accelerators([load_accelerator(name) for name in builtin_accelerators()], console)
+        print_accelerators([load_machine(name) for name in builtin_accelerators()], console)
         console.print()
         print_memories({name: load_memory(name) for name in builtin_memories()}, console)
 
 
-def _machine(
-    name: str, memory: str | None, settings: list[str], is_calibrated: bool
-) -> "Accelerator":
-    from accel_sim.accelerator import load_accelerator
+app.command("validate")(validate_command)
+app.command("compare")(compare_command)
+app.command("diff")(diff_command)
+
+
+def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: bool) -> "Machine":
+    from accel_sim.accelerator import load_machine
     from accel_sim.calibration import check_calibratable
     from accel_sim.memory import load_memory
 
@@ -147,7 +153,7 @@ def _machine(
     if memory is not None:
         load_memory(memory)  # says that it is --memory that names none
         named = [f"dram.memory={memory}"]
-    machine = load_accelerator(name, [*named, *settings])
+    machine = load_machine(name, [*named, *settings])
     if is_calibrated:
         check_calibratable(machine)
     return machine
@@ -177,7 +183,7 @@ def _origin(path: Path | None, activations: "Activations") -> dict[str, Any]:
 
 def _simulate(
     source: "Source",
-    machine: "Accelerator",
+    machine: "Machine",
     activations: "Activations",
     is_checked: bool,
     threads: int | None,
@@ -203,15 +209,23 @@ def _simulate(
 
 def _advise(
     source: "Source",
-    machine: "Accelerator",
+    machine: "Machine",
     activations: "Activations",
     is_wanted: bool,
     is_only_if_quick: bool,
     threads: int | None,
 ) -> "list[Advice] | None":
     """What would help, where it is wanted and does not take longer than it may."""
+    from accel_sim.accelerator import Accelerator
     from accel_sim.advice import advise, is_quick
 
+    if not isinstance(machine, Accelerator):
+        if is_wanted and not is_only_if_quick:
+            raise InputError(
+                f"--advice: changes are known for mixed-length vectors only, not for "
+                f"{machine.dataflow}; use --set, or compare"
+            )
+        return None
     if not is_wanted or (is_only_if_quick and not is_quick(source.weights, activations, machine)):
         return None
     return advise(source.matrices, machine, activations, threads)
@@ -231,7 +245,7 @@ def _words(options: Mapping[str, Any]) -> list[str]:
 
 def _report(
     results: "list[LayerResult]",
-    machine: "Accelerator",
+    machine: "Machine",
     header: dict[str, Any],
     is_calibrated: bool,
 ) -> "Report":

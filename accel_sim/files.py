@@ -20,7 +20,7 @@ NAMES = (
     "report.html",
     "report.json",
 )
-"""What a run's folder holds; report.json comes last and stands for a finished report."""
+"""What a run's folder may hold; report.json comes last and stands for a finished report."""
 
 
 def prepare_folder(folder: Path, inputs: Iterable[Path]) -> None:
@@ -60,7 +60,10 @@ def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> None:
         write_text(beside / "report.html", page(data, [picture.name for picture in pictures]))
         write_text(beside / "report.json", json_text(data))
         for name in NAMES:
-            (beside / name).replace(folder / name)
+            if (beside / name).exists():
+                (beside / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)  # of an earlier report
 
 
 def _csv(report: Report) -> str:

@@ -11,14 +11,24 @@ CAUSE_WORDS = {
     "pipeline": "filling and draining the multiply pipeline",
     "dram": "waiting for weights to arrive from DRAM",
     "writeback": "waiting for results to be written out",
+    "dropped_weights": "multiplying weights that the mask drops",
+    "unused_slots": "multiplying slots that hold no kept weight",
+    "padding": "padding zeros between weights too far apart for the index",
+    "array_edge": "parts of the array that the matrix or the tokens do not reach",
+    "preload": "bringing the operand that stays into the array",
+    "skew": "the wave running into the array and out of it",
+    "empty_column": "columns in which a PE has nothing",
+    "empty_window": "windows of inputs in which an output keeps nothing",
+    "queue_full": "PEs waiting while the queue of another holds the broadcast up",
+    "broadcast": "PEs waiting for the next activation to be broadcast",
 }
-"""What each cause of docs/microarchitecture.md §7 means, in a few words."""
+"""What each cause of docs/microarchitecture.md §7 and docs/rivals.md means, in a few words."""
 
 COMPONENT_WORDS = {
     "dram": "bytes and opened rows of the memory (off the chip; all else is the core)",
     "weight_buffer": "compressed weights written once, read once per group of tokens",
     "decompressor": "decoding the format",
-    "queues": "entries waiting for their PE row",
+    "queues": "entries waiting for their PE row; operands stepping through registers",
     "zero_skip": "inspecting entries for zero activations",
     "matching": "comparing indices, activation window",
     "activation_buffer": "reading the layer's input",
@@ -31,6 +41,8 @@ COMPONENT_WORDS = {
 
 MARK_WORDS = {
     "published": "printed by the machine's authors or in a data sheet",
+    "secondary": "read in somebody's notes on the source",
+    "remembered": "not verified; shown, never asserted",
     "inferred": "follows from something published",
     "chosen": "our choice; no source gives it",
     "computed": "from another public model",

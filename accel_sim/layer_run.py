@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator
+from accel_sim.account import Passes, Tile
 from accel_sim.counts import Counts, added, pass_counts
 from accel_sim.liveness import Liveness, all_live, liveness
 from accel_sim.mixed_vector import Block, Stepper, Steps
@@ -21,52 +22,26 @@ from sparse_formats.vectors import Orientation
 
 
 @dataclass(frozen=True, eq=False)
-class TileRun:
+class TileRun(Tile):
     """A tile and what its passes counted.
 
-    pass_cycles: int64 (groups,), or (1,) where all take equally long. queue_bits: bits of all
-    entries. counts: of all passes. pe_load: entries issued by each PE row, once for each token or
-    column that issued it; int64 (P,).
+    queue_bits: bits of all entries. counts: of all passes. pe_load: entries issued by each PE row,
+    once for each token or column that issued it; int64 (P,).
     """
 
-    strip: int
-    rows: tuple[int, int]
-    cols: tuple[int, int]
-    bytes: int
-    storage: Storage
     queue_bits: int
-    pass_cycles: NDArray[np.int64]
     counts: Counts
     pe_load: NDArray[np.int64]
 
-    @property
-    def outputs(self) -> int:
-        return self.rows[1] - self.rows[0]
-
 
 @dataclass(frozen=True, eq=False)
-class LayerRun:
-    """All passes of one layer. group_sizes: tokens of each group, int64 (groups,)."""
+class LayerRun(Passes):
+    """All passes of one layer on the machine of mixed-length vectors."""
 
-    name: str
-    kind: str
-    shape: tuple[int, int]
-    nnz: int
+    tiles: tuple[TileRun, ...]
     orientation: Orientation
     vectors: int
-    tiles: tuple[TileRun, ...]
-    group_sizes: NDArray[np.int64]
-    macs_effectual: int
     product: ProductCheck | None = None
-
-    @property
-    def tokens(self) -> int:
-        return int(self.group_sizes.sum())
-
-    @property
-    def input_ranges(self) -> int:
-        """Input ranges of each strip; 1 for a matrix without entries, which has no tile."""
-        return max(sum(tile.strip == 0 for tile in self.tiles), 1)
 
     @cached_property
     def counts(self) -> Counts:
@@ -75,7 +50,7 @@ class LayerRun:
 
 
 @dataclass(frozen=True, eq=False)
-class Passes:
+class EqualPasses:
     """Equal passes over one tile: `groups` groups of `tokens` tokens, one behind the other."""
 
     tokens: int
@@ -134,7 +109,7 @@ def steppers_of(
     ]
 
 
-def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[Passes]:
+def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[EqualPasses]:
     """The passes over one tile in the order of their groups."""
     entries, columns = stepper.planned.entries, machine.array.token_columns
     if inputs.nonzero is None or machine.zero_skip.entries_per_cycle == 0:
@@ -142,15 +117,17 @@ def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[
         for tokens, groups in ((columns, full), (rest, 1)):
             if tokens and groups:
                 live = all_live(entries, tokens)
-                yield Passes(tokens, groups, live, stepper.steps(live))
+                yield EqualPasses(tokens, groups, live, stepper.steps(live))
         return
     for group, token_bits in enumerate(inputs.token_bits(columns)):
         tokens = min(columns, inputs.tokens - group * columns)
         live = liveness(entries, token_bits, tokens, machine.queue.per_column)
-        yield Passes(tokens, 1, live, stepper.steps(live))
+        yield EqualPasses(tokens, 1, live, stepper.steps(live))
 
 
-def _issuers(stepper: Stepper, passes: Sequence[Passes]) -> list[tuple[int, NDArray[np.int32]]]:
+def _issuers(
+    stepper: Stepper, passes: Sequence[EqualPasses]
+) -> list[tuple[int, NDArray[np.int32]]]:
     """Who issues each entry of a tile for how many of the tokens: see `Issued`."""
     scheduled = stepper.planned.queue[None]
     issuers: list[tuple[int, NDArray[np.int32]]] = []
@@ -167,7 +144,7 @@ def _layer_run(
     layer: Layer,
     stored: Stored,
     steppers: Sequence[Stepper],
-    passes: Sequence[Sequence[Passes]],
+    passes: Sequence[Sequence[EqualPasses]],
     inputs: Inputs,
     machine: Accelerator,
     product: ProductCheck | None,
@@ -198,7 +175,7 @@ def _layer_run(
 
 
 def _tile_run(
-    stepper: Stepper, passes: Sequence[Passes], is_dense: bool, machine: Accelerator
+    stepper: Stepper, passes: Sequence[EqualPasses], is_dense: bool, machine: Accelerator
 ) -> TileRun:
     tile, entries = stepper.planned.tile, stepper.planned.entries
     counts = [

@@ -59,7 +59,7 @@ def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
         escape(layer["kind"]),
         f"{layer['rows']:,}×{layer['cols']:,}",
         share(layer["density"]),
-        f"{orientation} {number(layer['mean_vector_length'], ',.1f')}",
+        f"{orientation} {number(layer['mean_vector_length'], ',.1f')}".strip(),
         spoken(layer["format"]),
         *_costs(layer),
     )

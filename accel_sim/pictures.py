@@ -34,8 +34,18 @@ CAUSE_COLOURS = {
     "pipeline": "#B8B8B8",
     "dram": "#D55E00",
     "writeback": "#4A4A4A",
+    "dropped_weights": "#A50026",
+    "unused_slots": "#AA3377",
+    "padding": "#DDAA33",
+    "array_edge": "#66CCEE",
+    "preload": "#AAAA00",
+    "skew": "#44BB99",
+    "empty_column": "#BBCC33",
+    "empty_window": "#99DDFF",
+    "queue_full": "#225522",
+    "broadcast": "#EE8866",
 }
-"""One colour per cause, in the order of docs/microarchitecture.md §7."""
+"""One colour per cause: those of docs/microarchitecture.md §7 in their order, then the rivals'."""
 
 # Paul Tol's "muted" for the core; DRAM is hatched, because it is off the chip.
 COMPONENT_COLOURS = {
@@ -78,7 +88,7 @@ _DOTS_PER_INCH = 130
 
 
 def draw(data: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write every picture of `PICTURES` into `folder`; the same data gives the same bytes.
+    """Write the pictures of `PICTURES` into `folder`; the same data gives the same bytes.
 
     data: the report as JSON (`report.as_json`).
 
@@ -91,6 +101,8 @@ def draw(data: Mapping[str, Any], folder: Path) -> list[Path]:
     # A matplotlibrc of the user's may hold anything; here it would change the report.
     with matplotlib.style.context("default"):
         for name, figure_of in PICTURES.items():
+            if figure_of is figure_of_load and not all(item["pe_load"] for item in data["layers"]):
+                continue  # a dataflow that deals no entries out has no load to compare
             image = io.BytesIO()
             metadata = {"Software": None}
             figure_of(data).savefig(image, format="png", dpi=_DOTS_PER_INCH, metadata=metadata)
@@ -144,7 +156,7 @@ def figure_of_cycles(data: Mapping[str, Any]) -> "Figure":
     """A bar per layer, its cycles by cause, with the ideal marked on it."""
     from matplotlib.patheffects import withStroke
 
-    bars = bars_of(data, "cycles_by_cause", tuple(CAUSE_COLOURS))
+    bars = bars_of(data, "cycles_by_cause", list(data["layers"][0]["cycles_by_cause"]))
     figure, axes = _figure_of_bars(bars, CAUSE_COLOURS, "Where the cycles went", data)
     axes.plot(
         bars.ideal,
@@ -232,7 +244,7 @@ def figure_of_roofline(data: Mapping[str, Any]) -> "Figure":
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_yscale("log")
-    peak, bandwidth = _roof_of(data["accelerator"])
+    peak, bandwidth = _roof_of(data)
     for kind, (colour, marker) in KIND_STYLES.items():
         own = [point for point in points if point.kind == kind]
         if own:
@@ -487,11 +499,12 @@ def _show_imbalance(axes: "Axes", imbalance: Sequence[float | None]) -> None:
     axes.set_xlabel("heaviest row / mean")
 
 
-def _roof_of(accelerator: Mapping[str, Any]) -> tuple[float, float]:
+def _roof_of(data: Mapping[str, Any]) -> tuple[float, float]:
     """Peak in GMAC/s and DRAM bandwidth in GB/s."""
-    array, clock = accelerator["array"], accelerator["clock"]["clock_hz"]["value"]
-    macs = array["pe_rows"]["value"] * array["token_columns"]["value"] * array["lanes"]["value"]
-    return macs * clock / 1e9, accelerator["dram"]["bytes_per_cycle"]["value"] * clock / 1e9
+    machine = data["accelerator"]
+    clock = machine["clock"]["clock_hz"]["value"]
+    bandwidth = machine["dram"]["bytes_per_cycle"]["value"] * clock / 1e9
+    return data["peak_macs_per_cycle"] * clock / 1e9, bandwidth
 
 
 def _show_roof(

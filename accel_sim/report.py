@@ -3,15 +3,16 @@
 The words are those of docs/microarchitecture.md §7 and mean the same wherever they appear.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import numpy as np
-
-from accel_sim.accelerator import Accelerator, resolved
+from accel_sim.accelerator import Machine, resolved
+from accel_sim.account import Passes, Unit
 from accel_sim.area import machine_area
 from accel_sim.energy import layer_energy
+from accel_sim.families import account_of
 from accel_sim.layer_run import LayerRun
 from accel_sim.tables import table_rows
 from accel_sim.timeline import LayerTime
@@ -30,22 +31,15 @@ CAUSES = (
     "dram",
     "writeback",
 )
-"""Where a cycle of the critical path may go, in the order of docs/microarchitecture.md §7."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One kind of unit: busy + stalled + idle = count · cycles of the layer."""
-
-    count: int
-    busy: int
-    stalled: Mapping[str, int]
-    idle: int
+"""Where a cycle may go with mixed-length vectors: docs/microarchitecture.md §7, in its order."""
 
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One row of the table; field names are the keys of report.json."""
+    """One row of the table; field names are the keys of report.json.
+
+    last_pass_cycle: number, from 0, of the last cycle if all passes followed each other at once.
+    """
 
     name: str
     kind: str
@@ -84,13 +78,14 @@ class LayerResult:
     pe_load: Sequence[int]
     imbalance: float | None
     product: Mapping[str, Any] | None
+    last_pass_cycle: int | None = None
 
 
 @dataclass(frozen=True)
 class Report:
     """A whole run. header: command, versions, mask, notes; everything but time stamps is pure."""
 
-    machine: Accelerator
+    machine: Machine
     header: Mapping[str, Any]
     layers: Sequence[LayerResult]
     area_mm2: Mapping[str, float]
@@ -100,31 +95,24 @@ class Report:
         return totals(self.layers, self.machine)
 
 
-def layer_result(
-    run: LayerRun, time: LayerTime, dense_cycles: int, machine: Accelerator
-) -> LayerResult:
-    """One layer's figures from its counters and its place in time."""
+def layer_result(run: Passes, time: LayerTime, dense_cycles: int, machine: Machine) -> LayerResult:
+    """One layer's figures from its passes and its place in time."""
     rows, cols = run.shape
-    executed = run.counts.executed
-    energy = layer_energy(run, time, machine)
+    account = account_of(run, time, machine)
+    executed, causes = account.executed, account.causes
+    energy = layer_energy(account.actions, machine)
     energy_j = sum(energy["chosen"].values())
-    causes = cycles_by_cause(run, time, machine)
     dram_bytes = time.dram_read_bytes + time.dram_write_bytes
     # What no machine can leave out; one without zero-skip must multiply the zeros too.
-    is_skipping = machine.zero_skip.entries_per_cycle > 0
-    needed = run.macs_effectual if is_skipping else run.nnz * run.tokens
+    needed = run.macs_effectual if machine.skips_zeros else run.nnz * run.tokens
     ideal_compute = -(-needed // machine.macs)
     ideal_dram = -(-1000 * dram_bytes // machine.dram.bytes_per_1000_cycles)
-    idle = np.zeros(machine.array.pe_rows, np.int64)
-    pe_load = np.sum([idle, *(tile.pe_load for tile in run.tiles)], axis=0).tolist()
-    mean_load = sum(pe_load) / len(pe_load)
     storage = {
         part: sum(getattr(tile.storage, part) for tile in run.tiles)
         for part in ("values", "indices", "pointers", "padding")
     }
-    product = None
-    if run.product is not None:
-        product = {**asdict(run.product), "is_equal": run.product.is_equal}
+    product = run.product if isinstance(run, LayerRun) else None
+    loads = account.pe_load
     return LayerResult(
         name=run.name,
         kind=run.kind,
@@ -133,10 +121,10 @@ def layer_result(
         nnz=run.nnz,
         density=_ratio(run.nnz, rows * cols),
         tokens=run.tokens,
-        orientation=run.orientation,
-        vectors=run.vectors,
-        mean_vector_length=_ratio(run.nnz, run.vectors),
-        format="mixed_vectors",
+        orientation=account.orientation,
+        vectors=account.vectors,
+        mean_vector_length=_ratio(run.nnz, account.vectors),
+        format=account.format,
         storage_bits=storage,
         tiles=len(run.tiles),
         cycles=time.cycles,
@@ -155,97 +143,24 @@ def layer_result(
         macs_dense=rows * cols * run.tokens,
         macs_executed=executed,
         macs_skipped=run.nnz * run.tokens - executed,
-        macs_padding=run.counts.pe_busy * machine.array.lanes - executed,
+        macs_padding=account.padding,
         macs_effectual=run.macs_effectual,
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
-        units=units_of(run, time, machine),
-        pe_load=pe_load,
-        imbalance=_ratio(max(pe_load), mean_load),
-        product=product,
+        units=account.units,
+        pe_load=loads,
+        imbalance=_imbalance([loads]),
+        product=None if product is None else {**asdict(product), "is_equal": product.is_equal},
+        last_pass_cycle=run.pass_cycles - 1 if run.tiles else None,
     )
-
-
-def cycles_by_cause(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, int]:
-    """The layer's critical path by cause; sums to its cycles (§7)."""
-    passes = len(run.tiles) * len(run.group_sizes)
-    return {
-        "compute": run.counts.path_compute,
-        "empty_lanes": run.counts.path_empty_lanes,
-        "lockstep": run.counts.path_lockstep,
-        "imbalance": run.counts.path_imbalance,
-        "zero_skip": run.counts.path_zero_skip,
-        "window": run.counts.path_window,
-        "decompressor": run.counts.path_decompressor,
-        "pipeline": passes * machine.array.pe_latency_cycles,
-        "dram": time.wait_dram,
-        "writeback": time.wait_writeback + time.tail,
-    }
 
 
 def bound_by(causes: Mapping[str, int]) -> str | None:
-    """The cause with the most cycles; None where there are no cycles."""
-    return max(CAUSES, key=lambda cause: causes[cause]) if any(causes.values()) else None
+    """The cause with the most cycles, ties to the first; None where there are no cycles."""
+    return max(causes, key=lambda cause: causes[cause]) if any(causes.values()) else None
 
 
-def units_of(run: LayerRun, time: LayerTime, machine: Accelerator) -> dict[str, Unit]:
-    """Busy, stalled and idle cycles of each kind of unit (§7).
-
-    Every figure is counted, none is a remainder, so that the sums can be checked.
-    """
-    array, passes = machine.array, len(run.tiles) * len(run.group_sizes)
-    pes = array.pe_rows * array.token_columns
-    in_passes = run.counts.cycles
-    latency = passes * array.pe_latency_cycles
-    stepped = in_passes - latency
-    between = time.wait_dram + time.wait_writeback + time.tail
-    tokenless = in_passes * array.token_columns - run.counts.cycles_for_tokens
-    executed = run.counts.executed
-    pe = Unit(
-        count=pes,
-        busy=run.counts.pe_busy,
-        stalled={
-            "lockstep": run.counts.pe_lockstep,
-            "zero_skip": run.counts.pe_zero_skip,
-            "window": run.counts.pe_window,
-            "decompressor": run.counts.pe_decompressor,
-            "pipeline": array.pe_latency_cycles * len(run.tiles) * run.tokens * array.pe_rows,
-            "dram": time.wait_dram * pes,
-            "writeback": (time.wait_writeback + time.tail) * pes,
-        },
-        idle=run.counts.pe_idle + tokenless * array.pe_rows,
-    )
-    waiting = (sum(pe.stalled.values()) + pe.idle) * array.lanes
-    empty = pe.busy * array.lanes - executed
-    drops, decodes = run.counts.drop_cycles, run.counts.decode_busy
-    full, starved = run.counts.decode_queue_full, run.counts.decode_starved
-    loads, loads_full = run.counts.load_busy, run.counts.load_window_full
-    outside = latency + between
-    controllers = pes if machine.queue.per_column else array.pe_rows
-    return {
-        "pe": pe,
-        "lane": Unit(machine.macs, executed, {"empty_lanes": empty, "pe": waiting}, 0),
-        "zero_skip": Unit(controllers, drops, {}, time.cycles * controllers - drops),
-        "decompressor": Unit(
-            1,
-            decodes,
-            {"queue_full": full, "weight_buffer": starved},
-            stepped - decodes - full - starved + outside,
-        ),
-        "matching": Unit(
-            1, loads, {"window_full": loads_full}, stepped - loads - loads_full + outside
-        ),
-        "dram": Unit(
-            1,
-            time.dram_busy,
-            {"first_latency": time.dram_latency},
-            time.cycles - time.dram_busy - time.dram_latency,
-        ),
-        "writeback": Unit(1, time.write_busy, {}, time.cycles - time.write_busy),
-    }
-
-
-def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any]:
+def totals(layers: Sequence[LayerResult], machine: Machine) -> dict[str, Any]:
     """What adds up over the layers, and the ratios of the sums."""
     added = (
         *("nnz", "vectors", "tiles", "cycles", "dense_cycles", "energy_j"),
@@ -268,10 +183,7 @@ def totals(layers: Sequence[LayerResult], machine: Accelerator) -> dict[str, Any
         "density": _ratio(total["nnz"], weights),
         "mean_vector_length": _ratio(total["nnz"], total["vectors"]),
         "product_is_equal": is_product_equal(layers),
-        "imbalance": _ratio(
-            sum(max(layer.pe_load) for layer in layers),
-            sum(sum(layer.pe_load) for layer in layers) / machine.array.pe_rows,
-        ),
+        "imbalance": _imbalance([layer.pe_load for layer in layers]),
         "latency_s": total["cycles"] / machine.clock.clock_hz,
         "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
         "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),
@@ -295,6 +207,30 @@ def _efficiency(total: Mapping[str, Any], energy: Mapping[str, float]) -> dict[s
     }
 
 
+def of_use(layers: Sequence[LayerResult]) -> list[str]:
+    """What a machine that cannot use a pattern makes of it; nothing with mixed-length vectors."""
+    formats = Counter(layer.format for layer in layers)
+    if "mixed_vectors" in formats:
+        return []
+    executed, padding = (
+        sum(getattr(layer, key) for layer in layers) for key in ("macs_executed", "macs_padding")
+    )
+    stored = ", ".join(
+        f"{count} of {len(layers)} matrices as {name}" for name, count in formats.items()
+    )
+    note = f"Here the mask is stored: {stored}."
+    if padding:
+        note += (
+            f" Of the multiplications that lanes are held for {_percent(executed, padding)} are of "
+            "kept weights: the rest is what the pattern costs here."
+        )
+    return [note]
+
+
+def _percent(part: int, rest: int) -> str:
+    return f"{100 * part / (part + rest):.1f} %"
+
+
 def is_product_equal(layers: Iterable[LayerResult]) -> bool | None:
     """Whether every compared product agreed; None if none was compared."""
     verdicts = [layer.product["is_equal"] for layer in layers if layer.product is not None]
@@ -312,12 +248,13 @@ def as_json(report: Report, timestamp: str) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in report.layers],
         "total": {**report.total, "units": _plain(report.total["units"])},
         "area_mm2": {**report.area_mm2, "total": sum(report.area_mm2.values())},
+        "peak_macs_per_cycle": report.machine.macs,
         "tables": table_rows(),
     }
 
 
 def make_report(
-    results: Sequence[LayerResult], machine: Accelerator, header: Mapping[str, Any]
+    results: Sequence[LayerResult], machine: Machine, header: Mapping[str, Any]
 ) -> Report:
     """The report of a finished run."""
     return Report(machine, header, results, machine_area(machine))
@@ -340,6 +277,13 @@ def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]
 def _ratio(above: float, below: float) -> float | None:
     """above / below; None where it is undefined."""
     return above / below if below else None
+
+
+def _imbalance(loads: Sequence[Sequence[int]]) -> float | None:
+    """Heaviest over mean load of a PE row, summed over layers; None where nothing is dealt out."""
+    if not all(loads):
+        return None
+    return _ratio(sum(max(load) for load in loads), sum(sum(load) / len(load) for load in loads))
 
 
 def _gops_per_watt(macs: int, joule: float) -> float | None:

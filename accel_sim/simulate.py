@@ -8,8 +8,10 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
-from accel_sim.accelerator import Accelerator
-from accel_sim.layer_run import LayerRun, run_layer, run_steppers, steppers_of
+from accel_sim.accelerator import Accelerator, Machine, Rival
+from accel_sim.account import Passes
+from accel_sim.families import run_dense_rival, run_on
+from accel_sim.layer_run import run_steppers, steppers_of
 from accel_sim.mixed_vector import Stepper
 from accel_sim.report import LayerResult, layer_result
 from accel_sim.stream import Stored, dense
@@ -20,7 +22,7 @@ from sparse_formats.masks import MaskedMatrix
 
 def simulate(
     matrices: Iterable[MaskedMatrix],
-    machine: Accelerator,
+    machine: Machine,
     activations: Activations,
     *,
     is_checked: bool = True,
@@ -39,10 +41,10 @@ def simulate(
     """
     dense_runs = DenseRuns(machine)
 
-    def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
+    def both(layer: Layer) -> tuple[Passes, Passes]:
         is_multiplied = is_checked and layer.matrix.weight is not None
         inputs = activations.inputs(layer, machine.numbers, is_multiplied)
-        run = run_layer(layer, inputs, machine, is_checked)
+        run = run_on(layer, inputs, machine, is_checked)
         return run, dense_runs.of(layer, inputs)
 
     pairs = []
@@ -64,30 +66,36 @@ R = TypeVar("R")
 class DenseRuns:
     """The dense twin of each layer: encoded once per shape, and run once where nothing is zero."""
 
-    def __init__(self, machine: Accelerator) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._modes: dict[tuple[int, int], list[tuple[Stored, list[Stepper]]]] = {}
-        self._without_zeros: dict[tuple[int, int], LayerRun] = {}
+        self._without_zeros: dict[tuple[int, int], Passes] = {}
         self._lock = Lock()
 
-    def of(self, layer: Layer, inputs: Inputs) -> LayerRun:
-        """The faster of row mode and column mode (ties: row mode)."""
+    def of(self, layer: Layer, inputs: Inputs) -> Passes:
+        """With mixed-length vectors the faster of row mode and column mode (ties: row mode)."""
         shape = layer.matrix.shape
         if inputs.nonzero is not None:
-            return self._faster(layer, inputs)
+            return self._run(layer, inputs)
         with self._lock:
             if shape not in self._without_zeros:
-                self._without_zeros[shape] = self._faster(layer, inputs)
+                self._without_zeros[shape] = self._run(layer, inputs)
             return replace(self._without_zeros[shape], name=layer.matrix.name)
 
-    def _faster(self, layer: Layer, inputs: Inputs) -> LayerRun:
+    def _run(self, layer: Layer, inputs: Inputs) -> Passes:
+        if isinstance(self._machine, Rival):
+            return run_dense_rival(layer, inputs, self._machine)
+        assert isinstance(self._machine, Accelerator)
+        return self._faster(layer, inputs, self._machine)
+
+    def _faster(self, layer: Layer, inputs: Inputs, machine: Accelerator) -> Passes:
         shape = layer.matrix.shape
         if shape not in self._modes:
             self._modes[shape] = [
-                (stored, steppers_of(stored, self._machine, layer.matrix.name))
+                (stored, steppers_of(stored, machine, layer.matrix.name))
                 for stored in (dense(shape, "horizontal"), dense(shape, "vertical"))
             ]
-        runs = [run_steppers(layer, inputs, *mode, self._machine) for mode in self._modes[shape]]
+        runs = [run_steppers(layer, inputs, *mode, machine) for mode in self._modes[shape]]
         return min(runs, key=lambda run: run.counts.cycles)
 
 

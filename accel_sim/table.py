@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.accelerator import Machine, Rival
 from accel_sim.quantities import saved
 from accel_sim.report import LayerResult, Report
 from accel_sim.tables import energy_pj
@@ -84,13 +84,13 @@ def _total_cells(total: Mapping[str, Any]) -> list[str]:
 
 
 def _cells(name: str, layer: LayerResult) -> list[str]:
-    arrow = {"horizontal": "h", "vertical": "v"}[layer.orientation]
+    arrow = {"horizontal": "h ", "vertical": "v "}.get(layer.orientation, "")
     return [
         name,
         layer.kind,
         f"{layer.rows}×{layer.cols}",
         _share(layer.density),
-        f"{arrow} {_number(layer.mean_vector_length, '.1f')}",
+        f"{arrow}{_number(layer.mean_vector_length, '.1f')}",
         layer.format,
         _amount(layer.dram_bytes / 1e6),
         f"{layer.cycles:,}",
@@ -117,11 +117,21 @@ def _summary(report: Report) -> list[str]:
         *_calibration(header.get("calibration")),
         f"area     {sum(report.area_mm2.values()):.2f} mm²: "
         + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
-        f"product  {_product(report.layers)}",
+        f"product  {_product(report)}",
         *_balance(total["imbalance"], header.get("advice") or ()),
         *_advice(header.get("advice")),
     ]
+    lines += _last_cycles(report)
     return lines + [f"note     {note}" for note in header.get("notes", ())]
+
+
+def _last_cycles(report: Report) -> list[str]:
+    """What SCALE-Sim prints as "Total Cycles": the number, from 0, of the array's last cycle."""
+    if report.machine.dataflow != "systolic":
+        return []
+    last = [f"{layer.last_pass_cycle:,}" for layer in report.layers if layer.last_pass_cycle]
+    shown = ", ".join(last[:6]) + (", …" if len(last) > 6 else "")
+    return [f"last_cycle of the array alone, counted from 0 as SCALE-Sim does: {shown}"]
 
 
 def _energy_band(total: Mapping[str, Any]) -> str:
@@ -184,8 +194,10 @@ def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
     return lines
 
 
-def _product(layers: Sequence[LayerResult]) -> str:
-    products = [layer.product for layer in layers if layer.product is not None]
+def _product(report: Report) -> str:
+    if isinstance(report.machine, Rival):
+        return "not computed on machines of this dataflow"
+    products = [layer.product for layer in report.layers if layer.product is not None]
     compared = [product for product in products if product["is_equal"] is not None]
     if not compared:
         return "not computed: no weights in the mask file, or switched off"
@@ -230,7 +242,7 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "–" if value is None else format(value, form)
 
 
-def print_accelerators(machines: Sequence[Accelerator], console: Console) -> None:
+def print_accelerators(machines: Sequence[Machine], console: Console) -> None:
     """One line per machine that comes with the package."""
     columns = [Column(header) for header in ("name", "MACs", "clock", "description", "source")]
     rows = [

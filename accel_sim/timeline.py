@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
-from accel_sim.layer_run import LayerRun
+from accel_sim.accelerator import Machine
+from accel_sim.account import Passes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Load:
         return self.weights, self.inputs, self.outputs
 
 
-def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
+def lay_out(runs: Sequence[Passes], machine: Machine) -> list[LayerTime]:
     """When each layer of the workload starts and ends."""
     loads = [tile_loads(run, machine) for run in runs]
     layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
@@ -121,7 +121,7 @@ def lay_out(runs: Sequence[LayerRun], machine: Accelerator) -> list[LayerTime]:
     ]
 
 
-def tile_loads(run: LayerRun, machine: Accelerator) -> list[Load]:
+def tile_loads(run: Passes, machine: Machine) -> list[Load]:
     """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
     (rows, cols), tokens = run.shape, run.tokens
     operand = machine.operand_bytes
@@ -151,7 +151,7 @@ def tile_loads(run: LayerRun, machine: Accelerator) -> list[Load]:
     return loads
 
 
-def transfer_cycles(part: Part, machine: Accelerator) -> int:
+def transfer_cycles(part: Part, machine: Machine) -> int:
     """Cycles the DRAM needs for one part of a load, latency apart: exact, rounded up once."""
     dram = machine.dram
     pairs = zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True)
@@ -160,13 +160,13 @@ def transfer_cycles(part: Part, machine: Accelerator) -> int:
     return -(-1_000_000 * part.bytes // (dram.bytes_per_1000_cycles * permille))
 
 
-def write_back_cycles(outputs: int, tokens: int, machine: Accelerator) -> int:
+def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
     """Cycles of the write-back port for one pass."""
     return -(-outputs * tokens // machine.output.words_per_cycle)
 
 
 def _per_pass(
-    runs: Sequence[LayerRun], groups: int, machine: Accelerator
+    runs: Sequence[Passes], groups: int, machine: Machine
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
     tiles = [(run, tile) for run in runs for tile in run.tiles]

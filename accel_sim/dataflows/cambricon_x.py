@@ -3,34 +3,16 @@
 Source: Zhang et al., MICRO 2016 (abstract), and secondary notes; the body is not public here.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import CambriconX
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
-from sparse_formats.storage import bits_for
-
-
-@dataclass(frozen=True)
-class CambriconX:
-    """pes PEs of `multipliers`; output r of a strip is of PE r mod pes.
-
-    window_inputs: inputs among which the indexing module picks in one step. input_words,
-    output_words: of the two neuron buffers.
-    """
-
-    pes: int = 16
-    multipliers: int = 16
-    window_inputs: int = 256
-    input_words: int = 4096
-    output_words: int = 4096
-    pe_latency_cycles: int = 4
-    value_bits: int = 16
-    accumulator_bits: int = 32
+from sparse_formats.storage import Storage, bits_for
 
 
 def run_cambricon_x(
@@ -69,13 +51,14 @@ def _tile(
     steps = outputs * -(-inputs // machine.window_inputs)
     v, a = machine.value_bits, machine.accumulator_bits
     index_bits = bits_for(machine.window_inputs)
-    stored_bits = nnz * (v + index_bits) + steps * bits_for(machine.window_inputs + 1)
+    counts_bits = steps * bits_for(machine.window_inputs + 1)
+    storage = Storage(nnz * v, nnz * index_bits, counts_bits)
     later = int(cols[0] > 0)
     return TilePasses(
         strip=strip,
         rows=rows,
         cols=cols,
-        stored_bits=stored_bits,
+        storage=storage,
         cycles=_once(cycles),
         causes={
             "compute": _once(compute),
@@ -99,10 +82,10 @@ def _tile(
             )
         },
         actions={
-            "weight_bits_read": _once(stored_bits),
+            "weight_bits_read": _once(storage.bits),
             "activation_bits_read": _once(outputs * inputs * v + later * outputs * a),
             "activation_bits_written": _once(outputs * a),
-            "decoded_bits": _once(stored_bits - nnz * v),
+            "decoded_bits": _once(storage.bits - nnz * v),
             "register_bits": _once(2 * nnz * v),
             "macs": _once(nnz),
             "gated_lanes": _once(int(issues.sum()) * lanes - nnz),

@@ -5,7 +5,6 @@ takes one step per broadcast. `run_eie` uses the recurrence; `validate` compares
 Source: Han et al., ISCA 2016; recurrence: ours.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -13,23 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import Eie
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
 from sparse_formats.relative_csc import RelativeCSC
-
-
-@dataclass(frozen=True)
-class Eie:
-    """pes PEs; row r of a strip is of PE r mod pes. outputs_per_pe: accumulators of a PE."""
-
-    pes: int = 64
-    queue_depth: int = 8
-    run_bits: int = 4
-    outputs_per_pe: int = 64
-    pe_latency_cycles: int = 4
-    value_bits: int = 4
-    operand_bits: int = 16
-    accumulator_bits: int = 16
+from sparse_formats.storage import Storage
 
 
 class Count(IntEnum):
@@ -69,14 +56,14 @@ def stepped(work: NDArray[np.int64], queue_depth: int) -> NDArray[np.int64]:
     return counts
 
 
-def entries_per_column(keep: NDArray[np.bool_], machine: Eie) -> tuple[Any, Any, int]:
-    """Entries with padding, entries without (int64, inputs × PEs each), and bits of the stream."""
+def entries_per_column(keep: NDArray[np.bool_], machine: Eie) -> tuple[Any, Any, Storage]:
+    """Entries with padding, entries without (int64, inputs × PEs each), and what is stored."""
     encoded = RelativeCSC.encode(keep, run_bits=machine.run_bits, pes=machine.pes)
     work = np.diff(encoded.pointers, axis=1).T
     kept = np.zeros_like(work)
     for pe in range(machine.pes):
         kept[:, pe] = np.count_nonzero(keep[pe :: machine.pes], axis=0)
-    return np.ascontiguousarray(work), kept, encoded.storage(machine.value_bits).bits
+    return np.ascontiguousarray(work), kept, encoded.storage(machine.value_bits)
 
 
 def run_eie(
@@ -103,7 +90,7 @@ def _tile(
     nonzero: NDArray[np.bool_] | None,
     machine: Eie,
 ) -> TilePasses:
-    work, kept, stored_bits = entries_per_column(keep, machine)
+    work, kept, storage = entries_per_column(keep, machine)
     inputs = len(work)
     live = np.ones((1, inputs), np.bool_) if nonzero is None else nonzero
     counts = np.zeros((len(live), COUNTS), np.int64)
@@ -124,7 +111,7 @@ def _tile(
         strip=strip,
         rows=rows,
         cols=(0, inputs),
-        stored_bits=stored_bits,
+        storage=storage,
         cycles=cycles,
         causes={
             "compute": compute,

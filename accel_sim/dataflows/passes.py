@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_formats.storage import Storage
+
 Counted = NDArray[np.int64]
 """int64 (groups,), or (1,) where every group counts the same."""
 
@@ -42,7 +44,7 @@ class Unit:
 class TilePasses:
     """One tile of outputs `rows` × inputs `cols`; tiles of one `strip` share their outputs.
 
-    stored_bits: of the encoded tile. cycles: of each pass, `causes` sum to it. macs: executed;
+    storage: of the encoded tile. cycles: of each pass, `causes` sum to it. macs: executed;
     weights of the tile × tokens that were not executed are `skipped`; `padding` is what lanes
     did besides. units: busy, stalled by cause and idle cycles, which sum to count · cycles.
     actions: of `ACTIONS`.
@@ -51,7 +53,7 @@ class TilePasses:
     strip: int
     rows: tuple[int, int]
     cols: tuple[int, int]
-    stored_bits: int
+    storage: Storage
     cycles: Counted
     causes: Mapping[str, Counted]
     executed: Counted
@@ -59,6 +61,10 @@ class TilePasses:
     padding: Counted
     units: Mapping[str, Unit]
     actions: Mapping[str, Counted]
+
+    @property
+    def stored_bits(self) -> int:
+        return self.storage.bits
 
 
 def total(tiles: tuple[TilePasses, ...], groups: int) -> int:

@@ -6,42 +6,18 @@ SA-RCSC. One kept weight is one entry; a PE takes one a cycle while its input is
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import Policy, Rcsc
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
 from sparse_formats.sa_rcsc import SARCSC
 
-Policy = Literal["interleaved", "snake", "set_associative"]
 POLICIES: tuple[Policy, ...] = ("interleaved", "snake", "set_associative")
-
-
-@dataclass(frozen=True)
-class Rcsc:
-    """pe_rows × token_columns PEs of one MAC; the PEs of a row take the same entry.
-
-    sets: of PE rows that share outputs, under "set_associative"; every PE row is a set under the
-    other two. outputs_per_set: accumulators that each PE of a set has for the set's outputs.
-    """
-
-    pe_rows: int = 1024
-    token_columns: int = 1
-    policy: Policy = "set_associative"
-    sets: int = 8
-    window_inputs: int = 128
-    outputs_per_set: int = 512
-    pe_latency_cycles: int = 4
-    value_bits: int = 16
-    accumulator_bits: int = 32
-
-    @property
-    def set_count(self) -> int:
-        """Sets of `pe_rows` / `set_count` PE rows each."""
-        return self.sets if self.policy == "set_associative" else self.pe_rows
 
 
 class Count(IntEnum):
@@ -138,7 +114,7 @@ def _tile(
         strip=strip,
         rows=rows,
         cols=(0, inputs),
-        stored_bits=storage.bits,
+        storage=storage,
         cycles=cycles,
         causes={
             "compute": compute,

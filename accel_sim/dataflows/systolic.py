@@ -3,28 +3,15 @@
 Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 2020).
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import Stationary, Systolic
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
+from sparse_formats.storage import Storage
 
-Stationary = Literal["weight", "output", "input"]
 DATAFLOWS: tuple[Stationary, ...] = ("weight", "output", "input")
-
-
-@dataclass(frozen=True)
-class Systolic:
-    """rows × cols PEs of one MAC. accumulator_bits: of a partial sum on its way."""
-
-    rows: int
-    cols: int
-    stationary: Stationary
-    value_bits: int = 16
-    accumulator_bits: int = 32
 
 
 def fold_cycles(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
@@ -101,7 +88,8 @@ def _tile(
     outputs, inputs = keep.shape
     pes, v, a = machine.rows * machine.cols, machine.value_bits, machine.accumulator_bits
     weights = outputs * inputs
-    macs, executed = weights * sizes, int(np.count_nonzero(keep)) * sizes
+    kept = int(np.count_nonzero(keep))
+    macs, executed = weights * sizes, kept * sizes
     # The streams' lengths are those of one fold: a group of tokens is what lies on the array.
     stream = np.full(len(sizes), _stream(machine, int(sizes[0]), outputs, inputs), np.int64)
     preload = np.full_like(sizes, 0 if machine.stationary == "output" else machine.rows)
@@ -122,7 +110,7 @@ def _tile(
         strip=strip,
         rows=rows,
         cols=cols,
-        stored_bits=weights * v,
+        storage=Storage(kept * v, 0, 0, (weights - kept) * v),
         cycles=cycles,
         causes={
             "compute": compute,

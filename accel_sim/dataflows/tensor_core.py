@@ -4,37 +4,13 @@ Source: NVIDIA's Ampere (2:4: half the operand, twice the mathematics); vector-w
 al., Sparse Tensor Core, MICRO 2019.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import Mode, TensorCore
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
-from sparse_formats.storage import bits_for
-
-Mode = tuple[int, int]
-"""N slots for every M neighbouring inputs; (1, 1) is dense."""
-
-
-@dataclass(frozen=True)
-class TensorCore:
-    """`outputs` × `tokens` × `slots` multipliers. strip_outputs: whose sums fit the accumulators.
-
-    modes: what the machine can do, in any order; dense, (1, 1), is always possible.
-    vector_length: L of vector-wise K of L, K being the most that any group of the matrix keeps; 0
-    where the machine has no such mode.
-    """
-
-    outputs: int = 16
-    tokens: int = 16
-    slots: int = 16
-    strip_outputs: int = 128
-    modes: tuple[Mode, ...] = ((2, 4), (1, 4))
-    vector_length: int = 0
-    pe_latency_cycles: int = 4
-    value_bits: int = 16
-    accumulator_bits: int = 32
+from sparse_formats.storage import Storage, bits_for
 
 
 def mode_of(keep: NDArray[np.bool_], machine: TensorCore) -> Mode:
@@ -100,13 +76,14 @@ def _tile(
     compute = -(-nnz * sizes // multipliers)
     v, a = machine.value_bits, machine.accumulator_bits
     index_bits = bits_for(mode[1])
-    stored_bits = outputs * slots * (v + index_bits)
+    offered_slots = outputs * slots
+    storage = Storage(nnz * v, offered_slots * index_bits, 0, (offered_slots - nnz) * v)
     executed, offered = nnz * sizes, outputs * slots * sizes
     return TilePasses(
         strip=strip,
         rows=rows,
         cols=(0, inputs),
-        stored_bits=stored_bits,
+        storage=storage,
         cycles=steps + latency,
         causes={
             "compute": compute,
@@ -129,7 +106,7 @@ def _tile(
             )
         },
         actions={
-            "weight_bits_read": np.full_like(sizes, stored_bits),
+            "weight_bits_read": np.full_like(sizes, storage.bits),
             # Every block of outputs reads the tokens' inputs anew.
             "activation_bits_read": blocks * inputs * sizes * v,
             "activation_bits_written": outputs * sizes * a,

@@ -39,3 +39,20 @@ class Agreement:
         if self.relation == "at least":
             return ours >= self.published - self.tolerance
         return abs(ours - self.published) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An agreement and what we got."""
+
+    agreement: Agreement
+    ours: float
+
+    @property
+    def holds(self) -> bool:
+        return self.agreement.holds(self.ours)
+
+    @property
+    def error(self) -> float:
+        """Ours − published."""
+        return self.ours - self.agreement.published

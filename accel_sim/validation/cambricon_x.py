@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from accel_sim.dataflows.cambricon_x import CambriconX, run_cambricon_x
+from accel_sim.dataflows.cambricon_x import run_cambricon_x
+from accel_sim.dataflows.parameters import CambriconX
 from accel_sim.validation.agreement import Agreement
 
 CLOCK_HZ = 1e9

@@ -6,7 +6,8 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.eie import Count, Eie, entries_per_column, recurrence, stepped
+from accel_sim.dataflows.eie import Count, entries_per_column, recurrence, stepped
+from accel_sim.dataflows.parameters import Eie
 from accel_sim.validation.agreement import Agreement
 
 CLOCK_HZ = 800e6

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.rcsc import Count, Policy, Rcsc, pass_counts, schedule
+from accel_sim.dataflows.parameters import Policy, Rcsc
+from accel_sim.dataflows.rcsc import Count, pass_counts, schedule
 from accel_sim.validation.agreement import Agreement
 
 MASKS = 100

@@ -21,7 +21,8 @@ from dataclasses import astuple, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
-from accel_sim.dataflows.systolic import DATAFLOWS, Stationary
+from accel_sim.dataflows.parameters import Stationary
+from accel_sim.dataflows.systolic import DATAFLOWS
 from sparse_formats.errors import InputError
 
 VERSION = "3.0.0"

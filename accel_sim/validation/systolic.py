@@ -1,9 +1,11 @@
 """The dense array beside SCALE-Sim 3.0.0."""
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 
-from accel_sim.dataflows.systolic import DATAFLOWS, Stationary, Systolic, last_cycle
-from accel_sim.validation.agreement import Agreement
+from accel_sim.dataflows.parameters import Stationary, Systolic
+from accel_sim.dataflows.systolic import DATAFLOWS, last_cycle
+from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.scale_sim import VERSION, Counts, frozen
 
 
@@ -16,6 +18,22 @@ def ours(counts: Counts) -> int:
 def differing(stationary: Stationary) -> float:
     """How many of the frozen products take other cycles in SCALE-Sim than here."""
     return sum(ours(c) != c.cycles for c in frozen() if c.stationary == stationary)
+
+
+def live_findings(counts: Iterable[Counts]) -> Iterator[Finding]:
+    """What SCALE-Sim has just said of each product, beside ours."""
+    for count in counts:
+        agreement = Agreement(
+            "systolic",
+            f"{count.array_rows}×{count.array_cols} {count.stationary}-stationary, "
+            f"{count.tokens} × {count.inputs} × {count.outputs}: last_cycle",
+            count.cycles,
+            "computed",
+            f"SCALE-Sim {VERSION}, run now",
+            partial(ours, count),
+            tolerance=0,
+        )
+        yield Finding(agreement, float(ours(count)))
 
 
 _SOURCE = f"SCALE-Sim {VERSION}, run by us: scale_sim_3_0_0.csv"

@@ -1,10 +1,9 @@
 """All agreements, machine by machine."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from accel_sim.validation import cambricon_x, eie, optimus, systolic, tensor_core
-from accel_sim.validation.agreement import Agreement
+from accel_sim.validation.agreement import Agreement, Finding
 
 AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "systolic": systolic.AGREEMENTS,
@@ -13,23 +12,6 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "cambricon_x": cambricon_x.AGREEMENTS,
     "tensor_core": tensor_core.AGREEMENTS,
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An agreement and what we got."""
-
-    agreement: Agreement
-    ours: float
-
-    @property
-    def holds(self) -> bool:
-        return self.agreement.holds(self.ours)
-
-    @property
-    def error(self) -> float:
-        """Ours − published."""
-        return self.ours - self.agreement.published
 
 
 def findings() -> Iterator[Finding]:

@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from accel_sim.dataflows.parameters import Mode, TensorCore
 from accel_sim.dataflows.passes import summed
-from accel_sim.dataflows.tensor_core import Mode, TensorCore, run_tensor_core
+from accel_sim.dataflows.tensor_core import run_tensor_core
 from accel_sim.validation.agreement import Agreement
 
 SHAPES = ((2304, 768), (768, 768), (3072, 768), (768, 3072))

@@ -7,19 +7,21 @@ import pytest
 
 from accel_sim.accelerator import (
     MARKS,
-    SECTIONS,
     builtin_accelerators,
     load_accelerator,
+    load_machine,
     resolved,
+    sections_of,
 )
 from sparse_formats.errors import InputError
 
 
 @pytest.mark.parametrize("name", builtin_accelerators())
 def test_does_every_value_of_a_shipped_machine_say_where_it_comes_from(name: str) -> None:
-    tree = resolved(load_accelerator(name))
+    machine = load_machine(name)
+    tree = resolved(machine)
     assert tree["source"]
-    for section in SECTIONS:
+    for section in sections_of(machine.dataflow):
         for key, item in tree[section].items():
             assert item["mark"] in MARKS, key
             assert item["source"], f"{section}.{key} has no source"

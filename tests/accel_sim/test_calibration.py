@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from accel_sim.accelerator import Accelerator, load_accelerator, resolved
+from accel_sim.accelerator import Machine, load_accelerator, resolved
 from accel_sim.calibration import calibrated
 from accel_sim.report import LayerResult, as_json, make_report, totals
 from accel_sim.simulate import simulate
@@ -13,7 +13,7 @@ from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 
 
-def run(machine: Accelerator) -> list[LayerResult]:
+def run(machine: Machine) -> list[LayerResult]:
     matrices = [random_matrix((24, 40), 0.3, 1, "a"), random_matrix((40, 24), 0.2, 2, "b")]
     return simulate(matrices, machine, Activations(6))
 

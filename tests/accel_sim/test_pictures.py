@@ -86,7 +86,8 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_everything_that_can_occur_has_a_look_and_a_meaning() -> None:
-    assert tuple(CAUSE_COLOURS) == CAUSES == tuple(CAUSE_WORDS)
+    assert tuple(CAUSE_COLOURS) == tuple(CAUSE_WORDS)
+    assert tuple(CAUSE_COLOURS)[: len(CAUSES)] == CAUSES
     assert tuple(COMPONENT_COLOURS) == COMPONENTS == tuple(COMPONENT_WORDS)
     assert tuple(KIND_STYLES) == KINDS
     assert set(MARK_WORDS) == set(MARKS)

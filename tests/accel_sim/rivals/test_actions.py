@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from accel_sim.dataflows.cambricon_x import CambriconX, run_cambricon_x
-from accel_sim.dataflows.eie import Eie, run_eie
+from accel_sim.dataflows.cambricon_x import run_cambricon_x
+from accel_sim.dataflows.eie import run_eie
+from accel_sim.dataflows.parameters import CambriconX, Eie, Rcsc, Systolic, TensorCore
 from accel_sim.dataflows.passes import TilePasses
-from accel_sim.dataflows.rcsc import Rcsc, run_rcsc
-from accel_sim.dataflows.systolic import Systolic, run_systolic
-from accel_sim.dataflows.tensor_core import TensorCore, run_tensor_core
+from accel_sim.dataflows.rcsc import run_rcsc
+from accel_sim.dataflows.systolic import run_systolic
+from accel_sim.dataflows.tensor_core import run_tensor_core
 
 
 def once(tile: TilePasses) -> dict[str, int]:

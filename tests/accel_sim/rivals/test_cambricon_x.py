@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.cambricon_x import CambriconX, run_cambricon_x
+from accel_sim.dataflows.cambricon_x import run_cambricon_x
+from accel_sim.dataflows.parameters import CambriconX
 from tests.accel_sim.rivals.sums import check_sums
 
 

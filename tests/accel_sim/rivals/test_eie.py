@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.dataflows.eie import Count, Eie, recurrence, run_eie, stepped
+from accel_sim.dataflows.eie import Count, recurrence, run_eie, stepped
+from accel_sim.dataflows.parameters import Eie
 from tests.accel_sim.rivals.eie_reference import column_entries, run_pass
 from tests.accel_sim.rivals.sums import check_sums
 

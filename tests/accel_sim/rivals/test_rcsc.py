@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accel_sim.accelerator import load_accelerator
-from accel_sim.dataflows.rcsc import POLICIES, Count, Policy, Rcsc, pass_counts, run_rcsc, schedule
+from accel_sim.dataflows.parameters import Policy, Rcsc
+from accel_sim.dataflows.rcsc import POLICIES, Count, pass_counts, run_rcsc, schedule
 from accel_sim.simulate import simulate
 from accel_sim.workload import Activations
 from sparse_formats.masks import MaskedMatrix

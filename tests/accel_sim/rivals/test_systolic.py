@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from accel_sim.dataflows.parameters import Stationary, Systolic
 from accel_sim.dataflows.passes import total
-from accel_sim.dataflows.systolic import DATAFLOWS, Stationary, Systolic, last_cycle, run_systolic
+from accel_sim.dataflows.systolic import DATAFLOWS, last_cycle, run_systolic
 from accel_sim.validation.scale_sim import Counts, frozen
 from tests.accel_sim.rivals.sums import check_sums
 from tests.accel_sim.rivals.systolic_reference import product

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.parameters import Mode, TensorCore
 from accel_sim.dataflows.passes import total
-from accel_sim.dataflows.tensor_core import Mode, TensorCore, mode_of, run_tensor_core
+from accel_sim.dataflows.tensor_core import mode_of, run_tensor_core
 from tests.accel_sim.rivals.sums import check_sums
 
 

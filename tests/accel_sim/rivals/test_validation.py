@@ -3,9 +3,9 @@
 import pytest
 
 from accel_sim.validation import eie, optimus, systolic, tensor_core
-from accel_sim.validation.agreement import Agreement
+from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
-from accel_sim.validation.table import AGREEMENTS, Finding
+from accel_sim.validation.table import AGREEMENTS
 from sparse_formats.errors import InputError
 
 # The means over 100 masks and the largest layers take seconds: `validate` runs them.

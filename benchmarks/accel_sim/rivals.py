@@ -1,0 +1,153 @@
+"""TF-MVP beside OPTIMUS, one assumption changed at a time, and TF-MVP with patterns of others.
+
+    python -m benchmarks.accel_sim.rivals
+
+prints the tables of docs/validation.md §2 and §3 as Markdown. One layer of GPT-2 small, 128
+tokens, a fifth of the weights kept; masks are generated, not trained.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accel_sim.accelerator import Machine, load_machine
+from accel_sim.compare import Pair, compare
+from accel_sim.source import Generated, Source, find_source
+from accel_sim.workload import Activations
+from sparse_formats.masks import MaskedMatrix
+from sparse_formats.synthetic import parse_shapes
+
+TOKENS, DENSITY, SEED = 128, 0.2, 0
+LAYER = ["^h\\.0\\."]
+PUBLISHED = 2.09
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One thing otherwise: settings of each machine, and the pattern of the masks."""
+
+    what: str
+    tf_mvp: Sequence[str] = ()
+    optimus: Sequence[str] = ()
+    pattern: str = "mvp"
+    tokens: int = TOKENS
+
+
+AT_500 = ("clock_hz=500e6", "dram.bytes_per_cycle=64", "first_latency_cycles=50")
+AT_200 = ("clock_hz=200e6", "dram.bytes_per_cycle=160", "first_latency_cycles=20")
+EQUAL = ("pe_rows=4096",)
+DRAM = ("dram.memory=lpddr4_2400",)
+BUFFERS = ("weight_buffer.bytes=524288", "weight_buffer.banks=16")
+ASSUMPTIONS = (
+    Assumption("as shipped, OPTIMUS at 4096 MACs"),
+    Assumption("OPTIMUS with 1024 MACs, as remembered", optimus=("pe_rows=1024",)),
+    Assumption("OPTIMUS at 500 MHz like TF-MVP", optimus=AT_500),
+    Assumption("TF-MVP at 200 MHz like OPTIMUS", tf_mvp=AT_200),
+    Assumption("OPTIMUS with TF-MVP's weight buffer", optimus=BUFFERS),
+    Assumption("both with LPDDR4-2400, 19.2 instead of 32 GB/s", DRAM, DRAM),
+    Assumption("window of 16 inputs in both", ("window_inputs=16",), ("window_inputs=16",)),
+    Assumption("window of 768 inputs in both", ("window_inputs=768",), ("window_inputs=768",)),
+    Assumption("TF-MVP without packing", tf_mvp=("packing=false",)),
+    Assumption(
+        "16 tokens share an entry in OPTIMUS too",
+        optimus=("pe_rows=256", "token_columns=16", "words_per_cycle=256"),
+    ),
+    Assumption(
+        "the same, at 500 MHz, with TF-MVP's weight buffer and DRAM",
+        optimus=(
+            *("pe_rows=256", "token_columns=16", "words_per_cycle=256"),
+            *(*AT_500, *BUFFERS),
+        ),
+    ),
+    Assumption("TF-MVP with one token column", tf_mvp=("token_columns=1", "pe_rows=256")),
+    Assumption("fine-grained masks", pattern="random"),
+    Assumption("one token", tokens=1),
+)
+
+
+def ratios(assumption: Assumption) -> tuple[float, float]:
+    """OPTIMUS over TF-MVP: time and energy."""
+    generated = Generated("gpt2-small", DENSITY, assumption.pattern, SEED)
+    masks = [("", find_source(None, generated, LAYER, []))]
+    machines = [
+        load_machine("tf_mvp", assumption.tf_mvp),
+        load_machine("optimus", [*EQUAL, *assumption.optimus]),
+    ]
+    ours, theirs = compare(masks, machines, Activations(assumption.tokens))
+    return theirs.latency_s / ours.latency_s, theirs.energy_j / ours.energy_j
+
+
+def fine_grained(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
+    return rng.random((rows, cols)) < DENSITY
+
+
+def blocks(height: int, width: int) -> Callable[[np.random.Generator, int, int], np.ndarray]:
+    """Aligned blocks of outputs × inputs, each kept or dropped whole."""
+
+    def mask(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
+        kept = rng.random((-(-rows // height), -(-cols // width))) < DENSITY
+        return np.kron(kept, np.ones((height, width), np.bool_))[:rows, :cols].astype(np.bool_)
+
+    return mask
+
+
+def one_of_four(rng: np.random.Generator, rows: int, cols: int) -> np.ndarray:
+    return rng.integers(0, 4, (rows, cols // 4, 1)).repeat(4, 2).reshape(rows, cols) == (
+        np.arange(cols) % 4
+    )
+
+
+PATTERNS = {
+    "fine-grained": fine_grained,
+    "vectors 1 × 4": blocks(1, 4),
+    "vectors 1 × 8": blocks(1, 8),
+    "vectors 1 × 16": blocks(1, 16),
+    "vectors 16 × 1": blocks(16, 1),
+    "blocks 4 × 4": blocks(4, 4),
+    "blocks 16 × 16": blocks(16, 16),
+    "1 of 4 (a quarter kept)": one_of_four,
+}
+MACHINES = ("tf_mvp", "optimus", "tensor_core_1_4", "tensor_core_vector_wise", "cambricon_x")
+
+
+def source(name: str) -> Source:
+    """Masks of one pattern of the layer's shapes."""
+    rng = np.random.default_rng(SEED)
+    shapes = [shape for shape in parse_shapes("gpt2-small") if shape.name.startswith("h.0.")]
+    matrices = [
+        MaskedMatrix(shape.name, PATTERNS[name](rng, shape.rows, shape.cols), kind=shape.kind)
+        for shape in shapes
+    ]
+    weights = sum(matrix.keep.size for matrix in matrices)
+    names = [matrix.name for matrix in matrices]
+    return Source({"source": name}, [], [], names, weights, lambda: iter(matrices))
+
+
+def pattern_rows() -> list[Pair]:
+    mvp = find_source(None, Generated("gpt2-small", DENSITY, "mvp", SEED), LAYER, [])
+    masks = [("mixed vectors", mvp), *((name, source(name)) for name in PATTERNS)]
+    machines: list[Machine] = [load_machine(name) for name in MACHINES]
+    return list(compare(masks, machines, Activations(TOKENS)))
+
+
+def main() -> None:
+    print("| assumption | time, OPTIMUS / TF-MVP | energy, OPTIMUS / TF-MVP |")
+    print("|---|---:|---:|")
+    print(f"| published, of what is not said | | {PUBLISHED} |")
+    for assumption in ASSUMPTIONS:
+        time, energy = ratios(assumption)
+        print(f"| {assumption.what} | {time:.2f} | {energy:.2f} |")
+    pairs = pattern_rows()
+    print("\n| pattern | machine | stored as | kept weights | time µs | energy µJ |")
+    print("|---|---|---|---:|---:|---:|")
+    for pair in pairs:
+        kept = "–" if pair.kept_share is None else f"{100 * pair.kept_share:.0f} %"
+        print(
+            f"| {pair.mask} | {pair.accelerator} | {pair.stored} | {kept} "
+            f"| {pair.latency_s * 1e6:,.0f} | {pair.energy_j * 1e6:,.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Do validate, compare and diff say what is so, and fail where they must?"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel_sim.accelerator import builtin_accelerators, load_machine
+from accel_sim.area import machine_area
+from accel_sim.command_line import main
+from accel_sim.compare import made_equal
+from accel_sim.diff import diff
+from accel_sim.validation import table
+from accel_sim.validation.agreement import Agreement
+from sparse_formats.errors import InputError
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command line in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["accel_sim", *words])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def mask_file(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mask.npz"
+    np.savez(path, a=(rng.random((24, 40)) < 0.3) * 1.0, b=(rng.random((16, 24)) < 0.5) * 1.0)
+    return path
+
+
+def agreement(ours: float, **told: object) -> Agreement:
+    return Agreement("m", "w", 2.0, "published", "s", lambda: ours, **told)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("ours", "status", "word"), [(2.25, 0, "holds"), (2.75, 1, "FAILS")])
+def test_does_validate_fail_with_an_asserted_row(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ours: float,
+    status: int,
+    word: str,
+) -> None:
+    rows = {"m": (agreement(ours, tolerance=0.5), agreement(9.0))}
+    monkeypatch.setattr(table, "AGREEMENTS", rows)
+    assert call(monkeypatch, "validate") == status
+    text = capsys.readouterr().out
+    assert word in text
+    assert f"{1 - status} of 1 asserted agreements hold; 1 more are only shown." in text
+
+
+def test_is_scale_sim_asked_for_with_both_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "validate", "--live") == 2
+    assert "--live and --python PATH together" in capsys.readouterr().err
+
+
+def test_does_compare_normalise_to_the_first_pair(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = mask_file.parent / "out"
+    machines = ("--accelerator", "tensor_core_dense", "--accelerator", "systolic_os")
+    words = ("--mask", str(mask_file), *machines, "--tokens", "3", "--out", str(out))
+    assert call(monkeypatch, "compare", *words) == 0
+    assert "systolic_os" in capsys.readouterr().out
+    assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
+    first, second = json.loads((out / "compare.json").read_text())["pairs"]
+    assert set(first["over_first"].values()) == {1.0}
+    assert second["over_first"]["latency_s"] == second["latency_s"] / first["latency_s"]
+    assert second["energy_delay_js"] == second["energy_j"] * second["latency_s"]
+    # A run of its own says the same.
+    report = mask_file.parent / "run.json"
+    run = ("run", "--mask", str(mask_file), "--accelerator", "systolic_os", "--tokens", "3")
+    assert call(monkeypatch, *run, "--json", str(report)) == 0
+    total = json.loads(report.read_text())["total"]
+    assert (total["cycles"], total["energy_j"]) == (second["cycles"], second["energy_j"])
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "give --mask FILE"),
+        (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
+        (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
+        (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is unknown"),
+    ],
+)
+def test_is_a_comparison_that_cannot_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    reason: str,
+) -> None:
+    assert call(monkeypatch, "compare", *words) == 2
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", builtin_accelerators())
+def test_have_machines_made_equal_as_many_macs(name: str) -> None:
+    first = load_machine("tf_mvp")
+    assert [m.macs for m in made_equal([first, load_machine(name)], "macs")] == [4096, 4096]
+
+
+@pytest.mark.parametrize("name", ["optimus", "systolic_ws", "cambricon_x", "tensor_core_2_4"])
+def test_is_a_machine_made_as_large_as_it_may_be(name: str) -> None:
+    first, fitted = made_equal([load_machine("tf_mvp"), load_machine(name)], "area")
+    whole, own = (sum(machine_area(machine).values()) for machine in (first, fitted))
+    # One more step (a set, a column, a PE) is less than a twentieth of the area here.
+    assert 0.95 * whole < own <= whole
+
+
+def test_is_a_machine_that_is_too_large_with_one_pe_named() -> None:
+    small = load_machine("systolic_ws", ["rows=2", "cols=2"])
+    with pytest.raises(InputError, match="eie has more area than systolic_ws"):
+        made_equal([small, load_machine("eie")], "area")
+
+
+def test_does_diff_name_what_changed(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [mask_file.parent / f"{name}.json" for name in ("before", "after", "one")]
+    settings = ([], ["--set", "pe_latency_cycles=9"], ["--include", "a"])
+    for path, words in zip(paths, settings, strict=True):
+        run = ("run", "--mask", str(mask_file), *words, "--json", str(path))
+        assert call(monkeypatch, *run) == 0
+    before, after, one = paths
+    found = diff(before, after)
+    assert found.machine == (("array.pe_latency_cycles", "4", "9"),)
+    assert found.layers[0].causes[0].what == "pipeline"
+    # 8 groups of 16 tokens, five cycles more each, for as many tiles as there are.
+    tiles = [layer["tiles"] for layer in json.loads(before.read_text())["layers"]]
+    changed = [layer.causes[0].difference for layer in found.layers]
+    assert changed == [5 * 8 * count for count in tiles]
+    assert sum(c.difference for c in found.total.causes) == found.total.cycles.difference
+    assert diff(before, before).is_same
+    assert diff(before, one).missing == ("b",)
+    capsys.readouterr()
+    assert call(monkeypatch, "diff", str(before), str(after)) == 0
+    assert "pipeline +" in capsys.readouterr().out
+
+
+def test_is_the_report_of_a_rival_whole(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = mask_file.parent / "report"
+    run = ("run", "--mask", str(mask_file), "--tokens", "3", "--out", str(out))
+    assert call(monkeypatch, *run) == 0
+    assert (out / "pe_load.png").exists()
+    # Nothing is dealt out to PE rows here: the picture of the report before must not stay.
+    assert call(monkeypatch, *run, "--accelerator", "systolic_ws") == 0
+    assert not (out / "pe_load.png").exists()
+    text = capsys.readouterr().out
+    last = [
+        layer["last_pass_cycle"]
+        for layer in json.loads((out / "report.json").read_text())["layers"]
+    ]
+    # 24 × 40 and 16 × 24 weights lie on 64 × 64 PEs at once: 64 + 3 + 64 + 64 − 2 cycles each.
+    assert last == [192, 192]
+    assert "last_cycle of the array alone, counted from 0 as SCALE-Sim does: 192, 192" in text
+    page = (out / "report.html").read_text()
+    assert "dropped weights" in page
+    assert "pe_load.png" not in page
+    assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 2
+    assert "mixed-length vectors only" in capsys.readouterr().err
+
+
+def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no report of ours"):
+        diff(mask_file, mask_file)
+    with pytest.raises(InputError, match="cannot be read"):
+        diff(tmp_path / "none.json", tmp_path / "none.json")
