@@ -39,6 +39,8 @@ def bench(
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     # Here, so that --help need not wait for numba.
+    from rich.console import Console
+
     from kernels.bench import CELLS, as_json, available_peers, measure
     from sparse_formats.files import check_writable
 
@@ -50,10 +52,13 @@ def bench(
         raise InputError(f"no cell's name contains {cells!r}; known: {names}")
     peers, missing = available_peers()
     measured: list[Measured] = []
-    for cell in chosen:
-        measured.append(measure(cell, list(peers), seconds))
-        if json != "-":
-            _print(measured[-1], len(measured) == 1)
+    # Shown on a terminal only. The first cell of a kind waits for the compiler.
+    with Console(stderr=True).status("") as status:
+        for number, cell in enumerate(chosen, 1):
+            status.update(f"{number} of {len(chosen)}: {cell.name}")
+            measured.append(measure(cell, list(peers), seconds))
+            if json != "-":
+                _print(measured[-1], number == 1)
     if json != "-":
         _print_end(missing)
     if json is not None:

@@ -3,9 +3,10 @@
     python -m pytest benchmarks/kernels/test_cells.py --benchmark-json new.json
     python benchmarks/kernels/compare.py old.json new.json
 
-The request is missed where ours is not `at_least` times as fast as MKL's CSR in the median; without
-MKL (`pip install mkl`) nothing can be missed. A timed round of pytest-benchmark is our product
-alone; the paired figures, for which nothing else may come between, are in `extra_info`.
+The request is missed where ours is not `at_least` times as fast as MKL's CSR in the median. Without
+MKL (`pip install mkl`) a cell is measured, but cannot be judged: it counts as skipped. A timed
+round of pytest-benchmark is our product alone; the paired figures, for which nothing else may come
+between, are in `extra_info`.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from kernels.bench import CELLS, Cell, available_peers, machine_line, measure, ours, problem
 from kernels.prepare import prepare
 
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
@@ -36,6 +37,8 @@ def test_cell(benchmark: Any, cell: Cell) -> None:
     }
     task = problem(cell)
     benchmark.pedantic(ours(task, prepare(task.weight, cell.tokens)), rounds=5)
-    if cell.at_least is not None and "mkl csr" in found.ratios:
+    if cell.at_least is not None:
+        if "mkl csr" in missing:
+            pytest.skip("measured, not judged: MKL is not installed; pip install mkl")
         reached = found.ratios["mkl csr"]
         assert reached >= cell.at_least, f"{reached:.2f} × MKL, asked {cell.at_least}"
