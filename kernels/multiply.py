@@ -4,6 +4,8 @@ A matrix is the sum of three parts, each possibly empty; both loops add up all t
 """
 
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,15 @@ from kernels.simd import size, zeros
 PANEL_BYTES = 1 << 18
 """Of activations packed at once: half of a small second cache (512 KiB)."""
 
+SOURCES = sha256(
+    b"".join(
+        Path(__file__).with_name(f"{name}.py").read_bytes()
+        for name in ("panels", "rows", "segments", "simd", "strips")
+    )
+).hexdigest()
+"""Of what is compiled into the loops. Numba's cache looks for changes in this file only, but takes
+the values that a function closes over for a part of its key."""
+
 
 @cache
 def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
@@ -22,7 +33,7 @@ def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
 
     has_long: whether it has the code for strips and segments, or for rows only.
     """
-    tile = 4 * count
+    tile, sources = 4 * count, SOURCES
 
     @njit(cache=True, nogil=True)
     def multiply(
@@ -52,6 +63,7 @@ def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
         first_token: int,
         last_token: int,
     ) -> None:
+        _ = sources
         outputs, inputs = shape
         vector = zeros(out, lanes, count)
         width = size(vector)
@@ -144,6 +156,7 @@ def one_token(lanes: int) -> Any:
     """The compiled loop for a single token, with vectors of `lanes` elements."""
     halves, quarters = max(1, 8 // lanes), max(1, 4 // lanes)
     sixteen, eight, four = max(1, 16 // lanes), min(lanes, 8), min(lanes, 4)
+    sources = SOURCES
 
     @njit(cache=True, nogil=True)
     def multiply(
@@ -166,6 +179,7 @@ def one_token(lanes: int) -> Any:
         first: int,
         last: int,
     ) -> None:
+        _ = sources
         # Strips may reach over the last row.
         sums = np.zeros(-(-(last - first) // 16) * 16, out.dtype)
         if len(strip_values):

@@ -17,7 +17,7 @@ from kernels.simd import INSIDE, load, load_rows, store, store_rows, transpose, 
 NONE, RELU, GELU = range(3)
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def fill(
     square: Any,
     vector: Any,
@@ -71,7 +71,7 @@ def fill(
                 i += 1
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def write(
     square: Any,
     vector: Any,
@@ -114,7 +114,7 @@ def write(
             row += 1
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def finish(
     sums: NDArray[Any], first_row: int, rows: int, width: int, bias: NDArray[Any], activation: int
 ) -> None:
@@ -131,7 +131,7 @@ def finish(
         gelu(sums, rows * width)
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def gelu(sums: NDArray[Any], count: int) -> None:
     """sums[:count] = v · Φ(v), with the error function, not its tanh approximation.
 
@@ -146,7 +146,7 @@ def gelu(sums: NDArray[Any], count: int) -> None:
             sums[i] = np.float32(0.5) * value * (np.float32(1) + _erf(value))
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def _erf(value: Any) -> Any:
     """erf(value / √2) in float32 without branches, so that loops over it become vector code.
 

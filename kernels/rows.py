@@ -78,7 +78,7 @@ def _fill(
             indptr[piece * chunk + i + 1] = k
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate(
     vector: Any,
     indptr: NDArray[np.int64],
@@ -126,7 +126,7 @@ def accumulate(
             store(a, sums, row * tokens)
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate_one(
     blank: Any,
     single: Any,

@@ -104,7 +104,7 @@ def _fill(
                     left[row, col] = False
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate(
     square: Any,
     vector: Any,
@@ -130,7 +130,7 @@ def accumulate(
             store(tile, sums, place)
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate_one(
     blank: Any,
     indptr: NDArray[np.int64],

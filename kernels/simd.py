@@ -24,7 +24,7 @@ from numba.np.arrayobj import make_array
 INSIDE: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of a function that only compiled code calls: it takes half as long to compile.
 
-Without a wrapper, a call from Python crashes.
+Without a wrapper, a call from Python crashes. Not cached: it is part of its callers, which are.
 """
 
 # Untyped: what is called has neither the first parameter nor the result of what is written.

@@ -33,7 +33,8 @@ class Sparsified:
 def sparse_linear(weight: Prepared, bias: "torch.Tensor | None" = None, threads: int = 1) -> Any:
     """A `torch.nn.Module` for inference that maps (…, in) to (…, out) as `torch.nn.Linear` does.
 
-    weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients.
+    weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients. The
+    packed weights are not part of `state_dict()`: save the model before, and the masks.
     The module is an instance of `SparseLinear`, a class made here so that torch is not needed to
     import this file.
     """
@@ -125,6 +126,10 @@ def _module_class() -> Any:
                 )
             if x.requires_grad and torch.is_grad_enabled():
                 raise RuntimeError("SparseLinear has no gradient; call it under torch.no_grad()")
+            if x.shape[-1:] != (self.in_features,):
+                raise ValueError(
+                    f"SparseLinear takes (…, {self.in_features}), found {tuple(x.shape)}"
+                )
             flat = x.detach().reshape(-1, self.in_features)
             out = torch.empty(len(flat), self.out_features)
             bias = None if self.bias is None else self.bias.numpy()

@@ -29,6 +29,12 @@ SUMS = {
 }
 """The type of sums and outputs, for the types of weights and activations that fit."""
 
+SHARE = 1 << 23
+"""Multiply-adds that make a thread worth waking. Calibrated: they take 0.3 ms, as waking one does
+on a virtual machine."""
+ONE_AS = 8
+"""Reading a weight for one token takes as long as so many multiply-adds. Calibrated."""
+
 
 def spmm(
     weight: SparseMatrix | Prepared,
@@ -47,7 +53,7 @@ def spmm(
     out: where to put the product: its shape and type, any strides; it is overwritten, may
         overlap `x`, and is returned. Without it, a new array is.
     bias: (out_features,), of the outputs' type. activation: for floating outputs.
-    threads: each computes some of the output rows.
+    threads: at most so many, each for some of the output rows; fewer where the product is small.
 
     Each output is a sum of its row's n kept weights times their inputs, in an order that depends
     on the packing, some of it with zeros for dropped weights. So before bias and activation its
@@ -56,36 +62,50 @@ def spmm(
     does not take it into NaN, as it does in the dense product.
 
     Raises:
-        TypeError: `weight` is no sparse matrix.
+        TypeError: `weight` is no sparse matrix, or an operand no array.
         ValueError: shapes or dtypes do not fit, or the weight holds a mask only.
     """
+    for name, operand in (("x", x), ("out", out), ("bias", bias)):
+        if operand is not None and not isinstance(operand, np.ndarray):
+            kind = type(operand).__name__
+            raise TypeError(f"spmm: {name} must be a NumPy array, found {kind}; convert it")
     if x.ndim != 2:
         raise ValueError(_needs(weight.shape, x))
-    prepared = weight if isinstance(weight, Prepared) else prepare(weight, x.shape[1])
-    dtype = _check(prepared, x, bias, activation, threads)
-    shape = (prepared.shape[0], x.shape[1])
-    if out is not None:
-        _check_out(out, shape, dtype)
-    x, x_stride, x_innermost = _lines(x)
-    # Other outputs, and those that share memory with `x`, are filled at the end.
-    is_direct = out is not None and out.flags.forc and not np.may_share_memory(out, x)
-    result = out if out is not None and is_direct else np.empty(shape, dtype)
+    tokens = x.shape[1]
+    prepared = weight if isinstance(weight, Prepared) else prepare(weight, tokens)
+    dtype = _check(prepared, x, out, bias, activation, threads)
+    packed = prepared.packed(tokens)
+    threads = _worth(prepared.nnz * max(tokens, ONE_AS), threads)
     last_step = (_no_bias(dtype) if bias is None else np.array(bias), ACTIVATIONS[activation])
-    packed = prepared.packed(shape[1])
-    if shape[1] == 1:
+    # Elsewhere than in `out` where the kernels cannot write or would overwrite what they read.
+    # The one-token loop of one thread reads all before it writes.
+    if (
+        out is None
+        or not out.flags.forc
+        or ((tokens, threads) != (1, 1) and np.may_share_memory(out, x))
+    ):
+        result = np.empty((prepared.shape[0], tokens), dtype)
+    else:
+        result = out
+    if tokens == 1:
         _one(prepared, packed, x, result, last_step, threads)
     elif result.size:
-        _many(prepared, packed, (x, x_stride, x_innermost), result, last_step, threads)
-    if out is None or is_direct:
+        _many(prepared, packed, x, result, last_step, threads)
+    if out is None or out is result:
         return result
     out[...] = result
     return out
 
 
+def _worth(work: int, threads: int) -> int:
+    """As many of the `threads` as get enough of the `work` to be worth waking."""
+    return 1 if threads == 1 else max(1, min(threads, work // SHARE))
+
+
 def _many(
     prepared: Prepared,
     packed: Packed,
-    x: tuple[NDArray[Any], int, bool],
+    x: NDArray[Any],
     result: NDArray[Any],
     last_step: tuple[NDArray[Any], int],
     threads: int,
@@ -95,7 +115,7 @@ def _many(
         prepared.shape,
         chunk,
         *packed.arrays,
-        *x,
+        *_flat(_readable(x)),
         *_flat(result),
         *last_step,
     )
@@ -117,12 +137,17 @@ def _one(
     threads: int,
 ) -> None:
     rows, cols = prepared.shape
+    # Pieces reach up to the next multiple of 16.
     if cols % 16 or x.dtype != result.dtype:
-        padded = np.zeros(-(-cols // 16) * 16, result.dtype)
-        padded[:cols] = x
-        x = padded
+        line = np.zeros(-(-cols // 16) * 16, result.dtype)
+        line[:cols] = x[:, 0]
+    else:
+        line = _readable(x).reshape(-1)
     kernel = multiply.one_token(machine().lanes(result.dtype))
-    arrays = (*packed.arrays, x, result.reshape(-1), *last_step)
+    arrays = (*packed.arrays, line, result.reshape(-1), *last_step)
+    if threads == 1:
+        kernel(*arrays, 0, rows)
+        return
     # Whole strips to each thread.
     shares = _shares(-(-rows // 16), threads)
     _run([[(kernel, (*arrays, 16 * first, min(16 * last, rows)))] for first, last in shares])
@@ -182,15 +207,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="spmm")
 
 
-def _lines(x: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
-    """`x` flat, the elements from line to line, and whether a line is an input (or a token)."""
-    if not x.flags.forc or not x.flags.writeable:
-        # Read-only arrays are another type to Numba, which would compile all anew.
-        x = np.array(x, order="C")
-    return _flat(x)
+def _readable(x: NDArray[Any]) -> NDArray[Any]:
+    """`x`, or a copy where its lines are not contiguous."""
+    flags = x.flags
+    # Read-only arrays are another type to Numba, which would compile all anew.
+    return x if flags.forc and flags.writeable else np.array(x, order="C")
 
 
 def _flat(array: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
+    """`array` flat, the elements from line to line, and whether a line is a row (or a column)."""
     if array.flags.c_contiguous:
         return array.reshape(-1), array.shape[1], True
     return array.T.reshape(-1), array.shape[0], False
@@ -199,6 +224,7 @@ def _flat(array: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:
 def _check(
     weight: Prepared,
     x: NDArray[Any],
+    out: NDArray[Any] | None,
     bias: NDArray[Any] | None,
     activation: str | None,
     threads: int,
@@ -226,6 +252,8 @@ def _check(
         raise ValueError(f"spmm: {activation} is for floating outputs; x is {x.dtype}")
     if threads < 1:
         raise ValueError(f"spmm: threads is {threads}; give 1 or more")
+    if out is not None:
+        _check_out(out, (rows, x.shape[1]), dtype)
     return dtype
 
 

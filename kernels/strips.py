@@ -71,7 +71,7 @@ def _fill(
                     left[row, col] = False
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate(
     blank: Any,
     vector: Any,
@@ -113,7 +113,7 @@ def accumulate(
             store(tile, sums, place)
 
 
-@njit(cache=True, **INSIDE)
+@njit(**INSIDE)
 def accumulate_one(
     blank: Any,
     indptr: NDArray[np.int64],

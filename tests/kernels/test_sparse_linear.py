@@ -141,5 +141,7 @@ def test_what_it_cannot_do_is_refused() -> None:
     layer = sparse_linear(prepare(CSR.encode(np.eye(3, dtype=bool), np.eye(3, dtype=np.float32))))
     with pytest.raises(TypeError, match=r"takes float32 on the CPU, found torch.float64"):
         layer(torch.zeros(2, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"takes \(…, 3\), found \(3, 2\)"):
+        layer(torch.zeros(3, 2))
     with pytest.raises(RuntimeError, match="has no gradient"):
         layer(torch.zeros(2, 3, requires_grad=True))

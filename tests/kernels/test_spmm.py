@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels import plan
+from kernels import multiply, plan
 from kernels import prepare as prepare_module
 from kernels import spmm as spmm_module
 from kernels.machine import Machine, machine
@@ -26,6 +27,14 @@ from sparse_formats.matrix import SparseMatrix
 from sparse_formats.mixed_vectors import MixedVectors
 from sparse_formats.mixed_vectors_tiled import MixedVectorsTiled
 from sparse_formats.n_m import NM
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_thread_is_worth_waking() -> Iterator[None]:
+    """So that products small enough for tests are shared among threads too."""
+    before, spmm_module.SHARE = spmm_module.SHARE, 1
+    yield
+    spmm_module.SHARE = before
 
 
 def encodings(dense: NDArray[Any]) -> dict[str, SparseMatrix]:
@@ -72,8 +81,10 @@ PIECES = {
     "single": (1, 1),
     "vertical 4": (4, 1),
     "vertical 16": (16, 1),
+    "vertical 64": (64, 1),
     "horizontal 4": (1, 4),
     "horizontal 16": (1, 16),
+    "horizontal 32": (1, 32),
     "blocks": (32, 32),
 }
 
@@ -267,6 +278,40 @@ def test_threads_change_nothing(threads: int) -> None:
         np.testing.assert_array_equal(spmm(prepared, x, threads=threads), spmm(prepared, x))
 
 
+def test_a_small_product_wakes_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[int] = []
+    pool = spmm_module._pool
+    monkeypatch.setattr(spmm_module, "_pool", lambda count: woken.append(count) or pool(count))
+    dense = np.ones((4 * machine().chunk, 16), np.float32)
+    weight = CSR.encode(dense != 0, dense)
+    for tokens, share, expected in (
+        (24, dense.size * 24 // 3, [2, 2]),
+        (24, dense.size * 24 // 2 + 1, []),
+        (1, dense.size * 8 // 2, [1]),
+        (1, dense.size * 8, []),
+    ):
+        monkeypatch.setattr(spmm_module, "SHARE", share)
+        woken.clear()
+        spmm(weight, np.ones((16, tokens), np.float32), threads=4)
+        assert woken == expected
+
+
+def test_a_change_of_what_is_compiled_in_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba's own check of a cached kernel sees the file of its outermost function only."""
+
+    def key(make: Any) -> object:
+        kernel = make.__wrapped__
+        kernel = kernel(8) if make is multiply.one_token else kernel(8, 1, False)
+        return kernel._cache._index_key((), kernel.targetctx.codegen())
+
+    for make in (multiply.one_token, multiply.many_tokens):
+        before = key(make)
+        assert key(make) == before
+        with monkeypatch.context() as patched:
+            patched.setattr(multiply, "SOURCES", "of another edition")
+            assert key(make) != before
+
+
 @pytest.mark.parametrize(
     "other", [Machine("AVX-512", 64, 32, True), Machine("128-bit", 16, 16, False)], ids=str
 )
@@ -388,6 +433,16 @@ def test_weights_without_a_kernel_are_refused() -> None:
     with pytest.raises(ValueError, match="gelu is for floating outputs; x is int8"):
         weight = CSR.encode(keep, keep.astype(np.int8))
         spmm(weight, np.zeros((3, 4), np.int8), activation="gelu")
+
+
+def test_what_is_no_array_is_named() -> None:
+    array = np.zeros((2, 1))
+    operands: dict[str, Any] = {"x": array, "out": array, "bias": array[:, 0]}
+    weight = CSR.encode(np.eye(2, dtype=bool), np.eye(2))
+    for name in operands:
+        given = operands | {name: operands[name].tolist()}
+        with pytest.raises(TypeError, match=f"{name} must be a NumPy array, found list; convert"):
+            spmm(weight, **given)
 
 
 def test_what_is_no_sparse_matrix_is_named() -> None:
