@@ -173,7 +173,7 @@ def read_activations(
                 "record the same tokens of every matrix"
             )
         if len(x) == 0:
-            raise InputError(f"{where} hold no token")
+            raise InputError(f"{where} hold no token; record at least one")
     if not arrays:
         raise InputError(f"{path}: there is no matrix to take activations for")
     return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays)

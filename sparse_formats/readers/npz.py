@@ -75,10 +75,13 @@ def open_npz(path: Path) -> Iterator[Npz]:
     """Open `path`, checking every member's header before any data are read.
 
     Raises:
-        InputError: no zip archive, truncated, pickled, or a member that claims other than it has.
+        InputError: no such file, no zip archive, truncated, pickled, or a member that claims
+            other than it has.
     """
     try:
         archive = zipfile.ZipFile(path)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; check the path") from error
     except _DAMAGED as error:
         raise InputError(
             f"{path} is not a readable .npz archive ({error}); "

@@ -85,6 +85,17 @@ def test_is_a_file_that_is_none_refused(name: str, tmp_path: Path) -> None:
         read_activations(tmp_path / name, ["a"])
 
 
+def test_is_an_absent_archive_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no\.npz cannot be read: .*; check the path"):
+        read_activations(tmp_path / "no.npz", ["a"])
+
+
+def test_is_an_archive_without_a_token_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.ones((0, 3)))
+    with pytest.raises(InputError, match="hold no token; record at least one"):
+        read_activations(tmp_path / "x.npz", ["a"])
+
+
 def test_is_a_cut_file_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.ones((40, 30)))
     whole = (tmp_path / "x.npz").read_bytes()
