@@ -120,6 +120,9 @@ def open_model(
         config = _loaded("AutoConfig", folder, extra)
         wanted = task or _task_of(config)
         model = _load(folder, wanted, extra, fresh_head)
+        if extra and (quantizer := getattr(model, "hf_quantizer", None)) is not None:
+            # The weights are float32 by now; still called quantised, they could not be saved.
+            quantizer.remove_quantization_config(model)
         tokenizer = _tokenizer(folder, extra)
     names = _file_names(folder, model) if not extra else {}
     return assemble(_name(path), wanted, model, tokenizer, names, {}, include, exclude)
