@@ -118,7 +118,8 @@ def open_model(
                 f"{path}: give a Hugging Face directory, a .gguf file or glassllm's .npz"
             )
         config = _loaded("AutoConfig", folder, extra)
-        wanted = task or _task_of(config)
+        # A GGUF file names no architecture; what people keep in them are language models.
+        wanted = task or ("causal" if extra else _task_of(config))
         model = _load(folder, wanted, extra, fresh_head)
         if extra and (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are float32 by now; still called quantised, they could not be saved.
