@@ -132,10 +132,10 @@ def claim(total: Inspection, layers: Sequence[Inspection], value_bits: int) -> s
     Source of the claim: the seeds, of pruning with compressed storage (OPTIMUS, MLSys 2020).
     The densities are those of random masks (`curves`) of the shape that holds most entries.
     """
+    if not total.nnz:
+        return f'"memory {CLAIMED_RATIO} times smaller": undefined, nothing is kept'
     ratios = {name: ratio_to_dense_fp16(total, name) for name in total.storage}
     kept = {name: ratio for name, ratio in ratios.items() if ratio and name != "dense"}
-    if not kept:
-        return f'"memory {CLAIMED_RATIO} times smaller": undefined, nothing is kept'
     largest = max(layers, key=lambda part: part.entries)
     rows, cols = largest.rows or 0, largest.cols or 0
     words = {True: list[str](), False: list[str]()}

@@ -75,14 +75,6 @@ def words_by_column(by_row: Words, cols: int) -> Words:
     return turned[:cols]
 
 
-def keep_of(by_row: Words, cols: int) -> NDArray[np.bool_]:
-    """The bool mask (rows, cols) whose words these are."""
-    if not by_row.size:
-        return np.zeros((len(by_row), cols), np.bool_)
-    octets = by_row.astype("<u8", copy=False).view(np.uint8)
-    return np.unpackbits(octets, axis=1, count=cols, bitorder="little").view(np.bool_)
-
-
 @njit(cache=True)
 def _turn(by_row: Words, turned: Words) -> None:
     block = np.empty(64, np.uint64)

@@ -85,6 +85,14 @@ def test_does_json_hold_the_numbers_worked_out_by_hand(
     assert (report["total"]["entries"], report["total"]["nnz"]) == (18 + 8, 7)
 
 
+def test_what_does_an_all_zero_mask_say_of_the_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "zero.npz", Q=np.zeros((8, 4), bool))
+    out = run(monkeypatch, capsys, "--mask", str(tmp_path / "zero.npz"), "--json", "-")
+    assert json.loads(out)["claim"].endswith("undefined, nothing is kept")
+
+
 def test_does_value_bits_count(
     mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
