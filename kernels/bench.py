@@ -215,7 +215,7 @@ def available_peers() -> tuple[dict[str, Callable[[Problem], Call]], tuple[str, 
     """Those of `PEERS` that are installed, with torch on one thread, and the names of the rest."""
     from importlib.util import find_spec
 
-    missing = [] if mkl.library() is not None else ["mkl csr"]
+    missing = [] if mkl.loaded() is not None else ["mkl csr"]
     if find_spec("torch") is None:
         missing += ["torch dense", "torch csr"]
     else:

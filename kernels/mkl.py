@@ -25,7 +25,7 @@ class _Description(ctypes.Structure):
 
 
 @cache
-def library() -> ctypes.CDLL | None:
+def loaded() -> ctypes.CDLL | None:
     """MKL's single dynamic library, or None where it is not installed."""
     places = [Path(sys.prefix) / "lib", Path(sys.prefix) / "Library" / "bin"]
     for path in (p for place in places for p in sorted(place.glob("*mkl_rt*"))):
@@ -44,7 +44,7 @@ def product(weight: CSR, tokens: int) -> Callable[[NDArray[Any], NDArray[Any]], 
     Raises:
         RuntimeError: MKL is missing, or refuses the matrix.
     """
-    mkl = library()
+    mkl = loaded()
     if mkl is None:
         raise RuntimeError("MKL is not installed; pip install mkl")
     rows, cols = weight.shape

@@ -53,7 +53,7 @@ def test_a_cell_is_measured_without_any_peer() -> None:
     assert json.loads(json.dumps(report))["cells"][0]["rows"] == 64
 
 
-@pytest.mark.skipif(mkl.library() is None, reason="MKL, a benchmark-only dependency, is absent")
+@pytest.mark.skipif(mkl.loaded() is None, reason="MKL, a benchmark-only dependency, is absent")
 @pytest.mark.parametrize("tokens", [1, 5])
 def test_the_peer_computes_the_same_product(tokens: int) -> None:
     rng = np.random.default_rng(0)
