@@ -51,6 +51,9 @@ def kprune_command(
         str,
         typer.Option(help="Of the answer: gauss_newton, or squared_gradient as published."),
     ] = "gauss_newton",
+    predictive_weight: Annotated[
+        float | None, typer.Option(help="λ of the knowledge of the answer (1).")
+    ] = None,
     representational_weight: Annotated[
         float | None, typer.Option(help="λ of the knowledge of a sublayer's own output.")
     ] = None,
@@ -86,6 +89,7 @@ def kprune_command(
         {
             "temperature": temperature,
             "predictive": predictive,
+            "predictive_weight": predictive_weight,
             "representational_weight": representational_weight,
             "head_weight": head_weight,
             "ridge": ridge,
