@@ -1,7 +1,8 @@
 """BERT and DistilBERT whose layers keep different numbers of heads and neurons.
 
 transformers puts this file beside the weights, and `from_pretrained(…, trust_remote_code=True)`
-runs it from there: it imports torch and transformers, nothing of ours.
+runs it from there: it imports torch and transformers, nothing of ours. It is written for
+transformers 5, whose attention finds the number of heads by dividing what its projections give.
 
 `layer_heads` and `layer_neurons` of the config say what each layer keeps. All else in it is as in
 the model before: also `num_attention_heads`, by which the hidden size is divided for the width of a
