@@ -48,10 +48,15 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Heads:
-    """How attention is cut: query heads, and the key-value heads they share (as many, or fewer)."""
+    """How attention is cut: query heads, and the key-value heads they share (as many, or fewer).
+
+    width: the lines of one head, where layers have different numbers of heads (and key-value heads
+        of their own); each layer's are then counted by it.
+    """
 
     heads: int
     key_value_heads: int
+    width: int | None = None
 
 
 def read_heads(model: Path) -> Heads | None:
@@ -75,7 +80,14 @@ def read_heads(model: Path) -> Heads | None:
     counts = [config[key], config.get("num_key_value_heads") or config[key]]
     if not all(type(count) is int for count in counts):
         raise InputError(f"{path}: {counts} are no numbers of attention heads")
-    return check_heads(Heads(counts[0], counts[1]), str(path))
+    found = check_heads(Heads(counts[0], counts[1]), str(path))
+    if config.get("layer_heads") is None:
+        return found
+    # Of a folder that `shrink --own-code` wrote: the number above is that of the model before.
+    hidden = next((config[key] for key in ("hidden_size", "dim") if key in config), None)
+    if type(hidden) is not int or hidden < found.heads or hidden % found.heads:
+        raise InputError(f"{path}: a hidden size of {hidden} is not {found.heads} equal heads")
+    return Heads(found.heads, found.key_value_heads, hidden // found.heads)
 
 
 def check_heads(heads: Heads, where: str) -> Heads:
@@ -106,7 +118,8 @@ def couplings_of(
     found = []
     for place, by_kind in _layers(shapes).items():
         neurons = _neurons(place, by_kind, shapes)
-        attention = None if heads is None else _attention(place, by_kind, shapes, heads)
+        own = None if heads is None else _of_layer(heads, by_kind, shapes)
+        attention = None if own is None else _attention(place, by_kind, shapes, own)
         found += [coupling for coupling in (attention, neurons) if coupling is not None]
     return tuple(found)
 
@@ -153,6 +166,18 @@ def _neurons(
     parts = [Part(name, "rows", 0, 1) for name in first]
     parts += [Part(name, "cols", 0, 1) for name in last]
     return Coupling(f"{place} neurons", "neuron", count, tuple(parts))
+
+
+def _of_layer(
+    heads: Heads, by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]
+) -> Heads:
+    """The head counts of one layer."""
+    places = (("Q", 0), ("K", 0), ("V", 0), ("attention out", 1))
+    lines = [shapes[by_kind[kind]][axis] for kind, axis in places if kind in by_kind]
+    if heads.width is None or not lines:
+        return heads
+    count = max(1, lines[0] // heads.width)
+    return Heads(count, count)
 
 
 def _attention(

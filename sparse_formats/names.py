@@ -32,19 +32,22 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("embedding", r"embed|(?:^|\.)w[tp]e$|(?:^|\.)shared$|symbol_modality|position_ids$"),
     ("embedding", r"relative_attention_bias$|(?-i:^E$)"),
     ("QKV", r"c_attn$|query_key_value$|w?qkv" + _END + r"|(?:^|[._])in_proj$|w_ma$"),
+    # T5 and ModernBERT call the last matrix of both halves of a layer "o".
+    ("FFN2", r"densereludense\.wo$"),
+    ("down", r"mlp\.wo$"),
     ("attention out", r"attention[._ ]output(?:\.dense|_transform)?" + _END),
     ("attention out", r"attn\.c_proj$|(?:^|[._])o(?:ut)?_(?:proj|lin)$|(?:^|[._])w_?o$|w_mp$"),
-    ("attention out", r"attention\.(?:dense|o)$|(?:attn|attention)[._ ]out$"),
+    ("attention out", r"(?:attn|attention)\.(?:dense|o)$|(?:attn|attention)[._ ]out$"),
     ("Q", r"(?:^|[._])w?_?q(?:uery)?" + _END),
     ("K", r"(?:^|[._])w?_?k(?:ey)?" + _END),
     ("V", r"(?:^|[._])w?_?v(?:alue)?" + _END),
     ("gate", r"gate_proj$|(?:ffn|feed_forward|mlp)\.w1$|\.wi_0$|(?:^|[._])gate$"),
-    ("up", r"up_proj$|(?:ffn|feed_forward|mlp)\.w3$|\.wi_1$|(?:^|[._])up$"),
+    ("up", r"up_proj$|(?:ffn|feed_forward|mlp)\.w3$|\.wi_1$|(?:^|[._])up$|mlp\.wi$"),
     ("down", r"down_proj$|(?:ffn|feed_forward|mlp)\.w2$|(?:^|[._])down$"),
-    ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc1$|dense_h_to_4h$"),
+    ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc(?:1|_in)$|dense_h_to_4h$"),
     ("FFN1", r"ffn_conv1" + _END + r"|densereludense\.wi$|(?:^|[._])ffn_?1?$|w_f1$"),
-    ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc2$|dense_4h_to_h$"),
-    ("FFN2", r"ffn_conv2" + _END + r"|densereludense\.wo$|(?:^|[._])ffn_?(?:2|output)$|w_f2$"),
+    ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc(?:2|_out)$|dense_4h_to_h$"),
+    ("FFN2", r"ffn_conv2" + _END + r"|(?:^|[._])ffn_?(?:2|output)$|w_f2$"),
 )
 
 # The layer's number: behind a word that announces one, else any number standing alone.

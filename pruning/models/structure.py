@@ -61,21 +61,29 @@ class FeedForward:
     width: int
 
 
-def find_attentions(matrices: Sequence[Matrix], heads: int, interleaved: bool) -> list[Attention]:
+def find_attentions(
+    matrices: Sequence[Matrix], heads: int, interleaved: bool, head_dim: int | None = None
+) -> list[Attention]:
     """The attention blocks whose four projections are among `matrices`, in their order.
 
-    heads: query heads of a block, as the model's config says. interleaved: a stacked QKV matrix
-    holds q, k, v head by head (GPT-NeoX, BLOOM) and not one after the other (GPT-2, Phi-3).
-    Blocks whose shapes do not divide into `heads` are left out.
+    heads: query heads of a block, as the model's config says; head_dim: the width of one, where
+    blocks have different numbers of them. interleaved: a stacked QKV matrix holds q, k, v head by
+    head (GPT-NeoX, BLOOM) and not one after the other (GPT-2, Phi-3), if they are as many.
+    Blocks whose shapes do not divide into heads are left out.
     """
     found: list[Attention] = []
     for first in matrices:
         if first.kind not in ("Q", "QKV"):
             continue
         out = _partner(first, matrices, "attention out")
-        if out is None or out.shape[1] % heads:
+        # DeBERTa projects positions with a second Q and K: the heads are those of the first.
+        if out is None or any(out.name == block.out.matrix for block in found):
             continue
-        dim = out.shape[1] // heads
+        if head_dim is not None:
+            heads = out.shape[1] // head_dim
+        dim, rest = divmod(out.shape[1], heads)
+        if rest or (first.kind == "Q" and first.shape[0] != out.shape[1]):
+            continue
         if first.kind == "QKV":
             slices = _stacked(first, heads, dim, interleaved)
             kv_rows = (first.shape[0] - heads * dim) // 2
@@ -103,7 +111,9 @@ def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
         if last.kind not in ("FFN2", "down"):
             continue
         width = last.shape[1]
-        kinds = ("FFN1",) if last.kind == "FFN2" else ("gate", "up", "FFN1")
+        # T5's last matrix is called the same with and without a gate.
+        gated = last.kind == "down" or _partner(last, matrices, "FFN1") is None
+        kinds = ("gate", "up", "FFN1") if gated else ("FFN1",)
         firsts = [m for kind in kinds if (m := _partner(last, matrices, kind)) is not None]
         inputs = [
             Slice(m.name, 0, part * width, 1, 1)
@@ -117,7 +127,7 @@ def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
 
 
 def _stacked(qkv: Matrix, heads: int, dim: int, interleaved: bool) -> tuple[Slice, ...]:
-    if interleaved:
+    if interleaved and qkv.shape[0] == 3 * heads * dim:
         return tuple(Slice(qkv.name, 0, part * dim, 3 * dim, dim) for part in range(3))
     kv_rows = (qkv.shape[0] - heads * dim) // 2
     starts = (0, heads * dim, heads * dim + kv_rows)

@@ -18,7 +18,9 @@ def heads_in(opened: OpenModel) -> Heads | None:
     """The head counts of an opened model; None where they are not known."""
     if not opened.attentions:
         return None
-    return Heads(opened.attentions[0].heads, opened.attentions[0].kv_heads)
+    most = max(opened.attentions, key=lambda attention: attention.heads)
+    differ = any(attention.heads != most.heads for attention in opened.attentions)
+    return Heads(most.heads, most.kv_heads, most.head_dim if differ else None)
 
 
 def choose(

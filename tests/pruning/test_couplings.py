@@ -35,6 +35,21 @@ def test_a_llama_layer_with_grouped_queries() -> None:
     ]
 
 
+def test_layers_with_different_numbers_of_heads() -> None:
+    name = "bert.encoder.layer.{}.{}.weight".format
+    shapes: dict[str, tuple[int, int]] = {}
+    for layer, rows in ((0, 24), (2, 8)):
+        for part in ("query", "key", "value"):
+            shapes[name(layer, f"attention.self.{part}")] = (rows, 32)
+        shapes[name(layer, "attention.output.dense")] = (32, rows)
+    # In layer 1 nothing of attention is left.
+    shapes[name(1, "intermediate.dense")] = (5, 32)
+    first, last, neurons = sorted(couplings_of(shapes, Heads(4, 4, 8)), key=lambda c: c.unit)
+    assert (first.count, last.count, neurons.count) == (3, 1, 5)
+    for part in (*first.parts, *last.parts):
+        assert part.width == 8
+
+
 def test_stacked_queries_keys_and_values() -> None:
     shapes = {
         "h.3.attn.c_attn.weight": (12, 4),
@@ -91,10 +106,13 @@ def test_shapes_that_do_not_go_together_are_named(
         ({"n_head": 12}, Heads(12, 12)),
         ({"num_attention_heads": 9, "num_key_value_heads": 3}, Heads(9, 3)),
         ({"hidden_size": 4}, None),
+        # Folders of `shrink --own-code`: a head stays as wide as the whole model's were.
+        ({"num_attention_heads": 4, "hidden_size": 32, "layer_heads": [3, 0]}, Heads(4, 4, 8)),
+        ({"n_heads": 4, "dim": 32, "layer_heads": [3, 1]}, Heads(4, 4, 8)),
     ],
 )
 def test_head_counts_of_a_configuration(
-    tmp_path: Path, config: dict[str, int], heads: Heads | None
+    tmp_path: Path, config: dict[str, int | list[int]], heads: Heads | None
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert read_heads(tmp_path) == heads
@@ -105,7 +123,16 @@ def test_no_configuration_no_head_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "[]", '{"n_head": "x"}', '{"n_head": 9, "num_key_value_heads": 4}']
+    "text",
+    [
+        "[",
+        "[]",
+        '{"n_head": "x"}',
+        '{"n_head": 9, "num_key_value_heads": 4}',
+        '{"num_attention_heads": 4, "hidden_size": 30, "layer_heads": [3]}',
+        '{"num_attention_heads": 4, "hidden_size": "32", "layer_heads": [3]}',
+        '{"num_attention_heads": 4, "layer_heads": [3]}',
+    ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
