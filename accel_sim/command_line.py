@@ -85,7 +85,7 @@ def run_command(
     if json is not None and json != "-":
         check_writable(Path(json), inputs)
     if outputs is not None:
-        _check_outputs(outputs, inputs, check)
+        _check_outputs(outputs, inputs, check, json)
     generated = None if shapes is None else Generated(shapes, density, pattern, seed)
     source = find_source(mask, generated, include, exclude)
     int8_note = ""
@@ -202,13 +202,15 @@ def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], str]:
     return [*settings, "array.datatype=int8"], note
 
 
-def _check_outputs(path: Path, inputs: list[Path], is_checked: bool) -> None:
+def _check_outputs(path: Path, inputs: list[Path], is_checked: bool, json: str | None) -> None:
     """Refuse a file that products cannot go to, before anything is computed."""
     if path.suffix.lower() != ".npz":
         raise InputError(f"--outputs {path}: the file of products is called something.npz")
     if not is_checked:
         raise InputError("--outputs writes the product, which --no-check does not compute")
     check_writable(path, inputs)
+    if json is not None and path.resolve() == Path(json).resolve():
+        raise InputError(f"--outputs {path}: the report goes there; give another name")
 
 
 def _write_outputs(path: Path, products: "dict[str, NDArray[Any]]", source: "Source") -> str:

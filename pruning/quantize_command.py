@@ -53,7 +53,7 @@ def quantize_command(
     """
     from pruning.models.opening import open_model
     from pruning.progress import progress
-    from pruning.quantization.export import quantized
+    from pruning.quantization.export import exported
     from pruning.quantization.ranges import RANGES, read_ranges
     from sparse_formats.files import check_writable
     from sparse_formats.int8_file import write
@@ -98,8 +98,8 @@ def quantize_command(
                 "samples": len(drawn),
                 "seed": seed,
             }
-        origin["model"] = opened.name
-        matrices = quantized(opened, ranges)
+        origin |= {"model": opened.name, "sha256": sha256_of(model)}
+        matrices = exported(opened, ranges)
         tell(f"writing {out}")
         write(out, matrices, origin)
     account = {

@@ -141,6 +141,7 @@ def train_command(
         tell(f"writing {out}")
         write_masks(out, run.masks)
         if save is not None:
+            write_ranges(save, {})  # those of another model, should there be any
             with quiet():
                 opened.model.save_pretrained(save)
             if opened.tokenizer is not None:

@@ -50,7 +50,7 @@ def calibrated(
     return ranges
 
 
-def quantized(opened: OpenModel, ranges: Mapping[str, Ranges]) -> tuple[QuantizedMatrix, ...]:
+def exported(opened: OpenModel, ranges: Mapping[str, Ranges]) -> tuple[QuantizedMatrix, ...]:
     """The quantisable layers of `opened` in 8-bit numbers; what is 0 in it is not kept.
 
     Raises:
@@ -63,7 +63,7 @@ def quantized(opened: OpenModel, ranges: Mapping[str, Ranges]) -> tuple[Quantize
                 f"no ranges of matrix {matrix.name}{nearest(matrix.name, ranges)}; they are of "
                 "another model"
             )
-    return tuple(_quantized(matrix, ranges[matrix.name]) for matrix in matrices)
+    return tuple(_exported(matrix, ranges[matrix.name]) for matrix in matrices)
 
 
 def _observed(matrix: Matrix, ranges: Ranges) -> Callable[..., Any]:
@@ -78,7 +78,7 @@ def _observed(matrix: Matrix, ranges: Ranges) -> Callable[..., Any]:
     return product
 
 
-def _quantized(matrix: Matrix, ranges: Ranges) -> QuantizedMatrix:
+def _exported(matrix: Matrix, ranges: Ranges) -> QuantizedMatrix:
     import torch
 
     of_inputs, of_weights = ranges.inputs.affine(matrix.name), weight_affine(matrix.view)

@@ -15,7 +15,7 @@ from accel_sim.simulate import simulate
 from accel_sim.workload import Activations
 from pruning.examples import Examples
 from pruning.models.opening import OpenModel
-from pruning.quantization.export import calibrated, quantized
+from pruning.quantization.export import calibrated, exported
 from pruning.quantization.integer import TOKENS, Recording, integer_products
 from pruning.quantization.layers import quantisable
 from pruning.quantization.qat import fake_quantized
@@ -46,7 +46,7 @@ def logits(opened: OpenModel, examples: Examples) -> NDArray[Any]:
 def test_exported_numbers_by_definition(family: str, task: str, reader: Reader) -> None:
     opened, examples = reader(family, task)
     ranges = calibrated(opened, examples)
-    matrices = quantized(opened, ranges)
+    matrices = exported(opened, ranges)
     by_name = {m.name: m for m in opened.linears}
     assert [m.name for m in matrices] == [m.name for m in quantisable(opened)]
     for held in matrices:
@@ -86,7 +86,7 @@ def test_sums_are_the_simulators_bit_for_bit(
     family: str, task: str, reader: Reader, tmp_path: Path
 ) -> None:
     opened, examples = reader(family, task)
-    int8_file.write(tmp_path / "m.safetensors", quantized(opened, calibrated(opened, examples)), {})
+    int8_file.write(tmp_path / "m.safetensors", exported(opened, calibrated(opened, examples)), {})
     matrices, _ = int8_file.read(tmp_path / "m.safetensors")
     recording = Recording()
     with integer_products(opened, matrices, recording):
@@ -115,7 +115,7 @@ def test_sums_are_the_simulators_bit_for_bit(
 
 def test_padding_is_not_recorded_and_rows_are_the_same_tokens(reader: Reader) -> None:
     opened, examples = reader("bert_classifier", "classify")
-    matrices = quantized(opened, calibrated(opened, examples))
+    matrices = exported(opened, calibrated(opened, examples))
     recording = Recording()
     with integer_products(opened, matrices, recording):
         logits(opened, examples)
@@ -152,7 +152,7 @@ def test_whole_products_give_what_training_simulated(
         simulated = logits(opened, examples)
         opened.model.float()
         in_float32 = logits(opened, examples)
-    matrices = quantized(opened, {name: layer.ranges for name, layer in layers.items()})
+    matrices = exported(opened, {name: layer.ranges for name, layer in layers.items()})
     with integer_products(opened, matrices):
         found_in_float32 = logits(opened, examples)
         opened.model.double()
@@ -173,15 +173,15 @@ def test_sums_that_might_not_fit_are_refused(reader: Reader) -> None:
     name = opened.linears[0].name
     tiny = {**ranges, name: replace(ranges[name], inputs=Range(0.0, 1e-9))}
     with pytest.raises(InputError, match=rf"matrix {name}: row \d+ may sum up to .* 32 bits"):
-        quantized(opened, tiny)
+        exported(opened, tiny)
     del tiny[name]
     with pytest.raises(InputError, match=f"no ranges of matrix {name}"):
-        quantized(opened, tiny)
+        exported(opened, tiny)
 
 
 def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
     opened, examples = reader("bert", "masked")
-    matrices = quantized(opened, calibrated(opened, examples))
+    matrices = exported(opened, calibrated(opened, examples))
 
     def refused(model: OpenModel, file: tuple[QuantizedMatrix, ...], says: str) -> None:
         with pytest.raises(InputError, match=says), integer_products(model, file):

@@ -153,3 +153,13 @@ def test_ranges_keep_exactly_in_their_file(reader: Reader, tmp_path: Path) -> No
     # A model without ranges must not be saved beside those of another.
     write_ranges(tmp_path, {})
     assert read_ranges(tmp_path) is None
+
+
+def test_the_trainer_of_transformers_does_not_round_unnoticed(reader: Reader) -> None:
+    from pruning.training.callback import trainer_callback
+
+    opened, _ = reader("bert", "masked")
+    for training in (replace(LOCKED, distill=0.0), replace(LOCKED, quantize="none")):
+        pruner = prepare(opened, FINE, training, zeros_of(opened))
+        with pytest.raises(InputError, match="neither distils nor rounds"):
+            trainer_callback(pruner)

@@ -1,5 +1,6 @@
 """Do schedule, rewinding, teacher and pattern lock follow Prune Once for All?"""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 from pruning.examples import Examples, text_windows
 from pruning.models.masking import densities_of, matched, zeros_of
 from pruning.models.opening import OpenModel, assemble, open_model
-from pruning.recipe import Recipe
+from pruning.recipe import Recipe, read_recipe
 from pruning.training import loop
 from pruning.training.distillation import check_teacher, distilled
 from pruning.training.loop import train
 from pruning.training.pruner import prepare
 from pruning.training.schedule import Schedule
-from pruning.training.settings import Training
+from pruning.training.settings import Training, read_training
 from sparse_formats.errors import InputError
 from sparse_formats.mask_file import read_masks
 
@@ -315,3 +316,19 @@ def test_a_sparse_language_model_becomes_a_classifier(
     assert "of the whole model" in capsys.readouterr().out
     with pytest.raises(InputError, match="is an input"):
         tuned("model", *lock)
+
+
+def test_the_recipes_of_the_document_are_recipes(tmp_path: Path) -> None:
+    document = Path(__file__).parents[3] / "docs" / "prune_once_for_all.md"
+    recipes = re.findall(r"^```toml\n(.*?)^```$", document.read_text("utf-8"), re.M | re.S)
+    assert len(recipes) == 4
+    file = tmp_path / "recipe.toml"
+    for text in recipes:
+        file.write_text(text)
+        recipe, training = read_recipe(file, {}), read_training(file, {})
+        assert recipe.sparsity is not None
+        training.schedule(recipe.sparsity)
+    file.write_text(recipes[0])
+    published = read_training(file, {}).schedule(0.9)
+    assert (published.begin, published.end, published.rewind) == (0, 50_000, 1000)
+    assert published.is_settled(80_000) and not published.is_settled(79_999)
