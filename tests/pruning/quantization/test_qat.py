@@ -114,9 +114,9 @@ def test_a_run_taken_up_ends_in_the_same_weights_and_ranges(reader: Reader, tmp_
     class Killed(Exception):
         pass
 
-    def run(folder: Path | None, last: int = 99) -> Run:
+    def run(folder: Path | None, last: int = 99, name: str = "tiny") -> Run:
         opened, examples = reader("bert", "masked")
-        teacher, _ = reader("bert", "masked", seed=4)
+        teacher = replace(reader("bert", "masked", seed=4)[0], name=name)
         training = replace(
             LOCKED, method="gradual_magnitude", learning_rate_schedule="rewind", every=3, settle=1
         )
@@ -132,6 +132,8 @@ def test_a_run_taken_up_ends_in_the_same_weights_and_ranges(reader: Reader, tmp_
     whole = run(None)
     with pytest.raises(Killed):
         run(tmp_path, last=8)
+    with pytest.raises(InputError, match="of another run"):
+        run(tmp_path, name="another")
     taken_up = run(tmp_path)
     assert taken_up.resumed_at == 6
     assert taken_up.losses == whole.losses
