@@ -34,7 +34,7 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Task → the class of transformers that loads it, and how architectures of it are called."""
 
 _INTERLEAVED_QKV = ("gpt_neox", "bloom", "falcon", "persimmon", "deberta")
-_UNUSED_HEADS = ("pooler", "position_ids", "token_type_ids")
+_UNUSED = ("position_ids", "token_type_ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,7 @@ class OpenModel:
     """A model ready to work with, in evaluation mode and float32.
 
     task: a key of `TASKS`: what its outputs are.
+    matrices: the prunable ones. linears: the weights of all linear layers, heads among them.
     attentions, feed_forwards: the coupled groups; empty where the family's layout is not known,
         without those of which `shrink --own-code` left nothing.
     """
@@ -53,6 +54,7 @@ class OpenModel:
     matrices: tuple[Matrix, ...]
     attentions: tuple[Attention, ...]
     feed_forwards: tuple[FeedForward, ...]
+    linears: tuple[Matrix, ...] = ()
 
     @property
     def by_name(self) -> dict[str, Matrix]:
@@ -143,7 +145,7 @@ def assemble(
     exclude: Sequence[str] = (),
 ) -> OpenModel:
     """The adapter of a model that is in memory already."""
-    every = find_matrices(model, file_names or {}, row_orders or {})
+    every = find_matrices(model, file_names or {}, row_orders or {}, (".",))
     chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
     config = model.config
     heads = getattr(config, "num_attention_heads", None)
@@ -162,6 +164,7 @@ def assemble(
         chosen,
         tuple(attentions),
         tuple(find_feed_forwards(every)),
+        every,
     )
 
 
@@ -215,8 +218,11 @@ def _load(
 
     settings = {**extra, **(fresh_head or {}), "dtype": torch.float32, "weights_only": True}
     model, report = _loaded(TASKS[task][0], folder, {**settings, "output_loading_info": True})
+    # Embeddings of a text are means or first tokens; a classifier reads what the pooler made.
+    unused = (*_UNUSED, "pooler") if task == "encode" else _UNUSED
     missing = sorted(
-        key for key in report["missing_keys"] if not any(word in key for word in _UNUSED_HEADS)
+        (key for key in report["missing_keys"] if not any(word in key for word in unused)),
+        key=lambda name: ("pooler" in name, name),  # the head itself says more
     )
     if report["mismatched_keys"] or (missing and fresh_head is None):
         first = (missing or sorted(str(key) for key in report["mismatched_keys"]))[0]
