@@ -69,7 +69,8 @@ def distilled(
 ) -> "Tensor":
     """The mixed loss of a batch, from both models' outputs on `inputs`.
 
-    A regression's one number learns by the mean squared difference instead. With share 1 labels do not count at all, whatever their loss.
+    A regression's one number learns by the mean squared difference instead. With share 1 labels do
+    not count at all, whatever their loss.
     """
     import torch
     import torch.nn.functional as F
