@@ -218,7 +218,7 @@ def section(cells: Cells) -> list[str]:
     return [
         "## Prune Once for All: BERT-tiny, SST-2 and the genres of Brown\n",
         f"Dense teacher {PRETRAINING // 2} steps of 16 × {LENGTH} tokens, student {PRETRAINING} of "
-        f"8 × {LENGTH}, of speeches, news and encyclopedia; pseudo-perplexity on WikiText-2's `valid`:\n",
+        f"8 × {LENGTH}, of speeches, news and articles. Pseudo-perplexity: WikiText-2's `valid`.\n",
         table(["student", "sparsity", "perplexity", "linear", "model", "seconds"], spoken),
         f"Tasks: {FINE_TUNING} steps of 32 from a dense task teacher (its answers alone), zeros "
         f"locked; int8: {ROUNDING} more steps with rounding, then the integer forward pass. "
