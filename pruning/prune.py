@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.budgets import Share, bytes_of, kept_weights, masks_by_row, masks_in_bits, shares
-from pruning.couplings import Heads, couplings_of
+from pruning.couplings import Heads
 from pruning.direction import direction_strength
 from pruning.evidence import check_needs, read_evidence
 from pruning.patterns.budget import unit_mean
@@ -112,7 +112,7 @@ def prune(
     """
     recipe = checked(recipe)
     shapes = {m.name: (m.scores.shape[0], m.scores.shape[1]) for m in matrices}
-    pattern = pattern_of(recipe, couplings_of(shapes, heads_of(recipe, heads)))
+    pattern = pattern_of(recipe, shapes, heads)
     if recipe.update != "none":
         _check_updatable(matrices, statistics, recipe.update)
     fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
@@ -147,6 +147,7 @@ def prune(
         "method": recipe.pattern,
         "recipe": as_json(recipe),
         "seed": recipe.seed,
+        "heads": None if (cut := heads_of(recipe, heads)) is None else asdict(cut),
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }

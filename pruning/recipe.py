@@ -10,16 +10,15 @@ A file holds the keys of `Recipe`, none of which must be there:
 Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
-import dataclasses
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from pruning.couplings import Coupling, Heads, check_heads
+from pruning.couplings import Heads, check_heads, couplings_of
 from pruning.patterns import make_pattern
 from pruning.patterns.budget import BUDGETS, COUNTS, check_budget, check_sparsity
 from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, check_knobs, check_lengths
@@ -105,7 +104,7 @@ def checked(recipe: Recipe) -> Recipe:
     sparsity = recipe.sparsity
     if sparsity is None:
         sparsity = SPARSITY if density is None else 1 - density
-    return dataclasses.replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
+    return replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
 
 
 def check_source(recipe: Recipe) -> Recipe:
@@ -114,10 +113,24 @@ def check_source(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def pattern_of(recipe: Recipe, couplings: tuple[Coupling, ...] = ()) -> Pattern:
-    """The recipe's pattern with its knobs."""
+def pattern_of(
+    recipe: Recipe,
+    shapes: Mapping[str, tuple[int, int]] | None = None,
+    heads: Heads | None = None,
+) -> Pattern:
+    """The recipe's pattern with its knobs, and the coupled units of matrices of these `shapes`.
+
+    heads: as found with the model, see `heads_of`.
+
+    Raises:
+        InputError: the pattern takes units, and the shapes do not fit each other or the heads.
+    """
     tokens = recipe.tokens if recipe.count == "flops" else 0
-    knobs = {"couplings": couplings, **vars(recipe), "tokens": tokens}
+    knobs = {**vars(recipe), "couplings": (), "tokens": tokens}
+    bare = make_pattern(recipe.pattern, knobs)
+    if shapes is None or not bare.units:
+        return bare
+    knobs["couplings"] = couplings_of(shapes, heads_of(recipe, heads), bare.units)
     return make_pattern(recipe.pattern, knobs)
 
 
@@ -129,7 +142,8 @@ def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
     """
     if not recipe.heads:
         return found
-    return check_heads(Heads(recipe.heads, recipe.key_value_heads or recipe.heads), "heads")
+    stated = Heads(recipe.heads, recipe.key_value_heads or recipe.heads)
+    return check_heads(stated if found is None else replace(stated, qkv=found.qkv), "heads")
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _END = r"(?:_?(?:proj|lin|linear|head|fully_connected))?$"
 # First match wins; searched in the name with "/" as "." and without a trailing "weight".
 _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("head", r"lm_head|unembed|embed_out$|(?:^|\.)cls\.|predictions\.|classifier|qa_outputs"),
-    ("head", r"(?:^|\.)(?:lm|mlm)_loss$|final_logits_bias$"),
+    ("head", r"(?:^|\.)(?:lm|mlm)_loss$|final_logits_bias$|^decoder$|^head\.dense$"),
     ("head", r"pooler|vocab_(?:transform|projector)$|(?:^|\.)score$"),
     ("embedding", r"embed|(?:^|\.)w[tp]e$|(?:^|\.)shared$|symbol_modality|position_ids$"),
     ("embedding", r"relative_attention_bias$|\.r_[rsw]_bias$|(?-i:^E$)"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruning.couplings import Heads, heads_of_config
 from pruning.models import glassllm
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.structure import (
@@ -32,7 +33,6 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Task → the class of transformers that loads it, and how architectures of it are called."""
 
-_INTERLEAVED_QKV = ("gpt_neox", "bloom")
 _UNUSED_HEADS = ("pooler", "position_ids", "token_type_ids")
 
 
@@ -42,6 +42,7 @@ class OpenModel:
 
     task: a key of `TASKS`: what its outputs are.
     attentions, feed_forwards: the coupled groups; empty where the family's layout is not known.
+    heads: the head counts its config states; None where it states none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class OpenModel:
     matrices: tuple[Matrix, ...]
     attentions: tuple[Attention, ...]
     feed_forwards: tuple[FeedForward, ...]
+    heads: Heads | None = None
 
     @property
     def by_name(self) -> dict[str, Matrix]:
@@ -142,11 +144,9 @@ def assemble(
     """The adapter of a model that is in memory already."""
     every = find_matrices(model, file_names or {}, row_orders or {})
     chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
-    config = model.config
-    heads = getattr(config, "num_attention_heads", None)
-    interleaved = config.model_type in _INTERLEAVED_QKV
+    heads = heads_of_config(model.config.to_dict(), name)
     # A head is a head only where all four of its matrices are known, pruned or not.
-    attentions = find_attentions(every, heads, interleaved) if isinstance(heads, int) else []
+    attentions = [] if heads is None else find_attentions(every, heads)
     return OpenModel(
         name,
         task,
@@ -155,6 +155,7 @@ def assemble(
         chosen,
         tuple(attentions),
         tuple(find_feed_forwards(every)),
+        heads,
     )
 
 

@@ -7,18 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.budgets import masks_by_row, shares
-from pruning.couplings import Heads, couplings_of
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned, Target
-from pruning.recipe import Recipe, heads_of, pattern_of
+from pruning.recipe import Recipe, pattern_of
 from sparse_formats.errors import InputError
-
-
-def heads_in(opened: OpenModel) -> Heads | None:
-    """The head counts of an opened model; None where they are not known."""
-    if not opened.attentions:
-        return None
-    return Heads(opened.attentions[0].heads, opened.attentions[0].kv_heads)
 
 
 def choose(
@@ -39,8 +31,7 @@ def choose(
     if recipe.count != "weights":
         raise InputError(f"count {recipe.count!r}: while training only weights can be counted")
     shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
-    couplings = couplings_of(shapes, heads_of(recipe, heads_in(opened)))
-    made = pattern_of(replace(recipe, pattern=pattern, sparsity=sparsity), couplings)
+    made = pattern_of(replace(recipe, pattern=pattern, sparsity=sparsity), shapes, opened.heads)
     targets = [Target(m.name, m.kind, scores[m.name]) for m in opened.matrices]
     found = {t.name: Pruned(np.ones(t.scores.shape, np.bool_)) for t in targets}
     if sparsity <= 0:

@@ -9,6 +9,7 @@ the optimiser steps; `torch` autograd sees neither. So any loop and any optimise
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,6 +198,7 @@ class Pruner:
             "recipe": recipe_json(self.recipe),
             "training": as_json(self.training),
             "seed": self.recipe.seed,
+            "heads": None if self.opened.heads is None else asdict(self.opened.heads),
         }
         return MaskSet(
             tuple(

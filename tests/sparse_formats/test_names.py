@@ -69,6 +69,8 @@ NAMES = [
     ("decoder.block.1.layer.2.DenseReluDense.wo.weight", "FFN2", 1),
     ("encoder.block.0.layer.1.DenseReluDense.wi_0.weight", "gate", 0),
     ("encoder.block.0.layer.1.DenseReluDense.wi_1.weight", "up", 0),
+    ("decoder.weight", "head", None),
+    ("head.dense.weight", "head", None),
     ("model.layers.0.attn.Wqkv.weight", "QKV", 0),
     ("model.layers.0.attn.Wo.weight", "attention out", 0),
     ("model.layers.0.mlp.Wi.weight", "FFN1", 0),
