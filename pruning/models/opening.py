@@ -33,6 +33,9 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Task → the class of transformers that loads it, and how architectures of it are called."""
 
+_NO_LOSS = ("ElectraForPreTraining",)
+"""Called as language models are, and none: ELECTRA tells true tokens from false ones."""
+
 _UNUSED_HEADS = ("pooler", "position_ids", "token_type_ids")
 
 
@@ -181,12 +184,14 @@ def _check_there(path: Path) -> None:
 
 def _task_of(config: Any) -> str:
     names = getattr(config, "architectures", None) or ["Model"]
+    if names[0] in _NO_LOSS:
+        return "encode"
     for task, (_, endings) in TASKS.items():
         if names[0].endswith(endings):
             return task
     raise InputError(
         f"architecture {names[0]} is none of a language model, classifier, question answerer or "
-        f"encoder; say which to use: {', '.join(TASKS)}"
+        "encoder: its weights can be pruned and its masks checked, this command cannot run it"
     )
 
 

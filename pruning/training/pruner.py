@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.models.masking import matched
+from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
 from pruning.prune import as_json as recipe_json
@@ -141,7 +142,7 @@ class Pruner:
 
         Dropped weights get no gradient; with straight-through methods their scores do.
         """
-        found = [self._gradient(m.parameter) for m in self.matrices]
+        found = [self._gradient(matrix) for matrix in self.matrices]
         upright = [m.upright(g) for m, g in zip(self.matrices, found, strict=True)]
         if not self.is_locked:
             self.method.learn(upright, self.dense)
@@ -152,10 +153,13 @@ class Pruner:
             matrix.parameter.data = matrix.stored(weight)
 
     @staticmethod
-    def _gradient(parameter: "Tensor") -> "Tensor":
-        if parameter.grad is None:
-            raise InputError("a prunable matrix takes no part in the loss; leave it out")
-        return parameter.grad
+    def _gradient(matrix: Matrix) -> "Tensor":
+        if matrix.parameter.grad is None:
+            raise InputError(
+                f"matrix {matrix.name} takes no part in the loss; leave it out with the recipe's "
+                "exclude"
+            )
+        return matrix.parameter.grad
 
     def step(self) -> None:
         """After the optimiser's step: scores step too, then the next mask goes on."""
