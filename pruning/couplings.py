@@ -10,7 +10,7 @@ Source: LLM-Pruner (Ma et al., NeurIPS 2023) for dependency groups of the Llama 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,11 +69,14 @@ class Coupling:
 class Heads:
     """How attention is cut: query heads, and the key-value heads they share (as many, or fewer).
 
+    width: the lines of one head, where layers have different numbers of heads (and key-value heads
+        of their own); each layer's are then counted by it.
     qkv: how a matrix that holds Q, K and V is laid out, where there is one.
     """
 
     heads: int
     key_value_heads: int
+    width: int | None = None
     qkv: QKV = "stacked"
 
 
@@ -130,7 +133,14 @@ def heads_of_config(config: Mapping[str, Any], where: str) -> Heads | None:
         return None
     if not all(type(count) is int for count in counts):
         raise InputError(f"{where}: {counts} are no numbers of attention heads")
-    return check_heads(Heads(counts[0], counts[1], _qkv(config)), where)
+    found = check_heads(Heads(counts[0], counts[1], qkv=_qkv(config)), where)
+    if config.get("layer_heads") is None:
+        return found
+    # Of a folder that `shrink --own-code` wrote: the number above is that of the model before.
+    hidden = next((config[key] for key in ("hidden_size", "dim") if key in config), None)
+    if type(hidden) is not int or hidden < found.heads or hidden % found.heads:
+        raise InputError(f"{where}: a hidden size of {hidden} is not {found.heads} equal heads")
+    return replace(found, width=hidden // found.heads)
 
 
 def check_heads(heads: Heads, where: str) -> Heads:
@@ -204,7 +214,10 @@ def couplings_of(
     kinds = {name: kind_of(name) for name in shapes}
     found: list[Coupling | None] = []
     if heads is not None and "head" in units:
-        found += [_attention(block, shapes, heads) for block in blocks(kinds, ATTENTION)]
+        found += [
+            _attention(block, shapes, _of_layer(heads, block, shapes))
+            for block in blocks(kinds, ATTENTION)
+        ]
     if "neuron" in units:
         found += [_neurons(block, shapes) for block in blocks(kinds, FEED_FORWARD)]
     return tuple(coupling for coupling in found if coupling is not None)
@@ -284,6 +297,18 @@ def _neurons(by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]) 
             )
         parts.append(Slice(name, COLS, 0, 1, 1))
     return Coupling("neuron", count, tuple(parts))
+
+
+def _of_layer(
+    heads: Heads, by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]
+) -> Heads:
+    """The head counts of one layer."""
+    places = (("Q", ROWS), ("K", ROWS), ("V", ROWS), ("attention out", COLS))
+    lines = [shapes[by_kind[kind]][axis] for kind, axis in places if kind in by_kind]
+    if heads.width is None or not lines:
+        return heads
+    count = max(1, lines[0] // heads.width)
+    return Heads(count, count)
 
 
 def _attention(

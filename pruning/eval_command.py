@@ -33,7 +33,7 @@ def eval_command(
         Path | None,
         typer.Option(
             help="Tab-separated file with a header: accuracy and F1 of a classifier; agreement "
-            "with scores of text pairs of an encoder."
+            "of a regression's answers, or of an encoder's text pairs, with the scores in it."
         ),
     ] = None,
     squad: Annotated[
@@ -158,6 +158,8 @@ def _prepared(
     if option == "--table":
         rows = examples.read_table(data, text_column or (), label_column)
         found = opened(None)
+        if found.task == "classify" and examples.is_regression(found.model.config):
+            return found, lambda m: classes.regression(m, rows, length, tell=tell)
         if found.task != "encode":
             return found, lambda m: classes.classification(m, rows, length, tell=tell)
         first = alike.pools_first_token(model)

@@ -222,10 +222,36 @@ def label_numbers(table: Table, names: Mapping[str, int]) -> list[int]:
     return numbers
 
 
+def label_values(table: Table) -> list[float]:
+    """The labels as the numbers a regression is to answer.
+
+    Raises:
+        InputError: a label that is no finite number.
+    """
+    values: list[float] = []
+    for label in table.labels:
+        try:
+            value = float(label)
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value):
+            raise InputError(f"label {label!r} is no number, and the model is a regression")
+        values.append(value)
+    return values
+
+
+def is_regression(config: Any) -> bool:
+    """Whether a classification model of this config answers with one number."""
+    return config.problem_type == "regression" or len(config.id2label) == 1
+
+
 def labelled(
-    tokenizer: "PreTrainedTokenizerBase | None", table: Table, labels: Sequence[int], length: int
+    tokenizer: "PreTrainedTokenizerBase | None",
+    table: Table,
+    labels: Sequence[float],
+    length: int,
 ) -> Examples:
-    """The rows of a table as examples for a classifier, cut to `length` tokens."""
+    """The rows of a table as examples for a classifier or regression, cut to `length` tokens."""
     known = checked(tokenizer)
     rows: list[dict[str, Any]] = []
     for texts, label in zip(table.texts, labels, strict=True):
@@ -366,7 +392,10 @@ def examples_of(
         return passages(opened.tokenizer, read_questions(squad), size).examples
     assert table is not None
     rows = read_table(table)
-    names = {str(name): int(n) for name, n in opened.model.config.label2id.items()}  # type: ignore[union-attr]
+    config = opened.model.config
+    if is_regression(config):
+        return labelled(opened.tokenizer, rows, label_values(rows), size)
+    names = {str(name): int(n) for name, n in config.label2id.items()}  # type: ignore[union-attr]
     return labelled(opened.tokenizer, rows, label_numbers(rows, names), size)
 
 

@@ -7,13 +7,16 @@ SEEDS = (0, 1, 2)
 STEPS = 100
 """Optimiser steps of every decoder cell, pruning and recovery together (chosen)."""
 
-EDITION = 2
-"""Raised when what a cell does changes: cells of an earlier edition count as missing."""
+EDITIONS = {"decoder": 2, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1}
+"""By group; raised when what its cells do changes: those of an earlier edition count as missing."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """group: "decoder", "encoder", "llm" or "direction". options: of the group's commands."""
+    """group: a key of `groups.GROUPS`. pattern: or the method. options: of the group's commands.
+
+    sparsity: what is removed, of weights or (kprune) of FLOPs.
+    """
 
     group: str
     pattern: str
@@ -46,20 +49,41 @@ TRIED = (
     ("fine", (("method", "gradual_magnitude"),)),
     ("mvp", (("first_scores", "zero"),)),
     ("fine", (("first_scores", "zero"),)),
+    ("fine", (("steps", "300"),)),
+    ("mvp", (("steps", "300"),)),
+    ("block:32", (("steps", "300"),)),
+    ("fine", (("steps", "300"), ("distill", "0.5"))),
+    ("mvp", (("steps", "300"), ("distill", "0.5"))),
+    ("mvp", (("vector_cost", "0.25"),)),
+    ("mvp", (("vector_cost", "4"),)),
+    ("mvp_tiled", (("vector_cost", "4"),)),
+    ("fine", (("route", "oneshot"), ("update", "none"))),
+    ("mvp", (("route", "oneshot"), ("update", "none"))),
+    ("mvp", (("route", "oneshot"), ("update", "least_squares"))),
 )
-"""What might make mixed vectors lose less, at 0.8, and the same of fine as a control."""
+"""What might make mixed vectors lose less, at 0.8, and the same of others as a control."""
 
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
 LLM = (
-    ("fine", 0.5, ("score", "magnitude")),
-    ("fine", 0.5, ("score", "wanda")),
-    ("fine", 0.5, ("update", "sparsegpt")),
-    ("2:4", 0.5, ("score", "magnitude")),
-    ("2:4", 0.5, ("score", "wanda")),
-    ("2:4", 0.5, ("update", "sparsegpt")),
-    ("vector:16", 0.5, ("score", "magnitude")),
-    ("vector:16", 0.5, ("update", "obs")),
+    ("fine", 0.5, (("score", "magnitude"),)),
+    ("fine", 0.5, (("score", "wanda"),)),
+    ("fine", 0.5, (("update", "sparsegpt"),)),
+    ("2:4", 0.5, (("score", "magnitude"),)),
+    ("2:4", 0.5, (("score", "wanda"),)),
+    ("2:4", 0.5, (("update", "sparsegpt"),)),
+    ("vector:16", 0.5, (("score", "magnitude"),)),
+    ("vector:16", 0.5, (("score", "wanda"),)),
+    ("vector:16", 0.5, (("update", "sparsegpt"),)),
+    ("vector:16", 0.5, (("score", "wanda"), ("update", "least_squares"))),
 )
+"""The last is OBS' update of all rows for the vectors that go; its greedy choice of them
+(`--update obs`) costs out · in³ for horizontal vectors, an hour and more on this model."""
+
+FLOPS_REMOVED = (0.2, 0.4, 0.6, 0.8)
+KPRUNE = ("kprune", "kwon", "magnitude", "random")
+PARTS = ("tuning", "predictive", "representational", "one_by_one", "gauss_newton")
+"""Taken away from K-prune one at a time, at 0.6 and 0.8."""
+
 DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
 
 
@@ -74,6 +98,19 @@ def every_cell() -> Mapping[str, Cell]:
         ]
     cells += [Cell("decoder", pattern, 0.8, options) for pattern, options in TRIED]
     cells += [Cell("encoder", pattern, s) for s in (0.6, 0.8) for pattern in ENCODER]
-    cells += [Cell("llm", pattern, sparsity, (option,)) for pattern, sparsity, option in LLM]
+    cells += [Cell("llm", pattern, sparsity, options) for pattern, sparsity, options in LLM]
     cells += [Cell("direction", "fine", 0.8, (("model", name),)) for name in DIRECTIONS]
+    cells += [
+        Cell("direction", "fine", 0.8, (("model", name), ("trained", "movement")))
+        for name in ("minilm", "smollm2")
+    ]
+    cells.append(Cell("kprune", "kprune", 0.0))
+    for seed in SEEDS:
+        cells += [Cell("kprune", method, s, (), seed) for s in FLOPS_REMOVED for method in KPRUNE]
+    for seed in SEEDS:
+        cells += [
+            Cell("kprune", "kprune", s, (("without", part),), seed)
+            for s in (0.6, 0.8)
+            for part in PARTS
+        ]
     return {cell.name: cell for cell in cells}

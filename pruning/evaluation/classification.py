@@ -1,4 +1,4 @@
-"""Accuracy and F1 of a classifier on a tab-separated file."""
+"""Accuracy and F1 of a classifier, or the agreement of a regression, on a tab-separated file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.examples import Table, label_numbers, labelled
+from pruning.evaluation.similarity import Agreement, agreement
+from pruning.examples import Table, is_regression, label_numbers, label_values, labelled
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 
@@ -36,16 +37,48 @@ def classification(
     Raises:
         InputError: the model is no classifier, or a label is none of its classes.
     """
-    import torch
-
     if opened.task != "classify":
         raise InputError(f"model {opened.name} is for {opened.task}: accuracy needs a classifier")
     names = {str(name): int(number) for name, number in opened.model.config.label2id.items()}  # type: ignore[union-attr]
-    if len(names) < 2:
-        raise InputError(f"model {opened.name} has one output (a regression), no classes")
+    if is_regression(opened.model.config):
+        raise InputError(f"model {opened.name} is a regression: it has no classes")
     truth = np.array(label_numbers(table, names))
-    examples = labelled(opened.tokenizer, table, truth.tolist(), length or opened.max_length)
-    found = np.zeros(len(examples), np.int64)
+    found = answers(opened, table, length, batch, tell).argmax(1)
+    return Classification(float((found == truth).mean()), f1(truth, found), len(truth), len(names))
+
+
+def regression(
+    opened: OpenModel,
+    table: Table,
+    length: int | None = None,
+    batch: int = 32,
+    tell: Callable[[str], None] = lambda step: None,
+) -> Agreement:
+    """Correlation of a regression's answers with the labels of `table`.
+
+    Raises:
+        InputError: the model is no regression, or a label is no number.
+    """
+    if opened.task != "classify" or not is_regression(opened.model.config):
+        raise InputError(f"model {opened.name} is no regression with one output")
+    truth = np.array(label_values(table))
+    return agreement(answers(opened, table, length, batch, tell)[:, 0], truth)
+
+
+def answers(
+    opened: OpenModel,
+    table: Table,
+    length: int | None = None,
+    batch: int = 32,
+    tell: Callable[[str], None] = lambda step: None,
+) -> NDArray[np.float32]:
+    """The logits of every row of `table`, float32 (rows, classes)."""
+    import torch
+
+    examples = labelled(
+        opened.tokenizer, table, [0] * len(table.labels), length or opened.max_length
+    )
+    found: dict[int, NDArray[np.float32]] = {}
     # Rows of like length together: less padding, the same answers.
     order = np.argsort([len(row["input_ids"]) for row in examples.rows], kind="stable")
     for first in range(0, len(order), batch):
@@ -54,8 +87,9 @@ def classification(
         inputs = examples.batch(numbers)
         inputs.pop("labels")
         with torch.inference_mode():
-            found[numbers] = opened.model(**inputs).logits.argmax(-1).numpy()
-    return Classification(float((found == truth).mean()), f1(truth, found), len(truth), len(names))
+            logits = opened.model(**inputs).logits.float().numpy()
+        found.update(zip(numbers.tolist(), logits, strict=True))
+    return np.stack([found[i] for i in range(len(examples))])
 
 
 def f1(truth: NDArray[np.int64], found: NDArray[np.int64]) -> float:

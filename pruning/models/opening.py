@@ -2,6 +2,7 @@
 
 Only what lies on this machine is opened: nothing is downloaded, no code of a model's author is
 run (`trust_remote_code` stays off), and a state dict in `.bin` is read with `weights_only=True`.
+The code in a folder that `shrink --own-code` wrote is not run either: our own is, the same.
 """
 
 import contextlib
@@ -44,7 +45,8 @@ class OpenModel:
     """A model ready to work with, in evaluation mode and float32.
 
     task: a key of `TASKS`: what its outputs are.
-    attentions, feed_forwards: the coupled groups; empty where the family's layout is not known.
+    attentions, feed_forwards: the coupled groups; empty where the family's layout is not known,
+        without those of which `shrink --own-code` left nothing.
     heads: the head counts its config states; None where it states none.
     """
 
@@ -122,6 +124,7 @@ def open_model(
             raise InputError(
                 f"{path}: give a Hugging Face directory, a .gguf file or glassllm's .npz"
             )
+        _make_narrow_known()
         config = _loaded("AutoConfig", folder, extra)
         # A GGUF file names no architecture; what people keep in them are language models.
         wanted = task or ("causal" if extra else _task_of(config))
@@ -160,6 +163,18 @@ def assemble(
         tuple(find_feed_forwards(every)),
         heads,
     )
+
+
+def _make_narrow_known() -> None:
+    """Tell transformers of our own classes, so that no folder's code is asked for them."""
+    import transformers
+
+    from pruning.surgery.modeling_narrow import NARROW
+
+    for config, models in NARROW.items():
+        transformers.AutoConfig.register(config.model_type, config, exist_ok=True)
+        for auto, model in models.items():
+            getattr(transformers, auto).register(config, model, exist_ok=True)
 
 
 def _check_torch() -> None:
@@ -223,9 +238,9 @@ def _loaded(loader: str, folder: Path, settings: Mapping[str, Any]) -> Any:
             str(folder), local_files_only=True, trust_remote_code=False, **settings
         )
     except ImportError as error:
-        raise InputError(f"{folder}: {_first_line(error)}") from error
+        raise InputError(f"{folder}: {first_line(error)}") from error
     except Exception as error:  # transformers raises what its parts happen to raise
-        raise InputError(f"{folder} cannot be opened: {_first_line(error)}") from error
+        raise InputError(f"{folder} cannot be opened: {first_line(error)}") from error
 
 
 def _tokenizer(folder: Path, extra: Mapping[str, Any]) -> "PreTrainedTokenizerBase | None":
@@ -264,7 +279,8 @@ def _name(path: Path) -> str:
     return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -12,6 +12,7 @@ from pruning.couplings import (
     ATTENTION,
     COLS,
     FEED_FORWARD,
+    QKV,
     ROWS,
     Heads,
     Slice,
@@ -55,22 +56,25 @@ class FeedForward:
 def find_attentions(matrices: Sequence[Matrix], heads: Heads) -> list[Attention]:
     """The attention blocks whose projections are all among `matrices`, in their order.
 
-    Blocks whose shapes do not divide into the heads are left out.
+    Blocks whose shapes do not divide into heads are left out.
     """
     by_name = {m.name: m for m in matrices}
     found: list[Attention] = []
     for block in blocks({m.name: m.kind for m in matrices}, ATTENTION):
         out = block.get("attention out")
-        if out is None or by_name[out].shape[COLS] % heads.heads:
+        if out is None:
             continue
-        dim = by_name[out].shape[COLS] // heads.heads
-        slices = _projections(block, by_name, heads, dim)
+        lines = by_name[out].shape[COLS]
+        count = heads.heads if heads.width is None else lines // heads.width
+        if not count or lines % count:
+            continue
+        dim = lines // count
+        slices = _projections(block, by_name, count, dim, heads.qkv)
         if slices is None:
             continue
         query, key, value = slices
-        kv_heads = heads.heads * dim // query.size
         out_slice = Slice(out, COLS, 0, dim, dim)
-        found.append(Attention(query, key, value, out_slice, heads.heads, kv_heads, dim))
+        found.append(Attention(query, key, value, out_slice, count, lines // query.size, dim))
     return found
 
 
@@ -98,21 +102,17 @@ def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
 
 
 def _projections(
-    block: Mapping[str, str], by_name: Mapping[str, Matrix], heads: Heads, dim: int
+    block: Mapping[str, str], by_name: Mapping[str, Matrix], heads: int, dim: int, qkv: QKV
 ) -> Sequence[Slice] | None:
     """Q, K and V; None where they are not there, or are not so many heads."""
     if "QKV" in block:
-        rows = by_name[block["QKV"]].shape[ROWS]
-        return qkv_slices(block["QKV"], rows, heads.heads, dim, heads.qkv)
-    names = [block.get(kind) for kind in ("Q", "K", "V")]
-    rows = [0 if name is None else by_name[name].shape[ROWS] for name in names]
-    count, rest = divmod(rows[1], dim)
-    if (
-        not count
-        or rest
-        or heads.heads % count
-        or rows != [heads.heads * dim, count * dim, count * dim]
-    ):
+        return qkv_slices(block["QKV"], by_name[block["QKV"]].shape[ROWS], heads, dim, qkv)
+    names = [block[kind] for kind in ("Q", "K", "V") if kind in block]
+    rows = [by_name[name].shape[ROWS] for name in names]
+    if len(rows) < 3 or rows[0] != heads * dim or rows[1] != rows[2]:
         return None
-    sizes = (heads.heads // count * dim, dim, dim)
-    return [Slice(name or "", ROWS, 0, size, size) for name, size in zip(names, sizes, strict=True)]
+    count, rest = divmod(rows[1], dim)
+    if not count or rest or heads % count:
+        return None
+    sizes = (heads // count * dim, dim, dim)
+    return [Slice(name, ROWS, 0, size, size) for name, size in zip(names, sizes, strict=True)]

@@ -1,43 +1,37 @@
 """From a masked model to a smaller dense one that transformers loads as any other.
 
-What leaves, and when that is exact:
-
-* a head whose columns of the attention output are 0, or whose value rows (and value bias) are 0:
-  it adds nothing. A head with empty Q or K does not leave: its attention is uniform, not zero.
-  With grouped-query attention a key/value head leaves with all the query heads it serves.
-* a neuron whose column of FFN2 (down) is 0, or, without a bias, whose row of FFN1, gate or up is 0
-  (activations of 0 are 0 but for the sigmoid, and gate · up is 0 if either is).
-* a channel of the residual stream that nothing writes (its row of every attention output and FFN2,
-  and its column of the embedding are 0): models with RMSNorm only, whose weight and ε make up for
-  the smaller mean. LayerNorm subtracts a mean over all channels, which cannot be made up for.
-
-A config has one number of heads and one width for all layers. Where layers differ, the error says
-so, or, with `pad`, every layer keeps as many as the largest: the surplus stays as zeros.
+What adds nothing leaves (`live`). A config has one number of heads and one width for all layers.
+Where layers differ, the error says so, or every layer keeps as many as the largest and the surplus
+stays as zeros (`pad`), or the model becomes one of `modeling_narrow`, whose code goes into the
+folder with the weights (`own_code`).
 """
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pruning.models.matrices import Matrix
-from pruning.models.opening import OpenModel, assemble
-from pruning.models.structure import Attention, FeedForward, Slice
+from pruning.models.opening import OpenModel, assemble, first_line
+from pruning.models.structure import Slice
+from pruning.surgery.live import live_channels, live_heads, live_neurons
+from pruning.surgery.narrow import KNOWN, narrow_class, narrow_config
+from pruning.surgery.stock import NO_WORDS, has_head_dim, hidden_size, stock_config
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
-_WIDTHS = ("intermediate_size", "hidden_dim", "n_inner", "ffn_dim", "inner_dim")
-"""What configs call the width of the feed-forward layers."""
-
-_ZERO_AT_ZERO = ("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu", "silu", "swish")
-_RMS = ("RMSNorm", "T5LayerNorm")
+TOLERANCE = 1e-5
+"""Largest difference of outputs, relative to the largest output, that counts as the same."""
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """The smaller model and what left: heads, neurons (of all layers), channels, weights."""
+    """The smaller model and what left: heads, neurons (of all layers), channels, weights.
+
+    apart: how far its outputs are from the masked model's, at most `TOLERANCE` (`difference`).
+    own_code: it is one of `modeling_narrow`, whose code goes into the folder it is saved to.
+    """
 
     opened: OpenModel
     heads: int
@@ -45,22 +39,26 @@ class Shrunk:
     channels: int
     before: int
     after: int
+    apart: float
+    own_code: bool
 
 
-def shrink(opened: OpenModel, pad: bool = False) -> Shrunk:
+def shrink(opened: OpenModel, pad: bool = False, own_code: bool = False) -> Shrunk:
     """A smaller dense model with the same outputs as `opened`, whose masks are on already.
 
     Raises:
-        InputError: nothing can leave; layers differ and `pad` is off; the architecture has no
-            words for fewer heads.
+        InputError: nothing can leave; layers differ and both `pad` and `own_code` are off; the
+            architecture has no words for fewer heads and `own_code` is off, or there is no code
+            of ours for it; the smaller model would compute something else.
     """
-    import torch
-
-    heads = [_live_heads(opened, attention) for attention in opened.attentions]
-    neurons = [_live_neurons(opened, block) for block in opened.feed_forwards]
-    channels = _live_channels(opened)
-    heads = _even(heads, [a.kv_heads for a in opened.attentions], "heads", pad)
-    neurons = _even(neurons, [b.width for b in opened.feed_forwards], "neurons", pad)
+    heads = [live_heads(opened, attention) for attention in opened.attentions]
+    neurons = [live_neurons(opened, block) for block in opened.feed_forwards]
+    channels = live_channels(opened)
+    made = _own_class(opened, heads, neurons, pad, own_code)
+    if made is None:
+        heads, neurons, channels, config = stock_config(opened, heads, neurons, channels, pad)
+    else:
+        config = narrow_config(opened, made, heads, neurons)
     lost_heads = sum(
         a.heads - len(live) * (a.heads // a.kv_heads)
         for a, live in zip(opened.attentions, heads, strict=True)
@@ -68,157 +66,96 @@ def shrink(opened: OpenModel, pad: bool = False) -> Shrunk:
     lost_neurons = sum(
         b.width - len(live) for b, live in zip(opened.feed_forwards, neurons, strict=True)
     )
-    hidden = opened.model.config.hidden_size
+    hidden = hidden_size(opened)
     lost_channels = 0 if channels is None else hidden - len(channels)
     if not (lost_heads or lost_neurons or lost_channels):
-        raise InputError(
-            "no whole head, neuron or channel of the model is zero in every layer: nothing can "
-            "leave; prune with pattern head, coupled or channel, or try --pad"
-        )
-    config = copy.deepcopy(opened.model.config)
-    if lost_heads:
-        _fewer_heads(config, opened.attentions[0], len(heads[0]))
-    if lost_neurons:
-        _set_width(config, opened.feed_forwards[0].width, len(neurons[0]))
-    if lost_channels:
-        assert channels is not None
-        _fewer_channels(config, hidden, len(channels))
+        raise InputError(_nothing_leaves(opened, pad))
     cuts = _cuts(opened, heads, neurons)
+    # Of a sublayer of which nothing is left only the bias of its output is in the smaller model.
     state = {
-        name: _cut(value, cuts.get(name, {})) for name, value in opened.model.state_dict().items()
+        name: cut
+        for name, value in opened.model.state_dict().items()
+        if (cut := _cut(value, cuts.get(name, {}))).numel() or not value.numel()
     }
     if lost_channels:
         assert channels is not None
-        state = _cut_channels(opened.model, state, channels, hidden)
-    with torch.random.fork_rng():
-        smaller = type(opened.model)(config)
-    wrong = [n for n, v in smaller.state_dict().items() if n in state and v.shape != state[n].shape]
+        state = _cut_channels(opened, state, channels, hidden)
+    unsaid = lost_heads and not has_head_dim(opened.model.config)
+    smaller = _built(made or type(opened.model), config, state, NO_WORDS if unsaid else _NO_PLACE)
+    small = assemble(opened.name, opened.task, smaller, opened.tokenizer)
+    apart = difference(opened, small)
+    if not apart <= TOLERANCE:
+        raise InputError(
+            f"without what was removed the outputs of {opened.name} differ by {apart:.1e}: "
+            f"{config.model_type} makes further use of it; keep the mask and simulate it instead"
+        )
+    before, after = (sum(p.numel() for p in m.parameters()) for m in (opened.model, smaller))
+    lost = (lost_heads, lost_neurons, lost_channels)
+    return Shrunk(small, *lost, before, after, apart, made is not None)
+
+
+_NO_PLACE = "cannot express in its config what was removed; keep the mask and simulate it instead"
+
+
+def _own_class(
+    opened: OpenModel,
+    heads: Sequence[list[int]],
+    neurons: Sequence[list[int]],
+    pad: bool,
+    own_code: bool,
+) -> "type[PreTrainedModel] | None":
+    """The class of ours that the smaller model needs; None where one of transformers will do."""
+    made = narrow_class(opened.model)
+    if made is type(opened.model):
+        if pad:
+            raise InputError(f"layers of {opened.name} may differ already: leave --pad out")
+        return made
+    if not own_code:
+        return None
+    if pad:
+        raise InputError("--pad makes layers alike, --own-code lets them differ: give one of them")
+    alike = all(len({max(1, len(units)) for units in live}) <= 1 for live in (heads, neurons))
+    if made is None and not alike:
+        decoder = " as decoder" if getattr(opened.model.config, "is_decoder", False) else ""
+        raise InputError(
+            f"own code is there for {KNOWN} as encoder, masked language model, classifier and "
+            f"question answerer, not for {type(opened.model).__name__}{decoder}; give --pad instead"
+        )
+    # Without head_dim a config of these families says nothing of missing heads.
+    whole = all(len(live) == a.kv_heads for a, live in zip(opened.attentions, heads, strict=True))
+    return None if alike and (whole or made is None) else made
+
+
+def _nothing_leaves(opened: OpenModel, pad: bool) -> str:
+    parts = {"heads": opened.attentions, "neurons": opened.feed_forwards}
+    unknown = " and ".join(part for part, found in parts.items() if not found)
+    if pad:
+        advice = f"--pad keeps what not every layer can spare; for {KNOWN} there is --own-code"
+    elif unknown:
+        advice = f"which rows and columns are {unknown} of {opened.name} is not known"
+    else:
+        advice = "prune with pattern head, coupled or channel"
+    return f"no whole head, neuron or channel of the model is zero: nothing can leave; {advice}"
+
+
+def _built(
+    made: "type[PreTrainedModel]", config: Any, state: "Mapping[str, Tensor]", refusal: str
+) -> "PreTrainedModel":
+    """A model of class `made` with the weights `state`; where they do not fit, `refusal`."""
+    import torch
+
+    try:
+        with torch.random.fork_rng():
+            smaller = made(config)
+    except Exception as error:  # transformers raises what its parts happen to raise
+        raise InputError(f"{config.model_type} {refusal} ({first_line(error)})") from error
+    shapes = {name: value.shape for name, value in smaller.state_dict().items()}
+    wrong = [name for name, value in state.items() if shapes.get(name) != value.shape]
     if wrong:
         shape = "×".join(str(side) for side in state[wrong[0]].shape)
-        raise InputError(
-            f"{config.model_type} has no place for {wrong[0]} of {shape}: "
-            "its config cannot express what was removed; keep the mask and simulate it instead"
-        )
+        raise InputError(f"{config.model_type} {refusal} (no place for {wrong[0]} of {shape})")
     smaller.load_state_dict(state)
-    made = assemble(opened.name, opened.task, smaller, opened.tokenizer)
-    before, after = (sum(p.numel() for p in m.parameters()) for m in (opened.model, smaller))
-    return Shrunk(made, lost_heads, lost_neurons, lost_channels, before, after)
-
-
-def _live_heads(opened: OpenModel, attention: Attention) -> list[int]:
-    """Key/value heads that add something."""
-    live = []
-    for unit in range(attention.kv_heads):
-        columns = [_part(opened, attention.out, head) for head in attention.group(unit)]
-        values = _part(opened, attention.value, unit)
-        bias = _bias(opened, attention.value, unit)
-        silent = not values.any() and (bias is None or not bias.any())
-        if not silent and any(bool(part.any()) for part in columns):
-            live.append(unit)
-    return live
-
-
-def _live_neurons(opened: OpenModel, block: FeedForward) -> list[int]:
-    """Neurons that add something."""
-    import torch
-
-    live = _lines(opened, block.output, block.width).abs().sum(0) > 0
-    config = opened.model.config
-    activation = next(
-        (
-            getattr(config, key)
-            for key in ("hidden_act", "activation_function", "activation", "hidden_activation")
-            if isinstance(getattr(config, key, None), str)
-        ),
-        "",
-    )
-    for part in block.inputs:
-        rows = _lines(opened, part, block.width).abs().sum(1) > 0
-        bias = getattr(opened.by_name[part.matrix].module, "bias", None)
-        if bias is not None:
-            rows = rows | (bias[part.start : part.start + block.width] != 0)
-        # A product of gate and up is 0 with either; a lone activation only if act(0) = 0.
-        if len(block.inputs) > 1 or activation in _ZERO_AT_ZERO:
-            live = live & rows
-    return torch.nonzero(live).flatten().tolist()
-
-
-def _live_channels(opened: OpenModel) -> list[int] | None:
-    """Channels that something writes; None where channels cannot leave."""
-    import torch
-
-    embedding = opened.model.get_input_embeddings()
-    hidden = getattr(opened.model.config, "hidden_size", None)
-    writers = [opened.by_name.get(a.out.matrix) for a in opened.attentions]
-    writers += [opened.by_name.get(b.output.matrix) for b in opened.feed_forwards]
-    weight: Tensor = embedding.weight.detach()  # type: ignore[assignment]
-    if None in writers or not writers or weight.shape[1] != hidden:
-        return None
-    live = weight.abs().sum(0) > 0
-    for matrix in writers:
-        assert matrix is not None
-        live = live | (matrix.view.abs().sum(1) > 0)
-        bias = getattr(matrix.module, "bias", None)
-        if bias is not None:
-            live = live | (bias.detach() != 0)
-    if bool(live.all()) or not bool(live.any()):
-        return None
-    norms = [type(m).__name__ for m in opened.model.modules() if "Norm" in type(m).__name__]
-    if not norms or not all(name.endswith(_RMS) for name in norms):
-        raise InputError(
-            f"{int((~live).sum())} channels of the residual stream are zero, but {opened.name} "
-            "normalises with LayerNorm, whose mean runs over all channels: removing them would "
-            "change its outputs; remove heads and neurons only"
-        )
-    return torch.nonzero(live).flatten().tolist()
-
-
-def _even(live: Sequence[list[int]], whole: Sequence[int], unit: str, pad: bool) -> list[list[int]]:
-    """As many units in every layer: all the same already, or filled up with dead ones."""
-    # Nothing at all cannot be said either: one unit stays, dead.
-    counts = [max(1, len(units)) for units in live]
-    most = max(counts, default=0)
-    if len(set(counts)) > 1 and not pad:
-        listed = ", ".join(str(len(units)) for units in live)
-        raise InputError(
-            f"layers keep different numbers of {unit} ({listed}), and the config has one number "
-            f"for all; prune each layer alike (budget matrix), or give --pad to keep {most} {unit} "
-            "everywhere, the surplus as zeros"
-        )
-    return [
-        sorted([*units, *[u for u in range(n) if u not in units][: most - len(units)]])
-        for units, n in zip(live, whole, strict=True)
-    ]
-
-
-def _fewer_heads(config: Any, attention: Attention, kept: int) -> None:
-    if getattr(config, "head_dim", None) is None:
-        raise InputError(
-            f"{config.model_type} computes a head's width as hidden size ÷ number of heads: its "
-            "config cannot say that heads are missing; remove neurons only, or use a family whose "
-            "config has head_dim (Llama, Mistral, Qwen, Gemma)"
-        )
-    config.num_attention_heads = kept * (attention.heads // attention.kv_heads)
-    config.num_key_value_heads = kept
-
-
-def _set_width(config: Any, old: int, new: int) -> None:
-    for key in _WIDTHS:
-        if getattr(config, key, None) == old or (key == "n_inner" and hasattr(config, key)):
-            setattr(config, key, new)
-            return
-    raise InputError(
-        f"the config of {config.model_type} does not tell the width of its feed-forward layers "
-        f"({old}); neurons cannot be removed, keep the mask instead"
-    )
-
-
-def _fewer_channels(config: Any, old: int, new: int) -> None:
-    if getattr(config, "head_dim", None) is None:
-        config.head_dim = old // config.num_attention_heads
-    config.hidden_size = new
-    # x/√(Σx²/d + ε) = √(d/d′) · x/√(Σx²/d′ + ε·d/d′); the weights take the first factor.
-    config.rms_norm_eps = config.rms_norm_eps * old / new
+    return smaller
 
 
 def _cuts(
@@ -258,61 +195,68 @@ def _cut(value: "Tensor", axes: dict[int, list[int]]) -> "Tensor":
 
 
 def _cut_channels(
-    model: "nn.Module", state: "dict[str, Tensor]", channels: list[int], hidden: int
+    opened: OpenModel, state: "dict[str, Tensor]", channels: list[int], hidden: int
 ) -> "dict[str, Tensor]":
     """Take the other channels out of everything that reads or writes the residual stream."""
     from torch import nn
 
+    outputs = [a.out for a in opened.attentions] + [b.output for b in opened.feed_forwards]
+    writers = {opened.by_name[part.matrix].module_name for part in outputs}
     made = dict(state)
-    for name, module in model.named_modules():
-        key = f"{name}.weight"
+    for name, module in opened.model.named_modules(remove_duplicate=False):
+        key, bias = f"{name}.weight", f"{name}.bias"
         if key not in made:
             continue
         value = made[key]
-        if isinstance(module, nn.Embedding):
-            made[key] = value[:, channels]
-        elif isinstance(module, nn.Linear):
-            # Readers have `hidden` inputs, writers as many outputs; by their names, for both may.
-            writes = name.endswith(("o_proj", "down_proj", "dense", "out_proj", "fc2"))
-            made[key] = value[channels] if writes else value[:, channels]
-            if writes and f"{name}.bias" in made:
-                made[f"{name}.bias"] = made[f"{name}.bias"][channels]
-        elif value.dim() == 1 and len(value) == hidden:
+        if name in writers:
+            made[key] = value[channels]
+            if bias in made:
+                made[bias] = made[bias][channels]
+        elif isinstance(module, nn.Embedding | nn.Linear):
+            if value.shape[1] == hidden:
+                made[key] = value[:, channels]
+        elif value.shape == (hidden,):
             made[key] = value[channels] * (hidden / len(channels)) ** 0.5
     return made
 
 
-def _part(opened: OpenModel, part: Slice, unit: int) -> "Tensor":
-    view = _matrix(opened, part).view
-    lines = list(part.lines(unit))
-    return view[lines] if part.axis == 0 else view[:, lines]
-
-
-def _lines(opened: OpenModel, part: Slice, count: int) -> "Tensor":
-    view = _matrix(opened, part).view
-    span = slice(part.start, part.start + count)
-    return view[span] if part.axis == 0 else view[:, span]
-
-
-def _bias(opened: OpenModel, part: Slice, unit: int) -> "Tensor | None":
-    bias = getattr(_matrix(opened, part).module, "bias", None)
-    return None if bias is None else bias.detach()[list(part.lines(unit))]
-
-
-def _matrix(opened: OpenModel, part: Slice) -> Matrix:
-    found = opened.by_name.get(part.matrix)
-    if found is None:
-        raise InputError(f"matrix {part.matrix} is left out; open the model without --exclude")
-    return found
-
-
 def difference(one: OpenModel, other: OpenModel) -> float:
-    """Largest difference of the models' outputs on some tokens, relative to the largest output."""
+    """Largest difference of the models' outputs on some tokens, relative to the largest output.
+
+    Raises:
+        InputError: outputs of other shapes, or a model that cannot be run on tokens alone.
+    """
     import torch
 
-    count = min(int(one.model.config.vocab_size), 500)
-    length = min(32, one.max_length)
-    ids = torch.arange(2 * length).reshape(2, length) * 7 % count
-    with torch.inference_mode():
-        ours, theirs = (m.model(input_ids=ids)[0] for m in (one, other))
-    return float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-30))
+    ours = _outputs(one, "cannot be run on tokens alone")
+    theirs = _outputs(other, "cannot be run without what was removed; keep the mask instead")
+    shapes = [[tuple(value.shape) for value in values] for values in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"outputs of {one.name} change their shapes: {shapes[0]} and {shapes[1]}; channels of "
+            "an encoder are its outputs and cannot leave"
+        )
+    apart = [
+        (a - b).abs().max() / a.abs().max().clamp_min(1e-30)
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    # torch's maximum is NaN if one of them is.
+    return float(torch.stack(apart).max())
+
+
+def _outputs(opened: OpenModel, refusal: str) -> "list[Tensor]":
+    """All that the model says of some tokens: logits, hidden states; where it cannot, `refusal`."""
+    import torch
+
+    length = min(32, opened.max_length)
+    try:
+        count = min(int(opened.model.config.vocab_size), 500)
+        ids = torch.arange(2 * length).reshape(2, length) * 7 % count
+        given = {"input_ids": ids}
+        if getattr(opened.model.config, "is_encoder_decoder", False):
+            given["decoder_input_ids"] = ids
+        with torch.inference_mode():
+            found = opened.model(**given, return_dict=True)
+    except Exception as error:  # transformers raises what its parts happen to raise
+        raise InputError(f"{opened.name} {refusal} ({first_line(error)})") from error
+    return [value for value in found.values() if isinstance(value, torch.Tensor)]

@@ -36,6 +36,21 @@ def test_a_llama_layer_with_grouped_queries() -> None:
     ]
 
 
+def test_layers_with_different_numbers_of_heads() -> None:
+    name = "bert.encoder.layer.{}.{}.weight".format
+    shapes: dict[str, tuple[int, int]] = {}
+    for layer, rows in ((0, 24), (2, 8)):
+        for part in ("query", "key", "value"):
+            shapes[name(layer, f"attention.self.{part}")] = (rows, 32)
+        shapes[name(layer, "attention.output.dense")] = (32, rows)
+    # In layer 1 nothing of attention is left.
+    shapes[name(1, "intermediate.dense")] = (5, 32)
+    first, last, neurons = sorted(couplings_of(shapes, Heads(4, 4, 8)), key=lambda c: c.unit)
+    assert (first.count, last.count, neurons.count) == (3, 1, 5)
+    for part in (*first.parts, *last.parts):
+        assert part.size == 8
+
+
 def test_stacked_queries_keys_and_values() -> None:
     shapes = {
         "h.3.attn.c_attn.weight": (12, 4),
@@ -92,13 +107,19 @@ def test_shapes_that_do_not_go_together_are_named(
         ({"n_head": 12}, Heads(12, 12)),
         ({"num_attention_heads": 9, "num_key_value_heads": 3}, Heads(9, 3)),
         ({"hidden_size": 4}, None),
+        # Folders of `shrink --own-code`: a head stays as wide as the whole model's were.
+        ({"num_attention_heads": 4, "hidden_size": 32, "layer_heads": [3, 0]}, Heads(4, 4, 8)),
+        ({"n_heads": 4, "dim": 32, "layer_heads": [3, 1]}, Heads(4, 4, 8)),
         ({"num_attention_heads": [1, 2, 4]}, None),
         ({"encoder_attention_heads": 4, "decoder_attention_heads": 4}, Heads(4, 4)),
         ({"encoder_attention_heads": 4, "decoder_attention_heads": 2}, None),
-        ({"model_type": "bloom", "n_head": 4}, Heads(4, 4, "by_head")),
+        ({"model_type": "bloom", "n_head": 4}, Heads(4, 4, qkv="by_head")),
         ({"model_type": "falcon", "num_attention_heads": 4, "num_kv_heads": 4}, Heads(4, 1)),
-        ({"model_type": "gpt_bigcode", "n_head": 4, "multi_query": False}, Heads(4, 4, "by_head")),
-        ({"model_type": "codegen", "n_head": 4}, Heads(4, 4, "unknown")),
+        (
+            {"model_type": "gpt_bigcode", "n_head": 4, "multi_query": False},
+            Heads(4, 4, qkv="by_head"),
+        ),
+        ({"model_type": "codegen", "n_head": 4}, Heads(4, 4, qkv="unknown")),
     ],
 )
 def test_head_counts_of_a_configuration(
@@ -113,7 +134,16 @@ def test_no_configuration_no_head_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "[]", '{"n_head": "x"}', '{"n_head": 9, "num_key_value_heads": 4}']
+    "text",
+    [
+        "[",
+        "[]",
+        '{"n_head": "x"}',
+        '{"n_head": 9, "num_key_value_heads": 4}',
+        '{"num_attention_heads": 4, "hidden_size": 30, "layer_heads": [3]}',
+        '{"num_attention_heads": 4, "hidden_size": "32", "layer_heads": [3]}',
+        '{"num_attention_heads": 4, "layer_heads": [3]}',
+    ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
@@ -123,7 +153,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, text: st
 
 def test_a_mask_file_says_its_heads(tmp_path: Path) -> None:
     said = {"heads": 4, "key_value_heads": 2, "qkv": "by_head"}
-    assert heads_with(tmp_path / "mask.npz", {"heads": said}) == Heads(4, 2, "by_head")
+    assert heads_with(tmp_path / "mask.npz", {"heads": said}) == Heads(4, 2, qkv="by_head")
     assert heads_with(tmp_path / "mask.npz", {"heads": None}) is None
     (tmp_path / "config.json").write_text('{"n_head": 3}')
     assert heads_with(tmp_path, {"heads": said}) == Heads(3, 3)
@@ -135,14 +165,14 @@ def test_a_mask_file_says_its_heads(tmp_path: Path) -> None:
 def test_queries_keys_and_values_head_by_head() -> None:
     # Two key-value heads of three lines: each has its two queries, its key and its value.
     shapes = {"h.0.self_attention.query_key_value": (24, 12), "h.0.self_attention.dense": (12, 12)}
-    (heads,) = couplings_of(shapes, Heads(4, 2, "by_head"))
+    (heads,) = couplings_of(shapes, Heads(4, 2, qkv="by_head"))
     assert [list(part.lines(1)) for part in heads.parts] == [
         [12, 13, 14, 15, 16, 17],
         [18, 19, 20],
         [21, 22, 23],
         [6, 7, 8, 9, 10, 11],
     ]
-    assert couplings_of(shapes, Heads(4, 2, "unknown")) == ()
+    assert couplings_of(shapes, Heads(4, 2, qkv="unknown")) == ()
 
 
 def test_one_key_and_value_for_all_heads() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pruning.command_line import app
 from pruning.examples import text_windows
-from pruning.models.opening import OpenModel, assemble
+from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from pruning.surgery.head_importance import head_importance, leave_one_out
 from pruning.surgery.shrink import shrink
@@ -111,27 +111,62 @@ def test_a_head_without_queries_does_not_leave(tiny: Tiny) -> None:
         shrink(model)
 
 
-def test_channels_leave_where_no_mean_is_subtracted(tiny: Tiny) -> None:
-    def silence(model: OpenModel) -> None:
-        gone = [1, 5, 30]
-        model.model.get_input_embeddings().weight.data[:, gone] = 0  # type: ignore[operator]
-        for attention, block in zip(model.attentions, model.feed_forwards, strict=True):
-            for part in (attention.out, block.output):
-                matrix = model.by_name[part.matrix]
-                matrix.view[gone] = 0
-                if getattr(matrix.module, "bias", None) is not None:
-                    matrix.module.bias.data[gone] = 0  # type: ignore[union-attr]
+def silence(model: OpenModel, gone: list[int]) -> None:
+    """Let nothing write these channels of the residual stream."""
+    model.model.get_input_embeddings().weight.data[:, gone] = 0  # type: ignore[operator]
+    for attention, block in zip(model.attentions, model.feed_forwards, strict=True):
+        for part in (attention.out, block.output):
+            matrix = model.by_name[part.matrix]
+            matrix.view[gone] = 0
+            if getattr(matrix.module, "bias", None) is not None:
+                matrix.module.bias.data[gone] = 0  # type: ignore[union-attr]
 
+
+def reopened(small: OpenModel, folder: Path) -> OpenModel:
+    small.model.save_pretrained(folder)
+    return open_model(folder, small.task)
+
+
+def test_channels_leave_where_no_mean_is_subtracted(tiny: Tiny, tmp_path: Path) -> None:
     for tied in (True, False):
         model = opened(tiny("llama", tie_word_embeddings=tied))
-        silence(model)
+        silence(model, [1, 5, 9, 30])
         small = shrink(model)
-        assert (small.channels, small.opened.model.config.hidden_size) == (3, 29)
-        assert same(model, small.opened)
+        assert (small.channels, small.opened.model.config.hidden_size) == (4, 28)
+        assert same(model, reopened(small.opened, tmp_path / str(tied)))
     other = opened(tiny("gpt_neox"))
-    silence(other)
+    silence(other, [1, 5, 30])
     with pytest.raises(InputError, match="normalises with LayerNorm"):
         shrink(other)
+
+
+def test_sizes_that_the_family_refuses_need_padding(tiny: Tiny, tmp_path: Path) -> None:
+    # Llama's heads must divide its hidden size: 27 channels and 4 heads do not go together.
+    model = opened(tiny("llama"))
+    silence(model, [1, 5, 9, 30, 31])
+    with pytest.raises(InputError, match=r"\(27\) is not a multiple .* \(4\).* --pad"):
+        shrink(model)
+    small = shrink(model, pad=True)
+    assert (small.channels, small.opened.model.config.hidden_size) == (4, 28)
+    assert same(model, reopened(small.opened, tmp_path / "channels"))
+    # Nor do 32 channels and 3 heads; with 4 they do.
+    model = opened(tiny("llama", num_attention_heads=8, num_key_value_heads=8))
+    for attention in model.attentions:
+        zero(model, attention.out, [0, 1, 4, 6, 7])
+    with pytest.raises(InputError, match=r"\(32\) is not a multiple .* \(3\).* --pad"):
+        shrink(model)
+    small = shrink(model, pad=True)
+    assert (small.heads, small.opened.model.config.num_attention_heads) == (8, 4)
+    assert same(model, reopened(small.opened, tmp_path / "heads"))
+
+
+def test_channels_of_an_encoder_are_its_outputs(tiny: Tiny) -> None:
+    import transformers
+
+    model = opened(transformers.LlamaModel(tiny("llama").config), "encode")
+    silence(model, [1, 5, 9, 30])
+    with pytest.raises(InputError, match="channels of an encoder are its outputs"):
+        shrink(model)
 
 
 def test_layers_that_differ_need_padding(tiny: Tiny) -> None:

@@ -1,0 +1,82 @@
+"""The product's own commands, run in this process: torch loads once."""
+
+import contextlib
+import importlib.util
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from sparse_formats.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / "out" / "quality"
+"""Models that several cells begin from; made when first asked for, not kept in the repository."""
+
+
+def pruning(command: str, *options: object) -> dict[str, Any]:
+    """What `python -m pruning <command> … --json -` prints."""
+    from pruning.command_line import app
+
+    return _printed(app, command, *options, "--json", "-")
+
+
+def quietly(command: str, *options: object) -> None:
+    """Run a command of `pruning` for what it writes."""
+    from pruning.command_line import app
+
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        app([command, *(str(word) for word in options)], standalone_mode=False)
+
+
+def evaluated(*options: object) -> dict[str, Any]:
+    """The figures of `eval`, by variant."""
+    return pruning("eval", *options)["figures"]
+
+
+def simulated(mask: Path, *options: object) -> dict[str, float]:
+    """Cycles and energy of 128 tokens on tf_mvp, by the simulator's own command."""
+    from accel_sim.command_line import app
+
+    words = ("run", "--mask", mask, *options, "--json", "-", "--no-check", "--no-advice")
+    total = _printed(app, *words)["total"]
+    return {
+        "cycles": total["cycles"],
+        "dense_cycles": total["dense_cycles"],
+        "energy_uj": total["energy_j"] * 1e6,
+    }
+
+
+def directions(mask: Path) -> list[dict[str, Any]]:
+    """D and coherence of each matrix."""
+    return [
+        {key: m.get(key) for key in ("name", "kind", "strength", "verdict")}
+        for m in _flat(pruning("analyze", "--mask", mask)["matrices"])
+    ]
+
+
+def _flat(matrices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each matrix with the entries of its "direction" beside its name."""
+    return [{**m, **(m.get("direction") or {})} for m in matrices]
+
+
+def density(account: dict[str, Any]) -> dict[str, float]:
+    """The kept share of all matrices together."""
+    whole = sum(m["rows"] * m["cols"] for m in account["matrices"])
+    kept = sum(m["density"] * m["rows"] * m["cols"] for m in account["matrices"])
+    return {"density": kept / whole}
+
+
+def installed(package: str) -> Path:
+    """The folder of an installed package, without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"it needs the package {package}: make quality")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _printed(app: Any, *words: object) -> dict[str, Any]:
+    printed, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+        app([str(word) for word in words], standalone_mode=False)
+    return json.loads(printed.getvalue())

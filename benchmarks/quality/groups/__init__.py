@@ -1,0 +1,21 @@
+"""What a cell of each group does, and what the page says of the group: one file a group."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.cells import Cell
+from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm
+from benchmarks.quality.tables import Cells
+
+Measure = Callable[[Cell, Path, Path], dict[str, Any]]
+"""(cell, folder of the data, empty folder) → what the cell's file holds besides the cell itself."""
+
+GROUPS: Mapping[str, tuple[Measure, Callable[[Cells], list[str]]]] = {
+    "decoder": (decoder.measure, decoder.section),
+    "encoder": (encoder.measure, encoder.section),
+    "llm": (llm.measure, llm.section),
+    "direction": (direction.measure, direction.section),
+    "kprune": (kprune.measure, kprune.section),
+}
+"""In the order of the page."""
