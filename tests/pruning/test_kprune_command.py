@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pruning.__main__ import main
+from pruning.models.opening import quiet
 from sparse_formats.mask_file import read_masks
 
 torch = pytest.importorskip("torch")
@@ -77,7 +78,8 @@ def saved(model: Any, words: Any, folder: Path) -> Path:
     for parameter in model.parameters():
         if parameter.dim() == 2:
             parameter.data *= 5
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
 
@@ -153,7 +155,7 @@ def test_a_regression_is_evaluated_by_its_agreement(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--flops", 1.5], "--flops 1.5: give the share to keep"),
+        (["--flops", 1.5], "--flops 1.5: give the share to keep, between 0 and 1"),
         (["--flops", 0.5, "--method", "kprun"], "unknown method 'kprun'"),
         (["--flops", 0.5, "--predictive", "hessian"], "unknown --predictive 'hessian'"),
         (["--flops", 0.5, "--ridge", 0], "settings of kprune"),
