@@ -13,6 +13,8 @@ from sparse_formats.files import check_writable
 from sparse_formats.terminal import emit_json, new_app, run
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from accel_sim.accelerator import Machine
     from accel_sim.advice import Advice
     from accel_sim.report import LayerResult, Report
@@ -57,6 +59,12 @@ def run_command(
     exclude: Annotated[list[str], typer.Option(help="No names matching this regex.")] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Folder for report, CSV and pictures.")] = None,
     json: Annotated[str | None, typer.Option(help="Report as JSON: file, or - for stdout.")] = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the products: first 256 tokens × outputs of each matrix: .npz."
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option(help="Compute and compare the product.")] = True,
     advice: Annotated[
         bool | None, typer.Option(help="Simulate what would help; unasked if quick, with --out.")
@@ -76,13 +84,25 @@ def run_command(
     inputs = [path for path in paths if path is not None and path.exists()]
     if json is not None and json != "-":
         check_writable(Path(json), inputs)
+    if outputs is not None:
+        _check_outputs(outputs, inputs, check, json)
     generated = None if shapes is None else Generated(shapes, density, pattern, seed)
     source = find_source(mask, generated, include, exclude)
+    int8_note = ""
+    if source.is_int8:
+        settings, int8_note = _for_int8(machine, settings)
+        machine = _machine(accelerator, memory, settings, calibrated)
+    if outputs is not None and not (source.is_weighted and isinstance(machine, Accelerator)):
+        what = "a mixed-vector machine" if source.is_weighted else "weights in the mask file"
+        raise InputError(f"--outputs: there is a product only with {what}")
     given = _activations(activations, source, tokens, activation_density, seed)
     if out is not None:
         prepare_folder(out, inputs)
 
-    results = _simulate(source, machine, given, check, threads)
+    products: dict[str, NDArray[Any]] = {}
+    wanted = None if outputs is None else products
+    results = _simulate(source, machine, given, check, threads, wanted)
+    missing = "" if outputs is None else _write_outputs(outputs, products, source)
     may_advise = out is not None if advice is None else advice
     advices = _advise(source, machine, given, may_advise, advice is None, threads)
     words = _words(
@@ -97,6 +117,7 @@ def run_command(
             "--calibrated": calibrated,
             "--include": include,
             "--exclude": exclude,
+            "--outputs": outputs,
             "--no-check": not check,
             "--advice": advices is not None,
             "--no-advice": advice is False,
@@ -107,7 +128,11 @@ def run_command(
         "versions": _versions(),
         "mask": source.mask,
         "activations": _origin(activations, given),
-        "notes": [note for note in (*source.notes, machine.note, *of_use(results)) if note],
+        "notes": [
+            note
+            for note in (*source.notes, int8_note, missing, machine.note, *of_use(results))
+            if note
+        ],
         "advice": None if advices is None else [item.as_data() for item in advices],
     }
     if advices is None and advice is None and isinstance(machine, Accelerator):
@@ -159,6 +184,46 @@ def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: 
     return machine
 
 
+def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], str]:
+    """Settings for weights that are 8-bit numbers, and what the report says of it."""
+    from accel_sim.accelerator import Accelerator
+
+    datatype = machine.numbers.name
+    if datatype == "int8":
+        return settings, ""
+    if not isinstance(machine, Accelerator):
+        return settings, f"The weights are INT8; {machine.name} is run with its own {datatype}."
+    if machine.origins["array.datatype"].mark == "set":
+        return settings, f"The weights are INT8; they are run as {datatype}, as was set."
+    note = (
+        f"The weights are INT8, so the machine was set to array.datatype=int8; --set "
+        f"array.datatype={datatype} runs them as {datatype}."
+    )
+    return [*settings, "array.datatype=int8"], note
+
+
+def _check_outputs(path: Path, inputs: list[Path], is_checked: bool, json: str | None) -> None:
+    """Refuse a file that products cannot go to, before anything is computed."""
+    if path.suffix.lower() != ".npz":
+        raise InputError(f"--outputs {path}: the file of products is called something.npz")
+    if not is_checked:
+        raise InputError("--outputs writes the product, which --no-check does not compute")
+    check_writable(path, inputs)
+    if json is not None and path.resolve() == Path(json).resolve():
+        raise InputError(f"--outputs {path}: the report goes there; give another name")
+
+
+def _write_outputs(path: Path, products: "dict[str, NDArray[Any]]", source: "Source") -> str:
+    """Write the products, (tokens, outputs) by matrix; gives a note if there is not one of each."""
+    from sparse_formats.files import write_npz
+
+    write_npz(path, {name: product.T for name, product in products.items()})
+    missing = [name for name in source.names if name not in products]
+    if not missing:
+        return ""
+    return f"{path} holds no product of {len(missing)} matrices, e.g. {missing[0]}."
+
+
 def _activations(
     path: Path | None, source: "Source", tokens: int | None, density: float, seed: int
 ) -> "Activations":
@@ -187,8 +252,9 @@ def _simulate(
     activations: "Activations",
     is_checked: bool,
     threads: int | None,
+    products: "dict[str, NDArray[Any]] | None" = None,
 ) -> "list[LayerResult]":
-    """Run with a progress bar on stderr, where somebody is looking."""
+    """Run with a progress bar on stderr, where somebody is looking; keep the `products` by name."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -204,6 +270,7 @@ def _simulate(
             is_checked=is_checked,
             threads=threads,
             on_layer=lambda name: progress.update(task, advance=1, description=name),
+            on_outputs=None if products is None else products.__setitem__,
         )
 
 

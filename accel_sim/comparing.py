@@ -114,6 +114,12 @@ def compare_command(
         emit_json(data, json)
     console = new_console(is_stderr=json == "-")
     print_pairs(pairs, console)
+    for name, source in masks:
+        if source.is_int8:
+            console.print(
+                f"note     {name}: its weights are INT8; every machine runs with its own datatype",
+                soft_wrap=True,
+            )
     for machine in machines:
         if machine.note:
             console.print(f"note     {machine.name}: {machine.note}", soft_wrap=True)

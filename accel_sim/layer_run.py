@@ -1,8 +1,9 @@
 """One layer on the machine, seen alone: its tiles, passes and counters, before time is laid out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +37,17 @@ class TileRun(Tile):
 
 @dataclass(frozen=True, eq=False)
 class LayerRun(Passes):
-    """All passes of one layer on the machine of mixed-length vectors."""
+    """All passes of one layer on the machine of mixed-length vectors.
+
+    outputs: (rows, tokens) of the tokens that were multiplied, in the accumulators' type; None
+    where they were not.
+    """
 
     tiles: tuple[TileRun, ...]
     orientation: Orientation
     vectors: int
     product: ProductCheck | None = None
+    outputs: NDArray[Any] | None = None
 
     @cached_property
     def counts(self) -> Counts:
@@ -71,14 +77,16 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Accelerator, is_checked: bo
     is_multiplied = is_checked and matrix.weight is not None and inputs.x is not None
     steppers = steppers_of(stored, machine, matrix.name, is_multiplied)
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
-    product = None
+    product, outputs = None, None
     if is_multiplied and inputs.x is not None:
         issued = [
             Issued(stepper.planned, _issuers(stepper, of_tile))
             for stepper, of_tile in zip(steppers, passes, strict=True)
         ]
-        product = check_product(issued, stored, matrix, inputs.x[:CHECKED_TOKENS], machine)
-    return _layer_run(layer, stored, steppers, passes, inputs, machine, product)
+        x = inputs.x[:CHECKED_TOKENS]
+        product, outputs = check_product(issued, stored, matrix, x, machine)
+    run = _layer_run(layer, stored, steppers, passes, inputs, machine)
+    return replace(run, product=product, outputs=outputs)
 
 
 def run_steppers(
@@ -86,7 +94,7 @@ def run_steppers(
 ) -> LayerRun:
     """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
-    return _layer_run(layer, stored, steppers, passes, inputs, machine, None)
+    return _layer_run(layer, stored, steppers, passes, inputs, machine)
 
 
 def steppers_of(
@@ -147,7 +155,6 @@ def _layer_run(
     passes: Sequence[Sequence[EqualPasses]],
     inputs: Inputs,
     machine: Accelerator,
-    product: ProductCheck | None,
 ) -> LayerRun:
     matrix = layer.matrix
     nnz = matrix.keep.size if stored.is_dense else matrix.nnz
@@ -170,7 +177,6 @@ def _layer_run(
         tiles=tuple(tiles),
         group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
         macs_effectual=effectual,
-        product=product,
     )
 
 

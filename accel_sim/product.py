@@ -61,10 +61,11 @@ def check_product(
     matrix: MaskedMatrix,
     x: NDArray[Any],
     machine: Accelerator,
-) -> ProductCheck:
+) -> tuple[ProductCheck, NDArray[Any] | None]:
     """Multiply as scheduled, multiply densely and exactly, compare.
 
-    x: operands (tokens, cols).
+    x: operands (tokens, cols). Gives the output (rows, tokens) too, in the accumulators' type; None
+    where it was not computed.
 
     Raises:
         InputError: an integer weight is beyond the datatype.
@@ -75,20 +76,21 @@ def check_product(
     if not datatype.is_integer:
         largest = float(np.abs(kept).max(initial=0.0))
         if largest > datatype.largest:
-            return ProductCheck(0, None, None, f"a weight of {largest:.3g} does not fit FP16")
+            note = f"a weight of {largest:.3g} does not fit FP16"
+            return ProductCheck(0, None, None, note), None
     operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
     weight = np.zeros(keep.shape, datatype.accumulator)
     weight[keep] = operands
     y = machine_product(issued, stored, weight, x, machine)
     if datatype.is_integer:
-        return _check_integers(y, weight, x, machine)
+        return _check_integers(y, weight, x, machine), y
     terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows
     terms += (machine.array.lanes - 1).bit_length() + len(
         {each.planned.tile.cols for each in issued}
     )
     lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
     note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
-    return _check_floats(y, weight, x, terms, note)
+    return _check_floats(y, weight, x, terms, note), y
 
 
 def _check_floats(

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from accel_sim.accelerator import Accelerator, Machine, Rival
 from accel_sim.account import Passes
 from accel_sim.families import run_dense_rival, run_on
-from accel_sim.layer_run import run_steppers, steppers_of
+from accel_sim.layer_run import LayerRun, run_steppers, steppers_of
 from accel_sim.mixed_vector import Stepper
 from accel_sim.report import LayerResult, layer_result
 from accel_sim.stream import Stored, dense
@@ -28,13 +30,15 @@ def simulate(
     is_checked: bool = True,
     threads: int | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
+    on_outputs: Callable[[str, NDArray[Any]], None] | None = None,
 ) -> list[LayerResult]:
     """Latency and energy of each matrix, in order.
 
     matrices: taken one at a time, so a model larger than memory can be generated on the way.
     is_checked: compute the product in scheduled order, where weights are known. threads: how many
     layers run at once (default: all cores); the result does not depend on it. on_layer is called
-    with the name of each finished layer.
+    with the name of each finished layer; on_outputs with the name and the output (rows, tokens) of
+    each layer that was multiplied, in order.
 
     Raises:
         InputError: a matrix does not fit the machine.
@@ -45,10 +49,15 @@ def simulate(
         is_multiplied = is_checked and layer.matrix.weight is not None
         inputs = activations.inputs(layer, machine.numbers, is_multiplied)
         run = run_on(layer, inputs, machine, is_checked)
+        if on_outputs is None and isinstance(run, LayerRun):
+            run = replace(run, outputs=None)  # as large as the layer's activations
         return run, dense_runs.of(layer, inputs)
 
     pairs = []
     for run, dense_run in in_order(both, layers_of(iter(matrices)), threads or os.cpu_count() or 1):
+        if on_outputs is not None and isinstance(run, LayerRun) and run.outputs is not None:
+            on_outputs(run.name, run.outputs)
+            run = replace(run, outputs=None)
         pairs.append((run, dense_run))
         on_layer(run.name)
     runs, dense_twins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sparse_formats.errors import InputError
 from sparse_formats.mask_file import read_masks, sha256_of
 from sparse_formats.masks import MaskedMatrix
@@ -20,6 +22,7 @@ class Source:
     """The matrices, from the first one at each call, and what the report says of them.
 
     arguments: the words of the command line that name it; weights: of all matrices, pruned or not.
+    is_int8: all matrices hold 8-bit numbers. is_weighted: some matrix holds weights.
     """
 
     mask: dict[str, Any]
@@ -28,6 +31,8 @@ class Source:
     names: list[str]
     weights: int
     matrices: Callable[[], Iterator[MaskedMatrix]]
+    is_int8: bool = False
+    is_weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ def _from_file(path: Path, include: list[str], exclude: list[str]) -> Source:
     masks = read_masks(path)
     names = set(select([m.name for m in masks.matrices], include, exclude))
     chosen = [matrix for matrix in masks.matrices if matrix.name in names]
-    notes = [] if any(m.weight is not None for m in chosen) else [NOT_WEIGHTED]
+    weights = [m.weight for m in chosen if m.weight is not None]
+    notes = [] if weights else [NOT_WEIGHTED]
     turned = masks.header.get("stored_in_out", ())
     if turned:
         notes.append(
@@ -77,6 +83,8 @@ def _from_file(path: Path, include: list[str], exclude: list[str]) -> Source:
         names=[matrix.name for matrix in chosen],
         weights=sum(matrix.keep.size for matrix in chosen),
         matrices=lambda: iter(chosen),
+        is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
+        is_weighted=bool(weights),
     )
 
 

@@ -12,6 +12,7 @@ from pruning.calibrate_command import calibrate_command
 from pruning.eval_command import eval_command
 from pruning.heads_command import heads_command
 from pruning.kprune_command import kprune_command
+from pruning.quantize_command import quantize_command
 from pruning.shrink_command import shrink_command
 from pruning.train_command import train_command
 from sparse_formats.errors import InputError
@@ -30,6 +31,7 @@ app.command("calibrate")(calibrate_command)
 app.command("eval")(eval_command)
 app.command("heads")(heads_command)
 app.command("kprune")(kprune_command)
+app.command("quantize")(quantize_command)
 app.command("train")(train_command)
 app.command("shrink")(shrink_command)
 

@@ -1,6 +1,6 @@
 """The command `eval`: quality of a model, with and without a mask, and the floors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from sparse_formats.terminal import emit_json
 if TYPE_CHECKING:
     from pruning.evaluation.floors import Measure
     from pruning.models.opening import OpenModel
+    from sparse_formats.int8_file import QuantizedMatrix
 
 Tell = Callable[[str], None]
 
@@ -25,6 +26,17 @@ def eval_command(
     ],
     mask: Annotated[
         Path | None, typer.Option(help="Mask file to put on; weights in it replace the model's.")
+    ] = None,
+    quantized: Annotated[
+        Path | None,
+        typer.Option(help="What quantize made of this model: measure it in 8-bit numbers too."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --quantized: folder for what each matrix multiplies (inputs.npz, for "
+            "accel_sim run --activations) and its sums (sums.npz)."
+        ),
     ] = None,
     text: Annotated[
         Path | None, typer.Option(help="Text file: perplexity, per token and per word.")
@@ -81,6 +93,7 @@ def eval_command(
 ) -> None:
     """Quality of a model on your data: dense, under a mask, and the floors."""
     from pruning.progress import progress
+    from sparse_formats import int8_file
     from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of
 
@@ -91,12 +104,19 @@ def eval_command(
             f"give one of {', '.join(given)}, found {' and '.join(sources) or 'none of them'}"
         )
     ((option, data),) = sources.items()
-    inputs = [path for path in (model, mask, data, human) if path is not None]
+    inputs = [path for path in (model, mask, quantized, data, human) if path is not None]
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     if human is not None and documents is None:
         raise InputError("--human goes with --documents")
+    if quantized is not None and mask is not None:
+        raise InputError("give --mask or --quantized, one of the two")
+    if record is not None:
+        if quantized is None:
+            raise InputError("--record goes with --quantized")
+        _prepare_record(record, inputs)
     masks = None if mask is None else read_masks(mask)
+    whole = None if quantized is None else int8_file.read(quantized)[0]
     with progress() as tell:
         tell(f"opening {model}")
         opened, measure = _prepared(
@@ -106,12 +126,18 @@ def eval_command(
         from pruning.evaluation.floors import measured
 
         figures = measured(opened, measure, masks, floors, seed, tell)
+        if whole is not None:
+            tell("quantized")
+            figures["quantized"] = _quantized(opened, measure, whole, record)
     if json is not None:
         emit_json(
             {
                 "schema_version": 1,
                 "model": {"source": str(model), "name": opened.name, "task": opened.task},
                 "mask": None if mask is None else {"source": str(mask), "sha256": sha256_of(mask)},
+                "quantized": None
+                if quantized is None
+                else {"source": str(quantized), "sha256": sha256_of(quantized)},
                 "data": {"source": str(data), "sha256": sha256_of(data)},
                 "seed": seed,
                 "figures": figures,
@@ -119,7 +145,37 @@ def eval_command(
             json,
         )
     if json != "-":
-        _print(figures, opened, data, seed if masks is not None and floors else None)
+        _print(figures, opened, data, seed if masks is not None and floors else None, record)
+
+
+def _prepare_record(folder: Path, inputs: list[Path]) -> None:
+    from sparse_formats.files import check_writable
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
+    for name in ("inputs.npz", "sums.npz"):
+        check_writable(folder / name, inputs)
+
+
+def _quantized(
+    opened: "OpenModel",
+    measure: "Measure",
+    matrices: "Sequence[QuantizedMatrix]",
+    record: Path | None,
+) -> dict[str, Any]:
+    """The figures of the model in 8-bit numbers; what it multiplied, into the folder `record`."""
+    from dataclasses import asdict
+
+    from pruning.quantization.integer import Recording, integer_products
+
+    recording = None if record is None else Recording()
+    with integer_products(opened, matrices, recording):
+        figures = asdict(measure(opened))
+    if recording is not None and record is not None:
+        recording.write(record)
+    return figures
 
 
 def _prepared(
@@ -189,7 +245,11 @@ def _set_threads(threads: int) -> None:
 
 
 def _print(
-    figures: dict[str, dict[str, Any]], opened: "OpenModel", data: Path, seed: int | None
+    figures: dict[str, dict[str, Any]],
+    opened: "OpenModel",
+    data: Path,
+    seed: int | None,
+    record: Path | None,
 ) -> None:
     from sparse_formats.tables import Column, new_console, print_table
 
@@ -201,6 +261,8 @@ def _print(
         footnotes.append("words split at white space; compare figures of equal stride only")
     if seed is not None:
         footnotes.append(f"random mask: of each matrix's density, seed {seed}")
+    if record is not None:
+        footnotes.append(f"wrote {record / 'inputs.npz'}, {record / 'sums.npz'}")
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))
 
 

@@ -87,7 +87,7 @@ def score_mask(
     taken = [by_name[name] for name in select(by_name, include, exclude)]
     if scores_path is not None:
         given = _read_scores(scores_path, taken)
-        scored = [ScoredMatrix(m.name, m.kind, given[m.name], m.weight) for m in taken]
+        scored = [ScoredMatrix(m.name, m.kind, given[m.name], m.float_weight) for m in taken]
         return scored, masks, "given"
     if score == "magnitude" and any(m.weight is None for m in taken):
         score = MASK_ONLY
@@ -95,13 +95,15 @@ def score_mask(
         scores = [m.keep.astype(np.float32) for m in taken]
     else:
         # A score that looks at no weights (random) works on a bare mask, too.
-        weights = {m.name: m.keep * np.float32(1) if m.weight is None else m.weight for m in taken}
+        weights = {
+            m.name: m.keep * np.float32(1) if (w := m.float_weight) is None else w for m in taken
+        }
         scores = [
             importance(name, evidence, score) * by_name[name].keep
             for name, evidence in read_evidence(statistics, weights, seed)
         ]
     scored = [
-        ScoredMatrix(m.name, m.kind, s, m.weight, m.keep)
+        ScoredMatrix(m.name, m.kind, s, m.float_weight, m.keep)
         for m, s in zip(taken, scores, strict=True)
     ]
     return scored, masks, score

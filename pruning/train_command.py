@@ -1,6 +1,7 @@
 """The command `train`: prune a model while it learns, or recover a pruned one."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,14 @@ def train_command(
     ] = None,
     squad: Annotated[Path | None, typer.Option(help="SQuAD JSON, for a question answerer.")] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="With method recovery: the mask file to recover.")
+        Path | None,
+        typer.Option(
+            help="With method recovery: the mask to recover; the model's own zeros if not given."
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Model to distil from; without it the model as it was, not pruned."),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Folder for the pruned model, as Hugging Face saves it.")
@@ -54,7 +62,10 @@ def train_command(
     length: Annotated[int | None, typer.Option(help="Tokens of an example.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the weights (AdamW).")] = None,
     distill: Annotated[
-        float | None, typer.Option(help="Share of the loss learned from the dense model.")
+        float | None, typer.Option(help="Share of the loss learned from the teacher, up to 1.")
+    ] = None,
+    quantize: Annotated[
+        str | None, typer.Option(help="int8: learn with the rounding of 8-bit numbers.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of data order, gates and new heads.")] = None,
     new_head: Annotated[
@@ -78,7 +89,7 @@ def train_command(
         raise InputError(f"--out {out}: a mask file is called something.npz")
     if len(data) != 1:
         raise InputError(f"give one of --text, --table, --squad; found {len(data)} of them")
-    inputs = [path for path in (model, mask, recipe, *data) if path is not None]
+    inputs = [path for path in (model, mask, teacher, recipe, *data) if path is not None]
     check_writable(out, inputs)
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
@@ -93,12 +104,15 @@ def train_command(
             "length": length,
             "learning_rate": learning_rate,
             "distill": distill,
+            "quantize": quantize,
         },
     )
+    if training.quantize != "none" and save is None:
+        raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
     masks = None if mask is None else read_masks(mask)
     for folder in (save, checkpoint):
         if folder is not None:
-            _make_folder(folder)
+            _make_folder(folder, inputs)
     started = time.monotonic()
     with progress() as tell:
         tell(f"opening {model}")
@@ -110,24 +124,41 @@ def train_command(
         torch.manual_seed(resolved.seed)
         opened = open_model(model, task, resolved.include, resolved.exclude, head)
         from pruning.examples import examples_of
+        from pruning.models.masking import densities_of, zeros_of
+        from pruning.quantization.ranges import write_ranges
         from pruning.training.loop import train
         from pruning.training.pruner import prepare
 
         examples = examples_of(opened, text, table, squad, training.length or None, resolved.seed)
+        if training.method == "recovery" and masks is None:
+            masks = zeros_of(opened)
         pruner = prepare(opened, resolved, training, masks)
-        run = train(opened, pruner, examples, checkpoint, save_every, tell)
+        guide = None
+        if teacher is not None:
+            tell(f"opening {teacher}")
+            guide = open_model(teacher, opened.task)
+        run = train(opened, pruner, examples, checkpoint, save_every, tell, guide)
         tell(f"writing {out}")
         write_masks(out, run.masks)
         if save is not None:
+            write_ranges(save, {})  # those of another model, should there be any
             with quiet():
                 opened.model.save_pretrained(save)
             if opened.tokenizer is not None:
                 opened.tokenizer.save_pretrained(save)
+            write_ranges(save, run.ranges)
+    density = densities_of(opened, run.masks)
     seconds = time.monotonic() - started
     if json is not None:
-        emit_json(_account(opened, model, data[0], resolved, training, run, seconds), json)
+        account = _account(opened, model, data[0], resolved, training, run, seconds)
+        account |= {
+            "teacher": None if guide is None else {"source": str(teacher), "name": guide.name},
+            "mask": None if masks is None else {"source": str(mask or model)},
+            "density": density,
+        }
+        emit_json(account, json)
     if json != "-":
-        _print(run, training, out, save, seconds)
+        _print(run, training, out, save, seconds, density)
 
 
 def _new_head(table: Path | None) -> dict[str, Any]:
@@ -144,7 +175,9 @@ def _new_head(table: Path | None) -> dict[str, Any]:
     }
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, inputs: list[Path]) -> None:
+    if folder.resolve() in [path.resolve() for path in inputs]:
+        raise InputError(f"{folder} is an input; give another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,6 +197,7 @@ def _account(
     import transformers
 
     from pruning.prune import as_json
+    from pruning.quantization.ranges import as_json as ranges_json
     from pruning.training.settings import as_json as training_json
     from sparse_formats.mask_file import sha256_of
 
@@ -176,6 +210,7 @@ def _account(
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "resumed_at": run.resumed_at,
         "seconds": seconds,
+        "ranges": ranges_json(run.ranges) or None,
         "losses": list(run.losses),
         "densities": list(run.densities),
         "matrices": [
@@ -192,7 +227,14 @@ def _account(
     }
 
 
-def _print(run: "Run", training: "Training", out: Path, save: Path | None, seconds: float) -> None:
+def _print(
+    run: "Run",
+    training: "Training",
+    out: Path,
+    save: Path | None,
+    seconds: float,
+    density: Mapping[str, float],
+) -> None:
     from sparse_formats.tables import Column, new_console, print_table
 
     steps = len(run.losses)
@@ -200,7 +242,12 @@ def _print(run: "Run", training: "Training", out: Path, save: Path | None, secon
     columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
     rows = [(f"{i + 1}", f"{run.losses[i]:.3f}", f"{run.densities[i]:.3f}") for i in shown]
     taken = f"; taken up at step {run.resumed_at}" if run.resumed_at else ""
-    footnotes = [f"{training.method}, {steps} steps in {seconds:.0f} s{taken}", f"wrote {out}"]
+    footnotes = [
+        f"{training.method}, {steps} steps in {seconds:.0f} s{taken}",
+        f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
+        "whole model",
+        f"wrote {out}",
+    ]
     footnotes.append(
         "note: the mask file holds the pruned matrices alone; the rest of the model learned too, "
         "keep it with --save"

@@ -26,7 +26,10 @@ def inspect(
         Path,
         typer.Option(help="mask file (.npz, .safetensors, .smtx, .mtx) or model directory"),
     ],
-    value_bits: Annotated[int, typer.Option(min=1, max=64, help="bits of a kept weight")] = 16,
+    value_bits: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="bits of a kept weight: 16, or 8 where all are int8"),
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option(help="regular expression of names to take; repeatable")
     ] = None,
@@ -44,7 +47,7 @@ def inspect(
     """Show bits per element in every format, layer by layer."""
     # Here, so that --help need not wait for numba and scipy.
     from sparse_formats.files import check_writable
-    from sparse_formats.inspection import as_json, claim, total
+    from sparse_formats.inspection import as_json, bits_of, claim, total
     from sparse_formats.inspection import inspect as inspected
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
@@ -57,8 +60,10 @@ def inspect(
             plot.parent.mkdir(exist_ok=True)
         check_writable(plot, [mask])
     masks = read_masks(mask)
-    chosen = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
-    layers = [inspected(m, value_bits) for m in masks.matrices if m.name in chosen]
+    names = set(select([m.name for m in masks.matrices], include or (), exclude or ()))
+    chosen = [matrix for matrix in masks.matrices if matrix.name in names]
+    value_bits = bits_of(chosen) if value_bits is None else value_bits
+    layers = [inspected(matrix, value_bits) for matrix in chosen]
     claimed = claim(total(layers), layers, value_bits)
     if json != "-":
         _print(layers, total(layers), value_bits, claimed)

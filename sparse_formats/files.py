@@ -1,12 +1,17 @@
 """Writing a file so that it is either the old one or the whole new one."""
 
 import contextlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 
@@ -78,3 +83,22 @@ def write_text(path: Path, text: str) -> None:
 def json_text(data: Any) -> str:
     """`data` as JSON, two-space indent, ending in a newline; NaN and infinity are refused."""
     return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `arrays` as an .npz by name, whole or not at all; equal arrays give equal bytes."""
+    with replace_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            add_array(archive, name, array)
+
+
+def add_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Add `array` to an .npz that is being written."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    content = io.BytesIO()
+    np.lib.format.write_array(content, little, version=(1, 0), allow_pickle=False)
+    # A fixed date and no compression: the bytes depend on nothing but the content.
+    info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, content.getbuffer())

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sparse_formats.curves import CURVES, density_at
 from sparse_formats.decompose import decompose
 from sparse_formats.errors import InputError
@@ -59,6 +61,12 @@ class Inspection:
     def ratio_to_dense_fp16(self) -> float | None:
         """Bits of the dense matrix in FP16 over those of the smallest format, None if it is 0."""
         return ratio_to_dense_fp16(self, self.smallest)
+
+
+def bits_of(matrices: Iterable[MaskedMatrix]) -> int:
+    """Bits of a kept weight, where nobody says: 8 if all are 8-bit numbers, else 16."""
+    dtypes = {None if matrix.weight is None else matrix.weight.dtype for matrix in matrices}
+    return 8 if dtypes == {np.dtype(np.int8)} else FP16_BITS
 
 
 def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats import schema
+from sparse_formats import int8_file, schema
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks import MaskedMatrix, MaskSet
 from sparse_formats.names import network_order, stored_in_out
@@ -26,8 +26,9 @@ def read_masks(path: Path) -> MaskSet:
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
     order), .safetensors, a Hugging Face directory, .smtx, .mtx, or a directory of the last two.
     Matrices that were stored (in, out) and turned are named in header["stored_in_out"].
-    Non-zero = kept; float arrays give the weights too, bools and ints the mask only. Embeddings
-    and heads are included: `selection.select` leaves them out.
+    Non-zero = kept; float arrays give the weights too, bools and ints the mask only, but for the
+    int8 weights of a model in 8-bit numbers (`int8_file`). Embeddings and heads are included:
+    `selection.select` leaves them out.
 
     Raises:
         InputError: the file is missing, damaged, unsafe, of unknown format, or holds no matrix.
@@ -103,6 +104,8 @@ def _npz_masks(path: Path) -> MaskSet:
 
 
 def _safetensors_masks(path: Path) -> MaskSet:
+    if int8_file.recognises(path):
+        return int8_file.read_masks(path)
     return _dense_masks(path, safetensors.read_file(path))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,14 @@ class MaskedMatrix:
 
     keep: bool, shape (out_features, in_features); True = kept.
     weight: float16/float32/float64 of the same shape, exactly 0 where not kept; None if unknown.
+        int8 from a model in 8-bit numbers (`int8_file`), in units of a scale of its own.
     kind: what the matrix does in its layer (`sparse_formats.names`), "other" if unrecognised.
     vectors: how the mask is cut into vectors, where its maker said so.
     """
 
     name: str
     keep: NDArray[np.bool_]
-    weight: NDArray[np.floating[Any]] | None = None
+    weight: NDArray[np.floating[Any] | np.int8] | None = None
     kind: str = "other"
     vectors: VectorLayout | None = None
 
@@ -43,6 +44,16 @@ class MaskedMatrix:
     def shape(self) -> tuple[int, int]:
         rows, cols = self.keep.shape
         return rows, cols
+
+    @property
+    def float_weight(self) -> NDArray[np.floating[Any]] | None:
+        """The weights in units of 1; InputError for 8-bit numbers, which stand in no model."""
+        if self.weight is not None and self.weight.dtype == np.int8:
+            raise InputError(
+                f"matrix {self.name} holds 8-bit numbers, not a model's weights; give the model "
+                "that they were made from"
+            )
+        return cast("NDArray[np.floating[Any]] | None", self.weight)
 
     @property
     def nnz(self) -> int:

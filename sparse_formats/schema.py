@@ -10,7 +10,6 @@ Members, all plain NumPy arrays:
                        int32: the vectors (where the orientation is not null)
 """
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files import replace_file
+from sparse_formats.files import add_array, replace_file
 from sparse_formats.masks import MaskedMatrix, MaskSet
 from sparse_formats.readers.claims import check_finite, check_shape
 from sparse_formats.readers.entries import check_float
@@ -72,10 +71,10 @@ def write(path: Path, masks: MaskSet) -> None:
     """
     _check(masks)
     with replace_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, _HEADER, np.frombuffer(_header_text(masks).encode(), np.uint8))
+        add_array(archive, _HEADER, np.frombuffer(_header_text(masks).encode(), np.uint8))
         for number, matrix in enumerate(masks.matrices):
             for key, array in _arrays(matrix).items():
-                _add(archive, f"mvpsim/{number}/{key}", array)
+                add_array(archive, f"mvpsim/{number}/{key}", array)
 
 
 def read(npz: Npz) -> MaskSet:
@@ -130,17 +129,6 @@ def _arrays(matrix: MaskedMatrix) -> dict[str, NDArray[Any]]:
     if matrix.vectors is not None:
         arrays |= {key: getattr(matrix.vectors, key) for key in _VECTOR_ARRAYS}
     return arrays
-
-
-def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    content = io.BytesIO()
-    np.lib.format.write_array(content, little, version=(1, 0), allow_pickle=False)
-    # A fixed date and no compression: the bytes depend on nothing but the content.
-    info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-    info.create_system = 3
-    info.external_attr = 0o644 << 16
-    archive.writestr(info, content.getbuffer())
 
 
 def _parse_header(npz: Npz) -> _Header:

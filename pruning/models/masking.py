@@ -14,8 +14,9 @@ from sparse_formats.masks import MaskedMatrix, MaskSet
 def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatrix]]:
     """The masks with the matrix each belongs to, in the masks' order.
 
-    Masks of embeddings and heads are left aside where they keep everything. Names may differ by
-    the prefix of the model's base ("bert.", "model.") and by a closing ".weight".
+    Masks of embeddings and heads are left aside where they keep everything, and an embedding's
+    where it drops but what is 0 in the model too, as the padding token's row often is. Names may
+    differ by the prefix of the model's base ("bert.", "model.") and by a closing ".weight".
 
     Raises:
         InputError: a mask without its matrix, or of another shape.
@@ -29,7 +30,7 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
     for mask in masks.matrices:
         matrix = by_plain.get(_plain(mask.name, prefix))
         if matrix is None:
-            if mask.keep.all():
+            if mask.keep.all() or _is_in_the_embedding(opened, mask, prefix):
                 continue
             raise InputError(
                 f"mask {mask.name} fits no matrix of model {opened.name}"
@@ -61,8 +62,8 @@ def apply_masks(opened: OpenModel, masks: MaskSet) -> int:
     for matrix, mask in matched(opened, masks):
         keep = matrix.from_file(mask.keep)
         weight = matrix.view * keep
-        if mask.weight is not None:
-            theirs = matrix.from_file(mask.weight.astype(np.float32)).to(weight.dtype)
+        if (given := mask.float_weight) is not None:
+            theirs = matrix.from_file(given.astype(np.float32)).to(weight.dtype)
             # A mask file may store weights in half precision: those are not an update.
             same = torch.allclose(theirs, weight, rtol=2e-3, atol=1e-7)
             changed += not same
@@ -76,6 +77,44 @@ def apply_keep(opened: OpenModel, keep: Mapping[str, NDArray[np.bool_]]) -> None
     for name, mask in keep.items():
         matrix = opened.by_name[name]
         matrix.view.mul_(matrix.from_file(mask))
+
+
+def densities_of(opened: OpenModel, masks: MaskSet) -> dict[str, float]:
+    """What the masks keep: "linear", of their matrices; "model", of all parameters, tied ones once.
+
+    Parameters without a mask count as kept: embeddings, heads, norms and biases.
+    """
+    kept = sum(mask.nnz for mask in masks.matrices)
+    masked = sum(mask.keep.size for mask in masks.matrices)
+    every = sum(parameter.numel() for parameter in opened.model.parameters())
+    return {"linear": kept / masked, "model": (every - masked + kept) / every}
+
+
+def zeros_of(opened: OpenModel) -> MaskSet:
+    """The masks that an opened model's own zeros make: what a pattern lock keeps.
+
+    Raises:
+        InputError: none of its matrices has a zero.
+    """
+    masks = tuple(MaskedMatrix(m.name, m.weight() != 0, kind=m.kind) for m in opened.matrices)
+    if all(mask.keep.all() for mask in masks):
+        raise InputError(
+            f"none of the {len(masks)} matrices of model {opened.name} has a zero to lock; give "
+            "the mask with --mask, or prune the model first"
+        )
+    return MaskSet(masks)
+
+
+def _is_in_the_embedding(opened: OpenModel, mask: MaskedMatrix, prefix: str) -> bool:
+    """Whether `mask` is of an embedding that is 0 already where it drops."""
+    if mask.kind != "embedding":
+        return False
+    wanted = _plain(mask.name, prefix)
+    return any(
+        tuple(parameter.shape) == mask.shape and not parameter.detach().numpy()[~mask.keep].any()
+        for name, parameter in opened.model.named_parameters()
+        if _plain(name, prefix) == wanted
+    )
 
 
 def _plain(name: str, prefix: str) -> str:

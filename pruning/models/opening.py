@@ -37,7 +37,7 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 _NO_LOSS = ("ElectraForPreTraining",)
 """Called as language models are, and none: ELECTRA tells true tokens from false ones."""
 
-_UNUSED_HEADS = ("pooler", "position_ids", "token_type_ids")
+_UNUSED = ("position_ids", "token_type_ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,7 @@ class OpenModel:
     """A model ready to work with, in evaluation mode and float32.
 
     task: a key of `TASKS`: what its outputs are.
+    matrices: the prunable ones. linears: the weights of all linear layers, heads among them.
     attentions, feed_forwards: the coupled groups; empty where the family's layout is not known,
         without those of which `shrink --own-code` left nothing.
     heads: the head counts its config states; None where it states none.
@@ -57,6 +58,7 @@ class OpenModel:
     matrices: tuple[Matrix, ...]
     attentions: tuple[Attention, ...]
     feed_forwards: tuple[FeedForward, ...]
+    linears: tuple[Matrix, ...] = ()
     heads: Heads | None = None
 
     @property
@@ -148,7 +150,7 @@ def assemble(
     exclude: Sequence[str] = (),
 ) -> OpenModel:
     """The adapter of a model that is in memory already."""
-    every = find_matrices(model, file_names or {}, row_orders or {})
+    every = find_matrices(model, file_names or {}, row_orders or {}, (".",))
     chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
     heads = heads_of_config(model.config.to_dict(), name)
     # A head is a head only where all four of its matrices are known, pruned or not.
@@ -161,6 +163,7 @@ def assemble(
         chosen,
         tuple(attentions),
         tuple(find_feed_forwards(every)),
+        every,
         heads,
     )
 
@@ -217,8 +220,11 @@ def _load(
 
     settings = {**extra, **(fresh_head or {}), "dtype": torch.float32, "weights_only": True}
     model, report = _loaded(TASKS[task][0], folder, {**settings, "output_loading_info": True})
+    # Embeddings of a text are means or first tokens; a classifier reads what the pooler made.
+    unused = (*_UNUSED, "pooler") if task == "encode" else _UNUSED
     missing = sorted(
-        key for key in report["missing_keys"] if not any(word in key for word in _UNUSED_HEADS)
+        (key for key in report["missing_keys"] if not any(word in key for word in unused)),
+        key=lambda name: ("pooler" in name, name),  # the head itself says more
     )
     if report["mismatched_keys"] or (missing and fresh_head is None):
         first = (missing or sorted(str(key) for key in report["mismatched_keys"]))[0]

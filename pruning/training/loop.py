@@ -1,5 +1,6 @@
 """The training loop: as small as can be, and taken up at any step."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pruning.examples import Examples, step_numbers
 from pruning.models.opening import OpenModel
 from pruning.progress import time_left
+from pruning.quantization.qat import FakeQuantized, fake_quantized
+from pruning.quantization.ranges import Ranges
 from pruning.training import checkpoint
-from pruning.training.distillation import distilled, teacher_of
+from pruning.training.distillation import answers, check_teacher, distilled, teacher_of
 from pruning.training.pruner import Pruner
 from pruning.training.settings import as_json
 from sparse_formats.errors import InputError
@@ -28,12 +31,17 @@ NO_DECAY = ("bias", "norm", "ln_")
 
 @dataclass(frozen=True)
 class Run:
-    """What training gave: masks with weights, and per step the loss and the density."""
+    """What training gave: masks with weights, and per step the loss and the density.
+
+    losses: of the labels, also where a teacher's answers are learned instead. ranges: by matrix,
+    where the model learned with rounding.
+    """
 
     masks: MaskSet
     losses: tuple[float, ...]
     densities: tuple[float, ...]
     resumed_at: int
+    ranges: Mapping[str, Ranges]
 
 
 def train(
@@ -43,14 +51,17 @@ def train(
     folder: Path | None = None,
     save_every: int = 50,
     tell: Tell = lambda step: None,
+    teacher: OpenModel | None = None,
 ) -> Run:
     """Train `opened`, which `pruner` was prepared on, to the end of its schedule.
 
     folder: where checkpoints go, every `save_every` steps; one that is there is taken up, and the
         run then ends in the same weights as one never interrupted (on as many threads).
+    teacher: whom distilling learns from; the dense model itself if none is given.
 
     Raises:
-        InputError: examples without labels, a checkpoint of another run.
+        InputError: examples without labels, a checkpoint of another run, a teacher of another kind
+            or one that nothing is learned from.
     """
     import torch
 
@@ -58,8 +69,7 @@ def train(
     if not any(key in examples.rows[0] for key in ("labels", "start_positions")):
         raise InputError(f"model {opened.name} is for {opened.task}: it has no loss to train with")
     model = opened.model
-    # The teacher is the dense model, which the masked parameters hide.
-    teacher = _dense_teacher(pruner) if training.distill else None
+    guide = _guide(pruner, examples, teacher)
     model.train()
     optimizer = adamw(model, training.learning_rate, training.weight_decay)
     losses: list[float] = []
@@ -67,37 +77,39 @@ def train(
     torch.manual_seed(seed)
     identity = {"training": as_json(training), "recipe": repr(pruner.recipe), "of": opened.name}
     identity["examples"] = f"{len(examples)}"
-    if folder is not None and (found := checkpoint.load(folder)) is not None:
-        tensors, state = found
-        if state["identity"] != identity:
-            raise InputError(
-                f"checkpoint {folder} is of another run (model, data, recipe or settings differ); "
-                "give another folder, or remove it"
+    if teacher is not None:
+        identity["teacher"] = teacher.name
+    rounding = fake_quantized(opened) if training.quantize == "int8" else contextlib.nullcontext({})
+    with rounding as layers:
+        if folder is not None and (found := checkpoint.load(folder)) is not None:
+            tensors, state = found
+            if state["identity"] != identity:
+                raise InputError(
+                    f"checkpoint {folder} is of another run (model, data, recipe or settings "
+                    "differ); give another folder, or remove it"
+                )
+            losses, densities = list(state["losses"]), list(state["densities"])
+            _restore(opened, pruner, optimizer, layers, tensors, state)
+        resumed_at, started = pruner.done, time.monotonic()
+        while pruner.done < training.steps:
+            step = pruner.done
+            losses.append(_one_step(opened, pruner, optimizer, examples, guide))
+            densities.append(pruner.density)
+            left = time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
+            tell(
+                f"step {pruner.done} of {training.steps}: loss {losses[-1]:.3f}, "
+                f"density {densities[-1]:.3f}, {left}"
             )
-        losses, densities = list(state["losses"]), list(state["densities"])
-        _restore(opened, pruner, optimizer, tensors, state)
-    resumed_at, started = pruner.done, time.monotonic()
-    while pruner.done < training.steps:
-        step = pruner.done
-        loss = _one_step(opened, pruner, optimizer, examples, teacher)
-        losses.append(loss)
-        densities.append(pruner.density)
-        left = time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
-        tell(
-            f"step {pruner.done} of {training.steps}: loss {loss:.3f}, "
-            f"density {densities[-1]:.3f}, {left}"
-        )
-        if folder is not None and pruner.done % save_every == 0 and pruner.done < training.steps:
-            tensors = {**_model_tensors(opened, pruner), **pruner.tensors()}
-            tensors |= _optimizer_tensors("optimizer", optimizer)
-            if pruner.optimizer is not None:
-                tensors |= _optimizer_tensors("scores", pruner.optimizer)
-            tensors["random"] = torch.get_rng_state()
-            state = {"identity": identity, "losses": losses, "densities": densities}
-            checkpoint.save(folder, step + 1, tensors, {**state, "pruner": pruner.state()})
-    masks = pruner.finalize()
-    model.eval()
-    return Run(masks, tuple(losses), tuple(densities), resumed_at)
+            is_due = pruner.done % save_every == 0 and pruner.done < training.steps
+            if folder is not None and is_due:
+                state = {"identity": identity, "losses": losses, "densities": densities}
+                state["pruner"] = pruner.state()
+                tensors = _tensors(opened, pruner, optimizer, layers)
+                checkpoint.save(folder, step + 1, tensors, state)
+        masks = pruner.finalize()
+        model.eval()
+    ranges = {name: layer.ranges for name, layer in layers.items()}
+    return Run(masks, tuple(losses), tuple(densities), resumed_at, ranges)
 
 
 def adamw(model: Any, learning_rate: float, weight_decay: float) -> "Optimizer":
@@ -119,7 +131,7 @@ def _one_step(
     pruner: Pruner,
     optimizer: "Optimizer",
     examples: Examples,
-    teacher: Any,
+    guide: Any,
 ) -> float:
     import torch
 
@@ -128,9 +140,8 @@ def _one_step(
     inputs = examples.batch(numbers)
     output = opened.model(**inputs)
     loss = output.loss
-    if teacher is not None:
-        with torch.no_grad():
-            target = teacher(**inputs)
+    if guide is not None:
+        target = answers(guide, inputs)
         loss = distilled(loss, output, target, inputs, training.distill, training.temperature)
     loss.backward()
     pruner.gradients()
@@ -143,12 +154,40 @@ def _one_step(
     return float(output.loss.detach())
 
 
-def _dense_teacher(pruner: Pruner) -> Any:
+def _guide(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> Any:
+    """The frozen model to distil from; None where nothing is distilled."""
+    if teacher is None:
+        return _dense_self(pruner) if pruner.training.distill else None
+    if not pruner.training.distill:
+        raise InputError(f"nothing is learned from teacher {teacher.name}; give distill, up to 1")
+    check_teacher(pruner.opened, teacher, max(len(row["input_ids"]) for row in examples.rows))
+    return teacher.model.requires_grad_(False)
+
+
+def _dense_self(pruner: Pruner) -> Any:
+    """The model without masks, which hide its weights already."""
     for matrix, weight in zip(pruner.matrices, pruner.original, strict=True):
         matrix.parameter.data = matrix.stored(weight)
     teacher = teacher_of(pruner.opened.model)
     pruner.mask_weights()
     return teacher
+
+
+def _tensors(
+    opened: OpenModel,
+    pruner: Pruner,
+    optimizer: "Optimizer",
+    layers: Mapping[str, FakeQuantized],
+) -> "dict[str, Tensor]":
+    """All tensors a checkpoint must hold."""
+    import torch
+
+    tensors = {**_model_tensors(opened, pruner), **pruner.tensors()}
+    tensors |= _optimizer_tensors("optimizer", optimizer)
+    if pruner.optimizer is not None:
+        tensors |= _optimizer_tensors("scores", pruner.optimizer)
+    tensors |= {f"ranges.{name}": layer.tensor() for name, layer in layers.items()}
+    return {**tensors, "random": torch.get_rng_state()}
 
 
 def _model_tensors(opened: OpenModel, pruner: Pruner) -> "dict[str, Tensor]":
@@ -175,6 +214,7 @@ def _restore(
     opened: OpenModel,
     pruner: Pruner,
     optimizer: "Optimizer",
+    layers: Mapping[str, FakeQuantized],
     tensors: "Mapping[str, Tensor]",
     state: Mapping[str, Any],
 ) -> None:
@@ -186,6 +226,8 @@ def _restore(
     _restore_optimizer("optimizer", optimizer, tensors)
     if pruner.optimizer is not None:
         _restore_optimizer("scores", pruner.optimizer, tensors)
+    for name, layer in layers.items():
+        layer.restore(tensors[f"ranges.{name}"])
     torch.set_rng_state(tensors["random"])
     pruner.restore(tensors, state["pruner"])
 

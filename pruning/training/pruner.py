@@ -76,8 +76,8 @@ class Pruner:
             place = places[matrix.name]
             self.keep[place] = matrix.from_file(mask.keep)
             self.layouts[place] = mask.vectors
-            if mask.weight is not None:
-                weight = matrix.from_file(mask.weight.astype(np.float32))
+            if (own := mask.float_weight) is not None:
+                weight = matrix.from_file(own.astype(np.float32))
                 self.dense[place] = torch.where(
                     self.keep[place], weight.to(self.dense[place].dtype), self.dense[place]
                 )
@@ -111,7 +111,8 @@ class Pruner:
             due = self.done % self.training.every == 0
             if due or (final and not self.schedule.is_final(self.done - 1)):
                 self._choose(self.schedule.sparsity(self.done))
-            if final and (self.training.lock or not self.method.is_hard):
+            settled = self.training.lock and self.schedule.is_settled(self.done)
+            if settled or (final and not self.method.is_hard):
                 self._lock()
         else:
             self.random = torch.get_rng_state()
@@ -276,12 +277,17 @@ def prepare(
 
     Raises:
         InputError: masks missing or not asked for, phases that do not fit into the steps, masks of
-            another model, a method the model does not fit.
+            another model, a method the model or the schedule does not fit.
     """
-    if (masks is not None) != (training.method == "recovery"):
+    method = training.method
+    if method == "recovery" and training.learning_rate_schedule == "rewind":
+        raise InputError("recovery makes no new masks that the learning rate could rewind at")
+    if training.settle and not METHODS[method].is_hard:
+        raise InputError(f"method {method} makes its mask once, after the ramp: settle must be 0")
+    if (masks is not None) != (method == "recovery"):
         found = "none" if masks is None else "one"
         raise InputError(
-            f"method {training.method}: recovery trains a given mask, the others make their own; "
+            f"method {method}: recovery trains a given mask, the others make their own; "
             f"found {found}"
         )
     return Pruner(opened, recipe, training, masks)

@@ -15,7 +15,9 @@ from sparse_formats.errors import InputError
 class Schedule:
     """steps N, warm-up W in steps, and for how many W the kept share rests at both ends (a, b).
 
-    first, last: sparsity before and after the ramp.
+    first, last: sparsity before and after the ramp. settle: for how many W after the ramp (c) the
+    mask may still change, at the last sparsity. rewind: steps of the ramp after which the learning
+    rate starts over; 0: it never does.
     """
 
     steps: int
@@ -24,6 +26,8 @@ class Schedule:
     final_warmup: float
     first: float
     last: float
+    settle: float = 0.0
+    rewind: int = 0
 
     def __post_init__(self) -> None:
         if self.begin > self.end:
@@ -31,6 +35,17 @@ class Schedule:
                 f"{self.steps} steps leave no room for a ramp between {self.begin:g} steps of "
                 f"warm-up and {self.steps - self.end:g} of cool-down; give more steps, or smaller "
                 "warmup, initial_warmup, final_warmup"
+            )
+        if self.settle > self.final_warmup:
+            raise InputError(
+                f"settle {self.settle:g} is longer than the rest after the ramp, final_warmup "
+                f"{self.final_warmup:g}"
+            )
+        if self.rewind and self.outside <= self.warmup:
+            raise InputError(
+                f"with a learning rate that rewinds, more than the {self.warmup} steps of warm-up "
+                f"must lie outside the ramp, found {self.outside:g}; give a larger initial_warmup "
+                "or final_warmup"
             )
 
     @property
@@ -42,6 +57,11 @@ class Schedule:
     def end(self) -> float:
         """Step after which the last sparsity holds."""
         return self.steps - self.final_warmup * self.warmup
+
+    @property
+    def outside(self) -> float:
+        """Steps outside the ramp: U of the learning rate that rewinds."""
+        return self.steps - (self.end - self.begin)
 
     def progress(self, step: int) -> float:
         """How far the ramp is at `step`, from 0 to 1, in time."""
@@ -58,8 +78,30 @@ class Schedule:
         """Whether the last sparsity holds from `step` on."""
         return self.progress(step) >= 1
 
+    def is_settled(self, step: int) -> bool:
+        """Whether the last mask holds from `step` on."""
+        return self.is_final(step) and step >= self.end + self.settle * self.warmup
+
     def learning_rate(self, step: int) -> float:
         """The share of the learning rate: linear up over W steps, then linear down to 0."""
+        if self.rewind:
+            return self._rewound(step)
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return max(0.0, (self.steps - step) / max(1, self.steps - self.warmup))
+
+    def _rewound(self, t: int) -> float:
+        """A saw in the ramp: each tooth begins where the ramp began.
+
+        As published, U and not N steps lead from 1 down to 0, so that with a ramp that begins
+        within the warm-up, whose first tooth is cut short, the others rise to U/(U − W), above 1.
+        Source: get_linear_rewinding_schedule_with_warmup of Prune Once for All's library.
+        """
+        if t < self.warmup:
+            return t / self.warmup
+        left = self.steps - t
+        if t < self.begin:
+            left = self.outside - t
+        elif t < self.end:
+            left = self.outside - t + self.rewind * ((t - self.begin) // self.rewind)
+        return max(0.0, left / (self.outside - self.warmup))

@@ -43,6 +43,22 @@ class _Tensor:
     end: int
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a .safetensors file says of itself; none if it says nothing.
+
+    Raises:
+        InputError: not such a file, or cut short.
+    """
+    header, _ = _header(path)
+    said = header.get("__metadata__")
+    return {k: v for k, v in said.items() if isinstance(v, str)} if isinstance(said, dict) else {}
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """All tensors of a .safetensors file, of however many dimensions; otherwise as `read_file`."""
+    return _read(path, None, is_matrix_only=False)
+
+
 def read_file(path: Path) -> dict[str, NDArray[Any]]:
     """All 2-D tensors of a .safetensors file, by name, in file order, as stored.
 
@@ -104,7 +120,9 @@ def _indexed(index: Path) -> list[tuple[Path, frozenset[str] | None]]:
     return [(index.parent / file, frozenset(names)) for file, names in sorted(shards.items())]
 
 
-def _read(path: Path, names: frozenset[str] | None) -> dict[str, NDArray[Any]]:
+def _read(
+    path: Path, names: frozenset[str] | None, is_matrix_only: bool = True
+) -> dict[str, NDArray[Any]]:
     header, data_start = _header(path)
     missing = sorted((names or frozenset()) - header.keys())
     if missing:
@@ -115,9 +133,10 @@ def _read(path: Path, names: frozenset[str] | None) -> dict[str, NDArray[Any]]:
             if name == "__metadata__" or (names is not None and name not in names):
                 continue
             tensor = _checked(path, name, entry, path.stat().st_size - data_start)
-            if len(tensor.shape) != 2:
+            if len(tensor.shape) == 2:
+                check_shape(path, name, *tensor.shape)
+            elif is_matrix_only:
                 continue
-            check_shape(path, name, *tensor.shape)
             if tensor.dtype not in _DTYPES:
                 raise InputError(
                     f"{path}: tensor {name} has element type {tensor.dtype}; "
@@ -126,7 +145,7 @@ def _read(path: Path, names: frozenset[str] | None) -> dict[str, NDArray[Any]]:
             file.seek(data_start + tensor.begin)
             raw = np.fromfile(file, _DTYPES[tensor.dtype], math.prod(tensor.shape))
             arrays[name] = _native(raw, tensor.dtype).reshape(tensor.shape)
-    if not arrays and names is None:
+    if not arrays and names is None and is_matrix_only:
         raise InputError(f"{path}: no 2-D tensor inside; give a file with weight matrices")
     return arrays
 

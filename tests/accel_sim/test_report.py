@@ -148,7 +148,7 @@ def test_does_a_wrong_product_get_noticed() -> None:
     x = Activations(4).draw(16, 0)
     plan = plan_layer(stored, machine, "m")
     issued = [Issued(planned, [(4, planned.queue[None])]) for planned in plan]
-    check = check_product(issued, stored, matrix, x, machine)
+    check, _ = check_product(issued, stored, matrix, x, machine)
     assert check.is_equal is False
 
 

@@ -122,7 +122,7 @@ def test_is_the_old_file_intact_when_the_writer_dies_half_way(
     path = tmp_path / "out.npz"
     write_masks(path, some_masks())
     before = path.read_bytes()
-    add, calls = schema._add, []
+    add, calls = schema.add_array, []
 
     def dies_at_the_third(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         calls.append(name)
@@ -130,7 +130,7 @@ def test_is_the_old_file_intact_when_the_writer_dies_half_way(
             raise KeyboardInterrupt
         add(archive, name, array)
 
-    monkeypatch.setattr(schema, "_add", dies_at_the_third)
+    monkeypatch.setattr(schema, "add_array", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         write_masks(path, some_masks())
     assert path.read_bytes() == before
