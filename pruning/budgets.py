@@ -42,7 +42,15 @@ def shares(
 
     most: of each matrix, how many weights there are to keep at all. is_blind: the scores cannot
     say which matrix matters more; then the matrices of a pool each keep the same share of `most`.
+
+    Raises:
+        InputError: a budget for each row with a pattern that needs more than a row.
     """
+    if budget == "row" and not pattern.fits_rows:
+        raise InputError(
+            "budget row goes with patterns fine, n_m and vector_wise; the others need more than a "
+            "row to choose from; give budget matrix"
+        )
     finest = [tuple(pool) for pool in pattern.pools(targets)]
     found = []
     for pool in _pooled(targets, finest, budget):

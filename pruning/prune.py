@@ -169,11 +169,6 @@ def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) 
     the same share of its mask.
     """
     assert recipe.sparsity is not None
-    if recipe.budget == "row" and not pattern.fits_rows:
-        raise InputError(
-            f"budget row goes with patterns fine and n_m; {recipe.pattern} needs more than a row "
-            "to choose from; give budget matrix"
-        )
     targets = [Target(m.name, m.kind, m.scores) for m in matrices]
     most = [
         m.scores.size if m.within is None else int(np.count_nonzero(m.within)) for m in matrices

@@ -65,6 +65,8 @@ class Pruner:
         )
         if given is not None:
             self._take(given)
+        else:
+            self._check_patterns()
         self.choose_mask()
         self.mask_weights()
 
@@ -82,6 +84,12 @@ class Pruner:
                     self.keep[place], weight.to(self.dense[place].dtype), self.dense[place]
                 )
         self._lock()
+
+    def _check_patterns(self) -> None:
+        """Make a mask of every pattern to come: an error now is better than one at the end."""
+        every = (*self.training.stages, self.recipe.pattern)
+        for number, pattern in enumerate(every, 1):
+            self.chosen(self.schedule.sparsity_at(number / len(every)), pattern)
 
     def _lock(self) -> None:
         """From now on the mask stays, and what it drops is exactly 0."""
@@ -121,17 +129,17 @@ class Pruner:
             self.factors = factors
 
     def _choose(self, sparsity: float) -> None:
-        found = self.chosen(sparsity)
+        found = self.chosen(sparsity, self.pattern)
         for place, matrix in enumerate(self.matrices):
             self.keep[place] = matrix.from_file(found[matrix.name].keep)
             self.layouts[place] = found[matrix.name].layout
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
 
-    def chosen(self, sparsity: float) -> dict[str, Pruned]:
-        """The masks the pattern of this step makes of the method's importance."""
+    def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
+        """The masks that `pattern` makes of the method's importance."""
         importance = self.method.importance(self.dense)
         scores = {m.name: s for m, s in zip(self.matrices, importance, strict=True)}
-        return choose(self.opened, scores, self.recipe, self.pattern, sparsity)
+        return choose(self.opened, scores, self.recipe, pattern, sparsity)
 
     def mask_weights(self) -> None:
         """Let the model's parameters hold the masked weights."""
