@@ -51,7 +51,7 @@ def train_command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="movement, soft_movement, l0, gradual_magnitude, head_gates or recovery."
+            help="movement, soft_movement, l0, gradual_magnitude, head_gates, lora_prune, recovery."
         ),
     ] = None,
     pattern: Annotated[str | None, typer.Option(help="As of prune.")] = None,
@@ -109,6 +109,8 @@ def train_command(
     )
     if training.quantize != "none" and save is None:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
+    if new_head and training.method == "lora_prune":
+        raise InputError("lora_prune learns factors alone: a new head would stay as it begins")
     masks = None if mask is None else read_masks(mask)
     for folder in (save, checkpoint):
         if folder is not None:

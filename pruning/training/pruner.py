@@ -59,7 +59,7 @@ class Pruner:
         for parameter in self.method.parameters:
             parameter.requires_grad_(False)
         self.optimizer = (
-            torch.optim.Adam(self.method.parameters, lr=training.score_learning_rate)
+            torch.optim.Adam(self.method.parameters, lr=self.method.learning_rate)
             if self.method.parameters
             else None
         )
@@ -153,13 +153,20 @@ class Pruner:
         """
         found = [self._gradient(matrix) for matrix in self.matrices]
         upright = [m.upright(g) for m, g in zip(self.matrices, found, strict=True)]
-        if not self.is_locked:
-            self.method.learn(upright, self.dense)
+        if self.learns:
+            self.method.learn(upright, self.dense, self.factors)
         for matrix, gradient, weight, factor in zip(
             self.matrices, upright, self.dense, self.factors, strict=True
         ):
             gradient.mul_(factor)
             matrix.parameter.data = matrix.stored(weight)
+            if self.method.freezes:
+                matrix.parameter.grad = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether the method's own parameters still learn."""
+        return self.method.goes_on or not self.is_locked
 
     @staticmethod
     def _gradient(matrix: Matrix) -> "Tensor":
@@ -172,10 +179,11 @@ class Pruner:
 
     def step(self) -> None:
         """After the optimiser's step: scores step too, then the next mask goes on."""
-        if not self.is_locked and self.optimizer is not None:
-            rate = self.training.score_learning_rate * self.schedule.learning_rate(self.done)
+        if self.learns and self.optimizer is not None:
+            rate = self.method.learning_rate * self.schedule.learning_rate(self.done)
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
+            self.method.rebuild(self.dense)
         if not self.is_locked and not self.method.is_hard:
             asked = 1 - self.schedule.sparsity(self.done)
             self.method.steer(self.method.density() - asked)
@@ -205,6 +213,7 @@ class Pruner:
                 self._choose(self.recipe.sparsity)
             self._lock()
         self.mask_weights()
+        self.method.release()
         header = {
             "model": self.opened.name,
             "method": self.recipe.pattern,
@@ -234,6 +243,8 @@ class Pruner:
             held[f"factor.{i}"] = factor.contiguous()
         for i, parameter in enumerate(self.method.parameters):
             held[f"score.{i}"] = parameter
+        for i, buffer in enumerate(self.method.buffers):
+            held[f"buffer.{i}"] = buffer.contiguous()
         for i, layout in enumerate(self.layouts):
             if layout is not None:
                 for part in ("lines", "starts", "lengths"):
@@ -268,6 +279,8 @@ class Pruner:
                 self.layouts[i] = VectorLayout(orientation, *parts)
         for i, parameter in enumerate(self.method.parameters):
             parameter.copy_(tensors[f"score.{i}"])
+        for i, buffer in enumerate(self.method.buffers):
+            buffer.copy_(tensors[f"buffer.{i}"])
         if not self.is_locked and not self.method.is_hard:
             # Gates were drawn before the checkpoint; they are drawn again from the same numbers,
             # which leaves the generator where the checkpoint found it.

@@ -56,7 +56,12 @@ class HeadGates(HardConcrete):
             factors[self.places[attention.out.matrix]] = columns.unsqueeze(0)
         return factors
 
-    def learn(self, gradients: "Sequence[Tensor]", weights: "Sequence[Tensor]") -> None:
+    def learn(
+        self,
+        gradients: "Sequence[Tensor]",
+        weights: "Sequence[Tensor]",
+        factors: "Sequence[Tensor]",
+    ) -> None:
         """Through the columns to the gates to log α."""
         for number, attention in enumerate(self.attentions):
             place = self.places[attention.out.matrix]

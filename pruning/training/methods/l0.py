@@ -29,7 +29,12 @@ class L0(HardConcrete):
         self.draw()
         return [gate.detach() for gate in self.gates]
 
-    def learn(self, gradients: "Sequence[Tensor]", weights: "Sequence[Tensor]") -> None:
+    def learn(
+        self,
+        gradients: "Sequence[Tensor]",
+        weights: "Sequence[Tensor]",
+        factors: "Sequence[Tensor]",
+    ) -> None:
         """Through the gates to log α."""
         for number, (gradient, weight) in enumerate(zip(gradients, weights, strict=True)):
             self.backward(number, gradient * weight)

@@ -32,7 +32,12 @@ class Movement(Method):
             for score, matrix in zip(self.parameters, self.matrices, strict=True):
                 score += by_mean(matrix.upright(matrix.parameter.detach()))
 
-    def learn(self, gradients: "Sequence[Tensor]", weights: "Sequence[Tensor]") -> None:
+    def learn(
+        self,
+        gradients: "Sequence[Tensor]",
+        weights: "Sequence[Tensor]",
+        factors: "Sequence[Tensor]",
+    ) -> None:
         """∂L/∂S = ∂L/∂W′ · W."""
         for score, gradient, weight in zip(self.parameters, gradients, weights, strict=True):
             score.grad = gradient * weight

@@ -36,7 +36,12 @@ class SoftMovement(Steered):
         self.kept = [(score.sigmoid() > threshold).float() for score in self.parameters]
         return self.kept
 
-    def learn(self, gradients: "Sequence[Tensor]", weights: "Sequence[Tensor]") -> None:
+    def learn(
+        self,
+        gradients: "Sequence[Tensor]",
+        weights: "Sequence[Tensor]",
+        factors: "Sequence[Tensor]",
+    ) -> None:
         """∂L/∂S = ∂L/∂W′ · W + λ · 4σ(S)(1 − σ(S))."""
         for score, gradient, weight in zip(self.parameters, gradients, weights, strict=True):
             score.grad = gradient * weight

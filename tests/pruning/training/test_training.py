@@ -346,7 +346,7 @@ def run_of(opened: OpenModel, examples: Examples, training: Training, folder: Pa
     return train(opened, pruner, examples, folder, save_every=3)
 
 
-@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0"])
+@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0", "lora_prune"])
 def test_a_run_taken_up_ends_in_the_same_weights(
     method: str, tiny: Tiny, words: Any, tmp_path: Path
 ) -> None:
@@ -394,6 +394,8 @@ def test_a_new_head_has_a_class_for_each_label(
     words_given = [str(word) for word in given]
     with pytest.raises(InputError, match="no usable weights for classifier"):
         app(words_given, standalone_mode=False)
+    with pytest.raises(InputError, match="a new head would stay as it begins"):
+        app([*words_given, "--new-head", "--method", "lora_prune"], standalone_mode=False)
     app([*words_given, "--new-head"], standalone_mode=False)
     saved = open_model(tmp_path / "saved")
     assert saved.task == "classify"
