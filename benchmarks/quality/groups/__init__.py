@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.cells import Cell
-from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm
+from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm, once_for_all
 from benchmarks.quality.tables import Cells
 
 Measure = Callable[[Cell, Path, Path], dict[str, Any]]
@@ -17,5 +17,6 @@ GROUPS: Mapping[str, tuple[Measure, Callable[[Cells], list[str]]]] = {
     "llm": (llm.measure, llm.section),
     "direction": (direction.measure, direction.section),
     "kprune": (kprune.measure, kprune.section),
+    "once": (once_for_all.measure, once_for_all.section),
 }
 """In the order of the page."""

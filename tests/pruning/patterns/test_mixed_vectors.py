@@ -119,7 +119,6 @@ def test_the_budget_is_met_within_one_vector_whatever_the_ties(
     for group in groups:
         target = round((1 - sparsity) * sum(scores[i].size for i in group))
         kept = sum(int(masks[i].sum()) for i in group)
-        # Where not even the shortest vector fits, nothing is kept.
         longest = max([int(layouts[i].lengths.max(initial=menu[0])) for i in group])
         # One vector more would overshoot; algorithm B may have fixed on the longest length.
         assert target - (longest if algorithm == "C" else menu[-1]) < kept <= target
