@@ -167,7 +167,7 @@ def _new_head(table: Path | None) -> dict[str, Any]:
     """Config settings of a new task head: of a table, one class for each of its labels."""
     if table is None:
         return {}
-    from pruning.examples import read_table
+    from pruning.data_files import read_table
 
     labels = sorted(set(read_table(table).labels))
     return {
