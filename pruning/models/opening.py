@@ -37,6 +37,12 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 _NO_LOSS = ("ElectraForPreTraining",)
 """Called as language models are, and none: ELECTRA tells true tokens from false ones."""
 
+_POSITIONS_FROM_TWO = (
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet",
+    "longformer", "data2vec-text", "ibert", "xmod", "luke",
+)  # fmt: skip
+"""Families that count positions from behind the padding token's number."""
+
 _UNUSED = ("position_ids", "token_type_ids")
 
 
@@ -77,8 +83,7 @@ class OpenModel:
         ]
         if self.tokenizer is not None and self.tokenizer.model_max_length < 10**6:
             limits.append(self.tokenizer.model_max_length)
-        # RoBERTa counts positions from the padding token's number on.
-        offset = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        offset = 2 if config.model_type in _POSITIONS_FROM_TWO else 0
         return min(limits, default=512 + offset) - offset
 
 
@@ -97,7 +102,7 @@ def open_model(
 
     Raises:
         InputError: no such directory (a hub cannot be reached), an unsafe or damaged one, one
-            without the weights of `task`, or without its tokenizer.
+            without the weights of `task`, or without its tokenizer; weights of nan or infinity.
     """
     if task is not None and task not in TASKS:
         raise InputError(f"unknown task {task!r}{nearest(task, TASKS)}")
@@ -108,6 +113,7 @@ def open_model(
             if task not in (None, "causal"):
                 raise InputError(f"{path} is a language model: it has no head for {task}")
             model, names, orders = glassllm.load(path)
+            _check_finite(path, model)
             return assemble(
                 path.stem,
                 "causal",
@@ -134,6 +140,7 @@ def open_model(
         if extra and (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are float32 by now; still called quantised, they could not be saved.
             quantizer.remove_quantization_config(model)
+        _check_finite(path, model)
         tokenizer = _tokenizer(folder, extra)
     names = _file_names(folder, model) if not extra else {}
     return assemble(_name(path), wanted, model, tokenizer, names, {}, include, exclude)
@@ -198,6 +205,14 @@ def _check_there(path: Path) -> None:
         )
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path}: no config.json inside; give a Hugging Face model directory")
+
+
+def _check_finite(path: Path, model: "PreTrainedModel") -> None:
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise InputError(
+                f"{path}: parameter {name} holds nan or infinity; repair the checkpoint"
+            )
 
 
 def _task_of(config: Any) -> str:

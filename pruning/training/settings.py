@@ -133,6 +133,8 @@ def read_training(path: Path | None, flags: Mapping[str, Any]) -> Training:
             values[key] = msgspec.convert(value, hints[key], strict=not isinstance(value, int))
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: '{key}' is {value!r}: {error}") from None
+        if values[key] == float("inf"):
+            raise InputError(f"{where}: '{key}' is infinite; give a finite number")
     training = Training(**values)
     for key, choices in CHOICES.items():
         if (value := getattr(training, key)) not in choices:

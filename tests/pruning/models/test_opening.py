@@ -168,6 +168,14 @@ def test_a_state_dict_in_bin_opens(tiny: Tiny, tmp_path: Path) -> None:
     assert torch.equal(outputs(open_model(tmp_path).model), outputs(model))
 
 
+def test_weights_that_are_no_numbers_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    model = tiny("llama")
+    model.model.layers[1].mlp.up_proj.weight.data[2, 3] = float("nan")
+    saved(model, tmp_path)
+    with pytest.raises(InputError, match=r"layers\.1\.mlp\.up_proj\.weight holds nan"):
+        open_model(tmp_path)
+
+
 def test_a_bin_that_would_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     saved(tiny("bert"), tmp_path)
     (tmp_path / "model.safetensors").unlink()

@@ -302,12 +302,21 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
         ("step = 3", "did you mean 'steps'"),
         ("steps = 0", "'steps' is 0"),
         ("distill = 1.5", "'distill' is 1.5"),
+        ("learning_rate = inf", "'learning_rate' is infinite"),
+        ("temperature = nan", "'temperature' is nan"),
         ('method = "moving"', "unknown method 'moving'"),
         ('first_scores = "nil"', "unknown first_scores 'nil'"),
     ]:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
             read_training(file, {})
+
+
+def test_a_run_that_diverges_is_told(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    training = replace(SHORT, learning_rate=1e30, warmup=1)
+    with pytest.raises(InputError, match=r"loss of step \d+ is (nan|inf): the run diverged"):
+        train(opened, prepare(opened, FINE, training), examples)
 
 
 def test_the_trainer_of_transformers_prunes_with_the_callback(
