@@ -96,6 +96,32 @@ def _pooled(
     return list(by_kind.values())
 
 
+def masks_of(
+    pattern: Pattern,
+    targets: Sequence[Target],
+    share: Share,
+    sparsity: float,
+    budget: str,
+    count: str,
+) -> list[Pruned]:
+    """The masks of the matrices that have `share` together, in weights, FLOPs or bits.
+
+    Raises:
+        InputError: the pattern cannot keep so much, or so little.
+    """
+
+    def masks(kept: int) -> list[Pruned]:
+        if budget == "row":
+            return [masks_by_row(pattern, targets[0], kept)]
+        return pattern.masks(targets, kept)
+
+    if count != "bits":
+        return masks(share.kept)
+    own = pattern.density
+    most = share.most if own is None else min(share.most, pattern.kept(targets, 1 - own))
+    return masks_in_bits(pattern, targets, sparsity, masks, most)
+
+
 def masks_by_row(pattern: Pattern, target: Target, kept: int) -> Pruned:
     """Every row with the same share of `kept`, as if it were a matrix of its own."""
     rows = target.scores.shape[0]

@@ -11,8 +11,6 @@ from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json
 
 if TYPE_CHECKING:
-    from pruning.models.opening import OpenModel
-    from pruning.recipe import Recipe
     from pruning.training.loop import Run
     from pruning.training.settings import Training
 
@@ -82,7 +80,7 @@ def train_command(
     from pruning.recipe import read_recipe
     from pruning.training.settings import read_training
     from sparse_formats.files import check_writable
-    from sparse_formats.mask_file import read_masks, write_masks
+    from sparse_formats.mask_file import read_masks, sha256_of, write_masks
 
     data = [path for path in (text, table, squad) if path is not None]
     if out.suffix.lower() != ".npz":
@@ -128,6 +126,7 @@ def train_command(
         from pruning.examples import examples_of
         from pruning.models.masking import densities_of, zeros_of
         from pruning.quantization.ranges import write_ranges
+        from pruning.training.account import account_of
         from pruning.training.loop import train
         from pruning.training.pruner import prepare
 
@@ -152,13 +151,16 @@ def train_command(
     density = densities_of(opened, run.masks)
     seconds = time.monotonic() - started
     if json is not None:
-        account = _account(opened, model, data[0], resolved, training, run, seconds)
-        account |= {
+        account = {
+            "schema_version": 1,
+            "model": {"source": str(model), "name": opened.name, "task": opened.task},
+            "data": {"source": str(data[0]), "sha256": sha256_of(data[0])},
             "teacher": None if guide is None else {"source": str(teacher), "name": guide.name},
             "mask": None if masks is None else {"source": str(mask or model)},
             "density": density,
+            "seconds": seconds,
         }
-        emit_json(account, json)
+        emit_json({**account, **account_of(pruner, run)}, json)
     if json != "-":
         _print(run, training, out, save, seconds, density)
 
@@ -186,49 +188,6 @@ def _make_folder(folder: Path, inputs: list[Path]) -> None:
         raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
 
 
-def _account(
-    opened: "OpenModel",
-    model: Path,
-    data: Path,
-    recipe: "Recipe",
-    training: "Training",
-    run: "Run",
-    seconds: float,
-) -> dict[str, Any]:
-    import torch
-    import transformers
-
-    from pruning.prune import as_json
-    from pruning.quantization.ranges import as_json as ranges_json
-    from pruning.training.settings import as_json as training_json
-    from sparse_formats.mask_file import sha256_of
-
-    return {
-        "schema_version": 1,
-        "model": {"source": str(model), "name": opened.name, "task": opened.task},
-        "data": {"source": str(data), "sha256": sha256_of(data)},
-        "recipe": as_json(recipe),
-        "training": training_json(training),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "resumed_at": run.resumed_at,
-        "seconds": seconds,
-        "ranges": ranges_json(run.ranges) or None,
-        "losses": list(run.losses),
-        "densities": list(run.densities),
-        "matrices": [
-            {
-                "name": m.name,
-                "kind": m.kind,
-                "rows": m.shape[0],
-                "cols": m.shape[1],
-                "density": m.density,
-                "flops": 2 * m.nnz,
-            }
-            for m in run.masks.matrices
-        ],
-    }
-
-
 def _print(
     run: "Run",
     training: "Training",
@@ -250,10 +209,11 @@ def _print(
         "whole model",
         f"wrote {out}",
     ]
-    footnotes.append(
-        "note: the mask file holds the pruned matrices alone; the rest of the model learned too, "
-        "keep it with --save"
-        if save is None
-        else f"wrote {save}"
-    )
+    if save is not None:
+        footnotes.append(f"wrote {save}")
+    elif training.method != "lora_prune":
+        footnotes.append(
+            "note: the mask file holds the pruned matrices alone; the rest of the model learned "
+            "too, keep it with --save"
+        )
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.budgets import kept_weights, masks_by_row, shares
+from pruning.budgets import kept_weights, masks_of, shares
 from pruning.models.opening import OpenModel
 from pruning.patterns.fine_grained import best_weights
 from pruning.patterns.pattern import Pattern, Pruned, Target
 from pruning.recipe import Recipe, pattern_of
-from sparse_formats.errors import InputError
 
 
 def choose(
@@ -29,11 +28,9 @@ def choose(
     the best of what it would drop stay too.
 
     Raises:
-        InputError: the recipe counts something else than weights, or its pattern does not fit.
+        InputError: the recipe's pattern does not fit.
     """
     assert recipe.sparsity is not None
-    if recipe.count != "weights":
-        raise InputError(f"count {recipe.count!r}: while training only weights can be counted")
     shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
     made = pattern_of(replace(recipe, pattern=pattern, sparsity=sparsity), shapes, opened.heads)
     targets = [Target(m.name, m.kind, scores[m.name]) for m in opened.matrices]
@@ -45,10 +42,8 @@ def choose(
         members: Sequence[Target] = [targets[i] for i in share.members]
         if made.density is not None and sparsity < min(1 - made.density, recipe.sparsity):
             pruned = _above(made, members, share.kept)
-        elif recipe.budget == "row":
-            pruned = [masks_by_row(made, members[0], share.kept)]
         else:
-            pruned = made.masks(members, share.kept)
+            pruned = masks_of(made, members, share, sparsity, recipe.budget, recipe.count)
         found.update(zip((t.name for t in members), pruned, strict=True))
     return found
 

@@ -9,7 +9,7 @@ the optimiser steps; `torch` autograd sees neither. So any loop and any optimise
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
 from pruning.prune import as_json as recipe_json
 from pruning.recipe import Recipe
+from pruning.retention import kept_sum, top_sum
 from pruning.training.choice import choose
 from pruning.training.methods import METHODS, Method
 from pruning.training.settings import Training, as_json
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 class Pruner:
     """The state of a pruning run; made by `prepare`.
 
-    done: optimiser steps so far. original: the weights as they came, dense: as they are now
-    without the mask, keep: bool masks; all (out, in) in the module's row order.
+    recipe: as resolved; its score is the method's name. done: optimiser steps so far.
+    original: the weights as they came, dense: as they are now without the mask, keep: bool masks;
+    all (out, in) in the module's row order.
+    retained: of each matrix the importance that its mask kept when it was locked, and the most that
+    so many weights could, in units of the matrix's mean.
     """
 
     def __init__(
@@ -45,7 +49,8 @@ class Pruner:
         import torch
 
         assert recipe.sparsity is not None
-        self.opened, self.recipe, self.training = opened, recipe, training
+        self.opened, self.training = opened, training
+        self.recipe = replace(recipe, score=training.method)
         self.matrices = opened.matrices
         self.schedule = training.schedule(recipe.sparsity)
         self.method: Method = METHODS[training.method](opened, training)
@@ -55,6 +60,7 @@ class Pruner:
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.done, self.is_locked = 0, False
+        self.retained: list[tuple[float, float]] = []
         self.random = torch.get_rng_state()
         for parameter in self.method.parameters:
             parameter.requires_grad_(False)
@@ -94,6 +100,12 @@ class Pruner:
     def _lock(self) -> None:
         """From now on the mask stays, and what it drops is exactly 0."""
         self.is_locked = True
+        self.retained = [
+            _retained(scores, matrix.to_file(keep))
+            for scores, matrix, keep in zip(
+                self.method.importance(self.dense), self.matrices, self.keep, strict=True
+            )
+        ]
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
         self._clear()
 
@@ -257,6 +269,7 @@ class Pruner:
         return {
             "done": self.done,
             "is_locked": self.is_locked,
+            "retained": self.retained,
             "method": self.method.state(),
             "orientations": orientations,
         }
@@ -266,6 +279,7 @@ class Pruner:
         import torch
 
         self.done, self.is_locked = state["done"], state["is_locked"]
+        self.retained = [(kept, best) for kept, best in state["retained"]]
         self.method.restore(state["method"])
         for i, weight in enumerate(self.dense):
             weight.copy_(tensors[f"dense.{i}"])
@@ -289,6 +303,12 @@ class Pruner:
         self.mask_weights()
 
 
+def _retained(scores: NDArray[np.float32], keep: NDArray[np.bool_]) -> tuple[float, float]:
+    mean = float(scores.mean(dtype=np.float64)) or 1.0
+    best = top_sum(scores, int(np.count_nonzero(keep)))
+    return kept_sum(scores, keep) / mean, best / mean
+
+
 def prepare(
     opened: OpenModel, recipe: Recipe, training: Training, masks: MaskSet | None = None
 ) -> Pruner:
@@ -298,9 +318,19 @@ def prepare(
 
     Raises:
         InputError: masks missing or not asked for, phases that do not fit into the steps, masks of
-            another model, a method the model or the schedule does not fit.
+            another model, a method the model or the schedule does not fit, a recipe that asks for
+            what training does not do.
     """
     method = training.method
+    if recipe.score != Recipe.score:
+        raise InputError(
+            f"score {recipe.score!r}: training finds importance by its method, {method}; leave the "
+            "score out"
+        )
+    if recipe.update != "none":
+        raise InputError(f"update {recipe.update!r}: survivors learn instead; leave it out")
+    if recipe.count != "weights" and not METHODS[method].is_hard:
+        raise InputError(f"count {recipe.count!r}: method {method} is steered by weights alone")
     if method == "recovery" and training.learning_rate_schedule == "rewind":
         raise InputError("recovery makes no new masks that the learning rate could rewind at")
     if training.settle and not METHODS[method].is_hard:

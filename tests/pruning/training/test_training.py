@@ -10,7 +10,6 @@ import pytest
 
 from pruning.examples import Examples, step_numbers, text_windows
 from pruning.models.opening import OpenModel, assemble
-from pruning.patterns import make_pattern
 from pruning.recipe import Recipe
 from pruning.training.loop import train
 from pruning.training.pruner import Pruner, prepare
@@ -157,64 +156,6 @@ def test_head_gates_remove_whole_heads(tiny: Tiny, words: Any) -> None:
     assert gone == 2
     with pytest.raises(InputError, match="layout is not known"):
         prepare(replace(opened, attentions=()), recipe, replace(SHORT, method="head_gates"))
-
-
-@pytest.mark.parametrize("pattern", ["2:4", "1:4", "vector_wise:4:16"])
-@pytest.mark.parametrize("budget", ["matrix", "row"])
-def test_patterns_of_one_density_are_come_to_from_above(
-    pattern: str, budget: str, tiny: Tiny, words: Any
-) -> None:
-    opened, examples = learner(tiny("gpt2"), words)
-    wanted = make_pattern(pattern, {})
-    assert wanted.density is not None
-    recipe = Recipe(pattern=pattern, sparsity=1 - wanted.density, budget=budget)
-    pruner = prepare(opened, recipe, SHORT)
-    run = train(opened, pruner, examples)
-    asked = [1 - pruner.schedule.sparsity(step) for step in range(1, 13)]
-    assert run.densities == pytest.approx(asked, abs=1e-3)
-    assert len(set(run.densities)) > 4
-    assert wanted.conforms(run.masks.matrices) is None
-    # On the way the pattern's own weights are among those that stay.
-    step = replace(SHORT, first_sparsity=0.3)
-    half_way = prepare(learner(tiny("gpt2"), words)[0], replace(recipe, budget="matrix"), step)
-    own = half_way.chosen(1 - wanted.density, pattern)
-    for matrix, keep in zip(half_way.matrices, half_way.keep, strict=True):
-        assert not (own[matrix.name].keep & ~matrix.to_file(keep)).any()
-        assert keep.float().mean() == pytest.approx(0.7, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("recipe", "said"),
-    [
-        (Recipe("2:4", 0.3), "2:4 keeps at most"),
-        (Recipe("vector_wise:4:16", 0.8), "keeps exactly"),
-        (Recipe("mvp", 0.5, budget="row"), "budget row goes with"),
-        (Recipe("head", 0.5), "no head is known"),
-    ],
-)
-def test_a_pattern_that_does_not_fit_is_told_before_training(
-    recipe: Recipe, said: str, tiny: Tiny, words: Any
-) -> None:
-    opened, _ = learner(tiny("gpt2"), words)
-    with pytest.raises(InputError, match=said):
-        prepare(replace(opened, heads=None), recipe, SHORT)
-
-
-def test_patterns_change_from_stage_to_stage(tiny: Tiny, words: Any) -> None:
-    opened, examples = learner(tiny("llama"), words)
-    training = replace(SHORT, stages=("fine", "vector:4"))
-    pruner = prepare(opened, Recipe(pattern="vector:8", sparsity=0.5), training)
-    seen: list[str] = []
-    while pruner.done < training.steps:
-        opened.model(**examples.batch([pruner.done])).loss.backward()
-        pruner.gradients()
-        opened.model.zero_grad()
-        pruner.step()
-        seen.append(pruner.pattern)
-    assert list(dict.fromkeys(seen)) == ["fine", "vector:4", "vector:8"]
-    masks = pruner.finalize()
-    assert make_pattern("vector:8", {}).conforms(masks.matrices) is None
-    assert all(m.vectors is not None for m in masks.matrices)
 
 
 OPTIMIZERS = {
