@@ -11,7 +11,7 @@ Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -74,14 +74,42 @@ class Recipe:
     exclude: tuple[str, ...] = ()
 
 
-def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
-    """The recipe in `path`, if any, with `flags` that are not None on top.
+def read_recipe(
+    path: Path | None, flags: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe in `path`, if any, with `settings` and then `flags` that are not None on top.
+
+    settings: as `read_settings` gives them; what belongs to [training] is left aside.
 
     Raises:
         InputError: an unreadable file; a key unknown, mistyped or out of range, by its name.
     """
-    values = {} if path is None else _read_table(path)
+    values = {} if path is None else _converted(_read_table(path), f"recipe {path}")
+    mine = {k: v for k, v in (settings or {}).items() if k in get_type_hints(Recipe)}
+    values |= _converted(mine, "--set")
     return checked(Recipe(**values | {k: v for k, v in flags.items() if v is not None}))
+
+
+def read_settings(words: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
+    """The values of words KEY=VALUE, by key; a value is TOML, or a string as it stands.
+
+    Raises:
+        InputError: a word without "=", or a key not among `known`.
+    """
+    found: dict[str, Any] = {}
+    names = list(known)
+    for word in words:
+        key, equals, value = word.partition("=")
+        key = key.strip()
+        if not equals:
+            raise InputError(f"--set {word}: write KEY=VALUE, e.g. every=10")
+        if key not in names:
+            raise InputError(f"--set {word}: unknown key {key!r}{nearest(key, names)}")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value.strip()
+    return found
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -157,15 +185,17 @@ def _read_table(path: Path) -> dict[str, Any]:
         raise InputError(f"recipe {path}: byte {error.start} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {path}: not TOML: {error}") from None
+    return {k: v for k, v in table.items() if not (k in OTHER_TABLES and isinstance(v, dict))}
+
+
+def _converted(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     hints = get_type_hints(Recipe, include_extras=True)
     values = {}
     for key, value in table.items():
-        if key in OTHER_TABLES and isinstance(value, dict):
-            continue
         if key not in hints:
-            raise InputError(f"recipe {path}: unknown key '{key}'{nearest(key, hints)}")
+            raise InputError(f"{where}: unknown key '{key}'{nearest(key, hints)}")
         try:
             values[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
-            raise InputError(f"recipe {path}: '{key}' is {value!r}: {error}") from None
+            raise InputError(f"{where}: '{key}' is {value!r}: {error}") from None
     return values

@@ -66,6 +66,12 @@ def train_command(
         str | None, typer.Option(help="int8: learn with the rounding of 8-bit numbers.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of data order, gates and new heads.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other key of a recipe, e.g. every=10."
+        ),
+    ] = None,
     new_head: Annotated[
         bool, typer.Option(help="With --table or --squad: a task head the model lacks begins new.")
     ] = False,
@@ -75,10 +81,12 @@ def train_command(
     ] = None,
 ) -> None:
     """Prune a model while it learns, or let a pruned one recover."""
+    from dataclasses import fields
+
     from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
-    from pruning.recipe import read_recipe
-    from pruning.training.settings import read_training
+    from pruning.recipe import Recipe, read_recipe, read_settings
+    from pruning.training.settings import Training, read_training
     from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of, write_masks
 
@@ -92,18 +100,22 @@ def train_command(
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     flags = {"pattern": pattern, "sparsity": sparsity, "budget": budget, "seed": seed}
-    resolved = read_recipe(recipe, flags)
+    of_training = {
+        "method": method,
+        "steps": steps,
+        "batch": batch,
+        "length": length,
+        "learning_rate": learning_rate,
+        "distill": distill,
+        "quantize": quantize,
+    }
+    keys = {field.name for field in fields(Training)}
+    given = read_settings(settings or (), [*(f.name for f in fields(Recipe)), *keys])
+    resolved = read_recipe(recipe, flags, given)
     training = read_training(
         recipe,
-        {
-            "method": method,
-            "steps": steps,
-            "batch": batch,
-            "length": length,
-            "learning_rate": learning_rate,
-            "distill": distill,
-            "quantize": quantize,
-        },
+        {key: value for key, value in given.items() if key in keys}
+        | {key: value for key, value in of_training.items() if value is not None},
     )
     if training.quantize != "none" and save is None:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")

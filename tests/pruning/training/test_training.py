@@ -1,5 +1,6 @@
 """Does pruning while training follow its definitions, meet its sparsity and keep its zeros?"""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +252,37 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
             read_training(file, {})
+
+
+def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path) -> None:
+    from pruning.command_line import app
+
+    tiny("gpt2").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    (tmp_path / "text").write_text(TEXT)
+    (tmp_path / "r.toml").write_text('menu = [1, 2]\n[training]\nevery = 7\nmethod = "l0"\n')
+    given = ["train", "--model", tmp_path / "model", "--text", tmp_path / "text", "--length", 16]
+    given += ["--recipe", tmp_path / "r.toml", "--steps", 10, "--batch", 2]
+    given += ["--out", tmp_path / "mask.npz", "--json", tmp_path / "account.json"]
+    arguments = [str(word) for word in given]
+    for word in ("every=3", "menu=[1, 4]", "method=movement", "steps=99", 'stages=["fine"]'):
+        arguments += ["--set", word]
+    app(arguments, standalone_mode=False)
+    account = json.loads((tmp_path / "account.json").read_text())
+    assert account["recipe"]["menu"] == [1, 4]
+    training = account["training"]
+    # Flags go before settings, settings before the file.
+    assert (training["every"], training["method"], training["steps"]) == (3, "movement", 10)
+    assert training["stages"] == ["fine"]
+    for word, said in [
+        ("every", "write KEY=VALUE"),
+        ("evry=3", "did you mean 'every'"),
+        ("every=x", "'every' is 'x'"),
+        ("menu=4", "'menu' is 4"),
+        ("stages=fine", "'stages' is 'fine'"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            app([*arguments, "--set", word], standalone_mode=False)
 
 
 def test_a_run_that_diverges_is_told(tiny: Tiny, words: Any) -> None:
