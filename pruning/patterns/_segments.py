@@ -186,24 +186,43 @@ def emit(
     taken = np.empty((2, len(menu), axis), np.uint8)
     written = 0
     place = 0
+    chunks = (axis + chunk - 1) // chunk
+    shifts = np.full(len(menu), -1)
+    for level in range(len(menu)):
+        for shift in range(63):
+            if menu[level] == 1 << shift:
+                shifts[level] = shift
     for line in range(lines):
+        # Most lines have chunks of one price alone.
+        used = np.sum(switched[place : place + chunks])
         for choice in range(2):
+            if used == (1 - choice) * chunks and chunks > 0:
+                continue
             _solve_line(scores[line], menu, taus[choice], cost, total, best, pack, taken[choice])
         for start in range(0, axis, chunk):
             chosen = taken[switched[place]]
             place += 1
             at = start
             while at < min(start + chunk, axis):
-                step = menu[0]
-                for level in range(len(menu) - 1, -1, -1):
-                    length = menu[level]
-                    if at % length == 0 and chosen[level, at // length]:
-                        out_lines[written] = line
-                        out_starts[written] = at
-                        out_lengths[written] = length
-                        written += 1
-                        step = length
+                # The longest one that begins here and is worth keeping; lengths nest.
+                found = -1
+                for level in range(len(menu)):
+                    if shifts[level] >= 0:
+                        # A division by a power of two, as usual: much the quickest.
+                        number = at >> shifts[level]
+                        rest = at - (number << shifts[level])
+                    else:
+                        number, rest = at // menu[level], at % menu[level]
+                    if rest:
                         break
+                    if chosen[level, number]:
+                        found = level
+                step = menu[max(found, 0)]
+                if found >= 0:
+                    out_lines[written] = line
+                    out_starts[written] = at
+                    out_lengths[written] = step
+                    written += 1
                 at += step
     return written
 

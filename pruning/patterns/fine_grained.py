@@ -13,6 +13,10 @@ from pruning.patterns.ties import some_of
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.vectors import VectorLayout
 
+FEW = 64
+SAMPLE = 1 << 12
+"""Less than one in so many are looked for among the best of a sample so large (chosen)."""
+
 
 @dataclass(frozen=True)
 class FineGrained(Pattern):
@@ -65,6 +69,14 @@ def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:
     if count <= 0:
         return np.zeros(scores.shape, np.bool_)
     flat = scores.ravel()
+    if count * FEW <= flat.size and flat.size > SAMPLE:
+        # Few of many: a sample tells which are in question at all.
+        sample = flat[:: flat.size // SAMPLE]
+        near = np.flatnonzero(flat >= np.partition(sample, -SAMPLE // FEW)[-SAMPLE // FEW])
+        if count <= len(near) < flat.size:
+            kept = np.zeros(flat.size, np.bool_)
+            kept[near[top_mask(flat[near], count)]] = True
+            return kept.reshape(scores.shape)
     threshold = np.partition(flat, flat.size - count)[flat.size - count]
     kept = flat > threshold
     kept[some_of(flat == threshold, count - int(np.count_nonzero(kept)))] = True

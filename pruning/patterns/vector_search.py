@@ -10,7 +10,7 @@ Where no two prices come close (many equal scores) the scores are told apart by 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +138,9 @@ def _bracket(matrices: list[Uncut], target: int) -> _Bracket:
 
     guess = _guess(matrices, target)
     top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
-    over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
+    over, under = _enclosed(with_choice, target, guess, top, step=1.25)
+    if over.chosen != under.chosen:
+        over, under = _closed(with_choice, over, under, target, top, tolerance=0.04)
     near = min(over, under, key=lambda s: abs(s.nnz - target))
     chosen = near.chosen
 
@@ -146,7 +148,9 @@ def _bracket(matrices: list[Uncut], target: int) -> _Bracket:
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    return _Bracket(*_search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
+    if over.chosen != under.chosen:
+        over, under = _enclosed(as_chosen, target, near.tau, top, step=1.02)
+    return _Bracket(*_closed(as_chosen, over, under, target, top, tolerance=0.01))
 
 
 def _guess(matrices: list[Uncut], target: int) -> float:
@@ -154,29 +158,23 @@ def _guess(matrices: list[Uncut], target: int) -> float:
     sample = np.concatenate(
         [m.scores.ravel()[:: max(1, m.scores.size // SAMPLE)] for m in matrices]
     )
+    if not sample.size:
+        return 0.0
     total = sum(m.scores.size for m in matrices)
-    return float(np.quantile(sample, 1 - target / total)) * 0.8 if sample.size else 0.0
+    place = round((1 - target / total) * (sample.size - 1))
+    return float(np.partition(sample, place)[place]) * 0.8
 
 
-def _search(
-    at: Callable[[float], _Solution],
-    target: int,
-    start: float,
-    top: float,
-    tolerance: float,
-    step: float,
+def _enclosed(
+    at: Callable[[float], _Solution], target: int, start: float, top: float, step: float
 ) -> tuple[_Solution, _Solution]:
-    """Two solutions, at or over and at or under `target` kept weights, at prices close together.
+    """Two solutions, at or over and at or under `target` kept weights.
 
     Prices lie between 0, where all that has importance is kept, and just above `top`, the largest
-    score, where nothing is. The bracket closes by false position (Illinois) in log price until it
-    spans less than `tolerance` of the target. Kept weights need not fall with the price at every
-    step (a dearer weight makes a vector dearer too); the bracket holds all the same. Where even
-    price 0 keeps too little, both solutions are that one.
+    score, where nothing is. Where even price 0 keeps too little, both solutions are that one.
     """
     tau = min(max(start, top * 1e-6), top)
-    first = at(tau)
-    over = under = first
+    over = under = at(tau)
     factor = step
     while over.nnz < target and over.tau > 0:
         under, tau = over, over.tau / factor
@@ -187,13 +185,27 @@ def _search(
         over = under
         under = at(min(under.tau * factor, top * 1.01))
         factor *= factor
-    if over.nnz < target:
-        return over, over
+    return (over, over) if over.nnz < target else (over, under)
+
+
+def _closed(
+    at: Callable[[float], _Solution],
+    over: _Solution,
+    under: _Solution,
+    target: int,
+    top: float,
+    tolerance: float,
+) -> tuple[_Solution, _Solution]:
+    """The same two closer together, by false position (Illinois) in log price.
+
+    Until they span less than `tolerance` of the target. Kept weights need not fall with the price
+    at every step (a dearer weight makes a vector dearer too); the bracket holds all the same.
+    """
     weight_over = weight_under = 1.0
     for _ in range(60):
-        if over.nnz - under.nnz <= tolerance * target or over.nnz == target:
+        if over.nnz - under.nnz <= tolerance * target or target in (over.nnz, under.nnz):
             break
-        if under.nnz == target or under.tau <= over.tau * (1 + 1e-6):
+        if under.tau <= over.tau * (1 + 1e-6):
             break
         if over.tau <= 0:
             if under.tau <= top * 1e-9:
@@ -208,7 +220,8 @@ def _search(
             over, weight_over, weight_under = middle, 1.0, weight_under / 2
         else:
             under, weight_under, weight_over = middle, 1.0, weight_over / 2
-    return (over, over) if over.nnz == target else (over, under)
+    exact = next((found for found in (over, under) if found.nnz == target), None)
+    return (over, under) if exact is None else (exact, exact)
 
 
 def _exchange(
@@ -287,7 +300,12 @@ def _fill(
     target: int,
 ) -> list[Pruned]:
     """Add free vectors, longest first and best first, while they fit under `target`."""
-    kept = [layout.keep(m.scores.shape) for m, layout in zip(matrices, layouts, strict=True)]
+    # Line by line, whatever the orientation; turned at the end.
+    kept = [
+        replace(layout, orientation="horizontal").keep(m.lines(c).shape)
+        for m, c, layout in zip(matrices, chosen, layouts, strict=True)
+    ]
+    added: list[list[tuple[NDArray[np.int64], int]]] = [[] for _ in matrices]
     gap = target - sum(int(np.count_nonzero(k)) for k in kept)
     lengths = sorted({length for c in chosen for length in c.menu}, reverse=True)
     for length in lengths:
@@ -305,15 +323,35 @@ def _fill(
         gap -= int(covered[taken].sum())
         for i in np.unique(owner[taken]):
             places = place[taken[owner[taken] == i]].astype(np.int64)
-            layouts[i] = _with_vectors(layouts[i], places, length, matrices[i], chosen[i])
-            kept[i] = layouts[i].keep(matrices[i].scores.shape)
-    return [Pruned(keep, layout) for keep, layout in zip(kept, layouts, strict=True)]
+            added[i].append((places, length))
+            _mark(kept[i], places, length)
+    return [
+        Pruned(keep if c.orientation == "horizontal" else np.ascontiguousarray(keep.T), layout)
+        for keep, c, layout in zip(
+            kept,
+            chosen,
+            map(_with_vectors, layouts, added, (k.shape[1] for k in kept)),
+            strict=True,
+        )
+    ]
+
+
+def _mark(keep: NDArray[np.bool_], places: NDArray[np.int64], length: int) -> None:
+    """Set the segments number `places` of one length, in place."""
+    per_line = -(-keep.shape[1] // length)
+    lines, starts = places // per_line, places % per_line * length
+    for i in range(length):
+        inside = starts + i < keep.shape[1]
+        keep[lines[inside], starts[inside] + i] = True
 
 
 def _offers(
     matrix: Uncut, candidate: Candidate, keep: NDArray[np.bool_], length: int, gap: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """The best free vectors of one length: (mean score, segment number, covered entries)."""
+    """The best free vectors of one length: (mean score, segment number, covered entries).
+
+    keep: (lines, axis), what is kept already.
+    """
     from pruning.patterns import _segments
 
     nothing = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
@@ -327,26 +365,27 @@ def _offers(
     if not wanted:
         return nothing
     means = np.empty(count * per_line)
-    _segments.free_means(lines, lines_of(keep, candidate.orientation), length, means)
+    _segments.free_means(lines, keep, length, means)
     best = np.flatnonzero(top_mask(means, wanted) & (means >= 0))
     covered = np.minimum(length, axis - best % per_line * length)
     return means[best], best, covered
 
 
 def _with_vectors(
-    layout: VectorLayout,
-    places: NDArray[np.int64],
-    length: int,
-    matrix: Uncut,
-    candidate: Candidate,
+    layout: VectorLayout, added: list[tuple[NDArray[np.int64], int]], axis: int
 ) -> VectorLayout:
-    """`layout` with the segments number `places` of one length added, in order."""
-    per_line = -(-matrix.lines(candidate).shape[1] // length)
-    lines = np.concatenate([layout.lines, (places // per_line).astype(np.int32)])
-    starts = np.concatenate([layout.starts, (places % per_line * length).astype(np.int32)])
-    lengths = np.concatenate([layout.lengths, np.full(len(places), length, np.int32)])
-    order = np.lexsort((starts, lines))
-    return VectorLayout(layout.orientation, lines[order], starts[order], lengths[order])
+    """`layout` with the segments added: (their numbers, their length) on lines of `axis`."""
+    if not added:
+        return layout
+    lines, starts, lengths = [layout.lines], [layout.starts], [layout.lengths]
+    for places, length in added:
+        per_line = -(-axis // length)
+        lines.append((places // per_line).astype(np.int32))
+        starts.append((places % per_line * length).astype(np.int32))
+        lengths.append(np.full(len(places), length, np.int32))
+    line, start, nominal = (np.concatenate(parts) for parts in (lines, starts, lengths))
+    order = np.argsort(line.astype(np.int64) * axis + start, kind="stable")
+    return VectorLayout(layout.orientation, line[order], start[order], nominal[order])
 
 
 def _chunk(menu: tuple[int, ...]) -> int:
