@@ -96,6 +96,8 @@ def _exp(nats: float) -> float | None:
 
 def _beginning(known: "PreTrainedTokenizerBase", text: str, max_tokens: int) -> str:
     """The longest beginning of `text` at a word's end of at most `max_tokens` tokens."""
+    if not known.is_fast:
+        raise InputError("max_tokens: this tokenizer tells no character offsets; cut the text")
     encoded = known(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
     spans = encoded["offset_mapping"]
     if len(spans) <= max_tokens:
