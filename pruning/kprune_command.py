@@ -118,7 +118,7 @@ def kprune_command(
         every = examples_of(opened, None, table, squad, length, seed)
         drawn, mean_length = sampled(every, tokens, seed)
         tell(f"{len(drawn)} examples")
-        batches = batches_of(encoder, drawn)
+        batches = batches_of(drawn)
         pruned = chosen(encoder, batches, mean_length, flops, settings, tell)
         account = _account(encoder, pruned, model, data, method, flops, mean_length, settings)
         account["examples"] = {

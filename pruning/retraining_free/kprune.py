@@ -93,10 +93,8 @@ def kprune(
     choice: list[Kept] = []
     for layer in range(len(encoder.layers)):
         mine = [i for i, each in enumerate(sublayers) if each.layer == layer]
-        # The layer is still whole: the dense model's own walk goes through it first.
-        with clock("walking"):
-            sums, dense_walk = _dense_sums(encoder, dense_walk, [sublayers[i] for i in mine], layer)
-        for i, wanted in zip(mine, sums, strict=True):
+        sums: list[list[Tensor]] = []
+        for i in mine:
             tell(f"sublayer {i + 1} of {len(sublayers)}")
             if not (settings.at_once and choice):
                 with clock("knowledge"):
@@ -107,6 +105,12 @@ def kprune(
                 with clock("search"):
                     worth = importance(known, sublayers[i:], settings)
                     choice = best_units(worth, costs[i:], budget)
+            if i == mine[0]:
+                # The layer is still whole: the dense model's own walk goes through it. Not
+                # earlier: knowledge needs the memory.
+                with clock("walking"):
+                    of_layer = [sublayers[j] for j in mine]
+                    sums, dense_walk = _dense_sums(encoder, dense_walk, of_layer, layer)
             keep, choice = choice[0], choice[1:]
             budget -= int(keep.sum()) * costs[i]
             remove(sublayers[i], keep)
@@ -115,7 +119,9 @@ def kprune(
                 tuned.append(None)
                 continue
             with clock("sums"):
+                wanted = sums[mine.index(i)]
                 normal = normal_equations(encoder, pruned_walk, sublayers[i], keep, wanted)
+                wanted.clear()  # as large as all hidden states
             with clock("tuning"):
                 tuned.append(tune(sublayers[i], keep, normal, settings.ridge))
         with clock("walking"):

@@ -25,12 +25,16 @@ BATCH_TOKENS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Examples of like length. inputs: what the model takes; taken: bool (rows, length), padding
-    is False; hidden: what enters the layer the walk has come to, (rows, length, hidden)."""
+    """Examples of like length.
+
+    inputs: what the model takes. taken: bool (rows, length), padding is False. hidden: what enters
+    the layer the walk has come to, (rows, length, hidden); None at layer 0, which the model's own
+    embeddings feed.
+    """
 
     inputs: "Mapping[str, Tensor]"
     taken: "Tensor"
-    hidden: "Tensor"
+    hidden: "Tensor | None" = None
 
     def rows_of(self, values: "Tensor") -> "Tensor":
         """`values` (rows, length, width) as (tokens, width), without padding."""
@@ -59,37 +63,22 @@ def sampled(examples: Examples, tokens: int, seed: int) -> tuple[Examples, float
     return Examples(chosen, examples.pad), float(lengths[:count].mean())
 
 
-def batches_of(encoder: Encoder, examples: Examples) -> list[Batch]:
-    """All examples in batches of like length, with the hidden states that enter layer 0."""
+def batches_of(examples: Examples) -> list[Batch]:
+    """All examples in batches of like length, at layer 0."""
+    import torch
+
     order = np.argsort([len(row["input_ids"]) for row in examples.rows], kind="stable")
     batches: list[Batch] = []
     first = len(order)
     while first > 0:
         longest = len(examples.rows[int(order[first - 1])]["input_ids"])
         rows = max(1, BATCH_TOKENS // longest)
-        batches.append(_batch(encoder, examples, order[max(0, first - rows) : first]))
+        inputs = examples.batch(order[max(0, first - rows) : first])
+        mask = inputs.get("attention_mask")
+        taken = torch.ones_like(inputs["input_ids"]).bool() if mask is None else mask.bool()
+        batches.append(Batch(inputs, taken))
         first -= rows
     return batches
-
-
-def _batch(encoder: Encoder, examples: Examples, numbers: Any) -> Batch:
-    import torch
-
-    inputs = examples.batch(numbers)
-    mask = inputs.get("attention_mask")
-    taken = torch.ones_like(inputs["input_ids"]).bool() if mask is None else mask.bool()
-    entering: list[Tensor] = []
-
-    def note(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        entering.append(_hidden_of(args, kwargs).detach())
-
-    handle = encoder.layers[0].register_forward_pre_hook(note, with_kwargs=True)
-    try:
-        with torch.no_grad(), _only(encoder, 0, 1):
-            encoder.opened.model(**_without_labels(inputs))
-    finally:
-        handle.remove()
-    return Batch(inputs, taken, entering[0])
 
 
 def run(
@@ -118,7 +107,8 @@ def run(
             enter(_features(sublayer, gate, features))
         if watched:
             enter(_residual_sums(encoder.layers[first:last], watched, sums))
-        enter(_entering(encoder.layers[first], batch.hidden))
+        if batch.hidden is not None:
+            enter(_entering(encoder.layers[first], batch.hidden))
         enter(_leaving(encoder.layers[last - 1], leaving))
         enter(_only(encoder, first, last))
         inputs = batch.inputs if with_labels else _without_labels(batch.inputs)
@@ -147,10 +137,6 @@ def advanced(
 def _without_labels(inputs: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     labels = ("labels", "start_positions", "end_positions")
     return {key: value for key, value in inputs.items() if key not in labels}
-
-
-def _hidden_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Tensor":
-    return args[0] if args else kwargs["hidden_states"]
 
 
 @contextlib.contextmanager

@@ -69,22 +69,23 @@ def distilled(
 ) -> "Tensor":
     """The mixed loss of a batch, from both models' outputs on `inputs`.
 
-    With share 1 labels do not count at all, whatever their loss.
+    A regression's one number learns by the mean squared difference instead. With share 1 labels do
+    not count at all, whatever their loss.
     """
     import torch
     import torch.nn.functional as F
 
     names = ("logits",) if hasattr(student, "logits") else ("start_logits", "end_logits")
-    parts = [
-        F.kl_div(
-            F.log_softmax(_examples(getattr(student, name), inputs) / temperature, -1),
-            F.log_softmax(_examples(getattr(teacher, name), inputs) / temperature, -1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        for name in names
-    ]
-    soft = share * temperature**2 * torch.stack(parts).mean()
+    parts = []
+    for name in names:
+        ours, theirs = (_examples(getattr(each, name), inputs) for each in (student, teacher))
+        if ours.shape[-1] == 1:
+            parts.append(F.mse_loss(ours, theirs))
+            continue
+        ours, theirs = (F.log_softmax(each / temperature, -1) for each in (ours, theirs))
+        divergence = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        parts.append(temperature**2 * divergence)
+    soft = share * torch.stack(parts).mean()
     return soft if share == 1 else (1 - share) * loss + soft
 
 

@@ -12,7 +12,8 @@ from benchmarks.quality.texts import brown, running_text
 from sparse_formats.files import json_text, write_text
 
 PRETRAINING, FINE_TUNING, ROUNDING = 600, 500, 150
-"""Steps: of the sparse student (the dense teacher takes half of them), of a task, of QAT."""
+"""Steps: of the sparse student, of a task, of QAT. The dense teacher takes half as many, each of
+twice the examples."""
 
 LENGTH = 64
 
@@ -63,13 +64,13 @@ def language_model(pattern: str, sparsity: float, seed: int) -> tuple[Path, dict
     cell = Cell("once", pattern, sparsity, (), seed)
     bert = installed("cognition") / "model"
     if not sparsity:
-        model, steps, more = bert, PRETRAINING // 2, {}
+        model, steps, more = bert, PRETRAINING // 2, {"batch": 16}
         method = "gradual_magnitude"
     else:
         model, _ = language_model("fine", 0.0, seed)
         method, steps = "gradual_magnitude", PRETRAINING
-        more = {**_ramp(steps), "distill": 0.5, "temperature": 2.0}
-    recipe = _recipe(folder, "recipe", cell, method, steps, 5e-4, {"batch": 16, **more}, ["cls"])
+        more = {"batch": 8, **_ramp(steps), "distill": 0.5, "temperature": 2.0}
+    recipe = _recipe(folder, "recipe", cell, method, steps, 5e-4, more, ["cls"])
     teacher = ["--teacher", model] if sparsity else []
     account = pruning(
         "train", "--model", model, *teacher, "--text", running_text(), "--recipe", recipe,
@@ -216,8 +217,8 @@ def section(cells: Cells) -> list[str]:
     ]
     return [
         "## Prune Once for All: BERT-tiny, SST-2 and the genres of Brown\n",
-        f"Dense teacher {PRETRAINING // 2} steps, student {PRETRAINING} steps of 16 × {LENGTH} "
-        "tokens of speeches, news and encyclopedia; pseudo-perplexity on WikiText-2's `valid`:\n",
+        f"Dense teacher {PRETRAINING // 2} steps of 16 × {LENGTH} tokens, student {PRETRAINING} of "
+        f"8 × {LENGTH}, of speeches, news and articles. Pseudo-perplexity: WikiText-2's `valid`.\n",
         table(["student", "sparsity", "perplexity", "linear", "model", "seconds"], spoken),
         f"Tasks: {FINE_TUNING} steps of 32 from a dense task teacher (its answers alone), zeros "
         f"locked; int8: {ROUNDING} more steps with rounding, then the integer forward pass. "

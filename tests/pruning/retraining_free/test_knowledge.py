@@ -41,7 +41,7 @@ def test_is_predictive_knowledge_the_distance_after_removal(
     # Spans are drawn; more draws than in use, to see the mean they estimate.
     monkeypatch.setattr("pruning.retraining_free.knowledge.DRAWS", 40)
     tiny = encoder(kind)
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     with torch.no_grad():
         dense = [answer_of(tiny, run(tiny, batch, 0).output) for batch in batches]
     truths, found = [], knowledge(tiny, batches, 0, T)
@@ -62,7 +62,7 @@ def test_do_many_classes_drawn_agree_with_all_of_them(
     encoder: Any, examples: Examples, monkeypatch: Any
 ) -> None:
     tiny = encoder("bert", num_labels=8)
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     exact = knowledge(tiny, batches, 0, T)
     monkeypatch.setattr("pruning.retraining_free.knowledge.EXACT_CLASSES", 7)
     monkeypatch.setattr("pruning.retraining_free.knowledge.DRAWS", 60)
@@ -75,7 +75,7 @@ def test_is_representational_knowledge_the_change_of_the_output(
     family: str, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder(family)
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     found = knowledge(tiny, batches, 0, T)
     tokens = sum(int(batch.taken.sum()) for batch in batches)
     for sublayer, known in zip(tiny.sublayers[:2], found, strict=False):
@@ -96,7 +96,7 @@ def test_is_the_published_score_zero_on_the_first_sublayer(
     encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     with torch.no_grad():
         dense = [answer_of(tiny, run(tiny, batch, 0).output) for batch in batches]
     published = knowledge(tiny, batches, 0, T, "squared_gradient", dense)
@@ -109,7 +109,7 @@ def test_is_the_published_score_half_the_squared_gradient_of_a_batch(
     encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     with torch.no_grad():
         # Another model's answers: the gradient is not zero.
         dense = [answer_of(tiny, run(tiny, b, 0).output).flip(1) for b in batches]
@@ -133,8 +133,8 @@ def test_is_the_published_score_half_the_squared_gradient_of_a_batch(
 def test_does_a_padded_place_change_nothing(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
     short = Examples([row for row in examples.rows if len(row["input_ids"]) < 12])
-    together = knowledge(tiny, batches_of(tiny, short), 0, T)
-    alone = [knowledge(tiny, batches_of(tiny, Examples([row])), 0, T) for row in short.rows]
+    together = knowledge(tiny, batches_of(short), 0, T)
+    alone = [knowledge(tiny, batches_of(Examples([row])), 0, T) for row in short.rows]
     for place, known in enumerate(together):
         mean = np.mean([one[place].predictive for one in alone], 0)
         np.testing.assert_allclose(known.predictive, mean, rtol=1e-3)

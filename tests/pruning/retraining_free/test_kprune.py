@@ -21,7 +21,7 @@ LENGTH = 12.0
 def answers(encoder: Any, examples: Examples) -> Any:
     with torch.no_grad():
         return torch.cat(
-            [answer_of(encoder, run(encoder, b, 0).output) for b in batches_of(encoder, examples)]
+            [answer_of(encoder, run(encoder, b, 0).output) for b in batches_of(examples)]
         )
 
 
@@ -31,7 +31,7 @@ def test_is_the_budget_kept_and_nearly_used(
     kind: str, flops: float, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder(kind)
-    pruned = kprune(tiny, batches_of(tiny, examples), LENGTH, flops, Settings())
+    pruned = kprune(tiny, batches_of(examples), LENGTH, flops, Settings())
     kept = tiny.kept_flops(pruned.kept, LENGTH)
     assert kept <= flops * tiny.flops(LENGTH) * (1 + 1e-9)
     # The last sublayer's neurons are all that can fill the rest.
@@ -45,7 +45,7 @@ def test_is_the_budget_kept_and_nearly_used(
 def test_does_the_whole_budget_leave_the_model_as_it_is(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
     before = answers(tiny, examples)
-    pruned = kprune(tiny, batches_of(tiny, examples), LENGTH, 1.0, Settings())
+    pruned = kprune(tiny, batches_of(examples), LENGTH, 1.0, Settings())
     assert all(keep.all() for keep in pruned.kept)
     torch.testing.assert_close(answers(tiny, examples), before, atol=1e-5, rtol=1e-5)
 
@@ -56,7 +56,7 @@ def test_does_tuning_bring_the_answers_back(encoder: Any, examples: Examples) ->
         tiny = encoder("bert")
         before = answers(tiny, examples)
         settings = Settings(tuning=tuning)
-        kprune(tiny, batches_of(tiny, examples), LENGTH, 0.4, settings)
+        kprune(tiny, batches_of(examples), LENGTH, 0.4, settings)
         distances[tuning] = float((answers(tiny, examples) - before).square().mean())
     assert distances[True] < 0.5 * distances[False]
 
@@ -66,7 +66,7 @@ def test_is_at_once_the_search_of_a_dense_model(encoder: Any, examples: Examples
     from pruning.retraining_free.search import best_units
 
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     settings = Settings(at_once=True)
     worth = importance(knowledge(tiny, batches, 0, 2.0), tiny.sublayers, settings)
     costs = [each.flops(LENGTH) for each in tiny.sublayers]
@@ -93,9 +93,7 @@ def test_do_masks_hold_the_model_a_method_leaves(
     method: str, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder("bert")
-    pruned = METHODS[method](
-        tiny, batches_of(tiny, examples), LENGTH, 0.5, Settings(), lambda step: None
-    )
+    pruned = METHODS[method](tiny, batches_of(examples), LENGTH, 0.5, Settings(), lambda step: None)
     assert tiny.kept_flops(pruned.kept, LENGTH) <= 0.5 * tiny.flops(LENGTH) * (1 + 1e-9)
     after = answers(tiny, examples)
     for mask in masks_of(tiny, pruned.kept, {}).matrices:

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 def test_are_slopes_the_gradient_of_each_example(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     slopes = gate_slopes(tiny, batches)
     heads = tiny.sublayers[2]
     (batch, *_) = batches
@@ -83,7 +83,7 @@ def test_does_rearranging_follow_its_definition() -> None:
 
 def test_do_scales_close_the_gap_to_the_teacher(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     kept = [np.arange(s.count) % 2 == 0 for s in tiny.sublayers]
     halfway = [np.arange(s.count) % 4 != 3 for s in tiny.sublayers]
     scales, tuned = tuned_scales(tiny, batches, kept, halfway, lambda step: None)

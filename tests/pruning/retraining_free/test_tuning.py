@@ -30,7 +30,7 @@ def test_is_it_the_least_squares_solution(
     number: int, ridge: float, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder("bert")
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     sublayer = tiny.sublayers[number]
     keep = np.arange(sublayer.count) % 2 == 0
     _, dense = gathered(tiny, batches, sublayer, keep)

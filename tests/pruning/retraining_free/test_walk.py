@@ -24,7 +24,7 @@ def test_is_the_answer_the_same_from_every_layer_on(
     family: str, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder(family)
-    batches = batches_of(tiny, examples)
+    batches = batches_of(examples)
     assert sum(len(batch.taken) for batch in batches) == 60
     for layer in range(2):
         for batch in batches:
@@ -39,12 +39,14 @@ def test_is_a_residual_sum_input_plus_projection(
     family: str, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder(family)
-    (batch, *_) = batches_of(tiny, examples)
+    (batch, *_) = batches_of(examples)
     heads, neurons = tiny.sublayers[:2]
     with torch.no_grad():
         seen = run(tiny, batch, 0, 1, watched=[heads, neurons])
         out = heads.out.module
-        by_hand = batch.hidden + seen.features[0] @ out.weight.T + out.bias
+        base = tiny.opened.model.base_model
+        embedded = base.embeddings(input_ids=batch.inputs["input_ids"])
+        by_hand = embedded + seen.features[0] @ out.weight.T + out.bias
         torch.testing.assert_close(seen.sums[0], by_hand)
         # What enters the feed-forward is the normalised sum of the attention.
         norms = [m for m in tiny.layers[0].modules() if isinstance(m, torch.nn.LayerNorm)]
@@ -57,7 +59,7 @@ def test_is_a_residual_sum_input_plus_projection(
 
 def test_is_a_gate_a_factor_on_features(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
-    (batch, *_) = batches_of(tiny, examples)
+    (batch, *_) = batches_of(examples)
     heads = tiny.sublayers[2]
     gate = torch.ones(32)
     gate[8:16] = 0.5

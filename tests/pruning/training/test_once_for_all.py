@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,15 @@ def test_labels_do_not_count_where_only_the_teacher_does(tiny: Tiny) -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in student.parameters() if p.grad is not None)
+
+
+def test_does_a_regression_learn_its_teachers_number() -> None:
+    ours, theirs = (
+        SimpleNamespace(logits=torch.tensor(values), loss=torch.tensor(4.0))
+        for values in ([[1.0], [3.0]], [[2.0], [5.0]])
+    )
+    # Half of the labels' 4 and half of the mean of 1² and 2².
+    assert float(distilled(ours.loss, ours, theirs, {}, 0.5, 2.0)) == pytest.approx(2 + 1.25)
 
 
 def test_a_teacher_teaches_and_stays_as_it_is(tiny: Tiny, masking: Any) -> None:
