@@ -69,15 +69,18 @@ def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:
     if count <= 0:
         return np.zeros(scores.shape, np.bool_)
     flat = scores.ravel()
-    if count * FEW <= flat.size and flat.size > SAMPLE:
-        # Few of many: a sample tells which are in question at all.
-        sample = flat[:: flat.size // SAMPLE]
-        near = np.flatnonzero(flat >= np.partition(sample, -SAMPLE // FEW)[-SAMPLE // FEW])
-        if count <= len(near) < flat.size:
-            kept = np.zeros(flat.size, np.bool_)
-            kept[near[top_mask(flat[near], count)]] = True
-            return kept.reshape(scores.shape)
-    threshold = np.partition(flat, flat.size - count)[flat.size - count]
+    threshold = _largest(flat, count)
     kept = flat > threshold
     kept[some_of(flat == threshold, count - int(np.count_nonzero(kept)))] = True
     return kept.reshape(scores.shape)
+
+
+def _largest(flat: NDArray[np.floating], count: int) -> np.floating:
+    """The `count`-th largest, by a sample that tells which are in question where it is of few."""
+    near = flat
+    if count * FEW <= flat.size and flat.size > SAMPLE:
+        sample = flat[:: flat.size // SAMPLE]
+        near = flat[flat >= np.partition(sample, -SAMPLE // FEW)[-SAMPLE // FEW]]
+    if len(near) < count:
+        near = flat
+    return np.partition(near, len(near) - count)[len(near) - count]

@@ -27,7 +27,7 @@ CHUNK = 64
 CLOSE = 0.05
 """Share of the target by which two solutions to exchange between may differ (chosen)."""
 
-SAMPLE = 1 << 12
+SAMPLE = 1 << 16
 """Scores of a matrix that the first price is guessed from (chosen)."""
 
 
@@ -138,19 +138,17 @@ def _bracket(matrices: list[Uncut], target: int) -> _Bracket:
 
     guess = _guess(matrices, target)
     top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
-    over, under = _enclosed(with_choice, target, guess, top, step=1.25)
-    if over.chosen != under.chosen:
-        over, under = _closed(with_choice, over, under, target, top, tolerance=0.04)
+    over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
     near = min(over, under, key=lambda s: abs(s.nnz - target))
     chosen = near.chosen
 
     def as_chosen(tau: float) -> _Solution:
+        if tau == near.tau:
+            return near
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    if over.chosen != under.chosen:
-        over, under = _enclosed(as_chosen, target, near.tau, top, step=1.02)
-    return _Bracket(*_closed(as_chosen, over, under, target, top, tolerance=0.01))
+    return _Bracket(*_search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
 
 
 def _guess(matrices: list[Uncut], target: int) -> float:
@@ -158,23 +156,29 @@ def _guess(matrices: list[Uncut], target: int) -> float:
     sample = np.concatenate(
         [m.scores.ravel()[:: max(1, m.scores.size // SAMPLE)] for m in matrices]
     )
-    if not sample.size:
-        return 0.0
     total = sum(m.scores.size for m in matrices)
-    place = round((1 - target / total) * (sample.size - 1))
-    return float(np.partition(sample, place)[place]) * 0.8
+    return float(np.quantile(sample, 1 - target / total)) * 0.8 if sample.size else 0.0
 
 
-def _enclosed(
-    at: Callable[[float], _Solution], target: int, start: float, top: float, step: float
+def _search(
+    at: Callable[[float], _Solution],
+    target: int,
+    start: float,
+    top: float,
+    tolerance: float,
+    step: float,
 ) -> tuple[_Solution, _Solution]:
-    """Two solutions, at or over and at or under `target` kept weights.
+    """Two solutions, at or over and at or under `target` kept weights, at prices close together.
 
     Prices lie between 0, where all that has importance is kept, and just above `top`, the largest
-    score, where nothing is. Where even price 0 keeps too little, both solutions are that one.
+    score, where nothing is. The bracket closes by false position (Illinois) in log price until it
+    spans less than `tolerance` of the target. Kept weights need not fall with the price at every
+    step (a dearer weight makes a vector dearer too); the bracket holds all the same. Where even
+    price 0 keeps too little, both solutions are that one.
     """
     tau = min(max(start, top * 1e-6), top)
-    over = under = at(tau)
+    first = at(tau)
+    over = under = first
     factor = step
     while over.nnz < target and over.tau > 0:
         under, tau = over, over.tau / factor
@@ -185,27 +189,13 @@ def _enclosed(
         over = under
         under = at(min(under.tau * factor, top * 1.01))
         factor *= factor
-    return (over, over) if over.nnz < target else (over, under)
-
-
-def _closed(
-    at: Callable[[float], _Solution],
-    over: _Solution,
-    under: _Solution,
-    target: int,
-    top: float,
-    tolerance: float,
-) -> tuple[_Solution, _Solution]:
-    """The same two closer together, by false position (Illinois) in log price.
-
-    Until they span less than `tolerance` of the target. Kept weights need not fall with the price
-    at every step (a dearer weight makes a vector dearer too); the bracket holds all the same.
-    """
+    if over.nnz < target:
+        return over, over
     weight_over = weight_under = 1.0
     for _ in range(60):
-        if over.nnz - under.nnz <= tolerance * target or target in (over.nnz, under.nnz):
+        if over.nnz - under.nnz <= tolerance * target or over.nnz == target:
             break
-        if under.tau <= over.tau * (1 + 1e-6):
+        if under.nnz == target or under.tau <= over.tau * (1 + 1e-6):
             break
         if over.tau <= 0:
             if under.tau <= top * 1e-9:
@@ -220,8 +210,7 @@ def _closed(
             over, weight_over, weight_under = middle, 1.0, weight_under / 2
         else:
             under, weight_under, weight_over = middle, 1.0, weight_over / 2
-    exact = next((found for found in (over, under) if found.nnz == target), None)
-    return (over, under) if exact is None else (exact, exact)
+    return (over, over) if over.nnz == target else (over, under)
 
 
 def _exchange(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.method import Importance, Method, by_mean, in_file_order
@@ -12,9 +11,6 @@ from pruning.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SAMPLE = 1 << 12
-"""Scores of a matrix that its lowest tenth is judged from (chosen)."""
 
 
 class Movement(Method):
@@ -47,7 +43,7 @@ class Movement(Method):
             score.grad = gradient * weight
 
     def importance(self, weights: "Sequence[Tensor]") -> Importance:
-        """S above about the lowest tenth of its matrix; what lies in that tenth counts nothing.
+        """S above the lowest tenth of its matrix; what lies in that tenth counts nothing.
 
         Patterns rank sums over vectors and blocks, and take importance from 0 on. While no score
         has moved yet, |W| decides: it beats the random choice among equals.
@@ -55,10 +51,5 @@ class Movement(Method):
         if not any(bool(score.any()) for score in self.parameters):
             return [in_file_order(m, w.abs()) for m, w in zip(self.matrices, weights, strict=True)]
         found = [in_file_order(m, s) for m, s in zip(self.matrices, self.parameters, strict=True)]
-        return [np.maximum(scores - _low(scores), 0) for scores in found]
-
-
-def _low(scores: NDArray[np.float32]) -> np.float32:
-    """The lowest tenth of a sample ends here."""
-    sample = scores.ravel()[:: max(1, scores.size // SAMPLE)]
-    return np.partition(sample, len(sample) // 10)[len(sample) // 10]
+        lows = [np.partition(s.ravel(), s.size // 10)[s.size // 10] for s in found]
+        return [np.maximum(s - low, 0) for s, low in zip(found, lows, strict=True)]
