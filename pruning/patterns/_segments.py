@@ -187,11 +187,7 @@ def emit(
     written = 0
     place = 0
     chunks = (axis + chunk - 1) // chunk
-    shifts = np.full(len(menu), -1)
-    for level in range(len(menu)):
-        for shift in range(63):
-            if menu[level] == 1 << shift:
-                shifts[level] = shift
+    group = menu[1] if len(menu) > 1 else chunk
     for line in range(lines):
         # Most lines have chunks of one price alone.
         used = np.sum(switched[place : place + chunks])
@@ -200,30 +196,33 @@ def emit(
                 continue
             _solve_line(scores[line], menu, taus[choice], cost, total, best, pack, taken[choice])
         for start in range(0, axis, chunk):
-            chosen = taken[switched[place]]
+            choice = switched[place]
             place += 1
+            end = min(start + chunk, axis)
             at = start
-            while at < min(start + chunk, axis):
+            while at < end:
                 # The longest one that begins here and is worth keeping; lengths nest.
                 found = -1
-                for level in range(len(menu)):
-                    if shifts[level] >= 0:
-                        # A division by a power of two, as usual: much the quickest.
-                        number = at >> shifts[level]
-                        rest = at - (number << shifts[level])
-                    else:
-                        number, rest = at // menu[level], at % menu[level]
-                    if rest:
+                for level in range(1, len(menu)):
+                    if at % menu[level]:
                         break
-                    if chosen[level, number]:
+                    if taken[choice, level, at // menu[level]]:
                         found = level
-                step = menu[max(found, 0)]
-                if found >= 0:
+                if found > 0:
                     out_lines[written] = line
                     out_starts[written] = at
-                    out_lengths[written] = step
+                    out_lengths[written] = menu[found]
                     written += 1
-                at += step
+                    at += menu[found]
+                    continue
+                # None but the shortest, up to where a longer one may begin again.
+                for i in range(at // menu[0], (min(at + group, end) - 1) // menu[0] + 1):
+                    if taken[choice, 0, i]:
+                        out_lines[written] = line
+                        out_starts[written] = i * menu[0]
+                        out_lengths[written] = menu[0]
+                        written += 1
+                at += group
     return written
 
 
