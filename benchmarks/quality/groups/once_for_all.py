@@ -17,6 +17,9 @@ twice the examples."""
 
 LENGTH = 64
 
+DISTIL = {"distill": 1.0, "temperature": 2.0}
+"""A task's teacher alone is learned from. Source: the recipe's published reproduction on SQuAD."""
+
 
 def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """One language model's perplexity, or one task's accuracy in floats and in 8 bits."""
@@ -35,7 +38,8 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     lock = ["--method", "recovery"] if cell.sparsity else ["--method", "gradual_magnitude"]
     teacher, _ = task_teacher(options["task"], data, cell.seed)
     rounded, file = folder / "rounded", folder / "int8.safetensors"
-    recipe = _recipe(folder, "rounding", cell, lock[1], ROUNDING, 5e-5, {"quantize": "int8"})
+    rounding = {"quantize": "int8", **DISTIL}
+    recipe = _recipe(folder, "rounding", cell, lock[1], ROUNDING, 5e-5, rounding)
     pruning(
         "train", "--model", model, "--teacher", teacher, "--table", train, "--recipe", recipe,
         "--out", folder / "rounded.npz", "--save", rounded,
@@ -100,15 +104,14 @@ def _tuned(
 ) -> tuple[Path, dict[str, Any]]:
     """The sparse language model moved to the task ("once"), or the dense one pruned there."""
     teacher, _ = task_teacher(options["task"], data, cell.seed)
-    distil = {"distill": 1.0, "temperature": 2.0}
     if options["route"] == "once":
         model, _ = language_model(cell.pattern, cell.sparsity, cell.seed)
-        method, steps, more = "recovery", FINE_TUNING, distil
+        method, steps, more = "recovery", FINE_TUNING, DISTIL
     else:
         model, _ = language_model("fine", 0.0, cell.seed)
         # "longer" gets its half of the student's pre-training, which serves two tasks, as well.
         steps = FINE_TUNING + (PRETRAINING // 2 if options["route"] == "alone_longer" else 0)
-        method, more = "gradual_magnitude", {**_ramp(steps), **distil}
+        method, more = "gradual_magnitude", {**_ramp(steps), **DISTIL}
     recipe = _recipe(folder, "tuning", cell, method, steps, 5e-4, more)
     train, _ = _tables(options["task"], data)
     tuned = folder / "tuned"
