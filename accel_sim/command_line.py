@@ -33,8 +33,12 @@ def run_command(
     shapes: Annotated[
         str | None, typer.Option(help="gpt2-small | bert-base | llama-7b | 2304x768,768x768,…")
     ] = None,
-    density: Annotated[float, typer.Option(help="Kept share of generated masks.")] = 0.2,
-    pattern: Annotated[str, typer.Option(help="Generated masks: mvp | random.")] = "mvp",
+    density: Annotated[
+        float | None, typer.Option(help="Kept share of generated masks; 0.2 if not given.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="Generated masks: mvp (if not given) | random.")
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="Name or .toml file.")] = "tf_mvp",
     memory: Annotated[
         str | None, typer.Option(help="ddr4_3200 | lpddr4_2400 | hbm2_2000 for its DRAM.")
@@ -75,7 +79,7 @@ def run_command(
     from accel_sim.accelerator import Accelerator
     from accel_sim.files import prepare_folder
     from accel_sim.report import of_use
-    from accel_sim.source import Generated, find_source
+    from accel_sim.source import DENSITY, PATTERN, Generated, check_generated, find_source
 
     machine = _machine(accelerator, memory, settings, calibrated)
     if threads is not None and threads < 1:
@@ -86,7 +90,9 @@ def run_command(
         check_writable(Path(json), inputs)
     if outputs is not None:
         _check_outputs(outputs, inputs, check, json)
-    generated = None if shapes is None else Generated(shapes, density, pattern, seed)
+    check_generated(mask, shapes, {"--density": density, "--pattern": pattern})
+    share = DENSITY if density is None else density
+    generated = None if shapes is None else Generated(shapes, share, pattern or PATTERN, seed)
     source = find_source(mask, generated, include, exclude)
     int8_note = ""
     if source.is_int8:

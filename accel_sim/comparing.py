@@ -45,10 +45,13 @@ def compare_command(
     shapes: Annotated[
         str | None, typer.Option(help="gpt2-small | bert-base | 2304x768,… to generate masks of.")
     ] = None,
-    density: Annotated[float, typer.Option(help="Kept share of generated masks.")] = 0.2,
+    density: Annotated[
+        float | None, typer.Option(help="Kept share of generated masks; 0.2 if not given.")
+    ] = None,
     pattern: Annotated[
-        list[str], typer.Option(help="Generated masks: mvp | random; once for each.")
-    ] = ["mvp"],  # noqa: B006
+        list[str],
+        typer.Option(help="Generated masks: mvp (if not given) | random; once for each."),
+    ] = [],  # noqa: B006
     accelerator: Annotated[
         list[str], typer.Option(help="Name or .toml file of a machine; tf_mvp if none is given.")
     ] = ["tf_mvp"],  # noqa: B006
@@ -70,6 +73,7 @@ def compare_command(
     from accel_sim.accelerator import load_machine
     from accel_sim.compare import EQUALS, compare, made_equal
     from accel_sim.comparison_tables import print_pairs
+    from accel_sim.source import DENSITY, PATTERN, check_generated
     from accel_sim.workload import Activations
     from sparse_formats.errors import nearest
     from sparse_formats.tables import new_console
@@ -85,7 +89,11 @@ def compare_command(
         _make_folder(out)
     for target in targets:
         check_writable(target, inputs)
-    masks = _masks(mask, shapes, density, pattern, seed, include, exclude)
+    check_generated(
+        mask[0] if mask else None, shapes, {"--density": density, "--pattern": pattern or None}
+    )
+    share, patterns = DENSITY if density is None else density, pattern or [PATTERN]
+    masks = _masks(mask, shapes, share, patterns, seed, include, exclude)
     machines = made_equal([load_machine(name) for name in accelerator], EQUALS[EQUALS.index(equal)])
     given = Activations(tokens, activation_density, seed)
     pairs = list(compare(masks, machines, given, threads))
@@ -93,8 +101,8 @@ def compare_command(
         "command": shlex.join(
             ["python", "-m", "accel_sim", "compare"]
             + [word for path in mask for word in ("--mask", str(path))]
-            + (["--shapes", shapes, "--density", repr(density)] if shapes else [])
-            + [word for name in pattern if shapes for word in ("--pattern", name)]
+            + (["--shapes", shapes, "--density", repr(share)] if shapes else [])
+            + [word for name in patterns if shapes for word in ("--pattern", name)]
             + [word for name in accelerator for word in ("--accelerator", name)]
             + ["--equal", equal, "--tokens", str(tokens)]
             + ["--activation-density", repr(activation_density), "--seed", str(seed)]

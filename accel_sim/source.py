@@ -1,6 +1,6 @@
 """Where the matrices of a run come from: a mask file, or shapes that masks are generated for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,26 @@ class Generated:
     density: float
     pattern: str
     seed: int
+
+
+DENSITY, PATTERN = 0.2, "mvp"
+"""Of generated masks, where nothing is said."""
+
+
+def check_generated(mask: Path | None, shapes: str | None, options: Mapping[str, Any]) -> None:
+    """Refuse options of generated masks where there are none.
+
+    options: values by the option's name, None where it is not given.
+
+    Raises:
+        InputError: one is given with a mask file and no shapes.
+    """
+    given = [name for name, value in options.items() if value is not None]
+    if given and mask is not None and shapes is None:
+        raise InputError(
+            f"{' and '.join(given)}: of masks generated with --shapes; --mask {mask} says its own, "
+            f"leave {'them' if len(given) > 1 else 'it'} out"
+        )
 
 
 def find_source(

@@ -42,7 +42,15 @@ def shares(
 
     most: of each matrix, how many weights there are to keep at all. is_blind: the scores cannot
     say which matrix matters more; then the matrices of a pool each keep the same share of `most`.
+
+    Raises:
+        InputError: a budget for each row with a pattern that needs more than a row.
     """
+    if budget == "row" and not pattern.fits_rows:
+        raise InputError(
+            "budget row goes with patterns fine, n_m and vector_wise; the others need more than a "
+            "row to choose from; give budget matrix"
+        )
     finest = [tuple(pool) for pool in pattern.pools(targets)]
     found = []
     for pool in _pooled(targets, finest, budget):
@@ -86,6 +94,32 @@ def _pooled(
     for pool in finest:
         by_kind.setdefault(tuple(sorted({targets[i].kind for i in pool})), []).append(pool)
     return list(by_kind.values())
+
+
+def masks_of(
+    pattern: Pattern,
+    targets: Sequence[Target],
+    share: Share,
+    sparsity: float,
+    budget: str,
+    count: str,
+) -> list[Pruned]:
+    """The masks of the matrices that have `share` together, in weights, FLOPs or bits.
+
+    Raises:
+        InputError: the pattern cannot keep so much, or so little.
+    """
+
+    def masks(kept: int) -> list[Pruned]:
+        if budget == "row":
+            return [masks_by_row(pattern, targets[0], kept)]
+        return pattern.masks(targets, kept)
+
+    if count != "bits":
+        return masks(share.kept)
+    own = pattern.density
+    most = share.most if own is None else min(share.most, pattern.kept(targets, 1 - own))
+    return masks_in_bits(pattern, targets, sparsity, masks, most)
 
 
 def masks_by_row(pattern: Pattern, target: Target, kept: int) -> Pruned:

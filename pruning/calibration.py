@@ -180,10 +180,7 @@ def readers(opened: OpenModel, examples: Examples) -> list[list[Matrix]]:
     groups: dict[tuple[int, ...], list[Matrix]] = {}
     for matrix in opened.matrices:
         if not read[matrix.name]:
-            raise InputError(
-                f"matrix {matrix.name} takes no part when {opened.name} reads the examples; leave "
-                "it out with --exclude"
-            )
+            raise _idle(matrix, opened)
         # The tensors are still held in `read`, so no two of them share an id.
         groups.setdefault(tuple(id(x) for x in read[matrix.name]), []).append(matrix)
     return list(groups.values())
@@ -228,7 +225,8 @@ def _gradients(
             opened.model(**examples.batch([number])).loss.backward()
             for matrix, mean, square in zip(opened.matrices, means, squares, strict=True):
                 gradient = matrix.parameter.grad
-                assert gradient is not None
+                if gradient is None:
+                    raise _idle(matrix, opened)
                 mean += gradient / len(examples)
                 square += gradient.square() / len(examples)
                 matrix.parameter.grad = None
@@ -242,6 +240,13 @@ def _gradients(
         )
         for matrix, mean, square in zip(opened.matrices, means, squares, strict=True)
     }
+
+
+def _idle(matrix: Matrix, opened: OpenModel) -> InputError:
+    return InputError(
+        f"matrix {matrix.name} takes no part when {opened.name} reads the examples; leave it out "
+        "with --exclude"
+    )
 
 
 def _tokens(x: "Tensor", taken: "Tensor | None") -> "Tensor":

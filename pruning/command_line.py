@@ -130,7 +130,7 @@ def prune_command(
     """Prune a model, or cut a mask into vectors, and write the mask file."""
     from dataclasses import replace
 
-    from pruning.couplings import read_heads
+    from pruning.couplings import heads_with, read_heads
     from pruning.prune import prune
     from pruning.recipe import check_source, read_recipe
     from pruning.scoring import score_mask, score_model
@@ -161,12 +161,13 @@ def prune_command(
     with _progress() as tell:
         tell(f"reading {source}")
         if from_mask is None:
-            matrices = score_model(source, *given)
+            matrices, cut = score_model(source, *given), read_heads(source)
         else:
             matrices, masks, found = score_mask(source, scores, *given)
+            cut = heads_with(source, masks.header)
             origin = str(masks.header.get("model", origin))
             used = replace(used, score=found)
-        pruning = prune(matrices, used, origin, tell, statistics, read_heads(source))
+        pruning = prune(matrices, used, origin, tell, statistics, cut)
         tell(f"writing {out}")
         write_masks(out, pruning.masks)
     if json is not None:
@@ -195,8 +196,8 @@ def check_command(
     """Say where a mask breaks a pattern; exit status 1 if it does."""
     from dataclasses import asdict
 
-    from pruning.couplings import couplings_of, read_heads
-    from pruning.recipe import Recipe, checked, heads_of, pattern_of
+    from pruning.couplings import heads_with
+    from pruning.recipe import Recipe, checked, pattern_of
     from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks
     from sparse_formats.selection import select
@@ -206,10 +207,10 @@ def check_command(
     recipe = checked(
         Recipe(pattern, menu=_lengths(menu), heads=heads, key_value_heads=key_value_heads)
     )
-    by_name = {m.name: m for m in read_masks(mask).matrices}
+    masks = read_masks(mask)
+    by_name = {m.name: m for m in masks.matrices}
     taken = [by_name[name] for name in select(by_name, include or (), exclude or ())]
-    counts = heads_of(recipe, read_heads(mask))
-    wanted = pattern_of(recipe, couplings_of({m.name: m.shape for m in taken}, counts))
+    wanted = pattern_of(recipe, {m.name: m.shape for m in taken}, heads_with(mask, masks.header))
     groups = [taken] if wanted.is_joint else [[m] for m in taken]
     breaks = [found for group in groups if (found := wanted.conforms(group)) is not None]
     if json is not None:

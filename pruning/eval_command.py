@@ -65,7 +65,8 @@ def eval_command(
         int | None, typer.Option(help="Only the first so many documents.", min=2)
     ] = None,
     length: Annotated[
-        int | None, typer.Option(help="Tokens of a window or text; the model's own if not given.")
+        int | None,
+        typer.Option(help="Tokens of a window or text; the model's own if not given.", min=1),
     ] = None,
     stride: Annotated[
         int | None, typer.Option(help="With --text: tokens a window moves on; length if not given.")
@@ -80,7 +81,7 @@ def eval_command(
         str | None, typer.Option(help="With --table: name of the label's column.")
     ] = None,
     encoding: Annotated[
-        str, typer.Option(help="With --documents: how the file's text is encoded.")
+        str, typer.Option(help="How the text of the data file is encoded.")
     ] = "utf-8-sig",
     floors: Annotated[
         bool, typer.Option(help="Measure a random mask and the zeroed model too.")
@@ -194,11 +195,12 @@ def _prepared(
     tell: Tell,
 ) -> "tuple[OpenModel, Measure]":
     """The opened model and what to measure of it; data are read before the model is opened."""
-    from pruning import examples
+    from pruning import data_files
     from pruning.evaluation import classification as classes
     from pruning.evaluation import perplexity as perplexities
     from pruning.evaluation import question_answering as answers
     from pruning.evaluation import similarity as alike
+    from pruning.examples import is_regression
     from pruning.models.opening import open_model
 
     def opened(task: str | None) -> "OpenModel":
@@ -207,14 +209,14 @@ def _prepared(
         return found
 
     if option == "--text":
-        words = examples.read_text(data)
+        words = data_files.read_text(data, encoding)
         return opened(None), lambda m: perplexities.perplexity(
             m, words, length, stride, max_tokens, tell=tell
         )
     if option == "--table":
-        rows = examples.read_table(data, text_column or (), label_column)
+        rows = data_files.read_table(data, text_column or (), label_column, encoding)
         found = opened(None)
-        if found.task == "classify" and examples.is_regression(found.model.config):
+        if found.task == "classify" and is_regression(found.model.config):
             return found, lambda m: classes.regression(m, rows, length, tell=tell)
         if found.task != "encode":
             return found, lambda m: classes.classification(m, rows, length, tell=tell)
@@ -223,7 +225,7 @@ def _prepared(
             alike.embedder(m, length or 256, first_token=first, tell=tell), rows
         )
     if option == "--squad":
-        asked = examples.read_questions(data)
+        asked = data_files.read_questions(data, encoding)
         return opened("answer"), lambda m: answers.question_answering(m, asked, length, tell=tell)
     texts = alike.read_texts(data, count, encoding)
     judged = None if human is None else alike.read_human(human, len(texts))
@@ -267,6 +269,8 @@ def _print(
 
 
 def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "beyond"
     if isinstance(value, int):
         return f"{value}"
     return format(value, FORMATS.get(name, ".2f") if value < 1e6 else ".3g")

@@ -5,9 +5,7 @@ a few of them padded to one length. Which examples make up the batch of a traini
 the seed and the step alone, so a run can be taken up at any step.
 """
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.errors import InputError, nearest
+from pruning.data_files import (
+    Question,
+    Table,
+    label_numbers,
+    label_values,
+    read_questions,
+    read_table,
+    read_text,
+)
+from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +34,6 @@ IGNORED = -100
 """The label of a token without a target, as PyTorch's cross-entropy has it."""
 
 _PADDING = {"labels": IGNORED, "attention_mask": 0, "token_type_ids": 0}
-_LABEL_COLUMNS = ("label", "labels", "gold_label", "class")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +69,6 @@ def step_numbers(count: int, batch: int, step: int, seed: int) -> NDArray[np.int
     orders = [np.random.default_rng((seed, epoch)).permutation(count) for epoch in epochs]
     start = first - epochs[0] * count
     return np.concatenate(orders)[start : start + batch]
-
-
-def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
-    """The text of a file, in UTF-8 (without a byte-order mark) unless said otherwise."""
-    try:
-        text = path.read_text(encoding)
-    except LookupError as error:
-        raise InputError(f"unknown encoding {encoding!r}; give one of Python's") from error
-    except OSError as error:
-        raise InputError(f"cannot read text {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"text {path} is not {encoding.removesuffix('-sig')}: {error.reason} at byte "
-            f"{error.start}; give it in UTF-8, or name its --encoding"
-        ) from error
-    if not text.strip():
-        raise InputError(f"text {path} is empty")
-    return text
 
 
 def token_ids(tokenizer: "PreTrainedTokenizerBase | None", text: str) -> list[int]:
@@ -145,99 +133,25 @@ def text_windows(
     return Examples(rows)
 
 
+def check_tokens(opened: "OpenModel", rows: Iterable[Mapping[str, Any]]) -> None:
+    """InputError if a row has a token that the model knows nothing of."""
+    embedding = opened.model.get_input_embeddings()
+    known = getattr(embedding, "num_embeddings", None)
+    if known is None:
+        return
+    most = max((max(row["input_ids"], default=0) for row in rows), default=0)
+    if most >= known:
+        raise InputError(
+            f"model {opened.name} has embeddings of {known} tokens, its tokenizer gives number "
+            f"{most}: they are not of one model; give the tokenizer it was trained with"
+        )
+
+
 def mask_token(tokenizer: "PreTrainedTokenizerBase") -> int:
     """The id of the mask token; InputError if there is none."""
     if not isinstance(tokenizer.mask_token_id, int):
         raise InputError("the tokenizer has no mask token, which a masked language model needs")
     return tokenizer.mask_token_id
-
-
-@dataclass(frozen=True)
-class Table:
-    """A tab-separated file: one or two texts a row, and a label."""
-
-    texts: tuple[tuple[str, ...], ...]
-    labels: tuple[str, ...]
-
-
-def read_table(path: Path, text: Sequence[str] = (), label: str | None = None) -> Table:
-    """The rows of a tab-separated file with a header line.
-
-    text, label: column names; without them the label is the column called label (or labels,
-    gold_label, class, score) and the texts are the others, but for index and idx.
-
-    Raises:
-        InputError: unreadable, without such columns, a row of another length, no rows.
-    """
-    lines = read_text(path).split("\n")
-    rows = list(csv.reader((line for line in lines if line.strip()), delimiter="\t", quoting=3))
-    header = [name.strip() for name in rows[0]]
-    if label is None:
-        label = next((n for n in header if n.lower() in (*_LABEL_COLUMNS, "score")), None)
-        if label is None:
-            raise InputError(
-                f"table {path}: no column is called label: found {', '.join(header)}; name the "
-                "columns with --label-column and --text-column"
-            )
-    chosen = tuple(text) or tuple(n for n in header if n not in (label, "index", "idx", "id"))
-    for name in (label, *chosen):
-        if name not in header:
-            raise InputError(f"table {path}: no column {name!r}{nearest(name, header)}")
-    if not 1 <= len(chosen) <= 2:
-        raise InputError(
-            f"table {path}: a model takes one or two texts, found columns {', '.join(chosen)}; "
-            "name them with --text-column"
-        )
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(header):
-            raise InputError(
-                f"table {path}: row {number} has {len(row)} columns, the header {len(header)}"
-            )
-    if len(rows) < 2:
-        raise InputError(f"table {path} has a header and no rows")
-    places = [header.index(name) for name in chosen]
-    target = header.index(label)
-    return Table(
-        tuple(tuple(row[place] for place in places) for row in rows[1:]),
-        tuple(row[target].strip() for row in rows[1:]),
-    )
-
-
-def label_numbers(table: Table, names: Mapping[str, int]) -> list[int]:
-    """The labels as numbers of classes: by name where the model knows names, else as written.
-
-    Raises:
-        InputError: a label that is neither a known name nor a class number.
-    """
-    classes = len(set(names.values()))
-    known = {name.lower(): number for name, number in names.items()}
-    numbers: list[int] = []
-    for label in table.labels:
-        number = known.get(label.lower(), int(label) if label.isdigit() else -1)
-        if not 0 <= number < classes:
-            raise InputError(
-                f"label {label!r} is none of the model's {classes} classes: {', '.join(names)}"
-            )
-        numbers.append(number)
-    return numbers
-
-
-def label_values(table: Table) -> list[float]:
-    """The labels as the numbers a regression is to answer.
-
-    Raises:
-        InputError: a label that is no finite number.
-    """
-    values: list[float] = []
-    for label in table.labels:
-        try:
-            value = float(label)
-        except ValueError:
-            value = float("nan")
-        if not np.isfinite(value):
-            raise InputError(f"label {label!r} is no number, and the model is a regression")
-        values.append(value)
-    return values
 
 
 def is_regression(config: Any) -> bool:
@@ -259,45 +173,6 @@ def labelled(
         encoded = known(first, second, truncation=True, max_length=length)
         rows.append({**{key: list(value) for key, value in encoded.items()}, "labels": label})
     return Examples(rows, pad_id(known))
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question on a passage. answers: (text, first character) pairs; none if unanswerable."""
-
-    number: str
-    question: str
-    context: str
-    answers: tuple[tuple[str, int], ...]
-
-
-def read_questions(path: Path) -> list[Question]:
-    """The questions of a SQuAD file (version 1.1 or 2.0).
-
-    Raises:
-        InputError: unreadable, or not of SQuAD's shape.
-    """
-    try:
-        data = json.loads(read_text(path))
-        found = [
-            Question(
-                str(qa["id"]),
-                qa["question"].strip(),
-                paragraph["context"],
-                tuple((a["text"], int(a["answer_start"])) for a in qa.get("answers", ())),
-            )
-            for article in data["data"]
-            for paragraph in article["paragraphs"]
-            for qa in paragraph["qas"]
-        ]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"{path} is no SQuAD file ({type(error).__name__}: {error}); it needs "
-            "data → paragraphs → context, qas → id, question, answers"
-        ) from error
-    if not found:
-        raise InputError(f"{path} holds no question")
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,24 +197,28 @@ def passages(
     """Question and passage cut into windows of `length` tokens that overlap by `overlap`.
 
     Labels (start_positions, end_positions) are the first answer's tokens, and token 0 where the
-    window does not hold it (as BERT's run_squad does).
+    window does not hold it (as BERT's run_squad does). Of a question no more than half a window is
+    read.
 
     Raises:
-        InputError: a tokenizer without offsets.
+        InputError: a tokenizer without offsets, windows too short for a word of each.
     """
     known = checked(tokenizer)
     if not known.is_fast:
         raise InputError("this tokenizer tells no character offsets; save its tokenizer.json")
+    room = length - known.num_special_tokens_to_add(pair=True)
+    if room < 2:
+        raise InputError(f"length {length}: the special tokens alone take {length - room}")
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     offsets: list[tuple[tuple[int, int] | None, ...]] = []
     for number, item in enumerate(questions):
         encoded = known(
-            item.question,
+            _beginning(known, item.question, max(1, room // 2)),
             item.context,
             truncation="only_second",
             max_length=length,
-            stride=min(overlap, length // 3),
+            stride=min(overlap, room // 3),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
@@ -383,11 +262,26 @@ def examples_of(
     size = min(longest, 512) if length is None else length
     if not 1 <= size <= longest:
         raise InputError(f"length {size}: give 1 to {longest} tokens")
+    found = _examples_of(opened, text, table, squad, size, seed)
+    check_tokens(opened, found.rows)
+    return found
+
+
+def _examples_of(
+    opened: "OpenModel",
+    text: Path | None,
+    table: Path | None,
+    squad: Path | None,
+    size: int,
+    seed: int,
+) -> Examples:
     if text is not None:
         return text_windows(opened.tokenizer, read_text(text), size, opened.task, seed)
     wanted = "classify" if table is not None else "answer"
     if opened.task != wanted:
-        raise InputError(f"model {opened.name} is for {opened.task}: {given[0]} is for {wanted}")
+        raise InputError(
+            f"model {opened.name} is for {opened.task}: {table or squad} is for {wanted}"
+        )
     if squad is not None:
         return passages(opened.tokenizer, read_questions(squad), size).examples
     assert table is not None
@@ -397,6 +291,13 @@ def examples_of(
         return labelled(opened.tokenizer, rows, label_values(rows), size)
     names = {str(name): int(n) for name, n in config.label2id.items()}  # type: ignore[union-attr]
     return labelled(opened.tokenizer, rows, label_numbers(rows, names), size)
+
+
+def _beginning(known: "PreTrainedTokenizerBase", text: str, most: int) -> str:
+    """`text`, or so much of it as `most` tokens cover."""
+    encoded = known(text, add_special_tokens=False, return_offsets_mapping=True)
+    spans = encoded["offset_mapping"]
+    return text if len(spans) <= most else text[: spans[most - 1][1]]
 
 
 def _answer_tokens(question: Question, places: Sequence[tuple[int, int] | None]) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.budgets import Share, bytes_of, kept_weights, masks_by_row, masks_in_bits, shares
-from pruning.couplings import Heads, couplings_of
+from pruning.budgets import Share, bytes_of, kept_weights, masks_of, shares
+from pruning.couplings import Heads
 from pruning.direction import direction_strength
 from pruning.evidence import check_needs, read_evidence
 from pruning.patterns.budget import unit_mean
@@ -22,7 +22,7 @@ from pruning.patterns.pattern import Pattern, Pruned, Target
 from pruning.patterns.tiles import tile_sums, vector_layout
 from pruning.recipe import Recipe, checked, heads_of, pattern_of
 from pruning.reconstruct import UPDATES, output_error
-from pruning.retention import top_sum
+from pruning.retention import kept_sum, top_sum
 from pruning.scores import SCORES
 from pruning.scoring import MASK_ONLY, ScoredMatrix
 from sparse_formats.errors import InputError
@@ -112,7 +112,7 @@ def prune(
     """
     recipe = checked(recipe)
     shapes = {m.name: (m.scores.shape[0], m.scores.shape[1]) for m in matrices}
-    pattern = pattern_of(recipe, couplings_of(shapes, heads_of(recipe, heads)))
+    pattern = pattern_of(recipe, shapes, heads)
     if recipe.update != "none":
         _check_updatable(matrices, statistics, recipe.update)
     fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
@@ -121,7 +121,8 @@ def prune(
     for pool in pools:
         tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
         targets = _targets([matrices[i] for i in pool.members], recipe)
-        found = _masks(pattern, targets, pool, recipe)
+        assert recipe.sparsity is not None
+        found = masks_of(pattern, targets, pool, recipe.sparsity, recipe.budget, recipe.count)
         free = best_weights([t.scores for t in targets], kept_weights(found))
         for i, mask, best in zip(pool.members, found, free, strict=True):
             pruned[i], fine[i] = mask, best
@@ -147,6 +148,7 @@ def prune(
         "method": recipe.pattern,
         "recipe": as_json(recipe),
         "seed": recipe.seed,
+        "heads": None if (cut := heads_of(recipe, heads)) is None else asdict(cut),
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }
@@ -168,11 +170,6 @@ def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) 
     the same share of its mask.
     """
     assert recipe.sparsity is not None
-    if recipe.budget == "row" and not pattern.fits_rows:
-        raise InputError(
-            f"budget row goes with patterns fine and n_m; {recipe.pattern} needs more than a row "
-            "to choose from; give budget matrix"
-        )
     targets = [Target(m.name, m.kind, m.scores) for m in matrices]
     most = [
         m.scores.size if m.within is None else int(np.count_nonzero(m.within)) for m in matrices
@@ -186,22 +183,6 @@ def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
     known = SCORES.get(recipe.score)
     scaled = len(matrices) > 1 and not (known is not None and known.is_comparable)
     return [Target(m.name, m.kind, unit_mean(m.scores) if scaled else m.scores) for m in matrices]
-
-
-def _masks(
-    pattern: Pattern, targets: Sequence[Target], pool: Share, recipe: Recipe
-) -> list[Pruned]:
-    assert recipe.sparsity is not None
-
-    def masks(kept: int) -> list[Pruned]:
-        if recipe.budget == "row":
-            return [masks_by_row(pattern, targets[0], kept)]
-        return pattern.masks(targets, kept)
-
-    if recipe.count == "bits":
-        most = pool.most
-        return masks_in_bits(pattern, targets, recipe.sparsity, masks, most)
-    return masks(pool.kept)
 
 
 def _check_updatable(
@@ -299,7 +280,7 @@ def _report(
         rows=pruned.shape[0],
         cols=pruned.shape[1],
         density=pruned.density,
-        retention=_ratio(_kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
+        retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
         orientation=None if layout is None else layout.orientation,
         vectors=None if layout is None else len(layout),
         mean_length=None if layout is None else _ratio(kept, len(layout)),
@@ -322,7 +303,7 @@ def _total(
     means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
     ours, best = (
         sum(
-            _kept_sum(m.scores, mask) / mean
+            kept_sum(m.scores, mask) / mean
             for m, mask, mean in zip(matrices, masks, means, strict=True)
         )
         for masks in (keeps, fines)
@@ -341,10 +322,6 @@ def _total(
         flops=2 * kept,
         bytes=sum(stored) if len(stored) == len(reports) else None,
     )
-
-
-def _kept_sum(scores: NDArray[np.float32], keep: NDArray[np.bool_]) -> float:
-    return float(scores[keep].sum(dtype=np.float64))
 
 
 def _ratio(part: float, whole: float) -> float | None:

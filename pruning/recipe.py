@@ -10,16 +10,15 @@ A file holds the keys of `Recipe`, none of which must be there:
 Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
-import dataclasses
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from pruning.couplings import Coupling, Heads, check_heads
+from pruning.couplings import Heads, check_heads, couplings_of
 from pruning.patterns import make_pattern
 from pruning.patterns.budget import BUDGETS, COUNTS, check_budget, check_sparsity
 from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, check_knobs, check_lengths
@@ -75,14 +74,42 @@ class Recipe:
     exclude: tuple[str, ...] = ()
 
 
-def read_recipe(path: Path | None, flags: Mapping[str, Any]) -> Recipe:
-    """The recipe in `path`, if any, with `flags` that are not None on top.
+def read_recipe(
+    path: Path | None, flags: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe in `path`, if any, with `settings` and then `flags` that are not None on top.
+
+    settings: as `read_settings` gives them; what belongs to [training] is left aside.
 
     Raises:
         InputError: an unreadable file; a key unknown, mistyped or out of range, by its name.
     """
-    values = {} if path is None else _read_table(path)
+    values = {} if path is None else _converted(_read_table(path), f"recipe {path}")
+    mine = {k: v for k, v in (settings or {}).items() if k in get_type_hints(Recipe)}
+    values |= _converted(mine, "--set")
     return checked(Recipe(**values | {k: v for k, v in flags.items() if v is not None}))
+
+
+def read_settings(words: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
+    """The values of words KEY=VALUE, by key; a value is TOML, or a string as it stands.
+
+    Raises:
+        InputError: a word without "=", or a key not among `known`.
+    """
+    found: dict[str, Any] = {}
+    names = list(known)
+    for word in words:
+        key, equals, value = word.partition("=")
+        key = key.strip()
+        if not equals:
+            raise InputError(f"--set {word}: write KEY=VALUE, e.g. every=10")
+        if key not in names:
+            raise InputError(f"--set {word}: unknown key {key!r}{nearest(key, names)}")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value.strip()
+    return found
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -105,7 +132,7 @@ def checked(recipe: Recipe) -> Recipe:
     sparsity = recipe.sparsity
     if sparsity is None:
         sparsity = SPARSITY if density is None else 1 - density
-    return dataclasses.replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
+    return replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
 
 
 def check_source(recipe: Recipe) -> Recipe:
@@ -114,10 +141,24 @@ def check_source(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def pattern_of(recipe: Recipe, couplings: tuple[Coupling, ...] = ()) -> Pattern:
-    """The recipe's pattern with its knobs."""
+def pattern_of(
+    recipe: Recipe,
+    shapes: Mapping[str, tuple[int, int]] | None = None,
+    heads: Heads | None = None,
+) -> Pattern:
+    """The recipe's pattern with its knobs, and the coupled units of matrices of these `shapes`.
+
+    heads: as found with the model, see `heads_of`.
+
+    Raises:
+        InputError: the pattern takes units, and the shapes do not fit each other or the heads.
+    """
     tokens = recipe.tokens if recipe.count == "flops" else 0
-    knobs = {"couplings": couplings, **vars(recipe), "tokens": tokens}
+    knobs = {**vars(recipe), "couplings": (), "tokens": tokens}
+    bare = make_pattern(recipe.pattern, knobs)
+    if shapes is None or not bare.units:
+        return bare
+    knobs["couplings"] = couplings_of(shapes, heads_of(recipe, heads), bare.units)
     return make_pattern(recipe.pattern, knobs)
 
 
@@ -129,7 +170,8 @@ def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
     """
     if not recipe.heads:
         return found
-    return check_heads(Heads(recipe.heads, recipe.key_value_heads or recipe.heads), "heads")
+    stated = Heads(recipe.heads, recipe.key_value_heads or recipe.heads)
+    return check_heads(stated if found is None else replace(stated, qkv=found.qkv), "heads")
 
 
 def _read_table(path: Path) -> dict[str, Any]:
@@ -143,15 +185,17 @@ def _read_table(path: Path) -> dict[str, Any]:
         raise InputError(f"recipe {path}: byte {error.start} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {path}: not TOML: {error}") from None
+    return {k: v for k, v in table.items() if not (k in OTHER_TABLES and isinstance(v, dict))}
+
+
+def _converted(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     hints = get_type_hints(Recipe, include_extras=True)
     values = {}
     for key, value in table.items():
-        if key in OTHER_TABLES and isinstance(value, dict):
-            continue
         if key not in hints:
-            raise InputError(f"recipe {path}: unknown key '{key}'{nearest(key, hints)}")
+            raise InputError(f"{where}: unknown key '{key}'{nearest(key, hints)}")
         try:
             values[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
-            raise InputError(f"recipe {path}: '{key}' is {value!r}: {error}") from None
+            raise InputError(f"{where}: '{key}' is {value!r}: {error}") from None
     return values

@@ -59,6 +59,11 @@ def top_sum(scores: NDArray[np.floating], count: int) -> float:
     return float(best.sum(dtype=np.float64))
 
 
+def kept_sum(scores: NDArray[np.floating], keep: NDArray[np.bool_]) -> float:
+    """Sum of the scores kept, in float64."""
+    return float(scores[keep].sum(dtype=np.float64))
+
+
 def kappa_of_share(share: float, density: float) -> float:
     """κ of a mask whose log-importance is a `share` s of line factor, thresholded at `density`.
 

@@ -11,8 +11,6 @@ from sparse_formats.errors import InputError
 from sparse_formats.terminal import emit_json
 
 if TYPE_CHECKING:
-    from pruning.models.opening import OpenModel
-    from pruning.recipe import Recipe
     from pruning.training.loop import Run
     from pruning.training.settings import Training
 
@@ -51,7 +49,7 @@ def train_command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="movement, soft_movement, l0, gradual_magnitude, head_gates or recovery."
+            help="movement, soft_movement, l0, gradual_magnitude, head_gates, lora_prune, recovery."
         ),
     ] = None,
     pattern: Annotated[str | None, typer.Option(help="As of prune.")] = None,
@@ -68,6 +66,12 @@ def train_command(
         str | None, typer.Option(help="int8: learn with the rounding of 8-bit numbers.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of data order, gates and new heads.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other key of a recipe, e.g. every=10."
+        ),
+    ] = None,
     new_head: Annotated[
         bool, typer.Option(help="With --table or --squad: a task head the model lacks begins new.")
     ] = False,
@@ -77,12 +81,14 @@ def train_command(
     ] = None,
 ) -> None:
     """Prune a model while it learns, or let a pruned one recover."""
+    from dataclasses import fields
+
     from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
-    from pruning.recipe import read_recipe
-    from pruning.training.settings import read_training
+    from pruning.recipe import Recipe, read_recipe, read_settings
+    from pruning.training.settings import Training, read_training
     from sparse_formats.files import check_writable
-    from sparse_formats.mask_file import read_masks, write_masks
+    from sparse_formats.mask_file import read_masks, sha256_of, write_masks
 
     data = [path for path in (text, table, squad) if path is not None]
     if out.suffix.lower() != ".npz":
@@ -94,21 +100,27 @@ def train_command(
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     flags = {"pattern": pattern, "sparsity": sparsity, "budget": budget, "seed": seed}
-    resolved = read_recipe(recipe, flags)
+    of_training = {
+        "method": method,
+        "steps": steps,
+        "batch": batch,
+        "length": length,
+        "learning_rate": learning_rate,
+        "distill": distill,
+        "quantize": quantize,
+    }
+    keys = {field.name for field in fields(Training)}
+    given = read_settings(settings or (), [*(f.name for f in fields(Recipe)), *keys])
+    resolved = read_recipe(recipe, flags, given)
     training = read_training(
         recipe,
-        {
-            "method": method,
-            "steps": steps,
-            "batch": batch,
-            "length": length,
-            "learning_rate": learning_rate,
-            "distill": distill,
-            "quantize": quantize,
-        },
+        {key: value for key, value in given.items() if key in keys}
+        | {key: value for key, value in of_training.items() if value is not None},
     )
     if training.quantize != "none" and save is None:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
+    if new_head and training.method == "lora_prune":
+        raise InputError("lora_prune learns factors alone: a new head would stay as it begins")
     masks = None if mask is None else read_masks(mask)
     for folder in (save, checkpoint):
         if folder is not None:
@@ -126,6 +138,7 @@ def train_command(
         from pruning.examples import examples_of
         from pruning.models.masking import densities_of, zeros_of
         from pruning.quantization.ranges import write_ranges
+        from pruning.training.account import account_of
         from pruning.training.loop import train
         from pruning.training.pruner import prepare
 
@@ -150,13 +163,16 @@ def train_command(
     density = densities_of(opened, run.masks)
     seconds = time.monotonic() - started
     if json is not None:
-        account = _account(opened, model, data[0], resolved, training, run, seconds)
-        account |= {
+        account = {
+            "schema_version": 1,
+            "model": {"source": str(model), "name": opened.name, "task": opened.task},
+            "data": {"source": str(data[0]), "sha256": sha256_of(data[0])},
             "teacher": None if guide is None else {"source": str(teacher), "name": guide.name},
             "mask": None if masks is None else {"source": str(mask or model)},
             "density": density,
+            "seconds": seconds,
         }
-        emit_json(account, json)
+        emit_json({**account, **account_of(pruner, run)}, json)
     if json != "-":
         _print(run, training, out, save, seconds, density)
 
@@ -165,7 +181,7 @@ def _new_head(table: Path | None) -> dict[str, Any]:
     """Config settings of a new task head: of a table, one class for each of its labels."""
     if table is None:
         return {}
-    from pruning.examples import read_table
+    from pruning.data_files import read_table
 
     labels = sorted(set(read_table(table).labels))
     return {
@@ -182,49 +198,6 @@ def _make_folder(folder: Path, inputs: list[Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
-
-
-def _account(
-    opened: "OpenModel",
-    model: Path,
-    data: Path,
-    recipe: "Recipe",
-    training: "Training",
-    run: "Run",
-    seconds: float,
-) -> dict[str, Any]:
-    import torch
-    import transformers
-
-    from pruning.prune import as_json
-    from pruning.quantization.ranges import as_json as ranges_json
-    from pruning.training.settings import as_json as training_json
-    from sparse_formats.mask_file import sha256_of
-
-    return {
-        "schema_version": 1,
-        "model": {"source": str(model), "name": opened.name, "task": opened.task},
-        "data": {"source": str(data), "sha256": sha256_of(data)},
-        "recipe": as_json(recipe),
-        "training": training_json(training),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "resumed_at": run.resumed_at,
-        "seconds": seconds,
-        "ranges": ranges_json(run.ranges) or None,
-        "losses": list(run.losses),
-        "densities": list(run.densities),
-        "matrices": [
-            {
-                "name": m.name,
-                "kind": m.kind,
-                "rows": m.shape[0],
-                "cols": m.shape[1],
-                "density": m.density,
-                "flops": 2 * m.nnz,
-            }
-            for m in run.masks.matrices
-        ],
-    }
 
 
 def _print(
@@ -248,10 +221,11 @@ def _print(
         "whole model",
         f"wrote {out}",
     ]
-    footnotes.append(
-        "note: the mask file holds the pruned matrices alone; the rest of the model learned too, "
-        "keep it with --save"
-        if save is None
-        else f"wrote {save}"
-    )
+    if save is not None:
+        footnotes.append(f"wrote {save}")
+    elif training.method != "lora_prune":
+        footnotes.append(
+            "note: the mask file holds the pruned matrices alone; the rest of the model learned "
+            "too, keep it with --save"
+        )
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

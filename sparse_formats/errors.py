@@ -13,8 +13,14 @@ class InputError(ValueError):
     """
 
 
+SHOWN = 20
+"""Known words an error lists; a model has hundreds of matrices."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the closest known word, else the list of known words."""
+    """``; did you mean 'x'?`` for the closest known word, else the first of the known words."""
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(words)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join([*words[:SHOWN], *(['…'] if len(words) > SHOWN else [])])}"

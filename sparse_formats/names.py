@@ -23,30 +23,35 @@ KINDS = (
 NOT_IN_A_LAYER = ("embedding", "head", "other")
 
 # End of a projection's name: nothing, or the word some code bases hang behind it.
-_END = r"(?:_?(?:proj|lin|linear|fully_connected))?$"
+_END = r"(?:_?(?:proj|lin|linear|head|fully_connected))?$"
 
 # First match wins; searched in the name with "/" as "." and without a trailing "weight".
 _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
-    ("head", r"lm_head|unembed|embed_out$|(?:^|\.)(?:cls|predictions)\.|classifier|qa_outputs"),
+    ("head", r"lm_head|unembed|embed_out$|(?:^|\.)cls\.|predictions\.|classifier|qa_outputs"),
+    ("head", r"(?:^|\.)(?:lm|mlm)_loss$|final_logits_bias$|^decoder$|^head\.dense$"),
     ("head", r"pooler|vocab_(?:transform|projector)$|(?:^|\.)score$"),
     ("embedding", r"embed|(?:^|\.)w[tp]e$|(?:^|\.)shared$|symbol_modality|position_ids$"),
-    ("embedding", r"relative_attention_bias$|(?-i:^E$)"),
-    ("QKV", r"c_attn$|query_key_value$|w?qkv" + _END + r"|(?:^|[._])in_proj$|w_ma$"),
+    ("embedding", r"relative_attention_bias$|\.r_[rsw]_bias$|(?-i:^E$)"),
+    # DeBERTa's keys and queries of positions are no heads' rows; a router chooses experts.
+    ("other", r"(?:^|[._])pos_(?:key|query|q)?_?proj$|block_sparse_moe\.gate$"),
     # T5 and ModernBERT call the last matrix of both halves of a layer "o".
     ("FFN2", r"densereludense\.wo$"),
     ("down", r"mlp\.wo$"),
+    ("QKV", r"c_attn$|query_key_value$|w?qkv" + _END + r"|(?:^|[._])in_proj$|w_ma$"),
     ("attention out", r"attention[._ ]output(?:\.dense|_transform)?" + _END),
     ("attention out", r"attn\.c_proj$|(?:^|[._])o(?:ut)?_(?:proj|lin)$|(?:^|[._])w_?o$|w_mp$"),
-    ("attention out", r"(?:attn|attention)\.(?:dense|o)$|(?:attn|attention)[._ ]out$"),
+    ("attention out", r"(?:attn|attention)(?:\.dense|\.o|\.post_proj|[._ ]out)$"),
     ("Q", r"(?:^|[._])w?_?q(?:uery)?" + _END),
     ("K", r"(?:^|[._])w?_?k(?:ey)?" + _END),
     ("V", r"(?:^|[._])w?_?v(?:alue)?" + _END),
-    ("gate", r"gate_proj$|(?:ffn|feed_forward|mlp)\.w1$|\.wi_0$|(?:^|[._])gate$"),
-    ("up", r"up_proj$|(?:ffn|feed_forward|mlp)\.w3$|\.wi_1$|(?:^|[._])up$|mlp\.wi$"),
-    ("down", r"down_proj$|(?:ffn|feed_forward|mlp)\.w2$|(?:^|[._])down$"),
-    ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc(?:1|_in)$|dense_h_to_4h$"),
+    ("gate", r"gate_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w1$|\.wi_0$|(?:^|[._])gate$"),
+    ("up", r"up_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w3$|\.wi_1$|(?:^|[._])up$|mlp\.wi$"),
+    ("down", r"down_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w2$|(?:^|[._])down$"),
+    ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc1$|dense_h_to_4h$"),
+    ("FFN1", r"mlp\.fc_in$|(?:ff\.layer|ffn\.linear)_1$"),
     ("FFN1", r"ffn_conv1" + _END + r"|densereludense\.wi$|(?:^|[._])ffn_?1?$|w_f1$"),
-    ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc(?:2|_out)$|dense_4h_to_h$"),
+    ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc2$|dense_4h_to_h$"),
+    ("FFN2", r"mlp\.fc_out$|(?:ff\.layer|ffn\.linear)_2$"),
     ("FFN2", r"ffn_conv2" + _END + r"|(?:^|[._])ffn_?(?:2|output)$|w_f2$"),
 )
 

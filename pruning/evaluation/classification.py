@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.data_files import Table, label_numbers, label_values
 from pruning.evaluation.similarity import Agreement, agreement
-from pruning.examples import Table, is_regression, label_numbers, label_values, labelled
+from pruning.examples import check_tokens, is_regression, labelled
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 
@@ -44,7 +45,8 @@ def classification(
         raise InputError(f"model {opened.name} is a regression: it has no classes")
     truth = np.array(label_numbers(table, names))
     found = answers(opened, table, length, batch, tell).argmax(1)
-    return Classification(float((found == truth).mean()), f1(truth, found), len(truth), len(names))
+    score = f1(truth, found, len(names))
+    return Classification(float((found == truth).mean()), score, len(truth), len(names))
 
 
 def regression(
@@ -78,6 +80,7 @@ def answers(
     examples = labelled(
         opened.tokenizer, table, [0] * len(table.labels), length or opened.max_length
     )
+    check_tokens(opened, examples.rows)
     found: dict[int, NDArray[np.float32]] = {}
     # Rows of like length together: less padding, the same answers.
     order = np.argsort([len(row["input_ids"]) for row in examples.rows], kind="stable")
@@ -92,13 +95,11 @@ def answers(
     return np.stack([found[i] for i in range(len(examples))])
 
 
-def f1(truth: NDArray[np.int64], found: NDArray[np.int64]) -> float:
-    """F1 of class 1 for labels 0 and 1, else the mean F1 of the classes that occur."""
-    classes = sorted(set(truth.tolist()) | set(found.tolist()))
-    if set(classes) <= {0, 1}:
-        classes = [1]
+def f1(truth: NDArray[np.int64], found: NDArray[np.int64], classes: int) -> float:
+    """F1 of class 1 where there are two `classes`, else the mean F1 of those that occur."""
+    occur = sorted(set(truth.tolist()) | set(found.tolist()))
     each = []
-    for label in classes:
+    for label in [1] if classes == 2 else occur:
         hits = int(np.sum((truth == label) & (found == label)))
         said, there = int(np.sum(found == label)), int(np.sum(truth == label))
         each.append(2 * hits / (said + there) if said + there else 0.0)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pruning.examples import checked, mask_token, token_ids
+from pruning.examples import check_tokens, checked, mask_token, token_ids
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 
@@ -28,11 +28,12 @@ MASK_EVERY = 7
 class Perplexity:
     """per_token = exp(loss/tokens), per_word = exp(loss/words); loss in nats, summed.
 
+    None: beyond all floats, as a word is that is a whole text without white space.
     tokens: how many were predicted. words: of the text they cover, split at white space.
     """
 
-    per_token: float
-    per_word: float
+    per_token: float | None
+    per_word: float | None
     loss: float
     tokens: int
     words: int
@@ -75,19 +76,28 @@ def perplexity(
     ids = token_ids(known, text)
     if len(ids) < 2:
         raise InputError("the text has fewer than two tokens: nothing can be predicted")
+    check_tokens(opened, [{"input_ids": ids}])
     if opened.task == "causal":
         loss, count = _causal(opened, ids, length, stride, batch, tell)
     else:
         stride = length
         loss, count = _masked(opened, ids, length, mask_token(known), batch, tell)
     words = len(text.split())
-    return Perplexity(
-        math.exp(loss / count), math.exp(loss / words), loss, count, words, length, stride
-    )
+    per_token, per_word = _exp(loss / count), _exp(loss / words)
+    return Perplexity(per_token, per_word, loss, count, words, length, stride)
+
+
+def _exp(nats: float) -> float | None:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return None
 
 
 def _beginning(known: "PreTrainedTokenizerBase", text: str, max_tokens: int) -> str:
     """The longest beginning of `text` at a word's end of at most `max_tokens` tokens."""
+    if not known.is_fast:
+        raise InputError("max_tokens: this tokenizer tells no character offsets; cut the text")
     encoded = known(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
     spans = encoded["offset_mapping"]
     if len(spans) <= max_tokens:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.examples import Passages, Question, passages
+from pruning.data_files import Question
+from pruning.examples import Passages, check_tokens, passages
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 
@@ -54,6 +55,7 @@ def question_answering(
             f"model {opened.name} is for {opened.task}: this needs a question answerer"
         )
     cut = passages(opened.tokenizer, questions, length or min(384, opened.max_length))
+    check_tokens(opened, cut.examples.rows)
     starts, ends = _logits(opened, cut, batch, tell)
     # Only where the file has unanswerable questions may the answer be nothing.
     nothing = any(not question.answers for question in questions)
@@ -98,7 +100,8 @@ def score(questions: Sequence[Question], given: Sequence[str]) -> Answers:
     """Exact match and F1 of the answers `given`, one a question."""
     exact, overlap = 0.0, 0.0
     for question, answer in zip(questions, given, strict=True):
-        truths = [text for text, _ in question.answers] or [""]
+        # As in version 2's script: an answer of which nothing is left is none.
+        truths = [text for text, _ in question.answers if plain(text)] or [""]
         exact += max(float(plain(answer) == plain(truth)) for truth in truths)
         overlap += max(word_f1(answer, truth) for truth in truths)
     count = len(questions)

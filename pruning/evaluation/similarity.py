@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.examples import Examples, Table, checked, pad_id, read_text
+from pruning.data_files import Table, read_text
+from pruning.examples import Examples, check_tokens, checked, pad_id
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 
@@ -60,6 +61,7 @@ def embedder(
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         rows = [dict(known(text, truncation=True, max_length=length)) for text in texts]
         examples = Examples(rows, pad_id(known))
+        check_tokens(opened, rows)
         order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
         vectors: dict[int, NDArray[np.float32]] = {}
         for first in range(0, len(order), batch):
@@ -119,10 +121,12 @@ def agreement(cosines: NDArray[np.floating], human: NDArray[np.floating]) -> Agr
     """Pearson and Spearman correlation; 0 where one side does not vary.
 
     Raises:
-        InputError: fewer than two pairs.
+        InputError: fewer than two pairs, or a judgement that is no finite number.
     """
     if len(cosines) < 2:
         raise InputError("a correlation needs two pairs at least")
+    if not np.isfinite(human).all():
+        raise InputError("people's judgements must be finite numbers, found nan or infinity")
     from scipy.stats import rankdata
 
     ranks = rankdata(cosines), rankdata(human)
@@ -130,7 +134,13 @@ def agreement(cosines: NDArray[np.floating], human: NDArray[np.floating]) -> Agr
 
 
 def second_half_retrieval(embed: Embed, texts: Sequence[str]) -> Retrieval:
-    """Each text cut in the middle of its words: is its own second half the nearest of all?"""
+    """Each text cut in the middle of its words: is its own second half the nearest of all?
+
+    Raises:
+        InputError: fewer than two texts.
+    """
+    if len(texts) < 2:
+        raise InputError("to find a second half among others takes two documents at least")
     halves = [text.split() for text in texts]
     firsts = embed([" ".join(words[: len(words) // 2]) for words in halves])
     seconds = embed([" ".join(words[len(words) // 2 :]) for words in halves])

@@ -42,6 +42,16 @@ def recognises(path: Path) -> bool:
         return "__config__" in archive.headers
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """What the file says of the model's sizes.
+
+    Raises:
+        InputError: its `__config__` is damaged.
+    """
+    with open_npz(path) as archive:
+        return _config(archive.read("__config__"), path)
+
+
 def load(
     path: Path,
 ) -> "tuple[LlamaForCausalLM, dict[str, str], dict[str, NDArray[np.intp]]]":
@@ -135,14 +145,18 @@ def tokenizer(path: Path) -> "PreTrainedTokenizerFast | None":
 def _read(path: Path) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
     with open_npz(path) as archive:
         arrays = {key: archive.read(key) for key in archive.headers}
+    return arrays, _config(arrays["__config__"], path)
+
+
+def _config(said: NDArray[Any], path: Path) -> dict[str, Any]:
     wanted = ("n_heads", "n_kv_heads", "n_layers", "d_model", "vocab_size", "max_len")
     try:
-        config = json.loads(str(arrays["__config__"]))
+        config = json.loads(str(said))
         whole = {key: int(config[key]) for key in wanted}
         rest = {key: float(config[key]) for key in ("eps", "rope_base")}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: its __config__ is damaged: {error}") from error
-    return arrays, {**whole, **rest}
+    return {**whole, **rest}
 
 
 def _found(arrays: Mapping[str, NDArray[Any]], name: str, path: Path) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pruning.couplings import Heads, heads_of_config
 from pruning.models import glassllm
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.structure import (
@@ -33,7 +34,15 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Task → the class of transformers that loads it, and how architectures of it are called."""
 
-_INTERLEAVED_QKV = ("gpt_neox", "bloom", "falcon", "persimmon", "deberta")
+_NO_LOSS = ("ElectraForPreTraining",)
+"""Called as language models are, and none: ELECTRA tells true tokens from false ones."""
+
+_POSITIONS_FROM_TWO = (
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet",
+    "longformer", "data2vec-text", "ibert", "xmod", "luke",
+)  # fmt: skip
+"""Families that count positions from behind the padding token's number."""
+
 _UNUSED = ("position_ids", "token_type_ids")
 
 
@@ -45,6 +54,7 @@ class OpenModel:
     matrices: the prunable ones. linears: the weights of all linear layers, heads among them.
     attentions, feed_forwards: the coupled groups; empty where the family's layout is not known,
         without those of which `shrink --own-code` left nothing.
+    heads: the head counts its config states; None where it states none.
     """
 
     name: str
@@ -55,6 +65,7 @@ class OpenModel:
     attentions: tuple[Attention, ...]
     feed_forwards: tuple[FeedForward, ...]
     linears: tuple[Matrix, ...] = ()
+    heads: Heads | None = None
 
     @property
     def by_name(self) -> dict[str, Matrix]:
@@ -72,8 +83,7 @@ class OpenModel:
         ]
         if self.tokenizer is not None and self.tokenizer.model_max_length < 10**6:
             limits.append(self.tokenizer.model_max_length)
-        # RoBERTa counts positions from the padding token's number on.
-        offset = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        offset = 2 if config.model_type in _POSITIONS_FROM_TWO else 0
         return min(limits, default=512 + offset) - offset
 
 
@@ -92,7 +102,7 @@ def open_model(
 
     Raises:
         InputError: no such directory (a hub cannot be reached), an unsafe or damaged one, one
-            without the weights of `task`, or without its tokenizer.
+            without the weights of `task`, or without its tokenizer; weights of nan or infinity.
     """
     if task is not None and task not in TASKS:
         raise InputError(f"unknown task {task!r}{nearest(task, TASKS)}")
@@ -103,6 +113,7 @@ def open_model(
             if task not in (None, "causal"):
                 raise InputError(f"{path} is a language model: it has no head for {task}")
             model, names, orders = glassllm.load(path)
+            _check_finite(path, model)
             return assemble(
                 path.stem,
                 "causal",
@@ -129,6 +140,7 @@ def open_model(
         if extra and (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are float32 by now; still called quantised, they could not be saved.
             quantizer.remove_quantization_config(model)
+        _check_finite(path, model)
         tokenizer = _tokenizer(folder, extra)
     names = _file_names(folder, model) if not extra else {}
     return assemble(_name(path), wanted, model, tokenizer, names, {}, include, exclude)
@@ -147,15 +159,9 @@ def assemble(
     """The adapter of a model that is in memory already."""
     every = find_matrices(model, file_names or {}, row_orders or {}, (".",))
     chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
-    config = model.config
-    heads = getattr(config, "num_attention_heads", None)
-    attentions: list[Attention] = []
-    if isinstance(heads, int):
-        interleaved = config.model_type in _INTERLEAVED_QKV
-        differ = getattr(config, "layer_heads", None) is not None
-        head_dim = config.hidden_size // heads if differ else None
-        # A head is a head only where all four of its matrices are known, pruned or not.
-        attentions = find_attentions(every, heads, interleaved, head_dim)
+    heads = heads_of_config(model.config.to_dict(), name)
+    # A head is a head only where all four of its matrices are known, pruned or not.
+    attentions = [] if heads is None else find_attentions(every, heads)
     return OpenModel(
         name,
         task,
@@ -165,6 +171,7 @@ def assemble(
         tuple(attentions),
         tuple(find_feed_forwards(every)),
         every,
+        heads,
     )
 
 
@@ -200,14 +207,24 @@ def _check_there(path: Path) -> None:
         raise InputError(f"{path}: no config.json inside; give a Hugging Face model directory")
 
 
+def _check_finite(path: Path, model: "PreTrainedModel") -> None:
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise InputError(
+                f"{path}: parameter {name} holds nan or infinity; repair the checkpoint"
+            )
+
+
 def _task_of(config: Any) -> str:
     names = getattr(config, "architectures", None) or ["Model"]
+    if names[0] in _NO_LOSS:
+        return "encode"
     for task, (_, endings) in TASKS.items():
         if names[0].endswith(endings):
             return task
     raise InputError(
         f"architecture {names[0]} is none of a language model, classifier, question answerer or "
-        f"encoder; say which to use: {', '.join(TASKS)}"
+        "encoder: its weights can be pruned and its masks checked, this command cannot run it"
     )
 
 

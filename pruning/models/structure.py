@@ -5,37 +5,29 @@ feed-forward matrices (gate and up, or FFN1) and the column of the last one make
 live and die together: these are the coupled groups of structured pruning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pruning.couplings import (
+    ATTENTION,
+    COLS,
+    FEED_FORWARD,
+    QKV,
+    ROWS,
+    Heads,
+    Slice,
+    blocks,
+    qkv_slices,
+)
 from pruning.models.matrices import Matrix
-
-
-@dataclass(frozen=True)
-class Slice:
-    """The rows (axis 0) or columns (axis 1) of matrix `matrix`, (out, in), by unit.
-
-    Unit u takes the lines start + u·stride … start + u·stride + size − 1.
-    """
-
-    matrix: str
-    axis: int
-    start: int
-    stride: int
-    size: int
-
-    def lines(self, unit: int) -> range:
-        """The rows or columns of unit number `unit`."""
-        first = self.start + unit * self.stride
-        return range(first, first + self.size)
 
 
 @dataclass(frozen=True)
 class Attention:
     """The heads of one attention block.
 
-    query and out have a unit per head; key and value one per key/value head, which serves
-    heads // kv_heads query heads (1 unless the model has grouped-query attention).
+    query, key and value have a unit per key/value head, which serves heads // kv_heads query heads
+    (1 unless the model has grouped-query attention): of query, all of these. out has one per head.
     """
 
     query: Slice
@@ -61,89 +53,66 @@ class FeedForward:
     width: int
 
 
-def find_attentions(
-    matrices: Sequence[Matrix], heads: int, interleaved: bool, head_dim: int | None = None
-) -> list[Attention]:
-    """The attention blocks whose four projections are among `matrices`, in their order.
+def find_attentions(matrices: Sequence[Matrix], heads: Heads) -> list[Attention]:
+    """The attention blocks whose projections are all among `matrices`, in their order.
 
-    heads: query heads of a block, as the model's config says; head_dim: the width of one, where
-    blocks have different numbers of them. interleaved: a stacked QKV matrix holds q, k, v head by
-    head (GPT-NeoX, BLOOM) and not one after the other (GPT-2, Phi-3), if they are as many.
     Blocks whose shapes do not divide into heads are left out.
     """
+    by_name = {m.name: m for m in matrices}
     found: list[Attention] = []
-    for first in matrices:
-        if first.kind not in ("Q", "QKV"):
+    for block in blocks({m.name: m.kind for m in matrices}, ATTENTION):
+        out = block.get("attention out")
+        if out is None:
             continue
-        out = _partner(first, matrices, "attention out")
-        # DeBERTa projects positions with a second Q and K: the heads are those of the first.
-        if out is None or any(out.name == block.out.matrix for block in found):
+        lines = by_name[out].shape[COLS]
+        count = heads.heads if heads.width is None else lines // heads.width
+        if not count or lines % count:
             continue
-        if head_dim is not None:
-            heads = out.shape[1] // head_dim
-        dim, rest = divmod(out.shape[1], heads)
-        if rest or (first.kind == "Q" and first.shape[0] != out.shape[1]):
+        dim = lines // count
+        slices = _projections(block, by_name, count, dim, heads.qkv)
+        if slices is None:
             continue
-        if first.kind == "QKV":
-            slices = _stacked(first, heads, dim, interleaved)
-            kv_rows = (first.shape[0] - heads * dim) // 2
-        else:
-            key, value = _partner(first, matrices, "K"), _partner(first, matrices, "V")
-            if key is None or value is None or key.shape[0] != value.shape[0]:
-                continue
-            slices = tuple(Slice(m.name, 0, 0, dim, dim) for m in (first, key, value))
-            kv_rows = key.shape[0]
-        kv_heads, rest = divmod(kv_rows, dim)
-        if not kv_heads or rest or heads % kv_heads:
-            continue
-        query_slice, key_slice, value_slice = slices
-        out_slice = Slice(out.name, 1, 0, dim, dim)
-        found.append(
-            Attention(query_slice, key_slice, value_slice, out_slice, heads, kv_heads, dim)
-        )
+        query, key, value = slices
+        out_slice = Slice(out, COLS, 0, dim, dim)
+        found.append(Attention(query, key, value, out_slice, count, lines // query.size, dim))
     return found
 
 
 def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
     """The feed-forward blocks among `matrices`, in their order."""
+    by_name = {m.name: m for m in matrices}
     found: list[FeedForward] = []
-    for last in matrices:
-        if last.kind not in ("FFN2", "down"):
+    for block in blocks({m.name: m.kind for m in matrices}, FEED_FORWARD):
+        last = block.get("down", block.get("FFN2"))
+        firsts = [block[kind] for kind in ("gate", "up", "FFN1") if kind in block]
+        if last is None or not firsts:
             continue
-        width = last.shape[1]
-        # T5's last matrix is called the same with and without a gate.
-        gated = last.kind == "down" or _partner(last, matrices, "FFN1") is None
-        kinds = ("gate", "up", "FFN1") if gated else ("FFN1",)
-        firsts = [m for kind in kinds if (m := _partner(last, matrices, kind)) is not None]
+        width = by_name[last].shape[COLS]
+        rows = [by_name[name].shape[ROWS] for name in firsts]
+        if any(count % width for count in rows):
+            continue
         inputs = [
-            Slice(m.name, 0, part * width, 1, 1)
-            for m in firsts
-            # Gate and up may be stacked in one matrix of twice the width (Phi-3).
-            for part in range(m.shape[0] // width)
+            Slice(name, ROWS, part * width, 1, 1)
+            for name, count in zip(firsts, rows, strict=True)
+            # Gate and up may be stacked in one matrix of twice the width (Phi-3, ModernBERT).
+            for part in range(count // width)
         ]
-        if inputs and all(m.shape[0] % width == 0 for m in firsts):
-            found.append(FeedForward(tuple(inputs), Slice(last.name, 1, 0, 1, 1), width))
+        found.append(FeedForward(tuple(inputs), Slice(last, COLS, 0, 1, 1), width))
     return found
 
 
-def _stacked(qkv: Matrix, heads: int, dim: int, interleaved: bool) -> tuple[Slice, ...]:
-    if interleaved and qkv.shape[0] == 3 * heads * dim:
-        return tuple(Slice(qkv.name, 0, part * dim, 3 * dim, dim) for part in range(3))
-    kv_rows = (qkv.shape[0] - heads * dim) // 2
-    starts = (0, heads * dim, heads * dim + kv_rows)
-    return tuple(Slice(qkv.name, 0, start, dim, dim) for start in starts)
-
-
-def _partner(matrix: Matrix, matrices: Sequence[Matrix], kind: str) -> Matrix | None:
-    """The matrix of `kind` nearest to `matrix`: the longest common path of module names."""
-    path = matrix.module_name.split(".")
-
-    def shared(other: Matrix) -> int:
-        pairs = zip(path, other.module_name.split("."), strict=False)
-        return next((i for i, (a, b) in enumerate(pairs) if a != b), len(path))
-
-    candidates = [m for m in matrices if m.kind == kind]
-    best = max(candidates, key=shared, default=None)
-    # What stands in another layer shares no more than the path up to the layers' numbers.
-    number = next((i for i, part in enumerate(path) if part.isdigit()), -1)
-    return best if best is not None and shared(best) > number else None
+def _projections(
+    block: Mapping[str, str], by_name: Mapping[str, Matrix], heads: int, dim: int, qkv: QKV
+) -> Sequence[Slice] | None:
+    """Q, K and V; None where they are not there, or are not so many heads."""
+    if "QKV" in block:
+        return qkv_slices(block["QKV"], by_name[block["QKV"]].shape[ROWS], heads, dim, qkv)
+    names = [block[kind] for kind in ("Q", "K", "V") if kind in block]
+    rows = [by_name[name].shape[ROWS] for name in names]
+    if len(rows) < 3 or rows[0] != heads * dim or rows[1] != rows[2]:
+        return None
+    count, rest = divmod(rows[1], dim)
+    if not count or rest or heads % count:
+        return None
+    sizes = (heads // count * dim, dim, dim)
+    return [Slice(name, ROWS, 0, size, size) for name, size in zip(names, sizes, strict=True)]

@@ -186,25 +186,43 @@ def emit(
     taken = np.empty((2, len(menu), axis), np.uint8)
     written = 0
     place = 0
+    chunks = (axis + chunk - 1) // chunk
+    group = menu[1] if len(menu) > 1 else chunk
     for line in range(lines):
+        # Most lines have chunks of one price alone.
+        used = np.sum(switched[place : place + chunks])
         for choice in range(2):
+            if used == (1 - choice) * chunks and chunks > 0:
+                continue
             _solve_line(scores[line], menu, taus[choice], cost, total, best, pack, taken[choice])
         for start in range(0, axis, chunk):
-            chosen = taken[switched[place]]
+            choice = switched[place]
             place += 1
+            end = min(start + chunk, axis)
             at = start
-            while at < min(start + chunk, axis):
-                step = menu[0]
-                for level in range(len(menu) - 1, -1, -1):
-                    length = menu[level]
-                    if at % length == 0 and chosen[level, at // length]:
-                        out_lines[written] = line
-                        out_starts[written] = at
-                        out_lengths[written] = length
-                        written += 1
-                        step = length
+            while at < end:
+                # The longest one that begins here and is worth keeping; lengths nest.
+                found = -1
+                for level in range(1, len(menu)):
+                    if at % menu[level]:
                         break
-                at += step
+                    if taken[choice, level, at // menu[level]]:
+                        found = level
+                if found > 0:
+                    out_lines[written] = line
+                    out_starts[written] = at
+                    out_lengths[written] = menu[found]
+                    written += 1
+                    at += menu[found]
+                    continue
+                # None but the shortest, up to where a longer one may begin again.
+                for i in range(at // menu[0], (min(at + group, end) - 1) // menu[0] + 1):
+                    if taken[choice, 0, i]:
+                        out_lines[written] = line
+                        out_starts[written] = i * menu[0]
+                        out_lengths[written] = menu[0]
+                        written += 1
+                at += group
     return written
 
 

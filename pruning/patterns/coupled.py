@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.couplings import Coupling, Part, Unit
+from pruning.couplings import ROWS, UNITS, Coupling, Slice
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tiles import best_units
 from sparse_formats.errors import InputError
@@ -29,7 +29,7 @@ class Coupled(Pattern):
 
     knobs: ClassVar = ("couplings", "tokens")
     is_joint: ClassVar = True
-    units: ClassVar[tuple[Unit, ...]] = ("head", "neuron")
+    units: ClassVar = UNITS
 
     def pools(self, targets: Sequence[Target]) -> list[list[int]]:
         """The matrices of each coupling; those that share one are together.
@@ -68,9 +68,9 @@ class Coupled(Pattern):
             cost = np.full(coupling.count, self._attention(coupling), np.int64)
             for part in coupling.parts:
                 scores = by_name[part.matrix]
-                axis = 0 if part.axis == "rows" else 1
-                value += _of_units(scores.sum(axis=1 - axis, dtype=np.float64), part, coupling)
-                cost += part.width * scores.shape[1 - axis]
+                across = 1 - part.axis
+                value += _of_units(scores.sum(axis=across, dtype=np.float64), part, coupling)
+                cost += part.size * scores.shape[across]
             values.append(value)
             costs.append(cost)
         return np.concatenate(values), np.concatenate(costs)
@@ -83,9 +83,8 @@ class Coupled(Pattern):
             mine = taken[begin : begin + coupling.count]
             begin += coupling.count
             for part in coupling.parts:
-                mask = keep[part.matrix] if part.axis == "rows" else keep[part.matrix].T
-                lines = slice(part.start, part.start + coupling.count * part.width)
-                mask[lines] &= np.repeat(mine, part.width)[:, None]
+                mask = keep[part.matrix] if part.axis == ROWS else keep[part.matrix].T
+                mask[part.of_units(coupling.count)[~mine].ravel()] = False
         return [Pruned(keep[t.name]) for t in targets]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
@@ -100,7 +99,7 @@ class Coupled(Pattern):
         for coupling in mine:
             parts = [p for p in coupling.parts if p.matrix in by_name]
             counts = [_counts(by_name[p.matrix], p, coupling) for p in parts]
-            full = [p.width * by_name[p.matrix].shape[1 if p.axis == "rows" else 0] for p in parts]
+            full = [p.size * by_name[p.matrix].shape[1 - p.axis] for p in parts]
             kept, most = sum(counts, np.zeros(coupling.count, np.int64)), sum(full)
             broken = (kept > 0) & (kept < most)
             if not broken.any():
@@ -110,8 +109,8 @@ class Coupled(Pattern):
             torn = [i for i, c in enumerate(counts) if 0 < c[unit] < full[i]]
             i = (torn or [i for i, c in enumerate(counts) if not c[unit]])[0]
             lines = parts[i].lines(unit)
-            row, col = (lines.start, 0) if parts[i].axis == "rows" else (0, lines.start)
-            words = "rows" if parts[i].axis == "rows" else "columns"
+            row, col = (lines.start, 0) if parts[i].axis == ROWS else (0, lines.start)
+            words = "rows" if parts[i].axis == ROWS else "columns"
             return Break(
                 parts[i].matrix,
                 row,
@@ -152,7 +151,7 @@ class Coupled(Pattern):
         if not self.tokens or coupling.unit != "head":
             return 0
         # All query heads of the unit together: as wide as its columns of the attention output.
-        return 2 * self.tokens * max(part.width for part in coupling.parts)
+        return 2 * self.tokens * max(part.size for part in coupling.parts)
 
 
 @dataclass(frozen=True)
@@ -162,22 +161,21 @@ class Head(Coupled):
     Source: Michel et al. 2019 and Voita et al. 2019 for the pattern.
     """
 
-    units: ClassVar[tuple[Unit, ...]] = ("head",)
+    units: ClassVar = ("head",)
 
 
 @dataclass(frozen=True)
 class Channel(Coupled):
     """Whole hidden neurons: rows of FFN1 (gate, up) with the same columns of FFN2 (down)."""
 
-    units: ClassVar[tuple[Unit, ...]] = ("neuron",)
+    units: ClassVar = ("neuron",)
 
 
-def _of_units(lines: NDArray[np.float64], part: Part, coupling: Coupling) -> NDArray[np.float64]:
+def _of_units(lines: NDArray[np.float64], part: Slice, coupling: Coupling) -> NDArray[np.float64]:
     """Sums over the lines of each unit."""
-    used = lines[part.start : part.start + coupling.count * part.width]
-    return used.reshape(coupling.count, part.width).sum(axis=1)
+    return lines[part.of_units(coupling.count)].sum(axis=1)
 
 
-def _counts(keep: NDArray[np.bool_], part: Part, coupling: Coupling) -> NDArray[np.int64]:
-    kept = np.count_nonzero(keep, axis=1 if part.axis == "rows" else 0)
+def _counts(keep: NDArray[np.bool_], part: Slice, coupling: Coupling) -> NDArray[np.int64]:
+    kept = np.count_nonzero(keep, axis=1 - part.axis)
     return _of_units(kept.astype(np.float64), part, coupling).astype(np.int64)

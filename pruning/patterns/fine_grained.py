@@ -13,6 +13,10 @@ from pruning.patterns.ties import some_of
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.vectors import VectorLayout
 
+FEW = 64
+SAMPLE = 1 << 12
+"""Less than one in so many are looked for among the best of a sample so large (chosen)."""
+
 
 @dataclass(frozen=True)
 class FineGrained(Pattern):
@@ -65,7 +69,18 @@ def top_mask(scores: NDArray[np.floating], count: int) -> NDArray[np.bool_]:
     if count <= 0:
         return np.zeros(scores.shape, np.bool_)
     flat = scores.ravel()
-    threshold = np.partition(flat, flat.size - count)[flat.size - count]
+    threshold = _largest(flat, count)
     kept = flat > threshold
     kept[some_of(flat == threshold, count - int(np.count_nonzero(kept)))] = True
     return kept.reshape(scores.shape)
+
+
+def _largest(flat: NDArray[np.floating], count: int) -> np.floating:
+    """The `count`-th largest, by a sample that tells which are in question where it is of few."""
+    near = flat
+    if count * FEW <= flat.size and flat.size > SAMPLE:
+        sample = flat[:: flat.size // SAMPLE]
+        near = flat[flat >= np.partition(sample, -SAMPLE // FEW)[-SAMPLE // FEW]]
+    if len(near) < count:
+        near = flat
+    return np.partition(near, len(near) - count)[len(near) - count]

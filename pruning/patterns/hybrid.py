@@ -28,6 +28,7 @@ class Hybrid(Pattern):
 
     numbers: ClassVar = ("block",)
     knobs: ClassVar = ("couplings",)
+    units: ClassVar = ("neuron",)
     is_joint: ClassVar = True
 
     def pools(self, targets: Sequence[Target]) -> list[list[int]]:

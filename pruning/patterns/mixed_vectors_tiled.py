@@ -19,11 +19,10 @@ from pruning.patterns.mixed_vectors import (
     VECTOR_COST,
     check_knobs,
     check_lengths,
-    cut_as,
     in_either_orientation,
-    line_values,
 )
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
+from pruning.patterns.vector_search import cut_as, line_values
 from sparse_formats.errors import InputError
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
@@ -68,11 +67,11 @@ class TiledVectors(Pattern):
             if len(chosen[0])
         ]
         candidate = Candidate("horizontal", self.menu, self.vector_cost)
-        layouts = cut_as([lines for *_, lines in halves], candidate, kept)
-        for (keep, chosen, turned, lines), layout in zip(halves, layouts, strict=True):
+        cuts = cut_as([lines for *_, lines in halves], candidate, kept)
+        for (keep, chosen, turned, _), pruned in zip(halves, cuts, strict=True):
             height, width = keep.shape[2:]
             shape = (-1, width, height) if turned else (-1, height, width)
-            found = layout.keep((lines.shape[0], lines.shape[1])).reshape(shape)
+            found = pruned.keep.reshape(shape)
             keep[chosen] = found.swapaxes(1, 2) if turned else found
         return [Pruned(mask) for mask in masks]
 

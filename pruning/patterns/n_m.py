@@ -29,6 +29,7 @@ class NM(Pattern):
     length: int
 
     numbers: ClassVar = ("count", "length")
+    fits_rows: ClassVar = True
 
     def __post_init__(self) -> None:
         check_group(self.count, self.length)

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.couplings import Unit
 from pruning.patterns.budget import kept_count
 from sparse_formats.formats import encode
 from sparse_formats.masks import MaskedMatrix
@@ -67,12 +68,14 @@ class Pattern(ABC):
 
     numbers: fields that follow the pattern's name in text ("block:32"), in order.
     knobs: fields filled from the recipe.
+    units: the coupled units it takes, which arrive as `couplings`.
     is_joint: a mask of one matrix can only be judged beside those of the others.
     fits_rows: rows can be pruned one by one.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
     knobs: ClassVar[tuple[str, ...]] = ()
+    units: ClassVar[tuple[Unit, ...]] = ()
     is_joint: ClassVar[bool] = False
     fits_rows: ClassVar[bool] = False
 

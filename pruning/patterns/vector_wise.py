@@ -33,6 +33,7 @@ class VectorWise(Pattern):
     length: int
 
     numbers: ClassVar = ("count", "length")
+    fits_rows: ClassVar = True
 
     def __post_init__(self) -> None:
         check_group(self.count, self.length)

@@ -53,7 +53,9 @@ def head_importance(
         inputs = examples.batch(range(first, min(first + batch, len(examples))))
         outputs, loss = _with_head_outputs(opened, inputs)
         loss.backward()
-        rows, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
+        rows = len(inputs["input_ids"])
+        taken = inputs.get("attention_mask")
+        tokens = inputs["input_ids"].numel() if taken is None else int(taken.sum())
         # The loss is a mean over the batch; a sum makes batches of different size count alike.
         summed += {"token": tokens, "example": rows, "batch": rows}[variant]
         for total, attention, output in zip(found, opened.attentions, outputs, strict=True):

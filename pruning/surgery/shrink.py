@@ -170,7 +170,7 @@ def _cuts(
 
     for attention, live in zip(opened.attentions, heads, strict=True):
         queries = [head for unit in live for head in attention.group(unit)]
-        keep(attention.query, queries)
+        keep(attention.query, live)
         keep(attention.key, live)
         keep(attention.value, live)
         keep(attention.out, queries)

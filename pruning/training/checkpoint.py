@@ -33,7 +33,8 @@ def save(
         # Tied tensors are given once by the caller; clones keep views from sharing memory.
         file.write(to_bytes({key: value.detach().clone() for key, value in tensors.items()}))
     write_text(folder / INDEX, json_text({"step": step, "tensors": name, **state}))
-    for old in folder.glob("step-*.safetensors"):
+    # The older ones, and what a killed run had begun to write.
+    for old in (*folder.glob("step-*.safetensors"), *folder.glob(".*.part")):
         if old.name != name:
             old.unlink(missing_ok=True)
 

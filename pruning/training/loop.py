@@ -61,7 +61,7 @@ def train(
 
     Raises:
         InputError: examples without labels, a checkpoint of another run, a teacher of another kind
-            or one that nothing is learned from.
+            or one that nothing is learned from; a loss that is no finite number.
     """
     import torch
 
@@ -140,6 +140,11 @@ def _one_step(
     inputs = examples.batch(numbers)
     output = opened.model(**inputs)
     loss = output.loss
+    if not bool(loss.isfinite()):
+        raise InputError(
+            f"the loss of step {step + 1} is {loss.item()}: the run diverged; give a smaller "
+            "learning_rate"
+        )
     if guide is not None:
         target = answers(guide, inputs)
         loss = distilled(loss, output, target, inputs, training.distill, training.temperature)

@@ -9,16 +9,19 @@ the optimiser steps; `torch` autograd sees neither. So any loop and any optimise
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pruning.models.masking import matched
+from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
 from pruning.prune import as_json as recipe_json
 from pruning.recipe import Recipe
+from pruning.retention import kept_sum, top_sum
 from pruning.training.choice import choose
 from pruning.training.methods import METHODS, Method
 from pruning.training.settings import Training, as_json
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
 class Pruner:
     """The state of a pruning run; made by `prepare`.
 
-    done: optimiser steps so far. original: the weights as they came, dense: as they are now
-    without the mask, keep: bool masks; all (out, in) in the module's row order.
+    recipe: as resolved; its score is the method's name. done: optimiser steps so far.
+    original: the weights as they came, dense: as they are now without the mask, keep: bool masks;
+    all (out, in) in the module's row order.
+    retained: of each matrix the importance that its mask kept when it was locked, and the most that
+    so many weights could, in units of the matrix's mean.
     """
 
     def __init__(
@@ -43,7 +49,8 @@ class Pruner:
         import torch
 
         assert recipe.sparsity is not None
-        self.opened, self.recipe, self.training = opened, recipe, training
+        self.opened, self.training = opened, training
+        self.recipe = replace(recipe, score=training.method)
         self.matrices = opened.matrices
         self.schedule = training.schedule(recipe.sparsity)
         self.method: Method = METHODS[training.method](opened, training)
@@ -53,16 +60,19 @@ class Pruner:
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.done, self.is_locked = 0, False
+        self.retained: list[tuple[float, float]] = []
         self.random = torch.get_rng_state()
         for parameter in self.method.parameters:
             parameter.requires_grad_(False)
         self.optimizer = (
-            torch.optim.Adam(self.method.parameters, lr=training.score_learning_rate)
+            torch.optim.Adam(self.method.parameters, lr=self.method.learning_rate)
             if self.method.parameters
             else None
         )
         if given is not None:
             self._take(given)
+        else:
+            self._check_patterns()
         self.choose_mask()
         self.mask_weights()
 
@@ -81,9 +91,21 @@ class Pruner:
                 )
         self._lock()
 
+    def _check_patterns(self) -> None:
+        """Make a mask of every pattern to come: an error now is better than one at the end."""
+        every = (*self.training.stages, self.recipe.pattern)
+        for number, pattern in enumerate(every, 1):
+            self.chosen(self.schedule.sparsity_at(number / len(every)), pattern)
+
     def _lock(self) -> None:
         """From now on the mask stays, and what it drops is exactly 0."""
         self.is_locked = True
+        self.retained = [
+            _retained(scores, matrix.to_file(keep))
+            for scores, matrix, keep in zip(
+                self.method.importance(self.dense), self.matrices, self.keep, strict=True
+            )
+        ]
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
         self._clear()
 
@@ -119,17 +141,17 @@ class Pruner:
             self.factors = factors
 
     def _choose(self, sparsity: float) -> None:
-        found = self.chosen(sparsity)
+        found = self.chosen(sparsity, self.pattern)
         for place, matrix in enumerate(self.matrices):
             self.keep[place] = matrix.from_file(found[matrix.name].keep)
             self.layouts[place] = found[matrix.name].layout
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
 
-    def chosen(self, sparsity: float) -> dict[str, Pruned]:
-        """The masks the pattern of this step makes of the method's importance."""
+    def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
+        """The masks that `pattern` makes of the method's importance."""
         importance = self.method.importance(self.dense)
         scores = {m.name: s for m, s in zip(self.matrices, importance, strict=True)}
-        return choose(self.opened, scores, self.recipe, self.pattern, sparsity)
+        return choose(self.opened, scores, self.recipe, pattern, sparsity)
 
     def mask_weights(self) -> None:
         """Let the model's parameters hold the masked weights."""
@@ -141,28 +163,39 @@ class Pruner:
 
         Dropped weights get no gradient; with straight-through methods their scores do.
         """
-        found = [self._gradient(m.parameter) for m in self.matrices]
+        found = [self._gradient(matrix) for matrix in self.matrices]
         upright = [m.upright(g) for m, g in zip(self.matrices, found, strict=True)]
-        if not self.is_locked:
-            self.method.learn(upright, self.dense)
+        if self.learns:
+            self.method.learn(upright, self.dense, self.factors)
         for matrix, gradient, weight, factor in zip(
             self.matrices, upright, self.dense, self.factors, strict=True
         ):
             gradient.mul_(factor)
             matrix.parameter.data = matrix.stored(weight)
+            if self.method.freezes:
+                matrix.parameter.grad = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether the method's own parameters still learn."""
+        return self.method.goes_on or not self.is_locked
 
     @staticmethod
-    def _gradient(parameter: "Tensor") -> "Tensor":
-        if parameter.grad is None:
-            raise InputError("a prunable matrix takes no part in the loss; leave it out")
-        return parameter.grad
+    def _gradient(matrix: Matrix) -> "Tensor":
+        if matrix.parameter.grad is None:
+            raise InputError(
+                f"matrix {matrix.name} takes no part in the loss; leave it out with the recipe's "
+                "exclude"
+            )
+        return matrix.parameter.grad
 
     def step(self) -> None:
         """After the optimiser's step: scores step too, then the next mask goes on."""
-        if not self.is_locked and self.optimizer is not None:
-            rate = self.training.score_learning_rate * self.schedule.learning_rate(self.done)
+        if self.learns and self.optimizer is not None:
+            rate = self.method.learning_rate * self.schedule.learning_rate(self.done)
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
+            self.method.rebuild(self.dense)
         if not self.is_locked and not self.method.is_hard:
             asked = 1 - self.schedule.sparsity(self.done)
             self.method.steer(self.method.density() - asked)
@@ -192,12 +225,14 @@ class Pruner:
                 self._choose(self.recipe.sparsity)
             self._lock()
         self.mask_weights()
+        self.method.release()
         header = {
             "model": self.opened.name,
             "method": self.recipe.pattern,
             "recipe": recipe_json(self.recipe),
             "training": as_json(self.training),
             "seed": self.recipe.seed,
+            "heads": None if self.opened.heads is None else asdict(self.opened.heads),
         }
         return MaskSet(
             tuple(
@@ -220,6 +255,8 @@ class Pruner:
             held[f"factor.{i}"] = factor.contiguous()
         for i, parameter in enumerate(self.method.parameters):
             held[f"score.{i}"] = parameter
+        for i, buffer in enumerate(self.method.buffers):
+            held[f"buffer.{i}"] = buffer.contiguous()
         for i, layout in enumerate(self.layouts):
             if layout is not None:
                 for part in ("lines", "starts", "lengths"):
@@ -232,6 +269,7 @@ class Pruner:
         return {
             "done": self.done,
             "is_locked": self.is_locked,
+            "retained": self.retained,
             "method": self.method.state(),
             "orientations": orientations,
         }
@@ -241,6 +279,7 @@ class Pruner:
         import torch
 
         self.done, self.is_locked = state["done"], state["is_locked"]
+        self.retained = [(kept, best) for kept, best in state["retained"]]
         self.method.restore(state["method"])
         for i, weight in enumerate(self.dense):
             weight.copy_(tensors[f"dense.{i}"])
@@ -254,12 +293,20 @@ class Pruner:
                 self.layouts[i] = VectorLayout(orientation, *parts)
         for i, parameter in enumerate(self.method.parameters):
             parameter.copy_(tensors[f"score.{i}"])
+        for i, buffer in enumerate(self.method.buffers):
+            buffer.copy_(tensors[f"buffer.{i}"])
         if not self.is_locked and not self.method.is_hard:
             # Gates were drawn before the checkpoint; they are drawn again from the same numbers,
             # which leaves the generator where the checkpoint found it.
             torch.set_rng_state(tensors["random_before_gates"])
             self.choose_mask()
         self.mask_weights()
+
+
+def _retained(scores: NDArray[np.float32], keep: NDArray[np.bool_]) -> tuple[float, float]:
+    mean = float(scores.mean(dtype=np.float64)) or 1.0
+    best = top_sum(scores, int(np.count_nonzero(keep)))
+    return kept_sum(scores, keep) / mean, best / mean
 
 
 def prepare(
@@ -271,9 +318,19 @@ def prepare(
 
     Raises:
         InputError: masks missing or not asked for, phases that do not fit into the steps, masks of
-            another model, a method the model or the schedule does not fit.
+            another model, a method the model or the schedule does not fit, a recipe that asks for
+            what training does not do.
     """
     method = training.method
+    if recipe.score != Recipe.score:
+        raise InputError(
+            f"score {recipe.score!r}: training finds importance by its method, {method}; leave the "
+            "score out"
+        )
+    if recipe.update != "none":
+        raise InputError(f"update {recipe.update!r}: survivors learn instead; leave it out")
+    if recipe.count != "weights" and not METHODS[method].is_hard:
+        raise InputError(f"count {recipe.count!r}: method {method} is steered by weights alone")
     if method == "recovery" and training.learning_rate_schedule == "rewind":
         raise InputError("recovery makes no new masks that the learning rate could rewind at")
     if training.settle and not METHODS[method].is_hard:

@@ -71,8 +71,11 @@ class Schedule:
 
     def sparsity(self, step: int) -> float:
         """The fraction to remove at `step`."""
-        left = (1 - self.progress(step)) ** 3
-        return self.last + (self.first - self.last) * left
+        return self.sparsity_at(self.progress(step))
+
+    def sparsity_at(self, progress: float) -> float:
+        """The fraction to remove where the ramp is at `progress`, from 0 to 1."""
+        return self.last + (self.first - self.last) * (1 - progress) ** 3
 
     def is_final(self, step: int) -> bool:
         """Whether the last sparsity holds from `step` on."""

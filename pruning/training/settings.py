@@ -18,6 +18,7 @@ METHODS = (
     "l0",
     "gradual_magnitude",
     "head_gates",
+    "lora_prune",
     "recovery",
 )
 
@@ -54,6 +55,7 @@ class Training:
     learning_rate_schedule: "linear" up and down once, or "rewind": it starts over with each mask.
     first_scores: hard movement starts from "magnitude", |W| in units of its matrix's mean, or, as
         published, from "zero", which takes thousands of steps to tell single weights apart.
+    rank: of the factors of lora_prune, which learn at the rate of weights (8: as published).
     warmup, initial_warmup, final_warmup, first_sparsity, settle: see `schedule.Schedule`; warmup 0
         takes a tenth of the steps.
     every: steps from one new mask to the next.
@@ -74,6 +76,7 @@ class Training:
     weight_decay: _NotNegative = 0.01
     score_learning_rate: _Positive = 1e-2
     first_scores: str = "magnitude"
+    rank: _Count = 8
     warmup: _Whole = 0
     initial_warmup: _NotNegative = 1.0
     final_warmup: _NotNegative = 2.0
@@ -130,6 +133,8 @@ def read_training(path: Path | None, flags: Mapping[str, Any]) -> Training:
             values[key] = msgspec.convert(value, hints[key], strict=not isinstance(value, int))
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: '{key}' is {value!r}: {error}") from None
+        if values[key] == float("inf"):
+            raise InputError(f"{where}: '{key}' is infinite; give a finite number")
     training = Training(**values)
     for key, choices in CHOICES.items():
         if (value := getattr(training, key)) not in choices:

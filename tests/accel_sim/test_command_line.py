@@ -209,6 +209,11 @@ def test_is_a_calibrated_run_called_so_and_no_other(
     [
         ((), "--mask FILE or --shapes NAME"),
         (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
+        (
+            ("--mask", "{mask}", "--density", "0.2", "--pattern", "mvp"),
+            "--density and --pattern: of masks generated with --shapes",
+        ),
+        (("--mask", "{mask}", "--density", "0.1"), "says its own, leave it out"),
         (("--mask", "{folder}/none.npz"), "none.npz"),
         (("--mask", "{mask}", "--tokens", "0"), "--tokens is 0"),
         (("--mask", "{mask}", "--tokens", "1.5"), "--tokens"),

@@ -93,6 +93,37 @@ def tiny() -> Callable[..., Any]:
         "llama": ("LlamaForCausalLM", "LlamaConfig", {**llama, "tie_word_embeddings": True}),
         "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", {**llama, "head_dim": 8}),
         "phi3": ("Phi3ForCausalLM", "Phi3Config", llama),
+        "phi": ("PhiForCausalLM", "PhiConfig", {**small, **quiet, "intermediate_size": 64}),
+        "bloom": ("BloomForCausalLM", "BloomConfig", {**small, **quiet}),
+        "mpt": (
+            "MptForCausalLM",
+            "MptConfig",
+            {"vocab_size": 48, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 40},
+        ),
+        "modernbert": (
+            "ModernBertForMaskedLM",
+            "ModernBertConfig",
+            {**small, **quiet, "intermediate_size": 48, "cls_token_id": 2, "sep_token_id": 3},
+        ),
+        "falcon": ("FalconForCausalLM", "FalconConfig", {**small, **quiet}),
+        "falcon_grouped": (
+            "FalconForCausalLM",
+            "FalconConfig",
+            {**small, **quiet, "new_decoder_architecture": True, "num_kv_heads": 2},
+        ),
+        "gpt_bigcode": ("GPTBigCodeForCausalLM", "GPTBigCodeConfig", {**gpt2, **quiet}),
+        "gptj": ("GPTJForCausalLM", "GPTJConfig", {**gpt2, **quiet, "rotary_dim": 4}),
+        "mpnet": ("MPNetForMaskedLM", "MPNetConfig", {**small, "intermediate_size": 64}),
+        "deberta_v2": (
+            "DebertaV2ForMaskedLM",
+            "DebertaV2Config",
+            {
+                **small,
+                "intermediate_size": 64,
+                "relative_attention": True,
+                "pos_att_type": ["p2c", "c2p"],
+            },
+        ),
     }
 
     def build(family: str, seed: int = 0, **changes: Any) -> Any:

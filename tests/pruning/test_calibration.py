@@ -126,6 +126,28 @@ def test_no_loss_no_gradient(tiny: Tiny, words: Any) -> None:
         pass
 
 
+@pytest.mark.parametrize("needs", [("gradient",), ("gram",)])
+def test_a_matrix_that_does_nothing_is_named(
+    needs: tuple[str, ...], tiny: Tiny, words: Any
+) -> None:
+    from pruning.recipe import Recipe
+    from pruning.training.pruner import prepare
+    from pruning.training.settings import Training
+
+    model = tiny("llama")
+    model.model.layers[0].spare = torch.nn.Linear(8, 8)
+    opened, examples = causal(model, words)
+    with (
+        pytest.raises(InputError, match=r"layers\.0\.spare\.weight takes no part.*--exclude"),
+        calibrated(opened, examples, needs),
+    ):
+        pass
+    pruner = prepare(opened, Recipe("fine", 0.5), Training())
+    opened.model(**examples.batch([0])).loss.backward()
+    with pytest.raises(InputError, match=r"layers\.0\.spare\.weight takes no part in the loss"):
+        pruner.gradients()
+
+
 def test_the_command_writes_what_scores_read(
     tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,11 @@ def test_every_row_keeps_the_same_share() -> None:
         for keep, scores in zip(matrix.keep, given.scores, strict=True):
             assert keep.sum() == keep.size / 4
             assert scores[keep].min() >= scores[~keep].max()
+    for pattern in ("2:4", "vector_wise:4:16"):
+        by_row = prune(matrices(), Recipe(pattern, budget="row"), "m")
+        whole = prune(matrices(), Recipe(pattern), "m")
+        for one, other in zip(by_row.masks.matrices, whole.masks.matrices, strict=True):
+            assert np.array_equal(one.keep, other.keep)
     with pytest.raises(InputError, match="budget row"):
         prune(matrices(), Recipe("block:4", 0.75, budget="row"), "m")
 

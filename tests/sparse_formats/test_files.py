@@ -31,3 +31,5 @@ def test_is_nan_no_json() -> None:
 def test_which_word_is_nearest() -> None:
     assert nearest("tokns", ["tokens", "lanes"]) == "; did you mean 'tokens'?"
     assert nearest("zzz", ["tokens", "lanes"]) == "; known: lanes, tokens"
+    many = [f"layer {i:03d}" for i in range(300)]
+    assert nearest("zzz", many) == f"; known: {', '.join(many[:20])}, …"

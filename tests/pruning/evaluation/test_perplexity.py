@@ -69,7 +69,15 @@ def test_a_masked_model_predicts_every_token_once(tiny: Tiny, words: Any) -> Non
     found = perplexity(opened(tiny("bert"), words, "masked"), TEXT, length=20)
     ids = words(TEXT, add_special_tokens=False).input_ids
     assert found.tokens == len(ids) == 75
-    assert 30 < found.per_token < 70
+    assert found.per_token is not None and 30 < found.per_token < 70
+
+
+def test_a_perplexity_beyond_all_floats_is_none(tiny: Tiny, words: Any) -> None:
+    model = tiny("gpt2")
+    model.transformer.wte.weight.data *= 1e4
+    found = perplexity(opened(model, words), TEXT)
+    assert found.loss / found.tokens > 710
+    assert found.per_token is None and found.per_word is None
 
 
 def test_only_the_beginning_of_a_text(tiny: Tiny, words: Any) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pruning.data_files import Question, Table, label_numbers, read_questions, read_table
 from pruning.evaluation.classification import classification, f1
+from pruning.evaluation.perplexity import perplexity
 from pruning.evaluation.question_answering import (
     best_answers,
     plain,
@@ -24,7 +26,7 @@ from pruning.evaluation.similarity import (
     read_human,
     second_half_retrieval,
 )
-from pruning.examples import Question, passages, read_questions, read_table
+from pruning.examples import passages
 from pruning.models.opening import assemble
 from sparse_formats.errors import InputError
 
@@ -38,9 +40,11 @@ def test_f1_by_hand() -> None:
     # Class 1: 2 hits, 3 said, 4 there: 2·2/(3+4).
     truth = np.array([1, 1, 1, 1, 0, 0])
     found = np.array([1, 1, 0, 0, 1, 0])
-    assert f1(truth, found) == pytest.approx(4 / 7)
+    assert f1(truth, found, 2) == pytest.approx(4 / 7)
+    # Of three classes, none is the one that counts, even where only two occur.
+    assert f1(truth, found, 3) == pytest.approx((4 / 7 + 2 / 5) / 2)
     # Three classes: 1 of (1, 2), 1 of (1, 1) and 0 of (1, 0).
-    assert f1(np.array([0, 1, 2]), np.array([0, 1, 0])) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert f1(np.array([0, 1, 2]), np.array([0, 1, 0]), 3) == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
 def test_a_classifier_gives_the_same_answers_in_any_batch(
@@ -62,7 +66,7 @@ def test_a_classifier_gives_the_same_answers_in_any_batch(
     for batch in (1, 7):
         measured = classification(model, table, batch=batch)
         assert measured.accuracy == np.mean(truth == found)
-        assert measured.f1 == pytest.approx(f1(truth, found))
+        assert measured.f1 == pytest.approx(f1(truth, found, 2))
 
 
 def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
@@ -72,13 +76,79 @@ def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
         read_table(file)
     assert read_table(file, ["a"], "b").texts == (("x",),)
     file.write_text("index\tsentence1\tsentence2\tlabel\n0\tx\ty\tz\n1\tx\ty\n")
-    with pytest.raises(InputError, match="row 3 has 3 columns, the header 4"):
+    with pytest.raises(InputError, match="row 2 has 3 columns, the header 4"):
         read_table(file)
     file.write_text("sentence\tlabel\n")
     with pytest.raises(InputError, match="no rows"):
         read_table(file)
     with pytest.raises(InputError, match="did you mean 'sentence'"):
         read_table(file, ["sentenc"])
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        # A byte-order mark and Windows' line ends.
+        (b"\xef\xbb\xbfsentence\tlabel\r\nx y\t1\r\n\r\nz\t0\r\n", ["x y", "z"]),
+        # Stray quotes stand as they are, as in GLUE's files.
+        (b'sentence\tlabel\n"x y\t1\nz"\t0\n', ['"x y', 'z"']),
+        (b'sentence\tlabel\n"x"\t1\nz\t0\n', ['"x"', "z"]),
+        # Quoted cells hold tabs, line ends and doubled quotes.
+        (b'sentence\tlabel\n"x\ty"\t1\n"z ""w"""\t0\n', ["x\ty", 'z "w"']),
+        (b'sentence\tlabel\n"x\ny"\t1\nz\t0\n', ["x\ny", "z"]),
+        # Everything quoted, labels too.
+        (b'"sentence"\t"label"\n"x ""y"""\t"1"\n"z"\t"0"\n', ['x "y"', "z"]),
+        # A cell longer than csv's own limit.
+        (b"sentence\tlabel\n" + b"x" * 200_000 + b"\t1\nz\t0\n", ["x" * 200_000, "z"]),
+    ],
+)
+def test_tables_as_people_have_them(content: bytes, texts: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "a.tsv"
+    file.write_bytes(content)
+    table = read_table(file)
+    assert table.texts == tuple((text,) for text in texts)
+    assert label_numbers(table, {"no": 0, "yes": 1}) == [1, 0]
+
+
+@pytest.mark.parametrize("label", ["", "2", "-1", "0.5", "²", "maybe"])
+def test_a_label_that_is_none_is_named_with_its_row(label: str) -> None:
+    table = Table((("x",), ("y",)), ("YES", label))
+    with pytest.raises(InputError, match=rf"label {label!r} is none of .* row 2 of the table"):
+        label_numbers(table, {"no": 0, "yes": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "truths", "exact", "overlap"),
+    [
+        ("The Normans", ["Normans"], 1, 1),
+        ("normans!", ["the, Normans."], 1, 1),
+        # Articles inside words stay; hyphens go and join what they part.
+        ("banana the-atre", ["banana theatre"], 1, 1),
+        ("mid-10th century", ["mid 10th century"], 0, 2 * 1 / (2 + 3)),
+        # Dashes beyond ASCII are no punctuation to the script.
+        ("1–2", ["12"], 0, 0),
+        # A word counts as often as both say it.
+        ("to be or not to be", ["be to be"], 0, 2 * 3 / (6 + 3)),
+        # Of several truths the best counts, for either figure by itself.
+        ("in France", ["France", "in the north of France", "in France"], 1, 1),
+        ("northern France", ["France", "the north"], 0, 2 * 1 / 3),
+        # Unanswerable: nothing is right, anything is wrong.
+        ("", [], 1, 1),
+        ("the", [], 1, 1),
+        ("France", [], 0, 0),
+        ("", ["France"], 0, 0),
+        # Version 2's script drops truths of which nothing is left.
+        ("France", ["the", "France"], 1, 1),
+        ("", ["an", "France"], 0, 0),
+    ],
+)
+def test_exact_match_and_f1_by_hand(
+    given: str, truths: list[str], exact: float, overlap: float
+) -> None:
+    asked = Question("1", "?", "", tuple((text, 0) for text in truths))
+    answers = score([asked], [given])
+    assert answers.exact_match == 100 * exact
+    assert answers.f1 == pytest.approx(100 * overlap)
 
 
 def test_answers_are_compared_as_squad_does() -> None:
@@ -112,6 +182,45 @@ def squad(folder: Path, **changes: Any) -> Path:
     file = folder / "squad.json"
     file.write_text(json.dumps(data))
     return file
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"context": 5},
+        {"qas": [{"id": 1, "question": 5}]},
+        {"qas": [{"id": 1, "question": "?", "answers": None}]},
+        {"qas": [{"id": 1, "question": "?", "answers": [{"text": 5, "answer_start": 0}]}]},
+        {"qas": [{"question": "?"}]},
+        {"qas": []},
+    ],
+)
+def test_a_file_that_is_not_squad_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"squad\.json"):
+        read_questions(squad(tmp_path, **wrong))
+
+
+def test_a_question_longer_than_its_window_is_cut(words: Any) -> None:
+    asked = [Question("1", " ".join(["w1"] * 90), PASSAGE, (("w30", PASSAGE.index("w30")),))]
+    # The word tokenizer has no special tokens: half of 20 is the question's.
+    cut = passages(words, asked, 20)
+    rows = [row["input_ids"] for row in cut.examples.rows]
+    assert all(
+        len(row) <= 20 and row[:10] == [words.convert_tokens_to_ids("w1")] * 10 for row in rows
+    )
+    assert any(row["start_positions"] for row in cut.examples.rows)
+    with pytest.raises(InputError, match="special tokens"):
+        passages(words, asked, 1)
+
+
+def test_a_tokenizer_of_another_model_is_told(tiny: Tiny, words: Any) -> None:
+    small = assemble("small", "classify", tiny("bert_classifier", vocab_size=20), words)
+    table = Table((("w1 w2",), ("w40",)), ("0", "1"))
+    with pytest.raises(InputError, match="embeddings of 20 tokens, its tokenizer gives number 44"):
+        classification(small, table)
+    causal = assemble("small", "causal", tiny("gpt2", vocab_size=20), words)
+    with pytest.raises(InputError, match="embeddings of 20 tokens"):
+        perplexity(causal, "w1 w40 w2")
 
 
 def test_the_true_tokens_give_the_true_answer(words: Any, tmp_path: Path) -> None:
@@ -151,6 +260,10 @@ def test_agreement_is_correlation() -> None:
     assert found.pearson == pytest.approx(np.corrcoef(x, y)[0, 1])
     assert agreement(np.exp(9 * x), x).spearman == pytest.approx(1)
     assert agreement(x, np.ones(50)).pearson == 0
+    with pytest.raises(InputError, match="must be finite"):
+        agreement(x, np.where(x > 0, np.nan, x))
+    with pytest.raises(InputError, match="two documents"):
+        second_half_retrieval(lambda texts: np.ones((len(texts), 2), np.float32), ["a b"])
 
 
 def test_embeddings_are_means_over_the_tokens_of_a_text_alone(tiny: Tiny, words: Any) -> None:

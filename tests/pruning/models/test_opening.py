@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pruning.couplings import couplings_of, read_heads
 from pruning.models.masking import apply_keep, apply_masks
 from pruning.models.opening import OpenModel, open_model
 from pruning.models.structure import Slice
@@ -22,7 +23,8 @@ torch.set_num_threads(1)
 
 Tiny = Callable[..., Any]
 FAMILIES = ["bert", "bert_encoder", "distilbert", "albert", "gpt2"]
-FAMILIES += ["gpt_neox", "opt", "llama", "qwen3", "phi3"]
+FAMILIES += ["gpt_neox", "opt", "llama", "qwen3", "phi3", "phi", "bloom", "mpt", "modernbert"]
+FAMILIES += ["falcon", "falcon_grouped", "gpt_bigcode", "gptj", "mpnet", "deberta_v2"]
 
 
 def saved(model: Any, folder: Path) -> Path:
@@ -83,8 +85,7 @@ def test_query_and_key_of_a_head_belong_together(family: str, tiny: Tiny, tmp_pa
     without_queries, without_keys = open_model(folder), open_model(folder)
     attention = without_keys.attentions[-1]
     last = attention.kv_heads - 1
-    for head in attention.group(last):
-        zero(without_queries, attention.query, head)
+    zero(without_queries, attention.query, last)
     zero(without_keys, attention.key, last)
     # Either way every attention score of these heads is 0.
     assert torch.allclose(outputs(without_queries.model), outputs(without_keys.model), atol=1e-6)
@@ -98,12 +99,58 @@ def test_a_neuron_without_input_is_one_without_output(
     dense = outputs(open_model(folder).model)
     rows, columns = open_model(folder), open_model(folder)
     block = rows.feed_forwards[-1]
-    assert len(block.inputs) == (2 if family in ("llama", "qwen3", "phi3") else 1)
+    gated = ("llama", "qwen3", "phi3", "modernbert")
+    assert len(block.inputs) == (2 if family in gated else 1)
     for unit in range(block.width - 3, block.width):
         zero(rows, block.inputs[-1], unit)
         zero(columns, block.output, unit)
     assert torch.allclose(outputs(rows.model), outputs(columns.model), atol=1e-6)
     assert not torch.allclose(outputs(rows.model), dense, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_heads_and_neurons_are_the_same_without_torch(
+    family: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = saved(tiny(family), tmp_path / "model")
+    opened = open_model(folder)
+    shapes = {m.name: m.shape for m in opened.matrices}
+    found = couplings_of(shapes, read_heads(folder))
+    heads = [c for c in found if c.unit == "head"]
+    assert len(heads) == len(opened.attentions) > 0
+    for coupling, attention in zip(heads, opened.attentions, strict=True):
+        assert coupling.count == attention.kv_heads
+        *projections, out = coupling.parts
+        assert projections == [attention.query, attention.key, attention.value]
+        for unit in range(coupling.count):
+            lines = [line for head in attention.group(unit) for line in attention.out.lines(head)]
+            assert list(out.lines(unit)) == lines
+    neurons = [c for c in found if c.unit == "neuron"]
+    assert [c.parts for c in neurons] == [(*b.inputs, b.output) for b in opened.feed_forwards]
+    assert [c.count for c in neurons] == [b.width for b in opened.feed_forwards] != []
+
+
+@pytest.mark.parametrize("family", ["bloom", "falcon_grouped", "gpt_bigcode", "phi3"])
+def test_a_pruned_head_adds_nothing_and_check_needs_no_counts(
+    family: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    from pruning.command_line import app
+    from sparse_formats.mask_file import read_masks
+
+    folder, mask = saved(tiny(family, hidden_size=64), tmp_path / "model"), tmp_path / "mask.npz"
+    words = ["prune", "--model", folder, "--pattern", "coupled", "--sparsity", "0.6", "--out", mask]
+    app([str(word) for word in words], standalone_mode=False)
+    app(["check", "--mask", str(mask), "--pattern", "coupled"], standalone_mode=False)
+    opened, masks = open_model(folder), read_masks(mask)
+    keep = {m.name: m.keep for m in masks.matrices}
+    for attention in opened.attentions:
+        out = keep[attention.out.matrix]
+        for unit in range(attention.kv_heads):
+            columns = [out[:, list(attention.out.lines(h))] for h in attention.group(unit)]
+            values = keep[attention.value.matrix][list(attention.value.lines(unit))]
+            assert len({bool(part.all()) for part in (values, *columns)}) == 1
+            assert values.all() == values.any()
+    assert 0 < sum(m.nnz for m in masks.matrices) < 0.6 * sum(m.keep.size for m in masks.matrices)
 
 
 def test_an_encoder_finds_the_names_of_a_file_with_a_head(tiny: Tiny, tmp_path: Path) -> None:
@@ -119,6 +166,14 @@ def test_a_state_dict_in_bin_opens(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     assert torch.equal(outputs(open_model(tmp_path).model), outputs(model))
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    model = tiny("llama")
+    model.model.layers[1].mlp.up_proj.weight.data[2, 3] = float("nan")
+    saved(model, tmp_path)
+    with pytest.raises(InputError, match=r"layers\.1\.mlp\.up_proj\.weight holds nan"):
+        open_model(tmp_path)
 
 
 def test_a_bin_that_would_run_code_is_refused(tiny: Tiny, tmp_path: Path) -> None:

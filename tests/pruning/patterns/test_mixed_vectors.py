@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pruning.patterns.candidates import Candidate
 from pruning.patterns.fine_grained import fine_grained
-from pruning.patterns.mixed_vectors import ALGORITHMS, layout_value, mixed_vectors
+from pruning.patterns.mixed_vectors import ALGORITHMS, mixed_vectors
+from pruning.patterns.vector_search import layout_value
 from sparse_formats.errors import InputError
 from sparse_formats.vectors import MENU, Orientation, VectorLayout
 

@@ -19,7 +19,6 @@ from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from pruning.surgery.head_importance import head_importance, leave_one_out
 from pruning.surgery.shrink import shrink
-from pruning.training.choice import heads_in
 from sparse_formats.errors import InputError
 from sparse_formats.mask_file import read_weights, write_masks
 from sparse_formats.masks import MaskedMatrix, MaskSet
@@ -286,7 +285,7 @@ def test_heads_are_counted_layer_by_layer(tiny: Tiny, words: Any) -> None:
     assert [a.heads for a in small.attentions] == [2, 3]
     assert {a.head_dim for a in small.attentions} == {HEAD_DIM}
     assert [b.width for b in small.feed_forwards] == [60, 7]
-    assert heads_in(small) == Heads(3, 3, HEAD_DIM)
+    assert small.heads == Heads(4, 4, HEAD_DIM)
     ids = torch.arange(4, 44).reshape(2, 20)
 
     def loss(opened: OpenModel) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pruning.command_line import app
-from pruning.examples import text_windows
+from pruning.data_files import Table
+from pruning.examples import labelled, text_windows
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from pruning.surgery.head_importance import head_importance, leave_one_out
@@ -254,6 +255,17 @@ def test_head_importance_by_its_definitions(tiny: Tiny, words: Any) -> None:
     assert scaled[1] == pytest.approx(by_example / np.linalg.norm(by_example), rel=1e-6)
     with pytest.raises(InputError, match="did you mean 'token'"):
         head_importance(model, few, "tokens")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("variant", ["token", "example"])
+def test_padding_changes_no_importance(variant: Any, tiny: Tiny, words: Any) -> None:
+    model = assemble("tiny", "classify", tiny("bert_classifier"), words)
+    texts = [(" ".join(f"w{(i * j) % 44}" for j in range(1, 3 + 4 * i)),) for i in range(6)]
+    examples = labelled(words, Table(tuple(texts), ("0",) * 6), [i % 2 for i in range(6)], 40)
+    alone = head_importance(model, examples, variant, batch=1)
+    together = head_importance(model, examples, variant, batch=6)
+    for one, other in zip(alone, together, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
 
 
 def test_leave_one_out_is_the_loss_without_the_head(tiny: Tiny, words: Any) -> None:

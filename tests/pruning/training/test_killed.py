@@ -5,6 +5,7 @@ process need not wait for transformers.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,22 +73,37 @@ def assert_equal(ours: MaskSet, theirs: MaskSet) -> None:
         assert np.array_equal(one.weight, other.weight)
 
 
+MOMENTS = ("a step", "the tensors", "the index")
+"""Killed while it computes; while it writes the tensors of its second checkpoint; the file that
+names them."""
+
+
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, __file__, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE
+    runs = subprocess.Popen(
+        [sys.executable, __file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
     )
-    index = tmp_path / "checkpoint.json"
-    deadline = time.monotonic() + 120
-    while not index.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    _, said = process.communicate()
-    assert process.returncode == -signal.SIGKILL, said.decode()
-    assert SAVE_EVERY <= json.loads(index.read_text())["step"] < STEPS
-    taken_up, whole = run(tmp_path), run(None)
-    assert SAVE_EVERY <= taken_up.resumed_at < STEPS
-    assert taken_up.losses == whole.losses
-    assert_equal(taken_up.masks, whole.masks)
+    whole = run(None)
+    for moment in MOMENTS:
+        folder = tmp_path / moment
+        deadline = time.monotonic() + 120
+        while not (folder / "now").exists():
+            assert runs.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(int((folder / "now").read_text()), signal.SIGKILL)
+    _, said = runs.communicate()
+    assert runs.returncode == 0, said.decode()
+    for moment in MOMENTS:
+        folder = tmp_path / moment
+        assert json.loads((folder / "checkpoint.json").read_text())["step"] == SAVE_EVERY
+        assert len(list(folder.glob(".*.part"))) == (moment != "a step")
+        assert (folder / "step-000020.safetensors").exists() == (moment == "the index")
+        taken_up = run(folder)
+        assert taken_up.resumed_at == SAVE_EVERY
+        assert taken_up.losses == whole.losses
+        assert_equal(taken_up.masks, whole.masks)
+        assert not list(folder.glob(".*.part"))
 
 
 def test_the_command_takes_a_checkpoint_up(
@@ -113,6 +129,42 @@ def test_the_command_takes_a_checkpoint_up(
     assert_equal(*masks)
 
 
+def wait_for_the_kill(folder: Path) -> None:
+    (folder / "pid").write_text(str(os.getpid()))
+    (folder / "pid").rename(folder / "now")
+    time.sleep(120)
+
+
+def run_until(folder: Path, moment: str) -> None:
+    """Train until `moment`, say so, and wait there."""
+    writes, fsync = iter(("", "", "the tensors", "the index")), os.fsync
+
+    def slow_write(file: int) -> None:
+        if next(writes) == moment:
+            wait_for_the_kill(folder)
+        fsync(file)
+
+    def tell(step: str) -> None:
+        if moment == "a step" and step.startswith("step 13 "):
+            wait_for_the_kill(folder)
+
+    os.fsync = slow_write  # type: ignore[assignment]
+    folder.mkdir()
+    run(folder, tell)
+
+
 if __name__ == "__main__":
-    # Slow enough that the kill arrives before the end, however busy the machine is.
-    run(Path(sys.argv[1]), lambda step: time.sleep(0.05))
+    # Imported once, for all runs: what training itself imports, and what optimisers import late.
+    import torch._dynamo
+
+    import pruning.training.loop
+    import pruning.training.pruner  # noqa: F401
+
+    born: dict[int, str] = {}
+    for when in MOMENTS:
+        if not (child := os.fork()):
+            run_until(Path(sys.argv[1]) / when, when)
+            os._exit(1)
+        born[child] = when
+    for child, when in born.items():
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, when

@@ -1,5 +1,6 @@
 """Does pruning while training follow its definitions, meet its sparsity and keep its zeros?"""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,25 +159,6 @@ def test_head_gates_remove_whole_heads(tiny: Tiny, words: Any) -> None:
         prepare(replace(opened, attentions=()), recipe, replace(SHORT, method="head_gates"))
 
 
-def test_patterns_change_from_stage_to_stage(tiny: Tiny, words: Any) -> None:
-    from pruning.patterns import make_pattern
-
-    opened, examples = learner(tiny("llama"), words)
-    training = replace(SHORT, stages=("fine", "vector:4"))
-    pruner = prepare(opened, Recipe(pattern="vector:8", sparsity=0.5), training)
-    seen: list[str] = []
-    while pruner.done < training.steps:
-        opened.model(**examples.batch([pruner.done])).loss.backward()
-        pruner.gradients()
-        opened.model.zero_grad()
-        pruner.step()
-        seen.append(pruner.pattern)
-    assert list(dict.fromkeys(seen)) == ["fine", "vector:4", "vector:8"]
-    masks = pruner.finalize()
-    assert make_pattern("vector:8", {}).conforms(masks.matrices) is None
-    assert all(m.vectors is not None for m in masks.matrices)
-
-
 OPTIMIZERS = {
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.5),
@@ -262,12 +244,52 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
         ("step = 3", "did you mean 'steps'"),
         ("steps = 0", "'steps' is 0"),
         ("distill = 1.5", "'distill' is 1.5"),
+        ("learning_rate = inf", "'learning_rate' is infinite"),
+        ("temperature = nan", "'temperature' is nan"),
         ('method = "moving"', "unknown method 'moving'"),
         ('first_scores = "nil"', "unknown first_scores 'nil'"),
     ]:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
             read_training(file, {})
+
+
+def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path) -> None:
+    from pruning.command_line import app
+
+    tiny("gpt2").save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    (tmp_path / "text").write_text(TEXT)
+    (tmp_path / "r.toml").write_text('menu = [1, 2]\n[training]\nevery = 7\nmethod = "l0"\n')
+    given = ["train", "--model", tmp_path / "model", "--text", tmp_path / "text", "--length", 16]
+    given += ["--recipe", tmp_path / "r.toml", "--steps", 10, "--batch", 2]
+    given += ["--out", tmp_path / "mask.npz", "--json", tmp_path / "account.json"]
+    arguments = [str(word) for word in given]
+    for word in ("every=3", "menu=[1, 4]", "method=movement", "steps=99", 'stages=["fine"]'):
+        arguments += ["--set", word]
+    app(arguments, standalone_mode=False)
+    account = json.loads((tmp_path / "account.json").read_text())
+    assert account["recipe"]["menu"] == [1, 4]
+    training = account["training"]
+    # Flags go before settings, settings before the file.
+    assert (training["every"], training["method"], training["steps"]) == (3, "movement", 10)
+    assert training["stages"] == ["fine"]
+    for word, said in [
+        ("every", "write KEY=VALUE"),
+        ("evry=3", "did you mean 'every'"),
+        ("every=x", "'every' is 'x'"),
+        ("menu=4", "'menu' is 4"),
+        ("stages=fine", "'stages' is 'fine'"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            app([*arguments, "--set", word], standalone_mode=False)
+
+
+def test_a_run_that_diverges_is_told(tiny: Tiny, words: Any) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    training = replace(SHORT, learning_rate=1e30, warmup=1)
+    with pytest.raises(InputError, match=r"loss of step \d+ is (nan|inf): the run diverged"):
+        train(opened, prepare(opened, FINE, training), examples)
 
 
 def test_the_trainer_of_transformers_prunes_with_the_callback(
@@ -306,7 +328,7 @@ def run_of(opened: OpenModel, examples: Examples, training: Training, folder: Pa
     return train(opened, pruner, examples, folder, save_every=3)
 
 
-@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0"])
+@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0", "lora_prune"])
 def test_a_run_taken_up_ends_in_the_same_weights(
     method: str, tiny: Tiny, words: Any, tmp_path: Path
 ) -> None:
@@ -354,6 +376,8 @@ def test_a_new_head_has_a_class_for_each_label(
     words_given = [str(word) for word in given]
     with pytest.raises(InputError, match="no usable weights for classifier"):
         app(words_given, standalone_mode=False)
+    with pytest.raises(InputError, match="a new head would stay as it begins"):
+        app([*words_given, "--new-head", "--method", "lora_prune"], standalone_mode=False)
     app([*words_given, "--new-head"], standalone_mode=False)
     saved = open_model(tmp_path / "saved")
     assert saved.task == "classify"

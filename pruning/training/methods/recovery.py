@@ -1,0 +1,7 @@
+"""Recovery: a given mask, whose survivors learn."""
+
+from pruning.training.methods.gradual_magnitude import GradualMagnitude
+
+
+class Recovery(GradualMagnitude):
+    """No choice at all: the mask is given and locked from the first step."""
