@@ -26,6 +26,10 @@ WITHOUT = {
 """The parts of K-prune, and how each is taken away."""
 
 
+KEPT = ("settings", "flops", "sublayers", "examples", "parameters", "outputs_differ_by", "seconds")
+"""Of the account; the rest names folders of the machine it ran on."""
+
+
 def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """Accuracy on `test` (GLUE's dev), seconds, and the CPU's speed-up."""
     dense = fine_tuned(data)
@@ -41,7 +45,7 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "accuracy": evaluated("--model", small, *test)["dense"]["accuracy"],
-        "account": account,
+        "account": {key: account[key] for key in KEPT},
         "speedup": speedup(dense, small, data),
     }
 
