@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.quality.cells import STEPS, Cell
 from benchmarks.quality.commands import (
+    CACHE,
     density,
     directions,
     evaluated,
@@ -39,6 +40,9 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
         account = _oneshot(cell, options, model, text, folder, mask, saved)
     else:
         train = ["--model", model, *text, "--recipe", recipe, "--out", mask]
+        if "distill" in options:
+            # The model as it came knows nothing of this text: its dense self is trained first.
+            train += ["--teacher", _teacher(cell, options, model, text)]
         account = pruning("train", *train, "--save", saved)
     test = ["--text", corpus / "test.txt", "--max-tokens", EVAL_TOKENS]
     figures = {
@@ -78,6 +82,20 @@ def _recipe(cell: Cell, options: dict[str, str], folder: Path) -> Path:
     recipe = folder / "recipe.toml"
     recipe.write_text("\n".join(lines) + "\n")
     return recipe
+
+
+def _teacher(cell: Cell, options: dict[str, str], model: Path, text: list[object]) -> Path:
+    """The dense model after as many steps; trained once."""
+    steps = options.get("steps", str(STEPS))
+    folder = CACHE / f"glassllm_{steps}_seed{cell.seed}"
+    if not (folder / "config.json").exists():
+        quietly(
+            "train", "--model", model, *text, "--pattern", "fine", "--sparsity", 0,
+            "--method", "gradual_magnitude", "--steps", steps, "--batch", 8, "--length", 128,
+            "--learning-rate", 1e-3, "--seed", cell.seed,
+            "--out", CACHE / f"{folder.name}.npz", "--save", folder,
+        )  # fmt: skip
+    return folder
 
 
 def _number(text: str) -> str | int | float:
