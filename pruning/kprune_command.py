@@ -52,7 +52,7 @@ def kprune_command(
         float | None, typer.Option(help="λ of the knowledge of the answer (1).")
     ] = None,
     representational_weight: Annotated[
-        float | None, typer.Option(help="λ of the knowledge of a sublayer's own output.")
+        float | None, typer.Option(help="λ of the knowledge of a sublayer's own output (0.1).")
     ] = None,
     head_weight: Annotated[
         float | None, typer.Option(help="μ: what a head counts beside a neuron (1).")

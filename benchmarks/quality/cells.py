@@ -1,7 +1,7 @@
 """The cells of the table: what is pruned how, as plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SEEDS = (0, 1, 2)
 STEPS = 100
@@ -27,9 +27,14 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of the cell's file."""
+        return f"{self.question}_seed{self.seed}"
+
+    @property
+    def question(self) -> str:
+        """What cells of different seeds have in common."""
         parts = [self.group, self.pattern.replace(":", "-"), f"{self.sparsity:g}"]
         parts += [value.replace(":", "-").replace(",", "_") for _, value in self.options]
-        return "_".join([*parts, f"seed{self.seed}"])
+        return "_".join(parts)
 
 
 DECODER = {
@@ -123,4 +128,10 @@ def every_cell() -> Mapping[str, Cell]:
             for pattern, s in ONCE
         ]
         cells.append(Cell("once", "fine", 0.9, (("task", task), ("route", "alone_longer"))))
+    return {cell.name: cell for cell in cells}
+
+
+def with_seed(seed: int) -> Mapping[str, Cell]:
+    """Each question of `every_cell` once, asked with this seed."""
+    cells = [replace(cell, seed=seed) for cell in every_cell().values()]
     return {cell.name: cell for cell in cells}

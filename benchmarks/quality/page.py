@@ -23,9 +23,17 @@ def write_page(folder: Path, page: Path) -> None:
     """Write `page` from the cells in `folder`."""
     read = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
     wanted = every_cell()
-    cells = [c for c in read if c["cell"] in wanted and c.get("edition") == EDITIONS[c["group"]]]
+    questions = {cell.question for cell in wanted.values()}
+    cells = [
+        c
+        for c in read
+        if c["cell"].rpartition("_seed")[0] in questions
+        and c.get("edition") == EDITIONS[c["group"]]
+    ]
     minutes = sum(c["seconds"] for c in cells) / 60
-    head = HEAD.format(done=len(cells), all=len(wanted), minutes=f"{minutes:.0f}")
+    head = HEAD.format(
+        done=sum(c["cell"] in wanted for c in cells), all=len(wanted), minutes=f"{minutes:.0f}"
+    )
     parts = [head, FINDINGS.read_text("utf-8")]
     for group, (_, section) in GROUPS.items():
         # Directions are measured on the masks of decoder cells, too.

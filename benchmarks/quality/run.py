@@ -1,11 +1,12 @@
 """Run the cells that are missing, one after another, each with the product's own commands.
 
     python -m benchmarks.quality --data <folder with wikitext-2, sst-2, dlmc> [--only REGEX]
-        [--limit N]
+        [--seed N] [--limit N]
 
 A finished cell is a JSON file in `cells/`, which stays in the repository; a cell that is there, of
-its group's edition, is not run again. After each, `docs/quality.md` is written anew from all cells
-and from `findings.md`, which is written by hand.
+its group's edition, is not run again. With `--seed` cells are run with that one, and the means on
+the page take them in. After each, `docs/quality.md` is written anew from all cells and from
+`findings.md`, which is written by hand.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.quality.cells import EDITIONS, Cell, every_cell
+from benchmarks.quality.cells import EDITIONS, Cell, every_cell, with_seed
 from benchmarks.quality.commands import ROOT
 from benchmarks.quality.groups import GROUPS
 from benchmarks.quality.page import write_page
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default="", help="regular expression of cell names")
+    parser.add_argument("--seed", type=int, help="another one than the tables' own")
     parser.add_argument("--limit", type=int, default=10**6, help="at most so many cells")
     given = parser.parse_args(arguments)
     CELLS.mkdir(exist_ok=True)
+    wanted = every_cell() if given.seed is None else with_seed(given.seed)
     missing = [
-        cell
-        for name, cell in every_cell().items()
-        if re.search(given.only, name) and not is_done(cell)
+        cell for name, cell in wanted.items() if re.search(given.only, name) and not is_done(cell)
     ][: given.limit]
     failed: list[str] = []
     for number, cell in enumerate(missing, 1):

@@ -65,7 +65,7 @@ def section(cells: Cells) -> list[str]:
         # Of the trained masks, those at 0.8 by the first seed; the cells hold the others.
         if (cell["pattern"], cell["sparsity"], cell["seed"]) != ("fine", 0.8, 0):
             continue
-        if options.keys() - {"model", "trained"}:
+        if options.keys() - {"model", "trained", "first_scores"}:
             continue
         by_kind: dict[str, list[float]] = {}
         for matrix in cell["direction"]:
@@ -92,4 +92,7 @@ def _model(cell: dict[str, Any]) -> str:
     options = cell["options"]
     model = options.get("model", "glassllm")
     trained = "trained" in options or cell["group"] == "decoder"
-    return f"{model} after movement training" if trained else model
+    if not trained:
+        return model
+    # Scores that begin at the magnitudes hardly leave them in so few steps; from zero they must.
+    return f"{model} after movement{' from zero' if 'first_scores' in options else ''}"
