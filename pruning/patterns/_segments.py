@@ -79,6 +79,37 @@ def _leaves(
 
 
 @njit(cache=True)
+def _joined_leaves(
+    entries: Scores,
+    length: int,
+    tau: float,
+    cost: float,
+    total: Floats,
+    best: Floats,
+    pack: Ints,
+) -> int:
+    """`_leaves` of single entries and their `_join` to segments of `length`, without a trace.
+
+    In registers, without a store for each entry, which halves the time; the same to the last bit.
+    """
+    single, whole = tau * (1 + cost), tau * (length + cost)
+    nodes = len(entries) // length
+    for i in range(nodes):
+        s, apart, packed = 0.0, 0.0, 0
+        for d in range(length):
+            entry = np.float64(entries[length * i + d])
+            s += entry
+            apart += max(entry - single, 0.0)
+            packed += (VECTOR + 1) * (entry - single > 0)
+        value = s - whole
+        keep = (value > 0) & (value >= apart)
+        total[i] = s
+        best[i] = value if keep else apart
+        pack[i] = VECTOR + length if keep else packed
+    return nodes
+
+
+@njit(cache=True)
 def _solve_line(
     entries: Scores,
     menu: Ints,
@@ -88,16 +119,26 @@ def _solve_line(
     best: Floats,
     pack: Ints,
     taken: Flags,
+    record: bool,
 ) -> int:
     """Best set of aligned disjoint vectors of one line, by value Σ S − tau·(covered + cost).
 
     Bottom-up over the tree of aligned segments, exact: a segment is kept whole if that is worth
     more than the best of its parts. Works in place: afterwards best and pack hold the longest
-    segments' values and packed counts; taken[level, i] says segment i is worth keeping whole.
+    segments' values and packed counts. With `record`, taken[level, i] says segment i is worth
+    keeping whole; without, taken holds nothing of use.
     """
     axis = len(entries)
-    nodes = _leaves(entries, menu[0], tau, cost, total, best, pack, taken[0])
-    for level in range(1, len(menu)):
+    first = 1
+    is_usual = menu[0] == 1 and len(menu) > 1 and axis % menu[1] == 0
+    # The lengths as constants, for the compiler to unroll.
+    if is_usual and not record and menu[1] == 4:
+        nodes, first = _joined_leaves(entries, 4, tau, cost, total, best, pack), 2
+    elif is_usual and not record and menu[1] == 2:
+        nodes, first = _joined_leaves(entries, 2, tau, cost, total, best, pack), 2
+    else:
+        nodes = _leaves(entries, menu[0], tau, cost, total, best, pack, taken[0])
+    for level in range(first, len(menu)):
         length = menu[level]
         factor = length // menu[level - 1]
         whole = nodes // factor
@@ -155,7 +196,7 @@ def measure(
     per_chunk = chunk // menu[-1]
     place = 0
     for line in range(lines):
-        nodes = _solve_line(scores[line], menu, tau, cost, total, best, pack, taken)
+        nodes = _solve_line(scores[line], menu, tau, cost, total, best, pack, taken, False)
         for first in range(0, nodes, per_chunk):
             value, packed = 0.0, 0
             for i in range(first, min(first + per_chunk, nodes)):
@@ -194,7 +235,9 @@ def emit(
         for choice in range(2):
             if used == (1 - choice) * chunks and chunks > 0:
                 continue
-            _solve_line(scores[line], menu, taus[choice], cost, total, best, pack, taken[choice])
+            _solve_line(
+                scores[line], menu, taus[choice], cost, total, best, pack, taken[choice], True
+            )
         for start in range(0, axis, chunk):
             choice = switched[place]
             place += 1
