@@ -120,6 +120,7 @@ def every_cell() -> Mapping[str, Cell]:
     cells += [
         Cell("once", pattern, s, (("task", "language"),)) for pattern, s in (("fine", 0.0), *ONCE)
     ]
+    cells.append(Cell("once", "fine", 0.9, (("task", "language"), ("route", "longer"))))
     for task in ("sst2", "brown"):
         cells.append(Cell("once", "fine", 0.0, (("task", task), ("route", "dense"))))
         cells += [
@@ -127,7 +128,10 @@ def every_cell() -> Mapping[str, Cell]:
             for route in ("once", "alone")
             for pattern, s in ONCE
         ]
-        cells.append(Cell("once", "fine", 0.9, (("task", task), ("route", "alone_longer"))))
+        cells += [
+            Cell("once", "fine", 0.9, (("task", task), ("route", route)))
+            for route in ("alone_longer", "once_longer")
+        ]
     return {cell.name: cell for cell in cells}
 
 

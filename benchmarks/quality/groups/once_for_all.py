@@ -15,6 +15,9 @@ PRETRAINING, FINE_TUNING, ROUNDING = 600, 500, 150
 """Steps: of the sparse student, of a task, of QAT. The dense teacher takes half as many, each of
 twice the examples."""
 
+LONGER = 3
+"""Times as many steps for a student that is tried as well."""
+
 LENGTH = 64
 
 DISTIL = {"distill": 1.0, "temperature": 2.0}
@@ -25,7 +28,8 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """One language model's perplexity, or one task's accuracy in floats and in 8 bits."""
     options = dict(cell.options)
     if options["task"] == "language":
-        model, account = language_model(cell.pattern, cell.sparsity, cell.seed)
+        times = LONGER if options.get("route") == "longer" else 1
+        model, account = language_model(cell.pattern, cell.sparsity, cell.seed, times)
         text = ["--text", data / "wikitext-2" / "valid.txt", "--length", LENGTH]
         figures = evaluated("--model", model, *text, "--max-tokens", 4000, "--no-floors")
         return {"perplexity": figures["dense"]["per_token"], "account": account}
@@ -59,9 +63,15 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def language_model(pattern: str, sparsity: float, seed: int) -> tuple[Path, dict[str, Any]]:
-    """The dense teacher (sparsity 0), or its student pruned by `pattern`; trained once."""
+def language_model(
+    pattern: str, sparsity: float, seed: int, times: int = 1
+) -> tuple[Path, dict[str, Any]]:
+    """The dense teacher (sparsity 0), or its student pruned by `pattern`; trained once.
+
+    times: of the student's steps.
+    """
     name = f"{pattern}_{sparsity:g}_seed{seed}" if sparsity else f"teacher_seed{seed}"
+    name += "_longer" if times > 1 else ""
     folder = CACHE / "once" / name
     if (kept := _kept(folder)) is not None:
         return folder, kept
@@ -72,7 +82,7 @@ def language_model(pattern: str, sparsity: float, seed: int) -> tuple[Path, dict
         method = "gradual_magnitude"
     else:
         model, _ = language_model("fine", 0.0, seed)
-        method, steps = "gradual_magnitude", PRETRAINING
+        method, steps = "gradual_magnitude", PRETRAINING * times
         more = {"batch": 8, **_ramp(steps), "distill": 0.5, "temperature": 2.0}
     recipe = _recipe(folder, "recipe", cell, method, steps, 5e-4, more, ["cls"])
     teacher = ["--teacher", model] if sparsity else []
@@ -104,8 +114,9 @@ def _tuned(
 ) -> tuple[Path, dict[str, Any]]:
     """The sparse language model moved to the task ("once"), or the dense one pruned there."""
     teacher, _ = task_teacher(options["task"], data, cell.seed)
-    if options["route"] == "once":
-        model, _ = language_model(cell.pattern, cell.sparsity, cell.seed)
+    if options["route"].startswith("once"):
+        times = LONGER if options["route"] == "once_longer" else 1
+        model, _ = language_model(cell.pattern, cell.sparsity, cell.seed, times)
         method, steps, more = "recovery", FINE_TUNING, DISTIL
     else:
         model, _ = language_model("fine", 0.0, cell.seed)
@@ -208,7 +219,9 @@ def section(cells: Cells) -> list[str]:
     header += ["model", "cycles: float / int8", "µJ: float / int8"]
     spoken = [
         [
-            c["pattern"] if c["sparsity"] else "dense",
+            c["pattern"] + (", longer" if "route" in c["options"] else "")
+            if c["sparsity"]
+            else "dense",
             f"{c['sparsity']:g}",
             f"{c['perplexity']:.1f}",
             f"{c['account']['density']['linear']:.3f}",
@@ -221,12 +234,13 @@ def section(cells: Cells) -> list[str]:
     return [
         "## Prune Once for All: BERT-tiny, SST-2 and the genres of Brown\n",
         f"Dense teacher {PRETRAINING // 2} steps of 16 × {LENGTH} tokens, student {PRETRAINING} of "
-        f"8 × {LENGTH}, of speeches, news and articles. Pseudo-perplexity: WikiText-2's `valid`.\n",
+        f"8 × {LENGTH} (longer: {LONGER} times as many), of speeches, news and articles. "
+        "Pseudo-perplexity: WikiText-2's `valid`.\n",
         table(["student", "sparsity", "perplexity", "linear", "model", "seconds"], spoken),
         f"Tasks: {FINE_TUNING} steps of 32 from a dense task teacher (its answers alone), zeros "
         f"locked; int8: {ROUNDING} more steps with rounding, then the integer forward pass. "
         "`once`: the student moved to the task; `alone`: the dense language model pruned on the "
-        f"task in as many steps; `longer`: {PRETRAINING // 2} more, its share of pre-training. "
+        f"task in as many steps, `longer`: {PRETRAINING // 2} more, its share of pre-training. "
         "Accuracy: SST-2 on 872 sentences, Brown on passages of 50 words in 100 files that were "
         "not learned, 15 genres. Encoder alone simulated.\n",
         table(header, rows),
