@@ -79,7 +79,7 @@ def kprune_command(
     from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
     from pruning.surgery.shrink import shrink
-    from sparse_formats.files import check_writable, json_text, write_text
+    from sparse_formats.files import check_writable, files_of, json_text, write_text
     from sparse_formats.mask_file import write_masks
 
     settings = _settings(
@@ -101,7 +101,7 @@ def kprune_command(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} exists already; give the name of a new folder")
     if json not in (None, "-"):
-        check_writable(Path(json), [model, data])
+        check_writable(Path(json), files_of(model, data))
     started = time.monotonic()
     with progress() as tell, _whole_folder(out) as folder:
         tell(f"opening {model}")
