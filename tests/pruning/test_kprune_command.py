@@ -88,6 +88,8 @@ CASES = [
     ("bert_classifier", {}, "classes.tsv", "AutoModelForSequenceClassification"),
     ("bert_classifier", {"num_labels": 1}, "numbers.tsv", "AutoModelForSequenceClassification"),
     ("bert_answerer", {}, "squad.json", "AutoModelForQuestionAnswering"),
+    ("distilbert_classifier", {}, "classes.tsv", "AutoModelForSequenceClassification"),
+    ("distilbert_answerer", {}, "squad.json", "AutoModelForQuestionAnswering"),
 ]
 
 
