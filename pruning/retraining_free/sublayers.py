@@ -88,7 +88,7 @@ def find_encoder(opened: OpenModel) -> Encoder:
 
     Raises:
         InputError: a layout that is not known, layers that share weights, key/value heads that
-            several heads share, an answer that is none of one class, one number, one span.
+            several heads share, another task than classification or question answering.
     """
     from torch import nn
 
@@ -98,7 +98,6 @@ def find_encoder(opened: OpenModel) -> Encoder:
             f"{where} is for {opened.task}: it is pruned by what it answers; give a classifier, a "
             "regression or a question answerer"
         )
-    _check_answer(opened)
     outs = {a.out.matrix: a for a in opened.attentions} | {
         b.output.matrix: b for b in opened.feed_forwards
     }
@@ -135,17 +134,6 @@ def find_encoder(opened: OpenModel) -> Encoder:
     return Encoder(
         opened, opened.model.get_submodule(owner), attribute, tuple(layers), tuple(sublayers)
     )
-
-
-def _check_answer(opened: OpenModel) -> None:
-    """InputError of a classifier that gives several labels or numbers at once."""
-    config = opened.model.config
-    kind, count = getattr(config, "problem_type", None), len(config.id2label or ())
-    if kind == "multi_label_classification" or (kind == "regression" and count > 1):
-        raise InputError(
-            f"model {opened.name} gives {count} answers at once ({kind}); a classifier of one "
-            "class, a regression of one number and a question answerer are known here"
-        )
 
 
 def masks_of(encoder: Encoder, kept: Sequence[Kept], header: Mapping[str, object]) -> MaskSet:

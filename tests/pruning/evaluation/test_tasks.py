@@ -26,7 +26,7 @@ from pruning.evaluation.similarity import (
     read_human,
     second_half_retrieval,
 )
-from pruning.examples import passages
+from pruning.examples import examples_of, passages
 from pruning.models.opening import assemble
 from sparse_formats.errors import InputError
 
@@ -84,6 +84,19 @@ def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
         read_table(file)
     with pytest.raises(InputError, match="did you mean 'sentence'"):
         read_table(file, ["sentenc"])
+
+
+@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+def test_one_label_does_not_teach_several_answers(
+    kind: str, tiny: Tiny, words: Any, tmp_path: Path
+) -> None:
+    several = assemble(
+        "m", "classify", tiny("bert_classifier", num_labels=3, problem_type=kind), words
+    )
+    file = tmp_path / "a.tsv"
+    file.write_text("sentence\tlabel\nw1\t1\n")
+    with pytest.raises(InputError, match="model m gives 3 answers at once"):
+        examples_of(several, None, file, None, None)
 
 
 @pytest.mark.parametrize(
