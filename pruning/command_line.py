@@ -134,13 +134,13 @@ def prune_command(
     from pruning.prune import prune
     from pruning.recipe import check_source, read_recipe
     from pruning.scoring import score_mask, score_model
-    from sparse_formats.files import check_writable
+    from sparse_formats.files import check_writable, files_of
     from sparse_formats.mask_file import write_masks
 
     source = _one_source(model, from_mask, scores)
     if out.suffix.lower() != ".npz":
         raise InputError(f"--out {out}: a mask file is called something.npz")
-    inputs = _files_of(source, *(p for p in (scores, statistics, recipe) if p is not None))
+    inputs = files_of(source, *(p for p in (scores, statistics, recipe) if p is not None))
     check_writable(out, inputs)
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
@@ -198,12 +198,12 @@ def check_command(
 
     from pruning.couplings import heads_with
     from pruning.recipe import Recipe, checked, pattern_of
-    from sparse_formats.files import check_writable
+    from sparse_formats.files import check_writable, files_of
     from sparse_formats.mask_file import read_masks
     from sparse_formats.selection import select
 
     if json not in (None, "-"):
-        check_writable(Path(json), _files_of(mask))
+        check_writable(Path(json), files_of(mask))
     recipe = checked(
         Recipe(pattern, menu=_lengths(menu), heads=heads, key_value_heads=key_value_heads)
     )
@@ -247,11 +247,11 @@ def analyze_command(
 ) -> None:
     """Direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
     from pruning.analysis import analyze, as_json, with_stacks
-    from sparse_formats.files import check_writable
+    from sparse_formats.files import check_writable, files_of
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
 
-    inputs = _files_of(mask)
+    inputs = files_of(mask)
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     with _progress() as tell:
@@ -300,15 +300,6 @@ def _one_source(model: Path | None, from_mask: Path | None, scores: Path | None)
     found = model if from_mask is None else from_mask
     assert found is not None
     return found
-
-
-def _files_of(*inputs: Path) -> list[Path]:
-    """The inputs, and of folders what lies in them: all that no output may replace."""
-    try:
-        within = [file for path in inputs if path.is_dir() for file in path.glob("*")]
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-    return [*inputs, *within]
 
 
 def model_name(path: Path) -> str:

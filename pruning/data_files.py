@@ -63,8 +63,8 @@ def read_table(
         label = next((n for n in header if n.lower() in _LABEL_COLUMNS), None)
         if label is None:
             raise InputError(
-                f"table {path}: no column is called label: found {', '.join(header)}; name the "
-                "columns with --label-column and --text-column"
+                f"table {path}: no column is called label: found {', '.join(header)}; call one "
+                "so, or tell eval its --label-column"
             )
     chosen = tuple(text) or tuple(n for n in header if n not in (label, *_NUMBER_COLUMNS))
     for name in (label, *chosen):
@@ -73,7 +73,7 @@ def read_table(
     if not 1 <= len(chosen) <= 2:
         raise InputError(
             f"table {path}: a model takes one or two texts, found columns "
-            f"{', '.join(chosen) or 'none'}; name them with --text-column"
+            f"{', '.join(chosen) or 'none'}; leave those, or tell eval its --text-column"
         )
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(header):
@@ -157,8 +157,9 @@ def read_questions(path: Path, encoding: str = "utf-8-sig") -> list[Question]:
     Raises:
         InputError: unreadable, or not of SQuAD's shape.
     """
+    text = read_text(path, encoding)
     try:
-        data = json.loads(read_text(path, encoding))
+        data = json.loads(text)
         found = [
             Question(
                 str(qa["id"]),

@@ -159,6 +159,17 @@ def is_regression(config: Any) -> bool:
     return config.problem_type == "regression" or len(config.id2label) == 1
 
 
+def check_one_answer(opened: "OpenModel") -> None:
+    """InputError of a classifier that gives several labels or numbers at once."""
+    config: Any = opened.model.config
+    kind, count = config.problem_type, len(config.id2label)
+    if kind == "multi_label_classification" or (kind == "regression" and count > 1):
+        raise InputError(
+            f"model {opened.name} gives {count} answers at once ({kind}); a table has one label a "
+            "row: give a classifier of one class, or a regression of one number"
+        )
+
+
 def labelled(
     tokenizer: "PreTrainedTokenizerBase | None",
     table: Table,
@@ -253,7 +264,8 @@ def examples_of(
     length: tokens of an example; the model's context, at most 512, unless given.
 
     Raises:
-        InputError: none or several files, a file the model's task has no use for, a bad length.
+        InputError: none or several files, a file the model's task has no use for, a model of
+            several answers at once, a bad length.
     """
     given = [path for path in (text, table, squad) if path is not None]
     if len(given) != 1:
@@ -285,6 +297,7 @@ def _examples_of(
     if squad is not None:
         return passages(opened.tokenizer, read_questions(squad), size).examples
     assert table is not None
+    check_one_answer(opened)
     rows = read_table(table)
     config = opened.model.config
     if is_regression(config):

@@ -1,5 +1,6 @@
 """The command `kprune`: a smaller encoder without training, from a few examples."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from sparse_formats.errors import InputError, nearest
 from sparse_formats.terminal import emit_json
 
 if TYPE_CHECKING:
+    from pruning.models.opening import OpenModel
     from pruning.retraining_free.kprune import Pruned, Settings
     from pruning.retraining_free.sublayers import Encoder
 
@@ -79,7 +81,7 @@ def kprune_command(
     from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
     from pruning.surgery.shrink import shrink
-    from sparse_formats.files import check_writable, json_text, write_text
+    from sparse_formats.files import check_writable, files_of, json_text, write_text
     from sparse_formats.mask_file import write_masks
 
     settings = _settings(
@@ -98,10 +100,9 @@ def kprune_command(
     chosen = _method(method)
     if not 0 < flops < 1:
         raise InputError(f"--flops {flops:g}: give the share to keep, between 0 and 1")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out} exists already; give the name of a new folder")
+    _check_new(out)
     if json not in (None, "-"):
-        check_writable(Path(json), [model, data])
+        check_writable(Path(json), files_of(model, data))
     started = time.monotonic()
     with progress() as tell, _whole_folder(out) as folder:
         tell(f"opening {model}")
@@ -113,6 +114,7 @@ def kprune_command(
 
         torch.set_num_threads(threads)
         encoder = find_encoder(opened)
+        _check_family(opened)
         is_squad = data.suffix.lower() == ".json"
         table, squad = (None, data) if is_squad else (data, None)
         every = examples_of(opened, None, table, squad, length, seed)
@@ -155,6 +157,9 @@ def _settings(given: dict[str, Any]) -> "Settings":
     from pruning.retraining_free.kprune import Settings
 
     found = {key: value for key, value in given.items() if value is not None}
+    endless = next((key for key, value in found.items() if value == math.inf), None)
+    if endless is not None:
+        raise InputError(f"--{endless.replace('_', '-')} is infinite; give a finite number")
     try:
         settings = msgspec.convert(found, Settings)
     except msgspec.ValidationError as error:
@@ -175,11 +180,33 @@ def _method(name: str) -> Any:
     return METHODS[name]
 
 
+def _check_family(opened: "OpenModel") -> None:
+    """InputError where layers that differ could not be saved: before work is spent on them."""
+    from pruning.surgery.narrow import KNOWN, narrow_class
+
+    if narrow_class(opened.model) is None:
+        decoder = " as decoder" if getattr(opened.model.config, "is_decoder", False) else ""
+        raise InputError(
+            f"model {opened.name} is a {type(opened.model).__name__}{decoder}: layers of different "
+            f"widths can be saved of {KNOWN} alone; prune and shrink --pad make others smaller"
+        )
+
+
+def _check_new(out: Path) -> None:
+    try:
+        is_taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}; give another name") from error
+    if is_taken:
+        raise InputError(f"--out {out} exists already; give the name of a new folder")
+
+
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place when the block ends well."""
+    whole = out.resolve()  # behind a link: no folder can take a link's place
     try:
-        part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+        part = Path(tempfile.mkdtemp(dir=whole.parent, prefix=f".{whole.name}.", suffix=".part"))
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}") from error
     try:
@@ -188,7 +215,12 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o777 & ~umask)
-        part.replace(out)
+        try:
+            part.replace(whole)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {out}: {error.strerror}; give the name of a new folder"
+            ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -87,7 +87,7 @@ def train_command(
     from pruning.progress import progress
     from pruning.recipe import Recipe, read_recipe, read_settings
     from pruning.training.settings import Training, read_training
-    from sparse_formats.files import check_writable
+    from sparse_formats.files import check_writable, files_of
     from sparse_formats.mask_file import read_masks, sha256_of, write_masks
 
     data = [path for path in (text, table, squad) if path is not None]
@@ -96,9 +96,9 @@ def train_command(
     if len(data) != 1:
         raise InputError(f"give one of --text, --table, --squad; found {len(data)} of them")
     inputs = [path for path in (model, mask, teacher, recipe, *data) if path is not None]
-    check_writable(out, inputs)
+    check_writable(out, files_of(*inputs))
     if json not in (None, "-"):
-        check_writable(Path(json), inputs)
+        check_writable(Path(json), files_of(*inputs))
     flags = {"pattern": pattern, "sparsity": sparsity, "budget": budget, "seed": seed}
     of_training = {
         "method": method,

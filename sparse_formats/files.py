@@ -44,6 +44,19 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"cannot write {path}: folder {folder} is read-only for you")
 
 
+def files_of(*inputs: Path) -> list[Path]:
+    """The inputs, and of folders what lies in them: all that no output may replace.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+    try:
+        within = [file for path in inputs if path.is_dir() for file in path.glob("*")]
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    return [*inputs, *within]
+
+
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path`; rename it over `path` only if the block succeeds.

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from pruning.retraining_free.sublayers import Encoder, Sublayer
 from pruning.retraining_free.walk import Batch, run
-from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -58,9 +57,6 @@ def knowledge(
 
     predictive: of `PREDICTIVE`; "squared_gradient" needs `dense`, the answers (`answer_of`) of the
     dense model to each batch.
-
-    Raises:
-        InputError: a model whose answer is none of one class, one number, one span.
     """
     import torch
 
@@ -98,20 +94,11 @@ def knowledge(
 
 
 def answer_of(encoder: Encoder, output: Any) -> "Tensor":
-    """The logits of a model's output, (rows, classes), or start and end, (rows, 2, length).
-
-    Raises:
-        InputError: several answers at once (multi-label).
-    """
+    """The logits of a model's output, (rows, classes), or start and end, (rows, 2, length)."""
     import torch
 
     if encoder.opened.task == "answer":
         return torch.stack([output.start_logits, output.end_logits], 1)
-    if encoder.opened.model.config.problem_type == "multi_label_classification":
-        raise InputError(
-            f"model {encoder.opened.name} gives several labels at once; a classifier of one class, "
-            "a regression and a question answerer are known here"
-        )
     return output.logits
 
 

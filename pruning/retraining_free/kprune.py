@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pruning.retraining_free.knowledge import Knowledge, answer_of, knowledge
 from pruning.retraining_free.search import best_units
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
-from pruning.retraining_free.tuning import RIDGE, Tuned, normal_equations, remove, tune
+from pruning.retraining_free.tuning import LEAST_RIDGE, RIDGE, Tuned, normal_equations, remove, tune
 from pruning.retraining_free.walk import Batch, advanced, run
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Settings:
     predictive_weight: _Weight = 1.0
     representational_weight: _Weight = 0.1
     head_weight: _Weight = 1.0
-    ridge: Annotated[float, msgspec.Meta(gt=0)] = RIDGE
+    ridge: Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)] = RIDGE
     tuning: bool = True
     at_once: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0

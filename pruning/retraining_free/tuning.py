@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 RIDGE = 1e-3
 """Default λ (chosen)."""
 
+LEAST_RIDGE = 1e-9
+"""Smallest λ: less of it is lost in the rounding of some thousand features, and FᵀF + λ…I is no
+longer positive definite where features depend on each other (chosen)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Normal:

@@ -1,6 +1,7 @@
 """The training loop: as small as can be, and taken up at any step."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,18 +76,15 @@ def train(
     losses: list[float] = []
     densities: list[float] = []
     torch.manual_seed(seed)
-    identity = {"training": as_json(training), "recipe": repr(pruner.recipe), "of": opened.name}
-    identity["examples"] = f"{len(examples)}"
-    if teacher is not None:
-        identity["teacher"] = teacher.name
+    identity = {} if folder is None else _identity(pruner, examples, teacher)
     rounding = fake_quantized(opened) if training.quantize == "int8" else contextlib.nullcontext({})
     with rounding as layers:
         if folder is not None and (found := checkpoint.load(folder)) is not None:
             tensors, state = found
             if state["identity"] != identity:
                 raise InputError(
-                    f"checkpoint {folder} is of another run (model, data, recipe or settings "
-                    "differ); give another folder, or remove it"
+                    f"checkpoint {folder} is of another run (model, mask, data, recipe or "
+                    "settings differ); give another folder, or remove it"
                 )
             losses, densities = list(state["losses"]), list(state["densities"])
             _restore(opened, pruner, optimizer, layers, tensors, state)
@@ -110,6 +108,23 @@ def train(
         model.eval()
     ranges = {name: layer.ranges for name, layer in layers.items()}
     return Run(masks, tuple(losses), tuple(densities), resumed_at, ranges)
+
+
+def _identity(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> dict[str, Any]:
+    """What tells a run from others, before its first step: settings, model, masks, data."""
+    rows, masks = hashlib.sha256(), hashlib.sha256()
+    for row in examples.rows:
+        rows.update(repr(sorted(row.items())).encode())
+    for keep in pruner.keep:
+        masks.update(keep.numpy().tobytes())
+    return {
+        "training": as_json(pruner.training),
+        "recipe": repr(pruner.recipe),
+        "of": pruner.opened.name,
+        "masks": masks.hexdigest(),
+        "examples": rows.hexdigest(),
+        "teacher": None if teacher is None else teacher.name,
+    }
 
 
 def adamw(model: Any, learning_rate: float, weight_decay: float) -> "Optimizer":

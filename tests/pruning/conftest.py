@@ -49,6 +49,8 @@ def tiny() -> Callable[..., Any]:
     quiet = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     llama = {**small, **quiet, "intermediate_size": 48, "num_key_value_heads": 2}
     gpt2 = {"vocab_size": 48, "n_positions": 40, "n_embd": 32, "n_layer": 2, "n_head": 4}
+    distil = {"vocab_size": 48, "max_position_embeddings": 40, "dim": 32, "hidden_dim": 64}
+    distil = {**distil, "n_layers": 2, "n_heads": 4}
     families = {
         "bert": ("BertForMaskedLM", "BertConfig", {**small, "intermediate_size": 64}),
         "bert_encoder": ("BertModel", "BertConfig", {**small, "intermediate_size": 64}),
@@ -62,18 +64,13 @@ def tiny() -> Callable[..., Any]:
             "BertConfig",
             {**small, "intermediate_size": 64},
         ),
-        "distilbert": (
-            "DistilBertForMaskedLM",
+        "distilbert": ("DistilBertForMaskedLM", "DistilBertConfig", distil),
+        "distilbert_classifier": (
+            "DistilBertForSequenceClassification",
             "DistilBertConfig",
-            {
-                "vocab_size": 48,
-                "dim": 32,
-                "hidden_dim": 64,
-                "n_layers": 2,
-                "n_heads": 4,
-                "max_position_embeddings": 40,
-            },
+            distil,
         ),
+        "distilbert_answerer": ("DistilBertForQuestionAnswering", "DistilBertConfig", distil),
         "albert": (
             "AlbertForMaskedLM",
             "AlbertConfig",

@@ -299,6 +299,28 @@ def test_a_file_of_an_input_folder_is_an_input(run, tmp_path: Path) -> None:  # 
     assert status == 2 and "it is the input" in error
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("eval", "--table", "DATA"),
+        ("heads", "--table", "DATA"),
+        ("kprune", "--data", "DATA", "--flops", 0.5, "--out", "new"),
+        ("quantize", "--table", "DATA", "--out", "new.safetensors"),
+        ("train", "--table", "DATA", "--out", "new.npz"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_account_never_goes_into_a_file_of_the_model(run, command, tmp_path: Path) -> None:  # noqa: ANN001
+    config, data = tmp_path / "model" / "config.json", tmp_path / "data.tsv"
+    config.parent.mkdir()
+    config.write_text("{}")
+    data.write_text("sentence\tlabel\na\t0\n")
+    words = [data if word == "DATA" else word for word in command]
+    status, _, error = run(*words, "--model", config.parent, "--json", config)
+    assert status == 2 and error.startswith("error: ") and f"it is the input {config}" in error
+    assert config.read_text() == "{}"
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_no_number_is_cut_on_a_narrow_terminal(
     run,  # noqa: ANN001

@@ -88,6 +88,8 @@ CASES = [
     ("bert_classifier", {}, "classes.tsv", "AutoModelForSequenceClassification"),
     ("bert_classifier", {"num_labels": 1}, "numbers.tsv", "AutoModelForSequenceClassification"),
     ("bert_answerer", {}, "squad.json", "AutoModelForQuestionAnswering"),
+    ("distilbert_classifier", {}, "classes.tsv", "AutoModelForSequenceClassification"),
+    ("distilbert_answerer", {}, "squad.json", "AutoModelForQuestionAnswering"),
 ]
 
 
@@ -159,6 +161,10 @@ def test_a_regression_is_evaluated_by_its_agreement(
         (["--flops", 0.5, "--method", "kprun"], "unknown method 'kprun'"),
         (["--flops", 0.5, "--predictive", "hessian"], "unknown --predictive 'hessian'"),
         (["--flops", 0.5, "--ridge", 0], "settings of kprune"),
+        (["--flops", 0.5, "--ridge", 1e-20], "settings of kprune"),
+        (["--flops", 0.5, "--predictive-weight", "inf"], "--predictive-weight is infinite"),
+        (["--flops", 0.5, "--json", "CONFIG"], "it is the input"),
+        (["--flops", 0.5, "--out", "n" * 300], "File name too long"),
         (["--flops", 0.5, "--data", "NUMBERS"], "label '0.5' is none of the model's 2 classes"),
         (["--flops", 0.5, "--data", "nowhere.tsv"], "cannot read text nowhere.tsv"),
         (["--flops", 0.5, "--out", "MODEL"], "exists already"),
@@ -170,7 +176,9 @@ def test_wrong_input_ends_in_one_line(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     folder = saved(tiny("bert_classifier"), words, tmp_path / "model")
-    named = {"NUMBERS": data["numbers.tsv"], "MODEL": folder}
+    config = folder / "config.json"
+    before = config.read_bytes()
+    named = {"NUMBERS": data["numbers.tsv"], "MODEL": folder, "CONFIG": config}
     given = [named.get(str(word), word) for word in arguments]
     options = ["--model", folder]
     for name, value in (("--data", data["classes.tsv"]), ("--out", tmp_path / "out")):
@@ -179,5 +187,73 @@ def test_wrong_input_ends_in_one_line(
     status, _, error = run("kprune", *options, *given)
     assert status == 2
     assert error.startswith("error: ") and said in error and error.count("\n") == 1
+    assert config.read_bytes() == before
     assert not (tmp_path / "out").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [
+        ("RobertaForSequenceClassification", {}),
+        ("BertForSequenceClassification", {"is_decoder": True}),
+        ("GPT2ForSequenceClassification", {"bos_token_id": 1, "eos_token_id": 2}),
+    ],
+)
+def test_another_family_is_refused_before_work_is_spent_on_it(
+    architecture: str, changes: Any, run: Any, words: Any, data: dict[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import transformers
+
+    def work(*unused: Any) -> None:
+        raise AssertionError("pruned")
+
+    monkeypatch.setattr("pruning.kprune_command._method", lambda name: work)
+    small = {"vocab_size": 48, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    made: Any = getattr(transformers, architecture)
+    config = made.config_class(**small, max_position_embeddings=42, intermediate_size=64, **changes)
+    folder = saved(made(config), words, tmp_path / "model")
+    status, _, error = run(
+        "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 2 and error.count("\n") == 1
+    assert architecture in error and "can be saved of BERT and DistilBERT alone" in error
+
+
+@pytest.mark.parametrize("target", ["empty", "new"])
+def test_a_link_leads_to_the_folder_that_is_written(
+    target: str, run: Any, tiny: Tiny, words: Any, data: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = saved(tiny("bert_classifier"), words, tmp_path / "model")
+    (tmp_path / "empty").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    status, _, error = run(
+        "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5,
+        "--method", "random", "--out", link,
+    )  # fmt: skip
+    assert status == 0, error
+    assert link.is_symlink() and (tmp_path / target / "masks.npz").is_file()
+
+
+def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
+    run: Any, tiny: Tiny, words: Any, data: dict[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from pruning.retraining_free.methods import METHODS
+
+    folder, out = saved(tiny("bert_classifier"), words, tmp_path / "model"), tmp_path / "out"
+
+    def meanwhile(*arguments: Any) -> Any:
+        out.mkdir()
+        (out / "mine").write_text("mine")
+        return METHODS["random"](*arguments)
+
+    monkeypatch.setattr("pruning.kprune_command._method", lambda name: meanwhile)
+    status, _, error = run(
+        "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5, "--out", out
+    )
+    assert status == 2 and error.startswith(f"error: cannot write {out}: ")
+    assert [path.name for path in out.iterdir()] == ["mine"]

@@ -26,7 +26,7 @@ from pruning.evaluation.similarity import (
     read_human,
     second_half_retrieval,
 )
-from pruning.examples import passages
+from pruning.examples import examples_of, passages
 from pruning.models.opening import assemble
 from sparse_formats.errors import InputError
 
@@ -72,7 +72,8 @@ def test_a_classifier_gives_the_same_answers_in_any_batch(
 def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.tsv"
     file.write_text("a\tb\nx\ty\n")
-    with pytest.raises(InputError, match="no column is called label"):
+    # Commands that read tables as well have no such options.
+    with pytest.raises(InputError, match=r"no column is called label.* tell eval its --label"):
         read_table(file)
     assert read_table(file, ["a"], "b").texts == (("x",),)
     file.write_text("index\tsentence1\tsentence2\tlabel\n0\tx\ty\tz\n1\tx\ty\n")
@@ -83,6 +84,19 @@ def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
         read_table(file)
     with pytest.raises(InputError, match="did you mean 'sentence'"):
         read_table(file, ["sentenc"])
+
+
+@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+def test_one_label_does_not_teach_several_answers(
+    kind: str, tiny: Tiny, words: Any, tmp_path: Path
+) -> None:
+    several = assemble(
+        "m", "classify", tiny("bert_classifier", num_labels=3, problem_type=kind), words
+    )
+    file = tmp_path / "a.tsv"
+    file.write_text("sentence\tlabel\nw1\t1\n")
+    with pytest.raises(InputError, match="model m gives 3 answers at once"):
+        examples_of(several, None, file, None, None)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +264,8 @@ def test_questions_are_answered_from_their_passage(tiny: Tiny, words: Any, tmp_p
     assert 0 <= found.exact_match <= found.f1 <= 100
     with pytest.raises(InputError, match="no SQuAD file"):
         read_questions(squad(tmp_path, qas=[{"id": 3}]))
+    with pytest.raises(InputError, match=r"^cannot read text .*nowhere\.json: No such file"):
+        read_questions(tmp_path / "nowhere.json")
 
 
 def test_agreement_is_correlation() -> None:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from pruning.examples import Examples
-from pruning.retraining_free.tuning import Normal, normal_equations, remove, solve, tune
+from pruning.retraining_free.tuning import (
+    LEAST_RIDGE,
+    Normal,
+    normal_equations,
+    remove,
+    solve,
+    tune,
+)
 from pruning.retraining_free.walk import batches_of, run
 
 torch = pytest.importorskip("torch")
@@ -66,3 +73,12 @@ def test_does_a_feature_that_never_fires_keep_its_column() -> None:
     np.testing.assert_allclose(change, [[2 / 4.002], [0.0]])
     assert not solve(Normal(np.zeros((3, 3)), np.zeros((3, 2)), 1.0, 1.0), 1e-3).any()
     assert solve(Normal(np.zeros((0, 0)), np.zeros((0, 2)), 1.0, 1.0), 1e-3).shape == (0, 2)
+
+
+def test_does_the_least_ridge_tell_equal_features_apart() -> None:
+    # 1000 features that are one, and what is wanted is that one: each takes a thousandth.
+    rng = np.random.default_rng(0)
+    feature = rng.standard_normal(5000)
+    gram, cross = np.full((1000, 1000), feature @ feature), np.full((1000, 1), feature @ feature)
+    change = solve(Normal(gram, cross, 1.0, 1.0), LEAST_RIDGE)
+    np.testing.assert_allclose(change, 1e-3, rtol=1e-3)

@@ -359,6 +359,27 @@ def test_a_run_taken_up_ends_in_the_same_weights(
         run_of(*learner(tiny("gpt2"), words), replace(training, batch=2), tmp_path)
 
 
+def test_a_checkpoint_is_of_one_mask_and_of_its_data(
+    tiny: Tiny, words: Any, tmp_path: Path
+) -> None:
+    opened = assemble("tiny", "causal", tiny("gpt2"), words)
+    training = Training(method="recovery", steps=4, batch=2)
+
+    def run(first: int, share: int) -> Any:
+        text = " ".join(f"w{i * i % 43}" for i in range(first, first + 120))
+        masks = tuple(
+            MaskedMatrix(m.name, np.indices(m.shape).sum(0) % share > 0) for m in opened.matrices
+        )
+        pruner = prepare(opened, FINE, training, MaskSet(masks))
+        return train(opened, pruner, text_windows(words, text, 12, "causal"), tmp_path, 2)
+
+    assert run(0, 2).resumed_at == 0
+    assert run(0, 2).resumed_at == 2
+    for first, share in ((0, 3), (1, 2)):
+        with pytest.raises(InputError, match="of another run"):
+            run(first, share)
+
+
 def test_a_new_head_has_a_class_for_each_label(
     tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
