@@ -35,9 +35,10 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("embedding", r"relative_attention_bias$|(?-i:^E$)|^transformer\.w$"),
     # Biases and tables with two axes, of each expert, head or channel: no matrix multiplies.
     ("embedding", r"bias(?:_table)?$|mixer\.a_log$"),
-    # DeBERTa's keys and queries of positions are no heads' rows; a router chooses experts.
+    # A router tells experts apart as a classifier does classes.
+    ("head", r"(?:moe|mlp|mixer)\.gate$|shared_expert_gate$|(?:moe|mlp|feed_forward)\.router$"),
+    # DeBERTa's keys and queries of positions are no heads' rows.
     ("other", r"(?:^|[._])pos_(?:key|query|q)?_?proj$"),
-    ("other", r"(?:moe|mlp|mixer)\.gate$|shared_expert_gate$"),
     # What MobileBERT narrows the layer with; Mamba's and LFM2's convolutions in attention's place.
     ("other", r"(?:^|\.)bottleneck\.|(?:mixer|conv)\.(?:in|out)_proj$"),
     # RWKV's feed-forward layer, whose "key" and "value" are no attention's.

@@ -88,15 +88,16 @@ NAMES = [
     ("funnel.encoder.blocks.1.0.attention.post_proj.weight", "attention out", 1),
     ("funnel.encoder.blocks.1.0.ffn.linear_1.weight", "FFN1", 1),
     ("model.layers.0.block_sparse_moe.experts.1.w2.weight", "down", 0),
-    ("model.layers.0.block_sparse_moe.gate.weight", "other", 0),
+    ("model.layers.0.block_sparse_moe.gate.weight", "head", 0),
     ("final_logits_bias", "head", None),
     ("transformer.layer.0.rel_attn.r_w_bias", "embedding", 0),
     # BART's classifier, mixtures of experts, MobileBERT, RWKV, Mamba, LFM2, Nomic BERT, CTRL
     ("classification_head.dense.weight", "head", None),
     ("classification_head.out_proj.weight", "head", None),
     ("logits_proj.weight", "head", None),
-    ("model.layers.0.mlp.gate.weight", "other", 0),
-    ("model.layers.0.mlp.shared_expert_gate.weight", "other", 0),
+    ("model.layers.0.mlp.gate.weight", "head", 0),
+    ("model.layers.0.mlp.shared_expert_gate.weight", "head", 0),
+    ("model.layers.0.mlp.router.weight", "head", 0),
     ("model.layers.0.mlp.experts.gate_up_proj_bias", "embedding", 0),
     ("layers.0.blocks.0.attention.self.relative_position_bias_table", "embedding", 0),
     ("mobilebert.encoder.layer.0.bottleneck.attention.dense.weight", "other", 0),
@@ -242,6 +243,8 @@ def test_are_embeddings_and_heads_left_alone_unless_asked_for() -> None:
 
 def test_is_everything_taken_where_no_layer_is_recognised() -> None:
     assert select(["A", "B", "E"]) == ["A", "B", "E"]
+    mamba = ["embeddings.weight", "layers.0.mixer.in_proj.weight"]
+    assert select(mamba) == mamba[1:]
 
 
 @pytest.mark.parametrize(
