@@ -258,7 +258,7 @@ def test_head_importance_by_its_definitions(tiny: Tiny, words: Any) -> None:
 
 
 def test_a_head_shared_by_layers_counts_in_all_of_them(tiny: Tiny, words: Any) -> None:
-    model = assemble("tiny", "masked", tiny("albert"), words)
+    model = opened(tiny("albert"), "masked")
     examples = text_windows(words, TEXT, 20, "causal")
     few = type(examples)(examples.rows[:1])
     (found,) = head_importance(model, few)
@@ -267,13 +267,13 @@ def test_a_head_shared_by_layers_counts_in_all_of_them(tiny: Tiny, words: Any) -
     before = view.clone()
     for head in range(4):
         losses = []
-        for gate in (1.02, 0.98):
+        for gate in (1.05, 0.95):
             view[:, list(attention.out.lines(head))] *= gate
             with torch.no_grad():
                 losses.append(model.model(**few.batch([0])).loss.item())
             view.copy_(before)
-        slope = (losses[0] - losses[1]) / 0.04
-        assert found[head] == pytest.approx(abs(slope), rel=2e-2, abs=1e-5)
+        slope = (losses[0] - losses[1]) / 0.1
+        assert found[head] == pytest.approx(abs(slope), rel=2e-2, abs=2e-5)
 
 
 @pytest.mark.parametrize("variant", ["token", "example"])
