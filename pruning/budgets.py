@@ -1,5 +1,6 @@
 """How much each group of matrices keeps: per matrix, per kind or all together; whatever counts."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -144,10 +145,11 @@ def masks_in_bits(
 ) -> list[Pruned]:
     """The largest masks whose storage is at most (1 − sparsity) of the dense matrices'.
 
-    masks: of an amount to keep. Found by halving between nothing and `most`.
+    masks: of an amount to keep. Found by halving between nothing and `most`; a pattern or format
+    that cannot keep less than all it allows (vector_wise, 1:4) keeps that.
 
     Raises:
-        InputError: not even keeping nothing takes so few bits.
+        InputError: not even the least that can be kept takes so few bits.
     """
     weights = sum(t.scores.size for t in targets)
     budget = kept_count(weights * VALUE_BITS, sparsity)
@@ -158,14 +160,18 @@ def masks_in_bits(
             for t, p in zip(targets, pruned, strict=True)
         )
 
-    low, found = 0, masks(0)
-    if (least := bits(found)) > budget:
+    whole = masks(most)
+    if (least := bits(whole)) <= budget:
+        return whole
+    low, found, words = 0, whole, "what it must keep"
+    with contextlib.suppress(InputError):
+        found = masks(0)
+        least, words = bits(found), "keeping nothing"
+    if least > budget:
         raise InputError(
             f"sparsity {sparsity:g} of bits leaves {budget}, the format of this pattern takes "
-            f"{least} for keeping nothing of {targets[0].name}; give a lower sparsity"
+            f"{least} for {words} of {targets[0].name}; give a lower sparsity"
         )
-    if bits(whole := masks(most)) <= budget:
-        return whole
     high = most
     # Closer than a ten-thousandth of the matrix, the storage of the indices moves as much.
     while high - low > max(1, weights // 10_000):

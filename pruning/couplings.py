@@ -154,7 +154,8 @@ def check_heads(heads: Heads, where: str) -> Heads:
 
 
 _HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
-"""What model families call the number of heads: Llama and BERT, GPT-2, DistilBERT, T5, BART."""
+_HEAD_KEYS += ("attention_heads",)
+"""What families call the number of heads: Llama and BERT, GPT-2, DistilBERT, T5, BART, XGLM."""
 
 _BY_HEAD = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon", "deberta")
 

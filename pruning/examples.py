@@ -135,7 +135,13 @@ def text_windows(
 
 def check_tokens(opened: "OpenModel", rows: Iterable[Mapping[str, Any]]) -> None:
     """InputError if a row has a token that the model knows nothing of."""
-    embedding = opened.model.get_input_embeddings()
+    try:
+        embedding = opened.model.get_input_embeddings()
+    except NotImplementedError:
+        raise InputError(
+            f"model {opened.name} reads more than words: its weights can be pruned and its masks "
+            "checked, this command cannot run it"
+        ) from None
     known = getattr(embedding, "num_embeddings", None)
     if known is None:
         return

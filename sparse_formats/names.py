@@ -29,11 +29,21 @@ _END = r"(?:_?(?:proj|lin|linear|head|fully_connected))?$"
 _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("head", r"lm_head|unembed|embed_out$|(?:^|\.)cls\.|predictions\.|classifier|qa_outputs"),
     ("head", r"(?:^|\.)(?:lm|mlm)_loss$|final_logits_bias$|^decoder$|^head\.dense$"),
-    ("head", r"pooler|vocab_(?:transform|projector)$|(?:^|\.)score$"),
+    ("head", r"pooler|vocab_(?:transform|projector)$|(?:^|\.)score$|classification_head\."),
+    ("head", r"(?:^|\.)logits_proj$|sequence_summary\.|^head$"),
     ("embedding", r"embed|(?:^|\.)w[tp]e$|(?:^|\.)shared$|symbol_modality|position_ids$"),
-    ("embedding", r"relative_attention_bias$|\.r_[rsw]_bias$|(?-i:^E$)"),
-    # DeBERTa's keys and queries of positions are no heads' rows; a router chooses experts.
-    ("other", r"(?:^|[._])pos_(?:key|query|q)?_?proj$|block_sparse_moe\.gate$"),
+    ("embedding", r"relative_attention_bias$|(?-i:^E$)|^transformer\.w$"),
+    # Biases and tables with two axes, of each expert, head or channel: no matrix multiplies.
+    ("embedding", r"bias(?:_table)?$|mixer\.a_log$"),
+    # A router tells experts apart as a classifier does classes.
+    ("head", r"(?:moe|mlp|mixer)\.gate$|shared_expert_gate$|(?:moe|mlp|feed_forward)\.router$"),
+    # DeBERTa's keys and queries of positions are no heads' rows.
+    ("other", r"(?:^|[._])pos_(?:key|query|q)?_?proj$"),
+    # What MobileBERT narrows the layer with; Mamba's and LFM2's convolutions in attention's place.
+    ("other", r"(?:^|\.)bottleneck\.|(?:mixer|conv)\.(?:in|out)_proj$"),
+    # RWKV's feed-forward layer, whose "key" and "value" are no attention's.
+    ("FFN1", r"feed_forward\.key$"),
+    ("FFN2", r"feed_forward\.value$"),
     # T5 and ModernBERT call the last matrix of both halves of a layer "o".
     ("FFN2", r"densereludense\.wo$"),
     ("down", r"mlp\.wo$"),
@@ -44,14 +54,16 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("Q", r"(?:^|[._])w?_?q(?:uery)?" + _END),
     ("K", r"(?:^|[._])w?_?k(?:ey)?" + _END),
     ("V", r"(?:^|[._])w?_?v(?:alue)?" + _END),
+    ("gate", r"mlp\.fc12$"),
+    ("up", r"mlp\.fc11$"),
     ("gate", r"gate_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w1$|\.wi_0$|(?:^|[._])gate$"),
     ("up", r"up_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w3$|\.wi_1$|(?:^|[._])up$|mlp\.wi$"),
     ("down", r"down_proj$|(?:ffn|feed_forward|mlp|experts\.\d+)\.w2$|(?:^|[._])down$"),
     ("FFN1", r"intermediate\.dense$|ffn\.lin1$|c_fc$|(?:^|[._])fc1$|dense_h_to_4h$"),
-    ("FFN1", r"mlp\.fc_in$|(?:ff\.layer|ffn\.linear)_1$"),
+    ("FFN1", r"mlp\.fc_in$|(?:ff\.layer|ffn\.linear)_1$|(?:^|\.)ffn\.0$"),
     ("FFN1", r"ffn_conv1" + _END + r"|densereludense\.wi$|(?:^|[._])ffn_?1?$|w_f1$"),
     ("FFN2", r"output\.dense$|ffn\.lin2$|mlp\.c_proj$|(?:^|[._])fc2$|dense_4h_to_h$"),
-    ("FFN2", r"mlp\.fc_out$|(?:ff\.layer|ffn\.linear)_2$"),
+    ("FFN2", r"mlp\.fc_out$|(?:ff\.layer|ffn\.linear)_2$|(?:^|\.)ffn\.2$"),
     ("FFN2", r"ffn_conv2" + _END + r"|(?:^|[._])ffn_?(?:2|output)$|w_f2$"),
 )
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sparse_formats.errors import InputError
-from sparse_formats.names import NOT_IN_A_LAYER, kind_of
+from sparse_formats.names import NOT_IN_A_LAYER, kind_of, layer_of
 
 LEFT_ALONE = ("embedding", "head")
 """Kinds nobody prunes or simulates unless asked for."""
@@ -20,7 +20,7 @@ def select(
 
     include, exclude: regular expressions searched anywhere in a name. With `include` exactly the
     matching names are taken, embeddings too; without it all but the kinds in `leave`, or simply
-    all where no name is recognised as a matrix of a transformer layer. `exclude` then removes.
+    all where no name is recognised as a matrix of a layer. `exclude` then removes.
 
     Raises:
         InputError: a pattern is no regular expression, or nothing is left.
@@ -28,7 +28,10 @@ def select(
     every = list(names)
     wanted, unwanted = _compiled(include, "--include"), _compiled(exclude, "--exclude")
     kinds = {name: kind_of(name) for name in every}
-    recognised = any(kind not in NOT_IN_A_LAYER for kind in kinds.values())
+    recognised = any(
+        kind not in NOT_IN_A_LAYER or (kind == "other" and layer_of(name) is not None)
+        for name, kind in kinds.items()
+    )
 
     def taken(name: str) -> bool:
         if any(pattern.search(name) for pattern in unwanted):

@@ -1,5 +1,6 @@
 """Putting masks on an opened model."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,8 @@ from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks import MaskedMatrix, MaskSet
+
+_EXPERT = re.compile(r"\bexperts\.\d+\.")
 
 
 def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatrix]]:
@@ -32,6 +35,12 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
         if matrix is None:
             if mask.keep.all() or _is_in_the_embedding(opened, mask, prefix):
                 continue
+            if _EXPERT.search(mask.name):
+                raise InputError(
+                    f"mask {mask.name} is of one of several experts, which transformers keeps in "
+                    "a single parameter: they cannot be masked one by one; prune with "
+                    "--exclude experts"
+                )
             raise InputError(
                 f"mask {mask.name} fits no matrix of model {opened.name}"
                 f"{nearest(mask.name, (m.name for m in opened.matrices))}"

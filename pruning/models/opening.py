@@ -136,7 +136,7 @@ def open_model(
         config = _loaded("AutoConfig", folder, extra)
         # A GGUF file names no architecture; what people keep in them are language models.
         wanted = task or ("causal" if extra else _task_of(config))
-        model = _load(folder, wanted, extra, fresh_head)
+        model = _load(folder, wanted, config, extra, fresh_head)
         if extra and (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are float32 by now; still called quantised, they could not be saved.
             quantizer.remove_quantization_config(model)
@@ -228,24 +228,41 @@ def _task_of(config: Any) -> str:
     )
 
 
+def _by(shape: Sequence[int]) -> str:
+    return "×".join(str(side) for side in shape)
+
+
 def _load(
-    folder: Path, task: str, extra: Mapping[str, Any], fresh_head: Mapping[str, Any] | None
+    folder: Path,
+    task: str,
+    config: Any,
+    extra: Mapping[str, Any],
+    fresh_head: Mapping[str, Any] | None,
 ) -> "PreTrainedModel":
     import torch
 
+    # Of T5 and its like only the encoder may be there.
+    is_half = (getattr(config, "architectures", None) or [""])[0].endswith("EncoderModel")
+    loader = "AutoModelForTextEncoding" if task == "encode" and is_half else TASKS[task][0]
     settings = {**extra, **(fresh_head or {}), "dtype": torch.float32, "weights_only": True}
-    model, report = _loaded(TASKS[task][0], folder, {**settings, "output_loading_info": True})
+    # Else transformers refers to a report that nobody sees.
+    settings |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    model, report = _loaded(loader, folder, settings)
+    for name, stored, wanted in sorted(report["mismatched_keys"]):
+        raise InputError(
+            f"{folder}: {name} is stored as {_by(stored)}, config.json makes it {_by(wanted)}; "
+            "weights and config must be of one model"
+        )
     # Embeddings of a text are means or first tokens; a classifier reads what the pooler made.
     unused = (*_UNUSED, "pooler") if task == "encode" else _UNUSED
     missing = sorted(
         (key for key in report["missing_keys"] if not any(word in key for word in unused)),
         key=lambda name: ("pooler" in name, name),  # the head itself says more
     )
-    if report["mismatched_keys"] or (missing and fresh_head is None):
-        first = (missing or sorted(str(key) for key in report["mismatched_keys"]))[0]
+    if missing and fresh_head is None:
         raise InputError(
-            f"{folder}: no usable weights for {first}, which {task} needs; the directory holds "
-            "another kind of model, give one trained for this task"
+            f"{folder}: no usable weights for {missing[0]}, which {task} needs; the directory "
+            "holds another kind of model, give one trained for this task"
         )
     return model
 

@@ -33,6 +33,9 @@ PATTERNS: Mapping[str, type[Pattern]] = {
     "hybrid": Hybrid,
 }
 
+LARGEST = 1 << 31
+"""The largest number in a pattern's name; no axis of a matrix comes near it (chosen)."""
+
 
 def make_pattern(text: str, knobs: Mapping[str, Any]) -> Pattern:
     """The pattern that `text` names, e.g. "mvp", "block:32", "vector_wise:4:16" or "2:4".
@@ -54,5 +57,7 @@ def make_pattern(text: str, knobs: Mapping[str, Any]) -> Pattern:
             if kind.numbers
             else f"pattern {text!r}: {name} takes no numbers"
         )
+    if any(int(n) > LARGEST for n in numbers):
+        raise InputError(f"pattern {text!r}: its numbers go up to {LARGEST}")
     given = {field: int(n) for field, n in zip(kind.numbers, numbers, strict=False)}
     return kind(**given, **{key: knobs[key] for key in kind.knobs if key in knobs})

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.fine_grained import best_weights
+from pruning.patterns.fine_grained import best_weights, top_mask
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.ties import of_groups
 from sparse_formats.errors import InputError
@@ -76,10 +76,12 @@ class NM(Pattern):
         return None
 
     def local(self, keep: NDArray[np.bool_], layout: VectorLayout | None) -> Local:
-        """The best N of the groups in some columns."""
+        """The best N of the groups in some columns; of those the best where `keep` has fewer."""
+        is_full = np.count_nonzero(keep) >= full_groups(keep.shape, self.count, self.length)
 
         def choose(scores: NDArray[np.float32], kept: int) -> NDArray[np.bool_]:
-            return best_of_groups(scores, self.count, self.length)
+            full = best_of_groups(scores, self.count, self.length)
+            return full if is_full else top_mask(np.where(full, scores, -1), kept) & full
 
         return Local(self.length, choose, None)
 

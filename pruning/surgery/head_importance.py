@@ -41,6 +41,8 @@ def head_importance(
     Raises:
         InputError: unknown variant, no known heads, examples without labels.
     """
+    import torch
+
     if variant not in get_args(Variant):
         raise InputError(f"unknown variant {variant!r}{nearest(variant, get_args(Variant))}")
     if not opened.attentions:
@@ -58,9 +60,9 @@ def head_importance(
         tokens = inputs["input_ids"].numel() if taken is None else int(taken.sum())
         # The loss is a mean over the batch; a sum makes batches of different size count alike.
         summed += {"token": tokens, "example": rows, "batch": rows}[variant]
-        for total, attention, output in zip(found, opened.attentions, outputs, strict=True):
-            assert output.grad is not None
-            product = (output.detach() * output.grad).double() * rows
+        for total, attention, passes in zip(found, opened.attentions, outputs, strict=True):
+            # Layers that share a block (ALBERT) share its heads, too: one gate, several passes.
+            product = torch.stack([_times_gradient(output) for output in passes]).sum(0) * rows
             product = product.reshape(rows, -1, attention.heads, attention.head_dim).sum(-1)
             total += {
                 "token": lambda p: p.abs().sum((0, 1)),
@@ -91,16 +93,25 @@ def leave_one_out(
     return grown
 
 
-def _with_head_outputs(opened: OpenModel, inputs: Any) -> "tuple[Sequence[Tensor], Tensor]":
-    """What goes into each attention output matrix, keeping gradients; and the loss."""
-    seen: dict[str, Tensor] = {}
+def _times_gradient(output: "Tensor") -> "Tensor":
+    """A·∂L/∂A, float64."""
+    assert output.grad is not None
+    return (output.detach() * output.grad).double()
+
+
+def _with_head_outputs(opened: OpenModel, inputs: Any) -> "tuple[Sequence[list[Tensor]], Tensor]":
+    """What goes into each attention output matrix, pass by pass, keeping gradients; and the loss.
+
+    More than one pass where layers share the block.
+    """
+    seen: dict[str, list[Tensor]] = {a.out.matrix: [] for a in opened.attentions}
     handles = []
     for attention in opened.attentions:
         name = attention.out.matrix
 
         def note(module: Any, given: tuple[Any, ...], name: str = name) -> None:
             given[0].retain_grad()
-            seen[name] = given[0]
+            seen[name].append(given[0])
 
         handles.append(opened.by_name[name].module.register_forward_pre_hook(note))
     try:

@@ -111,6 +111,37 @@ def tiny() -> Callable[..., Any]:
         "gpt_bigcode": ("GPTBigCodeForCausalLM", "GPTBigCodeConfig", {**gpt2, **quiet}),
         "gptj": ("GPTJForCausalLM", "GPTJConfig", {**gpt2, **quiet, "rotary_dim": 4}),
         "mpnet": ("MPNetForMaskedLM", "MPNetConfig", {**small, "intermediate_size": 64}),
+        "xglm": (
+            "XGLMForCausalLM",
+            "XGLMConfig",
+            {
+                **quiet,
+                "vocab_size": 48,
+                "d_model": 32,
+                "ffn_dim": 64,
+                "num_layers": 2,
+                "attention_heads": 4,
+                "max_position_embeddings": 40,
+            },
+        ),
+        "mobilebert": (
+            "MobileBertForMaskedLM",
+            "MobileBertConfig",
+            {**small, "intermediate_size": 64, "intra_bottleneck_size": 16, "embedding_size": 16},
+        ),
+        "t5_encoder": (
+            "T5EncoderModel",
+            "T5Config",
+            {
+                "vocab_size": 48,
+                "d_model": 32,
+                "d_kv": 8,
+                "d_ff": 64,
+                "num_layers": 2,
+                "num_heads": 4,
+            },
+        ),
+        "mixtral": ("MixtralForCausalLM", "MixtralConfig", {**llama, "num_local_experts": 2}),
         "deberta_v2": (
             "DebertaV2ForMaskedLM",
             "DebertaV2Config",

@@ -156,6 +156,14 @@ def test_bits_are_those_of_the_format(pattern: str, format: str, budget: str) ->
 def test_bits_that_no_mask_has_are_refused() -> None:
     with pytest.raises(InputError, match="for keeping nothing"):
         prune(matrices(), Recipe("2:4", 0.9, count="bits"), "m")
+    with pytest.raises(InputError, match="for what it must keep"):
+        prune(matrices(), Recipe("1:4", 0.75, count="bits"), "m")
+
+
+@pytest.mark.parametrize("pattern", ["1:4", "vector_wise:4:16"])
+def test_a_pattern_of_fixed_groups_is_taken_whole_where_its_bits_fit(pattern: str) -> None:
+    by_bits = prune(matrices(), Recipe(pattern, 0.6, count="bits"), "m")
+    assert [r.density for r in by_bits.reports] == [0.25] * len(by_bits.reports)
 
 
 def test_flops_count_what_attention_costs_a_head() -> None:

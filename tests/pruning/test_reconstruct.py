@@ -91,6 +91,16 @@ def test_sparsegpt_chooses_within_the_pattern_and_beats_magnitude(text: str, col
     assert error(weight, rebuilt, x) < 0.9 * error(weight, weight * given.keep, x)
 
 
+def test_sparsegpt_keeps_fewer_than_n_of_m_where_the_mask_does() -> None:
+    weight, x = layer(16, 40, 160)
+    wanted = make_pattern("2:4", {})
+    target = [Target("a", "other", np.abs(weight).astype(np.float32))]
+    (given,) = wanted.masks(target, 16 * 40 // 4)
+    keep, _ = sparsegpt(weight, x @ x.T, given.keep, wanted.local(given.keep, None))
+    assert wanted.conforms([MaskedMatrix("a", keep)]) is None
+    assert keep.sum() == 16 * 40 // 4
+
+
 def test_sparsegpt_is_published_algorithm_1_written_out() -> None:
     """With blocks of one group, in plain loops and an explicit inverse."""
     weight, x = layer(4, 8, 50)

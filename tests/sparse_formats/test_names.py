@@ -88,9 +88,32 @@ NAMES = [
     ("funnel.encoder.blocks.1.0.attention.post_proj.weight", "attention out", 1),
     ("funnel.encoder.blocks.1.0.ffn.linear_1.weight", "FFN1", 1),
     ("model.layers.0.block_sparse_moe.experts.1.w2.weight", "down", 0),
-    ("model.layers.0.block_sparse_moe.gate.weight", "other", 0),
+    ("model.layers.0.block_sparse_moe.gate.weight", "head", 0),
     ("final_logits_bias", "head", None),
     ("transformer.layer.0.rel_attn.r_w_bias", "embedding", 0),
+    # BART's classifier, mixtures of experts, MobileBERT, RWKV, Mamba, LFM2, Nomic BERT, CTRL
+    ("classification_head.dense.weight", "head", None),
+    ("classification_head.out_proj.weight", "head", None),
+    ("logits_proj.weight", "head", None),
+    ("model.layers.0.mlp.gate.weight", "head", 0),
+    ("model.layers.0.mlp.shared_expert_gate.weight", "head", 0),
+    ("model.layers.0.mlp.router.weight", "head", 0),
+    ("model.layers.0.mlp.experts.gate_up_proj_bias", "embedding", 0),
+    ("layers.0.blocks.0.attention.self.relative_position_bias_table", "embedding", 0),
+    ("mobilebert.encoder.layer.0.bottleneck.attention.dense.weight", "other", 0),
+    ("mobilebert.encoder.layer.0.attention.output.dense.weight", "attention out", 0),
+    ("rwkv.blocks.0.feed_forward.key.weight", "FFN1", 0),
+    ("rwkv.blocks.0.feed_forward.value.weight", "FFN2", 0),
+    ("rwkv.blocks.0.attention.key.weight", "K", 0),
+    ("head.weight", "head", None),
+    ("backbone.layers.0.mixer.in_proj.weight", "other", 0),
+    ("backbone.layers.0.mixer.A_log", "embedding", 0),
+    ("model.layers.0.conv.out_proj.weight", "other", 0),
+    ("encoder.layers.0.mlp.fc11.weight", "up", 0),
+    ("encoder.layers.0.mlp.fc12.weight", "gate", 0),
+    ("transformer.h.0.ffn.0.weight", "FFN1", 0),
+    ("transformer.h.0.ffn.2.weight", "FFN2", 0),
+    ("transformer.w.weight", "embedding", None),
     # DLMC, short and long file stems
     ("encoder0.attention_q", "Q", 0),
     ("encoder0.attention_k", "K", 0),
@@ -220,6 +243,8 @@ def test_are_embeddings_and_heads_left_alone_unless_asked_for() -> None:
 
 def test_is_everything_taken_where_no_layer_is_recognised() -> None:
     assert select(["A", "B", "E"]) == ["A", "B", "E"]
+    mamba = ["embeddings.weight", "layers.0.mixer.in_proj.weight"]
+    assert select(mamba) == mamba[1:]
 
 
 @pytest.mark.parametrize(

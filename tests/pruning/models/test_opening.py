@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from pruning.couplings import couplings_of, read_heads
+from pruning.examples import check_tokens
 from pruning.models.masking import apply_keep, apply_masks
-from pruning.models.opening import OpenModel, open_model
+from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from sparse_formats.errors import InputError
 from sparse_formats.mask_file import read_weights
 from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.selection import select
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -24,7 +26,8 @@ torch.set_num_threads(1)
 Tiny = Callable[..., Any]
 FAMILIES = ["bert", "bert_encoder", "distilbert", "albert", "gpt2"]
 FAMILIES += ["gpt_neox", "opt", "llama", "qwen3", "phi3", "phi", "bloom", "mpt", "modernbert"]
-FAMILIES += ["falcon", "falcon_grouped", "gpt_bigcode", "gptj", "mpnet", "deberta_v2"]
+FAMILIES += ["falcon", "falcon_grouped", "gpt_bigcode", "gptj", "mpnet", "deberta_v2", "xglm"]
+FAMILIES += ["mobilebert", "t5_encoder"]
 
 
 def saved(model: Any, folder: Path) -> Path:
@@ -212,6 +215,10 @@ def test_what_cannot_be_opened_says_why(tiny: Tiny, tmp_path: Path) -> None:
         open_model(folder, task="classify")
     with pytest.raises(InputError, match="did you mean 'causal'"):
         open_model(folder, task="casual")
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"vocab_size": 48', '"vocab_size": 40'))
+    with pytest.raises(InputError, match=r"is stored as 48(×32)?, config\.json makes it 40"):
+        open_model(folder)
     (folder / "model.safetensors").write_bytes(b"no")
     with pytest.raises(InputError, match="cannot be opened"):
         open_model(folder)
@@ -244,6 +251,30 @@ def test_masks_of_another_model_are_refused(tiny: Tiny, tmp_path: Path) -> None:
         apply_masks(opened, MaskSet((MaskedMatrix(opened.matrices[0].name, wrong),)))
     with pytest.raises(InputError, match="fits no matrix"):
         apply_masks(opened, MaskSet((MaskedMatrix("h.0.attn.c_attn.weight", wrong),)))
+
+
+def test_of_a_mixture_all_but_the_experts_can_be_masked(tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny("mixtral"), tmp_path / "model")
+    opened = open_model(folder)
+    names = select(read_weights(folder), exclude=["experts"])
+    assert sorted(names) == sorted(matrix.name for matrix in opened.matrices)
+    masks = [MaskedMatrix(m.name, np.zeros(m.shape, np.bool_)) for m in opened.matrices]
+    apply_masks(opened, MaskSet(tuple(masks)))
+    expert = next(name for name in read_weights(folder) if "experts" in name)
+    with pytest.raises(InputError, match="prune with --exclude experts"):
+        apply_masks(opened, MaskSet((*masks, MaskedMatrix(expert, np.zeros((48, 32), np.bool_)))))
+
+
+def test_a_model_of_more_than_words_is_refused() -> None:
+    import transformers
+
+    parts = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    parts |= {"num_attention_heads": 4}
+    text = {**parts, "vocab_size": 48, "bos_token_id": 1, "eos_token_id": 2}
+    config = transformers.CLIPConfig(text_config=text, vision_config={**parts, "image_size": 32})
+    opened = assemble("clip", "encode", transformers.CLIPModel(config), None)
+    with pytest.raises(InputError, match="reads more than words"):
+        check_tokens(opened, [{"input_ids": [1]}])
 
 
 def glassllm_weights() -> Path:

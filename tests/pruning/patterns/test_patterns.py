@@ -232,6 +232,7 @@ def test_equal_scores_favour_no_place(text: str) -> None:
         ("block:0", "1 or more"),
         ("block:4:4:4", "write block"),
         ("block:x", "write block"),
+        ("block:99999999999999999999", "its numbers go up to"),
         ("row:3", "takes no numbers"),
         ("4:2", "the first number is how many are kept"),
         ("0:4", "the first number is how many are kept"),

@@ -48,11 +48,12 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", DECODER),
     "gemma": ("GemmaForCausalLM", "GemmaConfig", {**DECODER, "head_dim": 16}),
     "bitnet": ("BitNetForCausalLM", "BitNetConfig", DECODER),
+    "ctrl": ("CTRLLMHeadModel", "CTRLConfig", {**GPT2, "dff": 64}),
 }
 NO_WORDS = "cannot say that heads are missing"
 NO_HEADS = {
     **dict.fromkeys(("roberta", "electra", "albert", "mpnet", "deberta_v2"), NO_WORDS),
-    **dict.fromkeys(("modernbert", "gpt2", "gptj", "gpt_neox"), NO_WORDS),
+    **dict.fromkeys(("modernbert", "gpt2", "gptj", "gpt_neox", "ctrl"), NO_WORDS),
     # Positions have a column for each head; a rule of the family; heads are not known; a norm.
     **dict.fromkeys(("t5", "gated t5"), "no place for .*relative_attention_bias"),
     "falcon": "must be divisible by num_heads",

@@ -257,6 +257,25 @@ def test_head_importance_by_its_definitions(tiny: Tiny, words: Any) -> None:
         head_importance(model, few, "tokens")  # type: ignore[arg-type]
 
 
+def test_a_head_shared_by_layers_counts_in_all_of_them(tiny: Tiny, words: Any) -> None:
+    model = opened(tiny("albert"), "masked")
+    examples = text_windows(words, TEXT, 20, "causal")
+    few = type(examples)(examples.rows[:1])
+    (found,) = head_importance(model, few)
+    (attention,) = model.attentions
+    view = model.by_name[attention.out.matrix].view
+    before = view.clone()
+    for head in range(4):
+        losses = []
+        for gate in (1.05, 0.95):
+            view[:, list(attention.out.lines(head))] *= gate
+            with torch.no_grad():
+                losses.append(model.model(**few.batch([0])).loss.item())
+            view.copy_(before)
+        slope = (losses[0] - losses[1]) / 0.1
+        assert found[head] == pytest.approx(abs(slope), rel=2e-2, abs=2e-5)
+
+
 @pytest.mark.parametrize("variant", ["token", "example"])
 def test_padding_changes_no_importance(variant: Any, tiny: Tiny, words: Any) -> None:
     model = assemble("tiny", "classify", tiny("bert_classifier"), words)
