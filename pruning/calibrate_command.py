@@ -47,12 +47,12 @@ def calibrate_command(
     from pruning.models.opening import open_model
     from pruning.progress import progress
     from pruning.scores import SCORES, check_score
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
 
     data = [path for path in (text, table, squad) if path is not None]
     if out.suffix.lower() != ".npz":
         raise InputError(f"--out {out}: a statistics file is called something.npz")
-    check_writable(out, files_of(model, *data))
+    check_writable(out, [model, *data])
     for name in score or ():
         check_score(name)
     needs = {need for name in score or () for need in SCORES[name].needs}

@@ -134,13 +134,13 @@ def prune_command(
     from pruning.prune import prune
     from pruning.recipe import check_source, read_recipe
     from pruning.scoring import score_mask, score_model
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import write_masks
 
     source = _one_source(model, from_mask, scores)
     if out.suffix.lower() != ".npz":
         raise InputError(f"--out {out}: a mask file is called something.npz")
-    inputs = files_of(source, *(p for p in (scores, statistics, recipe) if p is not None))
+    inputs = [source, *(p for p in (scores, statistics, recipe) if p is not None)]
     check_writable(out, inputs)
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
@@ -198,12 +198,12 @@ def check_command(
 
     from pruning.couplings import heads_with
     from pruning.recipe import Recipe, checked, pattern_of
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks
     from sparse_formats.selection import select
 
     if json not in (None, "-"):
-        check_writable(Path(json), files_of(mask))
+        check_writable(Path(json), [mask])
     recipe = checked(
         Recipe(pattern, menu=_lengths(menu), heads=heads, key_value_heads=key_value_heads)
     )
@@ -247,11 +247,11 @@ def analyze_command(
 ) -> None:
     """Direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
     from pruning.analysis import analyze, as_json, with_stacks
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of
     from sparse_formats.selection import select
 
-    inputs = files_of(mask)
+    inputs = [mask]
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     with _progress() as tell:

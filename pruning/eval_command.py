@@ -95,7 +95,7 @@ def eval_command(
     """Quality of a model on your data: dense, under a mask, and the floors."""
     from pruning.progress import progress
     from sparse_formats import int8_file
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of
 
     given = {"--text": text, "--table": table, "--squad": squad, "--documents": documents}
@@ -106,7 +106,7 @@ def eval_command(
         )
     ((option, data),) = sources.items()
     paths = (model, mask, quantized, data, human)
-    inputs = files_of(*(path for path in paths if path is not None))
+    inputs = [path for path in paths if path is not None]
     if json not in (None, "-"):
         check_writable(Path(json), inputs)
     if human is not None and documents is None:

@@ -46,7 +46,7 @@ def heads_command(
     from pruning.models.opening import OpenModel, open_model
     from pruning.progress import progress
     from pruning.surgery.head_importance import head_importance, leave_one_out
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
 
     if variant not in READINGS:
         raise InputError(f"unknown variant {variant!r}{nearest(variant, READINGS)}")
@@ -54,7 +54,7 @@ def heads_command(
         raise InputError("--normalise goes with gradients, leave_one_out is in units of the loss")
     given = [path for path in (model, text, table, squad) if path is not None]
     if json not in (None, "-"):
-        check_writable(Path(json), files_of(*given))
+        check_writable(Path(json), given)
     with progress() as tell:
         tell(f"opening {model}")
         task = None if text is not None else "classify" if table is not None else "answer"

@@ -81,7 +81,7 @@ def kprune_command(
     from pruning.models.opening import open_model, quiet
     from pruning.progress import progress
     from pruning.surgery.shrink import shrink
-    from sparse_formats.files import check_writable, files_of, json_text, write_text
+    from sparse_formats.files import check_writable, json_text, write_text
     from sparse_formats.mask_file import write_masks
 
     settings = _settings(
@@ -102,7 +102,7 @@ def kprune_command(
         raise InputError(f"--flops {flops:g}: give the share to keep, between 0 and 1")
     _check_new(out)
     if json not in (None, "-"):
-        check_writable(Path(json), files_of(model, data))
+        check_writable(Path(json), [model, data])
     started = time.monotonic()
     with progress() as tell, _whole_folder(out) as folder:
         tell(f"opening {model}")

@@ -55,14 +55,14 @@ def quantize_command(
     from pruning.progress import progress
     from pruning.quantization.export import exported
     from pruning.quantization.ranges import RANGES, read_ranges
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.int8_file import write
     from sparse_formats.mask_file import sha256_of
 
     data = [path for path in (text, table, squad) if path is not None]
     if out.suffix.lower() != ".safetensors":
         raise InputError(f"--out {out}: the file of 8-bit numbers is called something.safetensors")
-    inputs = files_of(model, *data)
+    inputs = [model, *data]
     check_writable(out, inputs)
     if json not in (None, "-"):
         check_writable(Path(json), inputs)

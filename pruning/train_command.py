@@ -87,7 +87,7 @@ def train_command(
     from pruning.progress import progress
     from pruning.recipe import Recipe, read_recipe, read_settings
     from pruning.training.settings import Training, read_training
-    from sparse_formats.files import check_writable, files_of
+    from sparse_formats.files import check_writable
     from sparse_formats.mask_file import read_masks, sha256_of, write_masks
 
     data = [path for path in (text, table, squad) if path is not None]
@@ -96,9 +96,9 @@ def train_command(
     if len(data) != 1:
         raise InputError(f"give one of --text, --table, --squad; found {len(data)} of them")
     inputs = [path for path in (model, mask, teacher, recipe, *data) if path is not None]
-    check_writable(out, files_of(*inputs))
+    check_writable(out, inputs)
     if json not in (None, "-"):
-        check_writable(Path(json), files_of(*inputs))
+        check_writable(Path(json), inputs)
     flags = {"pattern": pattern, "sparsity": sparsity, "budget": budget, "seed": seed}
     of_training = {
         "method": method,
@@ -154,7 +154,6 @@ def train_command(
         tell(f"writing {out}")
         write_masks(out, run.masks)
         if save is not None:
-            write_ranges(save, {})  # those of another model, should there be any
             with quiet():
                 opened.model.save_pretrained(save)
             if opened.tokenizer is not None:
@@ -192,12 +191,15 @@ def _new_head(table: Path | None) -> dict[str, Any]:
 
 
 def _make_folder(folder: Path, inputs: list[Path]) -> None:
+    """A folder to write in, neither an input nor one that holds a model."""
     if folder.resolve() in [path.resolve() for path in inputs]:
         raise InputError(f"{folder} is an input; give another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
+    if (folder / "config.json").exists():
+        raise InputError(f"{folder} holds a model already (config.json); give a new folder")
 
 
 def _print(

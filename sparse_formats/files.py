@@ -19,11 +19,12 @@ from sparse_formats.errors import InputError
 def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a path that cannot be written, before work is spent on what should go there.
 
-    inputs: files that are read; a path that leads to one of them is refused too.
+    inputs: files, or folders of files, that are read; a path that leads to one of these files is
+    refused too.
 
     Raises:
         InputError: the folder does not exist or cannot be written, `path` is a folder or is one
-            of the inputs, or its name is too long.
+            of the inputs, or its name is too long; a folder of inputs that cannot be read.
     """
     folder = path.parent
     try:
@@ -33,7 +34,7 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
             raise InputError(f"cannot write {path}: it is a folder; give a file name")
         if path.exists() and not path.is_file():
             raise InputError(f"cannot write {path}: it is not a regular file; give another name")
-        for source in inputs:
+        for source in _files_of(inputs):
             if path.exists() and source.exists() and path.samefile(source):
                 raise InputError(
                     f"cannot write {path}: it is the input {source}; give another name"
@@ -44,17 +45,14 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"cannot write {path}: folder {folder} is read-only for you")
 
 
-def files_of(*inputs: Path) -> list[Path]:
-    """The inputs, and of folders what lies in them: all that no output may replace.
-
-    Raises:
-        InputError: a folder that cannot be read.
-    """
+def _files_of(inputs: Iterable[Path]) -> list[Path]:
+    """The inputs, and of folders what lies in them."""
+    given = list(inputs)
     try:
-        within = [file for path in inputs if path.is_dir() for file in path.glob("*")]
+        within = [file for path in given if path.is_dir() for file in path.iterdir()]
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
-    return [*inputs, *within]
+    return [*given, *within]
 
 
 @contextlib.contextmanager

@@ -219,6 +219,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
         (("--mask", "{mask}", "--tokens", "1.5"), "--tokens"),
         (("--mask", "{mask}", "--frobnicate"), "--frobnicate"),
         (("--mask", "{mask}", "--json", "{mask}"), "it is the input"),
+        (("--mask", "{folder}", "--json", "{mask}"), "it is the input"),
         (("--mask", "{mask}", "--json", "{folder}/" + "x" * 300), "too long"),
         (("--mask", "{mask}", "--accelerator", "{folder}/x/y"), "does not end in .toml"),
         (("--mask", "{mask}", "--tokens", "-3"), "--tokens is -3"),

@@ -400,6 +400,8 @@ def test_a_new_head_has_a_class_for_each_label(
     with pytest.raises(InputError, match="a new head would stay as it begins"):
         app([*words_given, "--new-head", "--method", "lora_prune"], standalone_mode=False)
     app([*words_given, "--new-head"], standalone_mode=False)
+    with pytest.raises(InputError, match="saved holds a model already"):
+        app([*words_given, "--new-head"], standalone_mode=False)
     saved = open_model(tmp_path / "saved")
     assert saved.task == "classify"
     assert saved.model.config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
