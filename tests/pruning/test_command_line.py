@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pruning.__main__ import main
-from pruning.command_line import model_name, picture_name
+from pruning.analyze_command import picture_name
 from pruning.evidence import Evidence, generator, write_evidence
 from pruning.prune import as_json
+from pruning.prune_command import model_name
 from pruning.recipe import Recipe
 from sparse_formats.mask_file import read_masks
 
