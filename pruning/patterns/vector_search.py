@@ -158,9 +158,13 @@ def _guess(matrices: list[Uncut], target: int) -> float:
     )
     if not sample.size:
         return 0.0
-    place = int((len(sample) - 1) * (1 - target / sum(m.scores.size for m in matrices)))
-    sample.partition(place)
-    return float(sample[place]) * 0.8
+    # As np.quantile, but with one place of the sample sorted out instead of four.
+    place = (len(sample) - 1) * (1 - target / sum(m.scores.size for m in matrices))
+    below = int(place)
+    sample.partition(below)
+    low = float(sample[below])
+    high = float(sample[below + 1 :].min()) if place > below else low
+    return float(np.float32(low + (high - low) * (place - below))) * 0.8
 
 
 def _search(
