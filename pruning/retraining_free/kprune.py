@@ -24,7 +24,7 @@ from pruning.retraining_free.knowledge import Knowledge, answer_of, knowledge
 from pruning.retraining_free.search import best_units
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.tuning import LEAST_RIDGE, RIDGE, Tuned, normal_equations, remove, tune
-from pruning.retraining_free.walk import Batch, advanced, run
+from pruning.retraining_free.walk import Batch, advance, run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def kprune(
     costs = [each.flops(length) for each in sublayers]
     budget = flops * encoder.flops(length)
     dense_answers = _answers(encoder, batches, settings)
-    pruned_walk = dense_walk = list(batches)
+    pruned_walk, dense_walk = list(batches), list(batches)
     kept: list[Kept] = []
     tuned: list[Tuned | None] = []
     choice: list[Kept] = []
@@ -110,7 +110,7 @@ def kprune(
                 # earlier: knowledge needs the memory.
                 with clock("walking"):
                     of_layer = [sublayers[j] for j in mine]
-                    sums, dense_walk = _dense_sums(encoder, dense_walk, of_layer, layer)
+                    sums = advance(encoder, dense_walk, layer, watched=of_layer)
             keep, choice = choice[0], choice[1:]
             budget -= int(keep.sum()) * costs[i]
             remove(sublayers[i], keep)
@@ -125,7 +125,7 @@ def kprune(
             with clock("tuning"):
                 tuned.append(tune(sublayers[i], keep, normal, settings.ridge))
         with clock("walking"):
-            pruned_walk = advanced(encoder, pruned_walk, layer)
+            advance(encoder, pruned_walk, layer)
     return Pruned(tuple(kept), tuple(tuned), clock.seconds)
 
 
@@ -168,20 +168,3 @@ def _answers(
 
     with torch.no_grad():
         return [answer_of(encoder, run(encoder, batch, 0).output) for batch in batches]
-
-
-def _dense_sums(
-    encoder: Encoder, batches: Sequence[Batch], watched: Sequence[Sublayer], layer: int
-) -> "tuple[list[list[Tensor]], list[Batch]]":
-    """Residual sums of a layer's sublayers by batch, (tokens, hidden), and the walk one further."""
-    import torch
-
-    sums: list[list[Tensor]] = [[] for _ in watched]
-    further: list[Batch] = []
-    with torch.no_grad():
-        for batch in batches:
-            seen = run(encoder, batch, layer, layer + 1, watched=watched)
-            for mine, values in zip(sums, seen.sums, strict=True):
-                mine.append(batch.rows_of(values))
-            further.append(Batch(batch.inputs, batch.taken, seen.hidden))
-    return sums, further

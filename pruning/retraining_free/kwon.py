@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pruning.retraining_free.kprune import Clock, Pruned, Settings
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.tuning import Normal, Tuned, normal_equations, remove
-from pruning.retraining_free.walk import Batch, advanced, run
+from pruning.retraining_free.walk import Batch, advance, run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,7 +178,7 @@ def tuned_scales(
     tuned: list[Tuned | None] = [None] * len(kept)
     wanted: Gates = {s: _wide(k, s) for s, k in zip(sublayers, halfway, strict=True)}
     gates: Gates = {s: _wide(k, s) for s, k in zip(sublayers, scales, strict=True)}
-    student = teacher = list(batches)
+    student, teacher = list(batches), list(batches)
     for layer in range(len(encoder.layers)):
         for i in [i for i, each in enumerate(sublayers) if each.layer == layer]:
             sublayer = sublayers[i]
@@ -200,8 +200,8 @@ def tuned_scales(
             scales[i][kept[i]] += change
             tuned[i] = done
             gates[sublayer] = _wide(scales[i], sublayer)
-        student = advanced(encoder, student, layer, gates)
-        teacher = advanced(encoder, teacher, layer, wanted)
+        advance(encoder, student, layer, gates)
+        advance(encoder, teacher, layer, wanted)
     return scales, tuned
 
 

@@ -118,20 +118,28 @@ def run(
     )
 
 
-def advanced(
+def advance(
     encoder: Encoder,
-    batches: Sequence[Batch],
+    batches: list[Batch],
     layer: int,
     gates: "Mapping[Sublayer, Tensor] | None" = None,
-) -> list[Batch]:
-    """The batches with the hidden states that leave `layer`."""
+    watched: Sequence[Sublayer] = (),
+) -> "list[list[Tensor]]":
+    """Put in the place of each batch the one with the hidden states that leave `layer`.
+
+    One after the other, so that those of two layers are never held at once. Returns the residual
+    sums of each sublayer watched, by batch, (tokens, hidden).
+    """
     import torch
 
+    sums: list[list[Tensor]] = [[] for _ in watched]
     with torch.no_grad():
-        return [
-            Batch(b.inputs, b.taken, run(encoder, b, layer, layer + 1, gates).hidden)
-            for b in batches
-        ]
+        for place, batch in enumerate(batches):
+            seen = run(encoder, batch, layer, layer + 1, gates, watched)
+            for mine, values in zip(sums, seen.sums, strict=True):
+                mine.append(batch.rows_of(values))
+            batches[place] = Batch(batch.inputs, batch.taken, seen.hidden)
+    return sums
 
 
 def _without_labels(inputs: "Mapping[str, Tensor]") -> "dict[str, Tensor]":

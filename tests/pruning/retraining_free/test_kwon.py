@@ -93,26 +93,31 @@ def test_do_scales_close_the_gap_to_the_teacher(encoder: Any, examples: Examples
         assert not scale[~keep].any()
         assert done is not None
         assert done.error_after < done.error_before
-    # The gap of the first feed-forward, measured: teacher's residual sum against the student's.
-    heads, neurons = tiny.sublayers[:2]
+    # The gaps of the first feed-forward and of the attention above it, measured from the bottom
+    # up: the teacher's residual sum against the student's, before and after this one is scaled.
+    for i in (1, 2):
+        through = tiny.sublayers[: i + 1]
+        teacher = _gates(through, halfway)
+        before = _gates(through, [*scales[:i], kept[i].astype(float)])
+        gaps, sizes = [], []
+        for student in (before, _gates(through, scales)):
+            wanted, found = [], []
+            for batch in batches:
+                with torch.no_grad():
+                    for gates, into in ((teacher, wanted), (student, found)):
+                        sums = run(tiny, batch, 0, 1 + i // 2, gates, [through[-1]]).sums[0]
+                        into.append(batch.rows_of(sums).double())
+            target = torch.cat(wanted)
+            gaps.append(float((target - torch.cat(found)).square().sum()))
+            sizes.append(float((target - target.mean()).square().sum()))
+        done = tuned[i]
+        assert done is not None
+        assert done.error_before == pytest.approx(gaps[0] / sizes[0], rel=1e-3)
+        assert done.error_after == pytest.approx(gaps[1] / sizes[1], rel=1e-2)
 
-    def wide(values: Any, sublayer: Any) -> Any:
-        return torch.from_numpy(np.repeat(values, sublayer.width).astype(np.float32))
 
-    teacher = {heads: wide(halfway[0], heads), neurons: wide(halfway[1], neurons)}
-    gaps, sizes = [], []
-    for scale in (kept[1].astype(float), scales[1]):
-        student = {heads: wide(scales[0], heads), neurons: wide(scale, neurons)}
-        wanted, found = [], []
-        for batch in batches:
-            with torch.no_grad():
-                for gates, into in ((teacher, wanted), (student, found)):
-                    sums = run(tiny, batch, 0, 1, gates, [neurons]).sums[0]
-                    into.append(batch.rows_of(sums).double())
-        target = torch.cat(wanted)
-        gaps.append(float((target - torch.cat(found)).square().sum()))
-        sizes.append(float((target - target.mean()).square().sum()))
-    done = tuned[1]
-    assert done is not None
-    assert done.error_before == pytest.approx(gaps[0] / sizes[0], rel=1e-3)
-    assert done.error_after == pytest.approx(gaps[1] / sizes[1], rel=1e-2)
+def _gates(sublayers: Any, values: Any) -> Any:
+    return {
+        each: torch.from_numpy(np.repeat(value, each.width).astype(np.float32))
+        for each, value in zip(sublayers, values, strict=False)
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pruning.examples import Examples
-from pruning.retraining_free.walk import advanced, batches_of, run, sampled
+from pruning.retraining_free.walk import advance, batches_of, run, sampled
 
 torch = pytest.importorskip("torch")
 
@@ -31,7 +31,7 @@ def test_is_the_answer_the_same_from_every_layer_on(
             with torch.no_grad():
                 found = run(tiny, batch, layer).output.logits
             torch.testing.assert_close(found, logits(tiny, batch))
-        batches = advanced(tiny, batches, layer)
+        advance(tiny, batches, layer)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
