@@ -130,7 +130,7 @@ def every_cell() -> Mapping[str, Cell]:
         ]
         cells += [
             Cell("once", "fine", 0.9, (("task", task), ("route", route)))
-            for route in ("alone_longer", "once_longer")
+            for route in ("alone_longer", "once_longer", "alone_brief", "once_brief")
         ]
     return {cell.name: cell for cell in cells}
 

@@ -15,6 +15,9 @@ PRETRAINING, FINE_TUNING, ROUNDING = 600, 500, 150
 """Steps: of the sparse student, of a task, of QAT. The dense teacher takes half as many, each of
 twice the examples."""
 
+BRIEF = 100
+"""Steps of a task that is tuned briefly."""
+
 LONGER = 3
 """Times as many steps for a student that is tried as well."""
 
@@ -114,14 +117,15 @@ def _tuned(
 ) -> tuple[Path, dict[str, Any]]:
     """The sparse language model moved to the task ("once"), or the dense one pruned there."""
     teacher, _ = task_teacher(options["task"], data, cell.seed)
+    steps = BRIEF if options["route"].endswith("brief") else FINE_TUNING
     if options["route"].startswith("once"):
         times = LONGER if options["route"] == "once_longer" else 1
         model, _ = language_model(cell.pattern, cell.sparsity, cell.seed, times)
-        method, steps, more = "recovery", FINE_TUNING, DISTIL
+        method, more = "recovery", DISTIL
     else:
         model, _ = language_model("fine", 0.0, cell.seed)
         # "longer" gets its half of the student's pre-training, which serves two tasks, as well.
-        steps = FINE_TUNING + (PRETRAINING // 2 if options["route"] == "alone_longer" else 0)
+        steps += PRETRAINING // 2 if options["route"] == "alone_longer" else 0
         method, more = "gradual_magnitude", {**_ramp(steps), **DISTIL}
     recipe = _recipe(folder, "tuning", cell, method, steps, 5e-4, more)
     train, _ = _tables(options["task"], data)
@@ -240,7 +244,8 @@ def section(cells: Cells) -> list[str]:
         f"Tasks: {FINE_TUNING} steps of 32 from a dense task teacher (its answers alone), zeros "
         f"locked; int8: {ROUNDING} more steps with rounding, then the integer forward pass. "
         "`once`: the student moved to the task; `alone`: the dense language model pruned on the "
-        f"task in as many steps, `longer`: {PRETRAINING // 2} more, its share of pre-training. "
+        f"task in as many steps, `longer`: {PRETRAINING // 2} more, its share of pre-training; "
+        f"`brief`: {BRIEF} steps. "
         "Accuracy: SST-2 on 872 sentences, Brown on passages of 50 words in 100 files that were "
         "not learned, 15 genres. Encoder alone simulated.\n",
         table(header, rows),

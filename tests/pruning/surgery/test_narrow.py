@@ -264,7 +264,7 @@ def test_our_own_code_opens_the_folder_and_the_code_inside_never_runs(
         ("layer_neurons", [60, -1], "layer_neurons must be 2 numbers from 0 to 64"),
         ("layer_neurons", ["60", 7], "layer_neurons must be 2 numbers from 0 to 64"),
         # Not what the weights have.
-        ("layer_heads", [3, 3], "cannot be opened"),
+        ("layer_heads", [3, 3], "weights and config must be of one model"),
     ],
 )
 def test_a_damaged_folder_says_so(
