@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.retraining_free.sublayers import Encoder, Sublayer
-from pruning.retraining_free.walk import Batch, run
+from pruning.retraining_free.walk import Batch, learning_gates, run
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -61,36 +61,60 @@ def knowledge(
     import torch
 
     watched = encoder.sublayers[first:]
-    begin = watched[0].layer
     answers = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
     outputs = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
     random = torch.Generator().manual_seed(seed)
-    examples = tokens = 0
-    for number, batch in enumerate(batches):
-        with torch.enable_grad():
-            seen = run(encoder, batch, begin, watched=watched)
-            if predictive == "gauss_newton":
-                probes = list(_probes(encoder, seen.output, batch, temperature, random))
-            else:
-                assert dense is not None
-                probes = [_distance(encoder, seen.output, dense[number], temperature)]
-            for k, probe in enumerate(probes):
-                more = k + 1 < len(probes)
-                slopes = torch.autograd.grad(probe, seen.features, retain_graph=more)
-                for sums, sublayer, features, slope in zip(
-                    answers, watched, seen.features, slopes, strict=True
-                ):
-                    sums += _squares(features.detach() * slope, sublayer, predictive)
-        for sums, sublayer, features in zip(outputs, watched, seen.features, strict=True):
-            sums += _output_change(batch.rows_of(features.detach()), sublayer)
-        examples += len(batch.taken)
-        tokens += int(batch.taken.sum())
+    with learning_gates(encoder):
+        for number, batch in enumerate(batches):
+            target = None if dense is None else dense[number]
+            found = _of_batch(encoder, batch, watched, temperature, predictive, target, random)
+            for i, (answer, output) in enumerate(found):
+                answers[i] += answer
+                outputs[i] += output
+    examples = sum(len(batch.taken) for batch in batches)
+    tokens = sum(int(batch.taken.sum()) for batch in batches)
     return [
         Knowledge((answer / (2 * examples)).numpy(), (output / (hidden * tokens)).numpy())
         for answer, output, hidden in zip(
             answers, outputs, [s.out.shape[0] for s in watched], strict=True
         )
     ]
+
+
+def _of_batch(
+    encoder: Encoder,
+    batch: Batch,
+    watched: Sequence[Sublayer],
+    temperature: float,
+    predictive: str,
+    dense: "Tensor | None",
+    random: "Generator",
+) -> "list[tuple[Tensor, Tensor]]":
+    """Both sums of every sublayer: of J² over examples, of ‖W_u F_u‖² over tokens.
+
+    Whatever a run leaves behind, several times the hidden states of all layers, goes with it.
+    """
+    import torch
+
+    seen = run(encoder, batch, watched[0].layer, watched=watched)
+    if predictive == "gauss_newton":
+        probes = list(_probes(encoder, seen.output, batch, temperature, random))
+    else:
+        assert dense is not None
+        probes = [_distance(encoder, seen.output, dense, temperature)]
+    answers = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
+    for k, probe in enumerate(probes):
+        more = k + 1 < len(probes)
+        slopes = torch.autograd.grad(probe, seen.features, retain_graph=more)
+        for sums, sublayer, features, slope in zip(
+            answers, watched, seen.features, slopes, strict=True
+        ):
+            sums += _squares(features.detach() * slope, sublayer, predictive)
+    outputs = [
+        _output_change(batch.rows_of(features.detach()), sublayer)
+        for sublayer, features in zip(watched, seen.features, strict=True)
+    ]
+    return list(zip(answers, outputs, strict=True))
 
 
 def answer_of(encoder: Encoder, output: Any) -> "Tensor":

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pruning.retraining_free.kprune import Clock, Pruned, Settings
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.tuning import Normal, Tuned, normal_equations, remove
-from pruning.retraining_free.walk import Batch, advance, run
+from pruning.retraining_free.walk import Batch, advance, learning_gates, run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,19 +68,22 @@ def gate_slopes(encoder: Encoder, batches: Sequence[Batch]) -> list[NDArray[np.f
     """∂Loss/∂gate of every example and unit, by sublayer: float32 (examples, units)."""
     import torch
 
-    found: list[list[Tensor]] = [[] for _ in encoder.sublayers]
-    for batch in batches:
-        with torch.enable_grad():
-            seen = run(encoder, batch, 0, watched=encoder.sublayers, with_labels=True)
-            rows = len(batch.taken)
-            # The loss is a mean over the batch: times its rows, an example's own.
-            slopes = torch.autograd.grad(seen.output.loss * rows, seen.features)
-        for mine, sublayer, features, slope in zip(
-            found, encoder.sublayers, seen.features, slopes, strict=True
-        ):
-            product = (features.detach() * slope).sum(1)
-            mine.append(product.reshape(rows, sublayer.count, sublayer.width).sum(2))
-    return [torch.cat(mine).numpy() for mine in found]
+    with learning_gates(encoder):
+        by_batch = [_slopes_of(encoder, batch) for batch in batches]
+    return [torch.cat(mine).numpy() for mine in zip(*by_batch, strict=True)]
+
+
+def _slopes_of(encoder: Encoder, batch: Batch) -> "list[Tensor]":
+    import torch
+
+    seen = run(encoder, batch, 0, watched=encoder.sublayers, with_labels=True)
+    rows = len(batch.taken)
+    # The loss is a mean over the batch: times its rows, an example's own.
+    slopes = torch.autograd.grad(seen.output.loss * rows, seen.features)
+    return [
+        (features.detach() * slope).sum(1).reshape(rows, sublayer.count, sublayer.width).sum(2)
+        for sublayer, features, slope in zip(encoder.sublayers, seen.features, slopes, strict=True)
+    ]
 
 
 def search(

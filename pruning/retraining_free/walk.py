@@ -142,6 +142,22 @@ def advance(
     return sums
 
 
+@contextlib.contextmanager
+def learning_gates(encoder: Encoder) -> Iterator[None]:
+    """Gradients of features and gates alone: a weight's would make its layer keep its inputs."""
+    import torch
+
+    learning = [p for p in encoder.opened.model.parameters() if p.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
 def _without_labels(inputs: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     labels = ("labels", "start_positions", "end_positions")
     return {key: value for key, value in inputs.items() if key not in labels}
