@@ -219,8 +219,12 @@ def emit(
     out_lines: Places,
     out_starts: Places,
     out_lengths: Places,
+    keep: NDArray[np.bool_],
 ) -> int:
-    """Write the vectors of every chunk, priced taus[switched[chunk]]; returns how many."""
+    """Write the vectors of every chunk, priced taus[switched[chunk]]; returns how many.
+
+    keep: (lines, axis), all False; the vectors' entries are set.
+    """
     lines, axis = scores.shape
     total, best = np.empty(axis), np.empty(axis)
     pack = np.empty(axis, np.int64)
@@ -256,6 +260,8 @@ def emit(
                     out_starts[written] = at
                     out_lengths[written] = menu[found]
                     written += 1
+                    for j in range(at, min(at + menu[found], end)):
+                        keep[line, j] = True
                     at += menu[found]
                     continue
                 # None but the shortest, up to where a longer one may begin again.
@@ -265,6 +271,8 @@ def emit(
                         out_starts[written] = i * menu[0]
                         out_lengths[written] = menu[0]
                         written += 1
+                        for j in range(i * menu[0], min((i + 1) * menu[0], end)):
+                            keep[line, j] = True
                 at += group
     return written
 

@@ -18,7 +18,8 @@ for a thousand distinct float32 values (chosen)."""
 
 def some_of(tied: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """`count` of the places where `tied` (flat) is True, all equally likely."""
-    return _generator(tied).permutation(np.flatnonzero(tied))[:count]
+    places = np.flatnonzero(tied)
+    return places if count >= len(places) else _generator(tied).permutation(places)[:count]
 
 
 def best_first(values: NDArray[Any]) -> NDArray[np.int64]:

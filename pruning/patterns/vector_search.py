@@ -10,7 +10,7 @@ Where no two prices come close (many equal scores) the scores are told apart by 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -246,7 +246,8 @@ def _exchange(
     switched = np.zeros(len(more), np.bool_)
     switched[order[affordable]] = True
 
-    layouts = []
+    layouts: list[VectorLayout] = []
+    kept: list[NDArray[np.bool_]] = []
     begin = 0
     for matrix, candidate, priced_over, priced_under in zip(
         matrices, under.chosen, over.priced, under.priced, strict=True
@@ -255,9 +256,11 @@ def _exchange(
         mine = switched[begin:end]
         vectors = int(np.where(mine, priced_over.counts, priced_under.counts).sum())
         taus = np.array([priced_under.tau, priced_over.tau])
-        layouts.append(_emit(matrix, candidate, taus, mine, vectors))
+        layout, keep = _emit(matrix, candidate, taus, mine, vectors)
+        layouts.append(layout)
+        kept.append(keep)
         begin = end
-    return _fill(matrices, under.chosen, layouts, target)
+    return _fill(matrices, under.chosen, layouts, kept, target)
 
 
 def _importance(priced: _Prices, cost: float) -> NDArray[np.float64]:
@@ -271,12 +274,15 @@ def _emit(
     taus: NDArray[np.float64],
     switched: NDArray[np.bool_],
     vectors: int,
-) -> VectorLayout:
+) -> tuple[VectorLayout, NDArray[np.bool_]]:
+    """The vectors of every chunk at its price, and what they keep: bool (lines, axis)."""
     from pruning.patterns import _segments
 
+    scores = matrix.lines(candidate)
     lines, starts, lengths = (np.empty(vectors, np.int32) for _ in range(3))
+    keep = np.zeros(scores.shape, np.bool_)
     _segments.emit(
-        matrix.lines(candidate),
+        scores,
         np.array(candidate.menu, np.int64),
         _chunk(candidate.menu),
         taus,
@@ -285,22 +291,22 @@ def _emit(
         lines,
         starts,
         lengths,
+        keep,
     )
-    return VectorLayout(candidate.orientation, lines, starts, lengths)
+    return VectorLayout(candidate.orientation, lines, starts, lengths), keep
 
 
 def _fill(
     matrices: list[Uncut],
     chosen: Sequence[Candidate],
     layouts: list[VectorLayout],
+    kept: list[NDArray[np.bool_]],
     target: int,
 ) -> list[Pruned]:
-    """Add free vectors, longest first and best first, while they fit under `target`."""
-    # Line by line, whatever the orientation; turned at the end.
-    kept = [
-        replace(layout, orientation="horizontal").keep(m.lines(c).shape)
-        for m, c, layout in zip(matrices, chosen, layouts, strict=True)
-    ]
+    """Add free vectors, longest first and best first, while they fit under `target`.
+
+    kept: what `layouts` keep, (lines, axis) whatever the orientation; added to in place.
+    """
     added: list[list[tuple[NDArray[np.int64], int]]] = [[] for _ in matrices]
     gap = target - sum(int(np.count_nonzero(k)) for k in kept)
     lengths = sorted({length for c in chosen for length in c.menu}, reverse=True)
