@@ -1,4 +1,4 @@
-"""Planted matrices: log-normal importance with known structure, the score model of the design."""
+"""Planted matrices (log-normal importance, the score model of the design), and the program."""
 
 from collections.abc import Callable
 from typing import Any
@@ -182,3 +182,23 @@ def words() -> Any:
         sep_token="[SEP]",
         model_max_length=40,
     )
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the program with arguments; returns (exit status, stdout, stderr)."""
+    from pruning.__main__ import main
+
+    def program(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pruning", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return program

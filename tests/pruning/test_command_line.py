@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.__main__ import main
 from pruning.analyze_command import picture_name
 from pruning.evidence import Evidence, generator, write_evidence
 from pruning.prune import as_json
@@ -26,23 +25,6 @@ def model(tmp_path: Path) -> Path:
     layer = {f"layer.0.{n}.weight": rng.lognormal(size=(32, 64)).astype(np.float32) for n in names}
     np.savez(path, **layer)  # type: ignore[arg-type]
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201
-    """Run the program with arguments; returns (exit status, stdout, stderr)."""
-
-    def program(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["pruning", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return program
 
 
 def test_prune_writes_a_mask_file_and_a_table(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001

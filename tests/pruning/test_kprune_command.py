@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.__main__ import main
 from pruning.models.opening import quiet
 from sparse_formats.mask_file import read_masks
 
@@ -31,21 +30,6 @@ ids = torch.arange(4, 44).reshape(2, 20)
 with torch.no_grad():
     print(json.dumps(model.eval()(input_ids=ids)[0].tolist()))
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def program(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["pruning", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return program
 
 
 @pytest.fixture
