@@ -22,18 +22,25 @@ from pruning.patterns.mixed_vectors import (
     in_either_orientation,
 )
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
-from pruning.patterns.vector_search import cut_as, line_values
+from pruning.patterns.vector_search import cut_as, guess, largest, line_values, search
 from sparse_formats.errors import InputError
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
 from sparse_formats.storage import Storage
 from sparse_formats.vectors import MENU
 
-ROUNDS = 40
-"""Halvings of the price's range at most, more than a float32 score needs (chosen)."""
+NEAR = 0.04
+"""Share of the target that two prices may differ in, one of which orientations are chosen by
+(chosen)."""
 
-NEAR = 0.02
-"""Share of the target within which a price is near enough to choose orientations by (chosen)."""
+
+@dataclass(frozen=True)
+class _Turned:
+    """Which tiles are worth more in columns at one price, and the weights that are kept then."""
+
+    tau: float
+    nnz: int
+    vertical: list[NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,15 @@ class TiledVectors(Pattern):
             for target, mask in zip(targets, masks, strict=True)
             for pair in zip(_tiled(target.scores), _tiled(mask), strict=True)
         ]
-        tiles = [scores for scores, _ in views]
+        chosen_at = self._turned([scores for scores, _ in views], kept)
         halves = [
             (keep, chosen, turned, _lines(scores[chosen], turned))
-            for (scores, keep), vertical in zip(views, self._vertical(tiles, kept), strict=True)
+            for (scores, keep), vertical in zip(views, chosen_at.vertical, strict=True)
             for turned, chosen in ((False, _places(~vertical)), (True, _places(vertical)))
             if len(chosen[0])
         ]
         candidate = Candidate("horizontal", self.menu, self.vector_cost)
-        cuts = cut_as([lines for *_, lines in halves], candidate, kept)
+        cuts = cut_as([lines for *_, lines in halves], candidate, kept, chosen_at.tau)
         for (keep, chosen, turned, _), pruned in zip(halves, cuts, strict=True):
             height, width = keep.shape[2:]
             shape = (-1, width, height) if turned else (-1, height, width)
@@ -99,25 +106,25 @@ class TiledVectors(Pattern):
         """In the format mixed_vectors_tiled."""
         return MixedVectorsTiled.encode(matrix.keep, None).storage(value_bits)
 
-    def _vertical(self, tiles: Sequence[NDArray[np.float32]], kept: int) -> list[NDArray[np.bool_]]:
+    def _turned(self, tiles: Sequence[NDArray[np.float32]], kept: int) -> _Turned:
         """Which tiles are worth more in columns, at a price at which about `kept` weights stay."""
         candidate = Candidate("horizontal", self.menu, self.vector_cost)
         ways = [[_lines(t.reshape(-1, *t.shape[2:]), turned) for turned in (0, 1)] for t in tiles]
-        low, high = 0.0, max((float(t.max()) for t in tiles if t.size), default=0.0)
-        vertical = [np.zeros(t.shape[:2], np.bool_) for t in tiles]
-        for _ in range(ROUNDS):
-            tau, nnz = (low + high) / 2, 0
-            for turned, pair in zip(vertical, ways, strict=True):
+
+        def at(tau: float) -> _Turned:
+            vertical: list[NDArray[np.bool_]] = []
+            nnz = 0
+            for tile, pair in zip(tiles, ways, strict=True):
                 values, sizes = zip(
-                    *(line_values(lines, candidate, tau, turned.size) for lines in pair),
+                    *(line_values(lines, candidate, tau, tile[..., 0, 0].size) for lines in pair),
                     strict=True,
                 )
-                turned[:] = (values[1] > values[0]).reshape(turned.shape)
-                nnz += int(np.where(turned.ravel(), sizes[1], sizes[0]).sum())
-            if abs(nnz - kept) <= NEAR * kept:
-                break
-            low, high = (tau, high) if nnz > kept else (low, tau)
-        return vertical
+                vertical.append((values[1] > values[0]).reshape(tile.shape[:2]))
+                nnz += int(np.where(vertical[-1].ravel(), sizes[1], sizes[0]).sum())
+            return _Turned(tau, nnz, vertical)
+
+        found = search(at, kept, guess(tiles, kept), largest(tiles), NEAR, step=1.25)
+        return min(found, key=lambda turned: abs(turned.nnz - kept))
 
 
 def _tiled(array: NDArray[Any]) -> list[NDArray[Any]]:

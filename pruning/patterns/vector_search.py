@@ -11,6 +11,7 @@ Where no two prices come close (many equal scores) the scores are told apart by 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,19 @@ class Uncut:
         return max(priced, key=lambda pair: float(pair[1].values.sum()))
 
 
+class AtPrice(Protocol):
+    """What is kept at one price: the price of a weight, and weights kept in all."""
+
+    @property
+    def tau(self) -> float: ...
+
+    @property
+    def nnz(self) -> int: ...
+
+
+Found = TypeVar("Found", bound=AtPrice)
+
+
 @dataclass(frozen=True)
 class _Solution:
     """All matrices at one price: the chosen candidates, their chunks, and weights kept in all."""
@@ -93,9 +107,14 @@ class _Bracket:
         return self.over.nnz - self.under.nnz <= CLOSE * target
 
 
-def cut_as(scores: Sequence[NDArray[np.float32]], candidate: Candidate, kept: int) -> list[Pruned]:
-    """The vectors worth keeping where every matrix is cut as `candidate` says."""
-    return fill_budget([Uncut(s, (candidate,)) for s in scores], kept)
+def cut_as(
+    scores: Sequence[NDArray[np.float32]], candidate: Candidate, kept: int, near: float
+) -> list[Pruned]:
+    """The vectors worth keeping where every matrix is cut as `candidate` says.
+
+    near: a price at which about `kept` weights stay.
+    """
+    return fill_budget([Uncut(s, (candidate,)) for s in scores], kept, near)
 
 
 def line_values(
@@ -117,28 +136,32 @@ def layout_value(
     return float(priced.values.sum()), int(priced.sizes.sum()), int(priced.counts.sum())
 
 
-def fill_budget(matrices: list[Uncut], target: int) -> list[Pruned]:
-    """Masks and layouts of `matrices` that together keep `target` weights, within one vector."""
+def fill_budget(matrices: list[Uncut], target: int, near: float | None = None) -> list[Pruned]:
+    """Masks and layouts of `matrices` that together keep `target` weights, within one vector.
+
+    near: the price that the search begins at; guessed where it is not known.
+    """
     if not matrices:
         return []
-    bracket = _bracket(matrices, target)
+    if near is None:
+        near = guess([m.scores for m in matrices], target)
+    bracket = _bracket(matrices, target, near)
     if not bracket.close(target):
         # Exchanging so much chunk by chunk would keep some chunks whole and leave others empty.
         matrices = [Uncut(told_apart(m.scores), m.candidates) for m in matrices]
-        bracket = _bracket(matrices, target)
+        bracket = _bracket(matrices, target, near)
     return _exchange(matrices, bracket.over, bracket.under, target)
 
 
-def _bracket(matrices: list[Uncut], target: int) -> _Bracket:
+def _bracket(matrices: list[Uncut], target: int, start: float) -> _Bracket:
     """Candidates chosen and `target` enclosed, as closely as the scores allow."""
 
     def with_choice(tau: float) -> _Solution:
         chosen, priced = zip(*(m.choose(tau) for m in matrices), strict=True)
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    guess = _guess(matrices, target)
-    top = max((float(m.scores.max()) for m in matrices if m.scores.size), default=0.0)
-    over, under = _search(with_choice, target, guess, top, tolerance=0.04, step=1.25)
+    top = largest([m.scores for m in matrices])
+    over, under = search(with_choice, target, start, top, tolerance=0.04, step=1.25)
     near = min(over, under, key=lambda s: abs(s.nnz - target))
     chosen = near.chosen
 
@@ -148,18 +171,22 @@ def _bracket(matrices: list[Uncut], target: int) -> _Bracket:
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
-    return _Bracket(*_search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
+    return _Bracket(*search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
 
 
-def _guess(matrices: list[Uncut], target: int) -> float:
+def largest(scores: Sequence[NDArray[np.float32]]) -> float:
+    """The largest score of all, 0 where there is none: no price needs to be above it."""
+    return max((float(s.max()) for s in scores if s.size), default=0.0)
+
+
+def guess(scores: Sequence[NDArray[np.float32]], target: int) -> float:
     """A first price: the threshold fine-grained pruning would use, from a sample."""
-    sample = np.concatenate(
-        [m.scores.ravel()[:: max(1, m.scores.size // SAMPLE)] for m in matrices]
-    )
+    parts = [s.ravel()[:: max(1, s.size // SAMPLE)] for s in scores]
+    sample = np.concatenate(parts or [np.empty(0, np.float32)])
     if not sample.size:
         return 0.0
     # As np.quantile, but with one place of the sample sorted out instead of four.
-    place = (len(sample) - 1) * (1 - target / sum(m.scores.size for m in matrices))
+    place = (len(sample) - 1) * (1 - target / sum(s.size for s in scores))
     below = int(place)
     sample.partition(below)
     low = float(sample[below])
@@ -167,14 +194,14 @@ def _guess(matrices: list[Uncut], target: int) -> float:
     return float(np.float32(low + (high - low) * (place - below))) * 0.8
 
 
-def _search(
-    at: Callable[[float], _Solution],
+def search(
+    at: Callable[[float], Found],
     target: int,
     start: float,
     top: float,
     tolerance: float,
     step: float,
-) -> tuple[_Solution, _Solution]:
+) -> tuple[Found, Found]:
     """Two solutions, at or over and at or under `target` kept weights, at prices close together.
 
     Prices lie between 0, where all that has importance is kept, and just above `top`, the largest
