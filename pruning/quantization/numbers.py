@@ -80,4 +80,6 @@ def rounded(x: "Tensor", affine: Affine, limits: Limits) -> "Tensor":
 
 
 def _scale(value: float) -> float:
-    return float(np.float32(value)) or 1.0
+    """`value` as a float32 number of full precision, 1 instead of 0."""
+    # Below the smallest normal one numbers lie so far apart that 255 steps miss the end.
+    return max(float(np.float32(value)), float(np.finfo(np.float32).tiny)) if value else 1.0

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pruning.quantization.numbers import (
@@ -52,6 +52,7 @@ def test_inputs_by_hand() -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+@example(0.0, 3.014641154883656e-42)
 def test_zero_is_exact_and_nothing_is_further_than_half_a_step(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
     affine = input_affine(low, high)
