@@ -14,8 +14,10 @@ from pruning.models.structure import Attention
 from pruning.surgery.narrow import KNOWN
 from sparse_formats.errors import InputError
 
-_WIDTHS = ("intermediate_size", "hidden_dim", "n_inner", "ffn_dim", "inner_dim", "d_ff")
-_WIDTHS += ("ffn_hidden_size", "d_inner", "dff")
+_WIDTHS = (
+    "intermediate_size", "hidden_dim", "n_inner", "ffn_dim", "inner_dim", "d_ff", "ffn_hidden_size",
+    "d_inner", "dff",
+)  # fmt: skip
 """What configs call the width of the feed-forward layers."""
 
 _EPSILONS = ("rms_norm_eps", "norm_eps", "layer_norm_epsilon", "layer_norm_eps")
