@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from accel_sim.accelerator import WITH_SETS, Accelerator
 from accel_sim.layer_run import LayerRun, run_steppers
+from accel_sim.machine import WITH_SETS, Accelerator
 from accel_sim.mixed_vector import Stepper
 from accel_sim.plan import PlannedTile, plan_layer, sorted_by
 from accel_sim.schedule import least_loaded

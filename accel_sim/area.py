@@ -1,7 +1,7 @@
 """Silicon area from counted parts (docs/microarchitecture.md §9)."""
 
-from accel_sim.accelerator import Accelerator, Buffer, Machine, Rival
 from accel_sim.dataflows.parameters import CambriconX, Eie, Rcsc, Systolic, TensorCore
+from accel_sim.machine import Accelerator, Buffer, Machine, Rival
 from accel_sim.tables import area, sram_bank
 
 _ACCUMULATOR_BANKS = 2

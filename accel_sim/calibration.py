@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from accel_sim.accelerator import Machine, Origin
+from accel_sim.machine import Machine, Origin
 from accel_sim.report import LayerResult, totals
 from sparse_formats.errors import InputError
 

@@ -15,8 +15,8 @@ from sparse_formats.terminal import emit_json, new_app, run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accel_sim.accelerator import Machine
     from accel_sim.advice import Advice
+    from accel_sim.machine import Machine
     from accel_sim.report import LayerResult, Report
     from accel_sim.source import Source
     from accel_sim.workload import Activations
@@ -76,8 +76,8 @@ def run_command(
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
-    from accel_sim.accelerator import Accelerator
     from accel_sim.files import prepare_folder
+    from accel_sim.machine import Accelerator
     from accel_sim.report import of_use
     from accel_sim.source import DENSITY, PATTERN, Generated, check_generated, find_source
 
@@ -192,7 +192,7 @@ def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: 
 
 def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], str]:
     """Settings for weights that are 8-bit numbers, and what the report says of it."""
-    from accel_sim.accelerator import Accelerator
+    from accel_sim.machine import Accelerator
 
     datatype = machine.numbers.name
     if datatype == "int8":
@@ -289,8 +289,8 @@ def _advise(
     threads: int | None,
 ) -> "list[Advice] | None":
     """What would help, where it is wanted and does not take longer than it may."""
-    from accel_sim.accelerator import Accelerator
     from accel_sim.advice import advise, is_quick
+    from accel_sim.machine import Accelerator
 
     if not isinstance(machine, Accelerator):
         if is_wanted and not is_only_if_quick:

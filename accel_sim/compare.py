@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from accel_sim.accelerator import WITH_SETS, Accelerator, Machine, Rival
 from accel_sim.area import machine_area
 from accel_sim.dataflows.parameters import CambriconX, Eie, Rcsc, Systolic, TensorCore
+from accel_sim.machine import WITH_SETS, Accelerator, Machine, Rival
 from accel_sim.report import totals
 from accel_sim.simulate import simulate
 from accel_sim.source import Source

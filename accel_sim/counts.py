@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from accel_sim.accelerator import Accelerator
 from accel_sim.liveness import Liveness
+from accel_sim.machine import Accelerator
 from accel_sim.mixed_vector import Block, Cause, Steps
 
 

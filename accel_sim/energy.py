@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from accel_sim.accelerator import Machine
+from accel_sim.machine import Machine
 from accel_sim.tables import energy_pj, sram_bank
 
 COMPONENTS = (

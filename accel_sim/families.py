@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from accel_sim.accelerator import Accelerator, Machine, Rival
 from accel_sim.account import Account, Passes
 from accel_sim.layer_run import LayerRun, run_layer
+from accel_sim.machine import Accelerator, Machine, Rival
 from accel_sim.mixed_vector_account import mixed_vector_account
 from accel_sim.rival_run import RivalRun, rival_account, run_rival
 from accel_sim.timeline import LayerTime

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
 from accel_sim.account import Passes, Tile
 from accel_sim.counts import Counts, added, pass_counts
 from accel_sim.liveness import Liveness, all_live, liveness
+from accel_sim.machine import Accelerator
 from accel_sim.mixed_vector import Block, Stepper, Steps
 from accel_sim.plan import plan_layer
 from accel_sim.product import Issued, ProductCheck, check_product

@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
 from accel_sim.liveness import Liveness
+from accel_sim.machine import Accelerator
 from accel_sim.plan import PlannedTile
 
 _REMEMBERED = 1024

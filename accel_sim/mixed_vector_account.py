@@ -5,9 +5,9 @@ docs/microarchitecture.md §7 and §9.
 
 import numpy as np
 
-from accel_sim.accelerator import Accelerator
 from accel_sim.account import Account, Unit
 from accel_sim.layer_run import LayerRun
+from accel_sim.machine import Accelerator
 from accel_sim.timeline import LayerTime
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from accel_sim.plan import PlannedTile, sorted_by
 from accel_sim.stream import Stored
 from sparse_formats.masks import MaskedMatrix

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from accel_sim.accelerator import Machine, resolved
+from accel_sim.accelerator import resolved
 from accel_sim.account import Passes, Unit
 from accel_sim.area import machine_area
 from accel_sim.energy import layer_energy
 from accel_sim.families import account_of
 from accel_sim.layer_run import LayerRun
+from accel_sim.machine import Machine
 from accel_sim.tables import table_rows
 from accel_sim.timeline import LayerTime
 

@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Machine, Rival
 from accel_sim.account import Account, Passes, Tile, Unit
 from accel_sim.dataflows import cambricon_x, eie, rcsc, systolic, tensor_core
 from accel_sim.dataflows.parameters import (
@@ -23,6 +22,7 @@ from accel_sim.dataflows.parameters import (
     TensorCore,
 )
 from accel_sim.dataflows.passes import Counted, TilePasses, summed
+from accel_sim.machine import Machine, Rival
 from accel_sim.timeline import LayerTime
 from accel_sim.workload import Inputs, Layer
 from sparse_formats.errors import InputError

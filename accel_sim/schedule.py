@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from accel_sim.stream import Entries
 
 Schedule = NDArray[np.int32]

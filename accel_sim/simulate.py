@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator, Machine, Rival
 from accel_sim.account import Passes
 from accel_sim.families import run_dense_rival, run_on
 from accel_sim.layer_run import LayerRun, run_steppers, steppers_of
+from accel_sim.machine import Accelerator, Machine, Rival
 from accel_sim.mixed_vector import Stepper
 from accel_sim.report import LayerResult, layer_result
 from accel_sim.stream import Stored, dense

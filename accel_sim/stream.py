@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from sparse_formats.errors import InputError
 from sparse_formats.mixed_vectors import distinct_lengths
 from sparse_formats.storage import bits_for

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from accel_sim.accelerator import Machine, Rival
+from accel_sim.machine import Machine, Rival
 from accel_sim.quantities import saved
 from accel_sim.report import LayerResult, Report
 from accel_sim.tables import energy_pj

@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Machine
 from accel_sim.account import Passes
+from accel_sim.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel_sim.accelerator import Machine, load_machine
+from accel_sim.accelerator import load_machine
 from accel_sim.compare import Pair, compare
+from accel_sim.machine import Machine
 from accel_sim.source import Generated, Source, find_source
 from accel_sim.workload import Activations
 from sparse_formats.masks import MaskedMatrix

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from accel_sim.accelerator import Accelerator
 from accel_sim.advice import CHANGES, QUICK_WEIGHTS, advise, is_quick
+from accel_sim.machine import Accelerator
 from accel_sim.simulate import simulate
 from accel_sim.workload import Activations
 from sparse_formats.masks import MaskedMatrix

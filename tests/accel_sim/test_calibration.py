@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from accel_sim.accelerator import Machine, load_accelerator, resolved
+from accel_sim.accelerator import load_accelerator, resolved
 from accel_sim.calibration import calibrated
+from accel_sim.machine import Machine
 from accel_sim.report import LayerResult, as_json, make_report, totals
 from accel_sim.simulate import simulate
 from accel_sim.workload import Activations

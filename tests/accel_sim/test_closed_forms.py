@@ -6,7 +6,7 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from accel_sim.report import LayerResult
 from accel_sim.simulate import simulate
 from accel_sim.timeline import Part, transfer_cycles

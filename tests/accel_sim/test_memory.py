@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.accelerator import MARKS, load_accelerator, resolved
+from accel_sim.accelerator import load_accelerator, resolved
+from accel_sim.machine import MARKS
 from accel_sim.memory import DRAM_KEYS, builtin_memories, load_memory
 from accel_sim.tables import energy_pj
 from accel_sim.timeline import Part, transfer_cycles

@@ -11,9 +11,10 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from accel_sim.accelerator import MARKS, load_accelerator
+from accel_sim.accelerator import load_accelerator
 from accel_sim.energy import COMPONENTS
 from accel_sim.glossary import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.machine import MARKS
 from accel_sim.pictures import (
     CAUSE_COLOURS,
     COMPONENT_COLOURS,

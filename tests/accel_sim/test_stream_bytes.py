@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from accel_sim.simulate import simulate
 from accel_sim.stream import Stored, Tile, cut_into_tiles, entries_of
 from accel_sim.workload import Activations

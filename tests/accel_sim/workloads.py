@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator, load_accelerator
+from accel_sim.accelerator import load_accelerator
+from accel_sim.machine import Accelerator
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.vectors import Orientation, VectorLayout
 

@@ -6,7 +6,7 @@ Only the tables are shared with the simulator: pJ per action, and per byte of an
 from collections import Counter
 from collections.abc import Sequence
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from accel_sim.tables import energy_pj, sram_bank
 from tests.accel_sim.reference.clockwork import (
     LayerTime,

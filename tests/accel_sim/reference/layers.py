@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from sparse_formats.decompose import decompose
 from sparse_formats.masks import MaskedMatrix
 from sparse_formats.vectors import VectorLayout

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from accel_sim.accelerator import Accelerator
+from accel_sim.machine import Accelerator
 from sparse_formats.vectors import VectorLayout
 
 Mode = Literal["row", "column"]

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import Machine, Rival, builtin_accelerators, load_machine
+from accel_sim.accelerator import builtin_accelerators, load_machine
 from accel_sim.area import machine_area
 from accel_sim.energy import COMPONENTS
 from accel_sim.glossary import CAUSE_WORDS
+from accel_sim.machine import Machine, Rival
 from accel_sim.pictures import CAUSE_COLOURS
 from accel_sim.report import LayerResult, as_json, csv_rows, make_report, of_use
 from accel_sim.simulate import simulate
