@@ -9,11 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.datatypes import DATATYPES, Datatype
+from accel_sim.machines.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.readers import safetensors
-from sparse_formats.readers.npz import open_npz
+from sparse_formats.files.readers import safetensors
+from sparse_formats.files.readers.npz import open_npz
+from sparse_formats.masks.matrix import MaskedMatrix
 
 CHECKED_TOKENS = 256
 """The product is computed for the first so many tokens; a token's output depends on no other."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparse_formats.errors import InputError
-from sparse_formats.terminal import emit_json, new_app, run
+from sparse_formats.terminal.application import emit_json, new_app, run
 
 if TYPE_CHECKING:
     from kernels.bench import Measured
@@ -42,7 +42,7 @@ def bench(
     from rich.console import Console
 
     from kernels.bench import CELLS, as_json, available_peers, measure
-    from sparse_formats.files import check_writable
+    from sparse_formats.files.atomic import check_writable
 
     if json not in (None, "-"):
         check_writable(Path(json), [])

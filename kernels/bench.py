@@ -15,12 +15,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels import mkl
-from kernels.machine import machine
-from kernels.plan import Cut, batch_of
-from kernels.prepare import Prepared, pack, prepare
+from kernels.dispatcher import Cut, batch_of
+from kernels.packing import Prepared, pack, prepare
+from kernels.products import spmm
 from kernels.simd import load, multiply_add, outer, store, zeros
-from kernels.spmm import spmm
-from sparse_formats.csr import CSR
+from kernels.vector_registers import machine
+from sparse_formats.formats.csr import CSR
 
 Array = NDArray[np.float32]
 Call = Callable[[], object]
@@ -71,8 +71,8 @@ def n_m(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
 
 
 def mixed(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
-    """Vertical vectors of 1 to 64 as our pruning makes them: see `sparse_formats.synthetic`."""
-    from sparse_formats.synthetic import MatrixShape, generate
+    """Vertical vectors of 1 to 64 as our pruning makes them: see `masks.synthetic`."""
+    from sparse_formats.masks.synthetic import MatrixShape, generate
 
     shape = MatrixShape("matrix", "Q", cell.rows, cell.cols)
     seed = int(rng.integers(1 << 31))

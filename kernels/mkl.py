@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.csr import CSR
+from sparse_formats.formats.csr import CSR
 
 _NO_TRANSPOSE, _ROW_MAJOR, _GENERAL, _MANY_CALLS = 10, 101, 20, 10000
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.prepare import Prepared, prepare
-from kernels.spmm import spmm
-from sparse_formats.csr import CSR
+from kernels.packing import Prepared, prepare
+from kernels.products import spmm
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.masks import MaskSet
+from sparse_formats.formats.csr import CSR
+from sparse_formats.masks.matrix import MaskSet
 
 if TYPE_CHECKING:
     import torch

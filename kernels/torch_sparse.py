@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from sparse_formats import scipy_sparse
-from sparse_formats.bsr import BSR
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
+from sparse_formats.formats import scipy_conversion as scipy_sparse
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
 
 
 def to_torch(matrix: CSR | CSC | BSR) -> Any:

@@ -1,7 +1,7 @@
 """`python -m pruning`."""
 
-from pruning.command_line import app
-from sparse_formats.terminal import run
+from pruning.commands.application import app
+from sparse_formats.terminal.application import run
 
 
 def main() -> None:

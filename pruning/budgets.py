@@ -9,7 +9,7 @@ import numpy as np
 from pruning.patterns.budget import kept_count
 from pruning.patterns.pattern import Pattern, Pruned, Target
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 
 VALUE_BITS = 16
 """Bits of a weight wherever bits or bytes are counted: half precision."""

@@ -18,15 +18,15 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from pruning.couplings import Heads, check_heads, couplings_of
+from pruning.models.couplings import Heads, check_heads, couplings_of
 from pruning.patterns import make_pattern
 from pruning.patterns.budget import BUDGETS, COUNTS, check_budget, check_sparsity
-from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, check_knobs, check_lengths
+from pruning.patterns.mixed_vectors.pattern import EPSILON, VECTOR_COST, check_knobs, check_lengths
 from pruning.patterns.pattern import Pattern
 from pruning.reconstruct import UPDATES
 from pruning.scores import check_score
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.vectors import MENU
+from sparse_formats.masks.vectors import MENU
 
 SPARSITY = 0.8
 """Default fraction to remove, where the pattern does not say it (chosen: the seed's example)."""
@@ -53,7 +53,7 @@ class Recipe:
     update: a key of `reconstruct.UPDATES`, or "none": the survivors keep their values.
     algorithm, menu, vector_cost, epsilon: see `patterns.mixed_vectors.mixed_vectors`.
     heads, key_value_heads: of the model; 0 takes its config.json's.
-    include, exclude: regular expressions of matrix names, see `sparse_formats.selection`.
+    include, exclude: regular expressions of matrix names, see `sparse_formats.masks.selection`.
     """
 
     pattern: str = "mvp"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.evidence import read_evidence
 from pruning.scores import check_score, importance
+from pruning.statistics.evidence import read_evidence
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 MASK_ONLY = "mask"
 """The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
@@ -48,9 +48,9 @@ def score_model(
         InputError: unreadable model or statistics, unknown score, bad pattern, a statistic
             missing, weights beyond float32.
     """
-    from sparse_formats.mask_file import read_weights
-    from sparse_formats.names import kind_of
-    from sparse_formats.selection import select
+    from sparse_formats.files.mask_file import read_weights
+    from sparse_formats.masks.names import kind_of
+    from sparse_formats.masks.selection import select
 
     check_score(score)
     weights = read_weights(path)
@@ -79,8 +79,8 @@ def score_mask(
     Raises:
         InputError: an unreadable file; scores missing, of another shape, negative, NaN.
     """
-    from sparse_formats.mask_file import read_masks
-    from sparse_formats.selection import select
+    from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.masks.selection import select
 
     masks = read_masks(path)
     by_name = {m.name: m for m in masks.matrices}
@@ -110,7 +110,7 @@ def score_mask(
 
 
 def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArray[np.float32]]:
-    from sparse_formats.mask_file import read_weights
+    from sparse_formats.files.mask_file import read_weights
 
     try:
         arrays = read_weights(path)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparse_formats.terminal import emit_json, new_app, run
+from sparse_formats.terminal.application import emit_json, new_app, run
 
 if TYPE_CHECKING:
-    from sparse_formats.inspection import Inspection
+    from sparse_formats.inspect.inspection import Inspection
 
 app = new_app("What a pruned model's matrices cost in each sparse format.")
 
@@ -46,11 +46,11 @@ def inspect(
 ) -> None:
     """Show bits per element in every format, layer by layer."""
     # Here, so that --help need not wait for numba and scipy.
-    from sparse_formats.files import check_writable
-    from sparse_formats.inspection import as_json, bits_of, claim, total
-    from sparse_formats.inspection import inspect as inspected
-    from sparse_formats.mask_file import read_masks, sha256_of
-    from sparse_formats.selection import select
+    from sparse_formats.files.atomic import check_writable
+    from sparse_formats.files.mask_file import read_masks, sha256_of
+    from sparse_formats.inspect.inspection import as_json, bits_of, claim, total
+    from sparse_formats.inspect.inspection import inspect as inspected
+    from sparse_formats.masks.selection import select
 
     if json not in (None, "-"):
         check_writable(Path(json), [mask])
@@ -68,7 +68,7 @@ def inspect(
     if json != "-":
         _print(layers, total(layers), value_bits, claimed)
     if plot is not None:
-        from sparse_formats.pictures import draw
+        from sparse_formats.inspect.picture import draw
 
         draw(plot, layers, value_bits)
     if json is not None:
@@ -84,9 +84,9 @@ def inspect(
 
 
 def _print(layers: list[Inspection], total: Inspection, value_bits: int, claimed: str) -> None:
-    from sparse_formats.formats import FORMATS
-    from sparse_formats.inspection import megabytes
-    from sparse_formats.tables import Column, new_console, print_table
+    from sparse_formats.formats.registry import FORMATS
+    from sparse_formats.inspect.inspection import megabytes
+    from sparse_formats.terminal.tables import Column, new_console, print_table
 
     def bits_per_element(part: Inspection, name: str) -> str:
         if name not in part.storage:

@@ -1,1 +1,1 @@
-"""Dataflow families beside the mixed-vector machine (docs/rivals.md)."""
+"""Dataflows: how a machine turns a mask into passes. One file or folder each."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.parameters import Policy, Rcsc
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
-from sparse_formats.sa_rcsc import SARCSC
+from sparse_formats.formats.sa_rcsc import SARCSC
 
 POLICIES: tuple[Policy, ...] = ("interleaved", "snake", "set_associative")
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel_sim.accelerator import load_machine
-from accel_sim.compare import Pair, compare
-from accel_sim.machine import Machine
-from accel_sim.source import Generated, Source, find_source
+from accel_sim.comparisons.compare import Pair, compare
+from accel_sim.machines.description import Machine
+from accel_sim.machines.load import load_machine
+from accel_sim.mask_source import Generated, Source, find_source
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.synthetic import parse_shapes
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.synthetic import parse_shapes
 
 TOKENS, DENSITY, SEED = 128, 0.2, 0
 LAYER = ["^h\\.0\\."]

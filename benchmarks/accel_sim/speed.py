@@ -18,12 +18,12 @@ from statistics import median
 
 import numpy as np
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.report import LayerResult
-from accel_sim.simulate import simulate
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.synthetic import SHAPES, MatrixShape, generate
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.synthetic import SHAPES, MatrixShape, generate
 
 ROUNDS = 5
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kernels.bench import CELLS, Cell, available_peers, machine_line, measure, ours, problem
-from kernels.prepare import prepare
+from kernels.packing import prepare
 
 SECONDS = 1.0
 

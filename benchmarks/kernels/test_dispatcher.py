@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kernels.bench import CELLS, Cell, problem, take_turns, with_cut
-from kernels.machine import machine
-from kernels.plan import batch_of, candidates, choose
+from kernels.dispatcher import batch_of, candidates, choose
+from kernels.vector_registers import machine
 
 MORE = (
     Cell("vertical", 4, 3072, 768, 128, 0.8),

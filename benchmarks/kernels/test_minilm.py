@@ -17,7 +17,7 @@ import pytest
 
 from kernels.bench import take_turns
 from kernels.sparse_linear import masked_dense, sparsify
-from sparse_formats.mask_file import read_masks
+from sparse_formats.files.mask_file import read_masks
 
 BATCH, LENGTH = 16, 128
 SECONDS = 15

@@ -42,7 +42,7 @@ def walk(tokens: int) -> str:
     import torch
     import transformers
 
-    from pruning.examples import Examples
+    from pruning.data.examples import Examples
     from pruning.models.opening import assemble
     from pruning.retraining_free import kprune as method
     from pruning.retraining_free.sublayers import find_encoder

@@ -34,7 +34,7 @@ def layers(shapes: str) -> list:
     import numpy as np
 
     from pruning.patterns.pattern import Target
-    from sparse_formats.synthetic import SHAPES
+    from sparse_formats.masks.synthetic import SHAPES
 
     rng = np.random.default_rng(0)
     found = []
@@ -65,7 +65,7 @@ def select(text: str, is_global: bool) -> Callable[[str], object]:
 
 
 def directions(shapes: str) -> object:
-    from pruning.direction import direction_strength
+    from pruning.direction.strength import direction_strength
     from pruning.patterns.fine_grained import top_mask
 
     masks = [top_mask(t.scores, t.scores.size // 5) for t in layers(shapes)]
@@ -110,7 +110,7 @@ def steps(pattern: str, budget: str) -> None:
     import numpy as np
     import torch
 
-    from pruning.examples import Examples
+    from pruning.data.examples import Examples
     from pruning.models.opening import open_model
     from pruning.recipe import Recipe
     from pruning.training.loop import _one_step, adamw

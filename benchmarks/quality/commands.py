@@ -16,14 +16,14 @@ CACHE = ROOT / "out" / "quality"
 
 def pruning(command: str, *options: object) -> dict[str, Any]:
     """What `python -m pruning <command> … --json -` prints."""
-    from pruning.command_line import app
+    from pruning.commands.application import app
 
     return _printed(app, command, *options, "--json", "-")
 
 
 def quietly(command: str, *options: object) -> None:
     """Run a command of `pruning` for what it writes."""
-    from pruning.command_line import app
+    from pruning.commands.application import app
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         app([command, *(str(word) for word in options)], standalone_mode=False)
@@ -36,7 +36,7 @@ def evaluated(*options: object) -> dict[str, Any]:
 
 def simulated(mask: Path, *options: object) -> dict[str, float]:
     """Cycles and energy of 128 tokens on tf_mvp, by the simulator's own command."""
-    from accel_sim.command_line import app
+    from accel_sim.commands.run import app
 
     words = ("run", "--mask", mask, *options, "--json", "-", "--no-check", "--no-advice")
     total = _printed(app, *words)["total"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.quality.cells import EDITIONS, every_cell
 from benchmarks.quality.groups import GROUPS
-from sparse_formats.files import write_text
+from sparse_formats.files.atomic import write_text
 
 FINDINGS = Path(__file__).parent / "findings.md"
 """Written by hand; everything else on the page is made."""

@@ -23,7 +23,7 @@ from benchmarks.quality.commands import ROOT
 from benchmarks.quality.groups import GROUPS
 from benchmarks.quality.page import write_page
 from sparse_formats.errors import InputError
-from sparse_formats.files import json_text, write_text
+from sparse_formats.files.atomic import json_text, write_text
 
 CELLS = Path(__file__).parent / "cells"
 PAGE = ROOT / "docs" / "quality.md"

@@ -66,7 +66,7 @@ RUNS: dict[str, list[str]] = {
     ],
     "compare_area": [
         "accel_sim", "compare", *SMALL, "--equal", "area", "--accelerator", "systolic_ws",
-        *(word for name in ("optimus", "tf_mvp", "cambricon_x") for word in ("--accelerator", name)),
+        "--accelerator", "optimus", "--accelerator", "tf_mvp", "--accelerator", "cambricon_x",
     ],
     "inspect": ["sparse_formats", "inspect", *MASK],
     "inspect_n_m": ["sparse_formats", "inspect", "--mask", "n_m.npz", *ONE_LAYER],
@@ -156,7 +156,7 @@ def _compared(one: Any, other: Any, where: str) -> Iterator[str]:
 
 def main() -> None:
     """Freeze, or compare; exit 1 where something differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Freeze reports, or compare two such folders.")
     commands = parser.add_subparsers(required=True, dest="command")
     frozen = commands.add_parser("freeze")
     frozen.add_argument("folder", type=Path)

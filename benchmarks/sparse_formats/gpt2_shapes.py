@@ -20,9 +20,9 @@ def resident_bytes() -> int:
 def measure(format: str) -> None:
     import numpy as np
 
-    from sparse_formats.formats import FORMATS, encode
-    from sparse_formats.masks import MaskedMatrix
-    from sparse_formats.synthetic import SHAPES, generate
+    from sparse_formats.formats.registry import FORMATS, encode
+    from sparse_formats.masks.matrix import MaskedMatrix
+    from sparse_formats.masks.synthetic import SHAPES, generate
 
     def fits(keep: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if format == "bsr":
@@ -71,7 +71,7 @@ if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "--one":
         measure(sys.argv[2])
     else:
-        from sparse_formats.formats import FORMATS
+        from sparse_formats.formats.registry import FORMATS
 
         for name in sys.argv[1:] or FORMATS:
             subprocess.run([sys.executable, __file__, "--one", name], check=True)

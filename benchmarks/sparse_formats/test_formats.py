@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sparse_formats.formats import FORMATS, encode
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.synthetic import MatrixShape, generate
+from sparse_formats.formats.registry import FORMATS, encode
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.synthetic import MatrixShape, generate
 
 SHAPE, DENSITY, ROUNDS = (3072, 768), 0.2, 31
 ANY_MASK = [name for name in FORMATS if name not in ("n_m", "vector_wise", "bsr")]

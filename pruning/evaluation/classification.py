@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.data_files import Table, label_numbers, label_values
+from pruning.data.examples import check_tokens, is_regression, labelled
+from pruning.data.files import Table, label_numbers, label_values
 from pruning.evaluation.similarity import Agreement, agreement
-from pruning.examples import check_tokens, is_regression, labelled
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pruning.evidence import generator
 from pruning.models.masking import apply_keep, apply_masks, matched
 from pruning.models.opening import OpenModel
-from sparse_formats.masks import MaskSet
+from pruning.statistics.evidence import generator
+from sparse_formats.masks.matrix import MaskSet
 
 Measure = Callable[[OpenModel], Any]
 """A model → a frozen dataclass of figures."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pruning.examples import check_tokens, checked, mask_token, token_ids
+from pruning.data.examples import check_tokens, checked, mask_token, token_ids
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.data_files import Question
-from pruning.examples import Passages, check_tokens, passages
+from pruning.data.examples import Passages, check_tokens, passages
+from pruning.data.files import Question
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 

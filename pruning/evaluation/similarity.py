@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.data_files import Table, read_text
-from pruning.examples import Examples, check_tokens, checked, pad_id
+from pruning.data.examples import Examples, check_tokens, checked, pad_id
+from pruning.data.files import Table, read_text
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 

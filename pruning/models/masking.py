@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 _EXPERT = re.compile(r"\bexperts\.\d+\.")
 

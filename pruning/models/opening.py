@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.couplings import Heads, heads_of_config
 from pruning.models import glassllm
+from pruning.models.couplings import Heads, heads_of_config
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.structure import (
     Attention,
@@ -96,7 +96,7 @@ def open_model(
 ) -> OpenModel:
     """Open the model at `path` for `task`; None: for what its config says it was made for.
 
-    include, exclude: which matrices are prunable (`sparse_formats.selection`).
+    include, exclude: which matrices are prunable (`sparse_formats.masks.selection`).
     fresh_head: settings of the config (num_labels, …) with which a task head that the directory
         lacks is made new; without it a missing head is an error.
 

@@ -8,7 +8,7 @@ live and die together: these are the coupled groups of structured pruning.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pruning.couplings import (
+from pruning.models.couplings import (
     ATTENTION,
     COLS,
     FEED_FORWARD,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pruning.patterns.budget import kept_count, unit_mean
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.ties import some_of
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 
 FEW = 64
 SAMPLE = 1 << 12

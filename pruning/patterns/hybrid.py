@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from pruning.couplings import Coupling
+from pruning.models.couplings import Coupling
 from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tiles import best_units, spread, tile_sizes, tile_sums
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.storage import Storage
+from sparse_formats.formats.storage import Storage
+from sparse_formats.masks.matrix import MaskedMatrix
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pruning.patterns.fine_grained import best_weights, top_mask
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.ties import of_groups
 from sparse_formats.errors import InputError
-from sparse_formats.fixed_groups import LONGEST_GROUP
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.n_m import NM as Format
-from sparse_formats.storage import Storage
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.formats.n_m import NM as Format
+from sparse_formats.formats.parts.fixed_groups import LONGEST_GROUP
+from sparse_formats.formats.storage import Storage
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.direction import direction_strength
+from pruning.direction.strength import direction_strength
 from pruning.patterns.fine_grained import best_weights
-from pruning.patterns.mixed_vectors import in_either_orientation
+from pruning.patterns.mixed_vectors.pattern import in_either_orientation
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.tiles import Tile, best_tiles, tile_choice, tile_sums, vector_layout
 from sparse_formats.errors import InputError
-from sparse_formats.formats import encode
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.storage import Storage
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.formats.registry import encode
+from sparse_formats.formats.storage import Storage
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 
 
 @dataclass(frozen=True)

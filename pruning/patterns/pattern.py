@@ -12,12 +12,12 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.couplings import Unit
+from pruning.models.couplings import Unit
 from pruning.patterns.budget import kept_count
-from sparse_formats.formats import encode
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.storage import Storage
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.formats.registry import encode
+from sparse_formats.formats.storage import Storage
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 
 
 @dataclass(frozen=True, eq=False)

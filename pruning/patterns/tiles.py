@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pruning.patterns.fine_grained import top_mask
 from pruning.patterns.pattern import Break, Local
 from pruning.patterns.ties import best_first
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 
 Tile = tuple[int, int]
 

@@ -1,4 +1,4 @@
-"""A model's linear layers as 8-bit numbers: `sparse_formats.int8_file` keeps them."""
+"""A model's linear layers as 8-bit numbers: `sparse_formats.files.int8_file` keeps them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.quantization.layers import quantisable, replaced
@@ -20,7 +20,7 @@ from pruning.quantization.numbers import (
 )
 from pruning.quantization.ranges import Ranges, new_ranges
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.int8_file import SHIFT, QuantizedMatrix
+from sparse_formats.files.int8_file import SHIFT, QuantizedMatrix
 
 Tell = Callable[[str], None]
 

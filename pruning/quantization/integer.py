@@ -18,8 +18,8 @@ from pruning.models.opening import OpenModel
 from pruning.quantization.layers import replaced
 from pruning.quantization.numbers import INPUT, SUM, Affine, dequantised, quantised, sum_affine
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.files import write_npz
-from sparse_formats.int8_file import SHIFT, QuantizedMatrix
+from sparse_formats.files.atomic import write_npz
+from sparse_formats.files.int8_file import SHIFT, QuantizedMatrix
 
 if TYPE_CHECKING:
     from torch import Tensor

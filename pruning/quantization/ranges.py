@@ -16,7 +16,7 @@ from pruning.models.matrices import Matrix
 from pruning.quantization.layers import REQUANTISED
 from pruning.quantization.numbers import Affine, input_affine
 from sparse_formats.errors import InputError
-from sparse_formats.files import json_text, write_text
+from sparse_formats.files.atomic import json_text, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor

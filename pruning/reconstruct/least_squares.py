@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.hessian import regular
 from pruning.patterns.pattern import Local
+from pruning.statistics.hessian import regular
 
 
 def least_squares(

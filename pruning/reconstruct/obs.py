@@ -8,9 +8,9 @@ high as a tile is traced to the end by itself, and the strips' traces are merged
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.hessian import inverse, regular
 from pruning.patterns.pattern import Local
 from pruning.reconstruct.least_squares import least_squares
+from pruning.statistics.hessian import inverse, regular
 
 
 def obs(

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.hessian import damped, inverse_factor
 from pruning.patterns.pattern import Local
+from pruning.statistics.hessian import damped, inverse_factor
 
 BLOCK = 128
 """Columns updated, and chosen from, at once. Source: SparseGPT's blocksize."""

@@ -16,7 +16,7 @@ from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.models.structure import Attention, FeedForward, Slice
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 if TYPE_CHECKING:
     from torch import nn

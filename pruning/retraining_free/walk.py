@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pruning.examples import Examples, step_numbers
+from pruning.data.examples import Examples, step_numbers
 from pruning.retraining_free.sublayers import Encoder, Sublayer
 from sparse_formats.errors import InputError
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.evidence import Evidence, check_needs
 from pruning.scores.first_order import first_order
 from pruning.scores.fisher import fisher
 from pruning.scores.magnitude import magnitude
@@ -14,6 +13,7 @@ from pruning.scores.obs import obs
 from pruning.scores.random import uniform
 from pruning.scores.sparsegpt import sparsegpt
 from pruning.scores.wanda import wanda
+from pruning.statistics.evidence import Evidence, check_needs
 from sparse_formats.errors import InputError, nearest
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.evidence import Evidence
-from pruning.hessian import inverse, regular
+from pruning.statistics.evidence import Evidence
+from pruning.statistics.hessian import inverse, regular
 
 
 def obs(evidence: Evidence) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.evidence import Evidence
-from pruning.hessian import damped, inverse_factor
+from pruning.statistics.evidence import Evidence
+from pruning.statistics.hessian import damped, inverse_factor
 
 
 def sparsegpt(evidence: Evidence) -> NDArray[np.float32]:

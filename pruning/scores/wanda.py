@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.evidence import Evidence
+from pruning.statistics.evidence import Evidence
 
 
 def wanda(evidence: Evidence) -> NDArray[np.float32]:

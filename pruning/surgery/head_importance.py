@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.data.examples import Examples
 from pruning.evaluation.floors import unchanged
-from pruning.examples import Examples
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pruning.budgets import bytes_of
-from pruning.prune import as_json as recipe_json
+from pruning.pipeline import as_json as recipe_json
 from pruning.quantization.ranges import as_json as ranges_json
 from pruning.recipe import pattern_of
 from pruning.training.loop import Run

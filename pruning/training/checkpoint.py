@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparse_formats.errors import InputError
-from sparse_formats.files import json_text, replace_file, write_text
+from sparse_formats.files.atomic import json_text, replace_file, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.examples import Examples, step_numbers
+from pruning.commands.progress import time_left
+from pruning.data.examples import Examples, step_numbers
 from pruning.models.opening import OpenModel
-from pruning.progress import time_left
 from pruning.quantization.qat import FakeQuantized, fake_quantized
 from pruning.quantization.ranges import Ranges
 from pruning.training import checkpoint
@@ -18,7 +18,7 @@ from pruning.training.distillation import answers, check_teacher, distilled, tea
 from pruning.training.pruner import Pruner
 from pruning.training.settings import as_json
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskSet
+from sparse_formats.masks.matrix import MaskSet
 
 if TYPE_CHECKING:
     from torch import Tensor

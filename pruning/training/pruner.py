@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.direction.retention import kept_sum, top_sum
 from pruning.models.masking import matched
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
-from pruning.prune import as_json as recipe_json
+from pruning.pipeline import as_json as recipe_json
 from pruning.recipe import Recipe
-from pruning.retention import kept_sum, top_sum
 from pruning.training.choice import choose
 from pruning.training.methods import METHODS, Method
 from pruning.training.settings import Training, as_json
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.vectors import VectorLayout
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.datatypes import DATATYPES
-from accel_sim.machine import Accelerator
+from accel_sim.machines.datatypes import DATATYPES
+from accel_sim.machines.description import Accelerator
+from accel_sim.machines.load import load_accelerator
 from accel_sim.workload import Activations, Layer
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import MENU, VectorLayout
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import MENU, VectorLayout
 from tests.accel_sim.reference.product import operands
 
 

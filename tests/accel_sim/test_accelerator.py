@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.accelerator import builtin_accelerators, load_accelerator, load_machine, resolved
-from accel_sim.machine import MARKS, sections_of
+from accel_sim.machines.description import MARKS, sections_of
+from accel_sim.machines.load import builtin_accelerators, load_accelerator, load_machine, resolved
 from sparse_formats.errors import InputError
 
 

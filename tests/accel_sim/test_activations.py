@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from accel_sim.datatypes import DATATYPES
-from accel_sim.simulate import simulate
+from accel_sim.machines.datatypes import DATATYPES
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations, Layer, read_activations
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy

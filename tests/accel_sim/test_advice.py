@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from accel_sim.advice import CHANGES, QUICK_WEIGHTS, advise, is_quick
-from accel_sim.machine import Accelerator
-from accel_sim.simulate import simulate
+from accel_sim.comparisons.advice import CHANGES, QUICK_WEIGHTS, advise, is_quick
+from accel_sim.machines.description import Accelerator
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 TIGHT = (

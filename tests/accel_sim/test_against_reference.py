@@ -20,14 +20,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
-from accel_sim.product import machine_product
-from accel_sim.report import LayerResult
-from accel_sim.simulate import simulate
+from accel_sim.dataflows.mixed_vector.product import machine_product
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
 from accel_sim.workload import Activations
-from sparse_formats.decompose import decompose_oriented
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import Orientation
+from sparse_formats.masks.decompose import decompose_oriented
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import Orientation
 from tests.accel_sim.drawn_workloads import Workload, workloads
 from tests.accel_sim.reference.accounts import Unit
 from tests.accel_sim.reference.layers import Reference, reference
@@ -91,7 +91,7 @@ def simulate_with_outputs(work: Workload) -> tuple[list[LayerResult], list[NDArr
         outputs.append(machine_product(*arguments))
         return outputs[-1]
 
-    with patch("accel_sim.product.machine_product", recorded):
+    with patch("accel_sim.dataflows.mixed_vector.product.machine_product", recorded):
         return simulate(work.matrices, work.machine, work.activations, threads=1), outputs
 
 

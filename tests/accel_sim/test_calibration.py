@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from accel_sim.accelerator import load_accelerator, resolved
-from accel_sim.calibration import calibrated
-from accel_sim.machine import Machine
-from accel_sim.report import LayerResult, as_json, make_report, totals
-from accel_sim.simulate import simulate
+from accel_sim.costs.calibration import calibrated
+from accel_sim.machines.description import Machine
+from accel_sim.machines.load import load_accelerator, resolved
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult, as_json, make_report, totals
 from accel_sim.workload import Activations
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy

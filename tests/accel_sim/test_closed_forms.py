@@ -6,12 +6,12 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
-from accel_sim.machine import Accelerator
-from accel_sim.report import LayerResult
-from accel_sim.simulate import simulate
-from accel_sim.timeline import Part, transfer_cycles
+from accel_sim.costs.timeline import Part, transfer_cycles
+from accel_sim.machines.description import Accelerator
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 

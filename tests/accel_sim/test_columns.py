@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.report import LayerResult
-from accel_sim.schedule import POLICIES
-from accel_sim.simulate import simulate
+from accel_sim.dataflows.mixed_vector.schedule import POLICIES
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 OWN_QUEUES = "queue.per_column=true"

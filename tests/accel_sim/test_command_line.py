@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.command_line import main
+from accel_sim.commands.run import main
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -182,7 +182,7 @@ def test_is_advice_ranked_and_told_where_it_is_not_given(
     assert call(monkeypatch, *words) == 0
     assert json.loads(target.read_text())["advice"] is None
     assert "simulated with --advice" in capsys.readouterr().out
-    monkeypatch.setattr("accel_sim.advice.QUICK_WEIGHTS", 10)
+    monkeypatch.setattr("accel_sim.comparisons.advice.QUICK_WEIGHTS", 10)
     assert call(monkeypatch, *words, "--out", folder) == 0
     assert json.loads(target.read_text())["advice"] is None
     assert call(monkeypatch, *words, "--advice") == 0

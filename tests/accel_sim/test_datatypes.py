@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim import product
-from accel_sim.datatypes import DATATYPES
-from accel_sim.simulate import simulate
+from accel_sim.dataflows.mixed_vector import product
+from accel_sim.machines.datatypes import DATATYPES
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations, Layer
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy
 
 

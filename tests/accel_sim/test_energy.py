@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.area import machine_area
-from accel_sim.energy import COMPONENTS
-from accel_sim.report import LayerResult, totals
-from accel_sim.simulate import simulate
-from accel_sim.tables import energy_pj, sram_bank, table_rows
+from accel_sim.costs.area import machine_area
+from accel_sim.costs.energy import COMPONENTS
+from accel_sim.costs.tables import energy_pj, sram_bank, table_rows
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult, totals
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import roomy, vector_matrix
 
 ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.command_line import app
-from sparse_formats import int8_file
+from accel_sim.commands.run import app
 from sparse_formats.errors import InputError
-from sparse_formats.int8_file import QuantizedMatrix
+from sparse_formats.files import int8_file
+from sparse_formats.files.int8_file import QuantizedMatrix
 
 
 def run(folder: Path, *words: object) -> Any:

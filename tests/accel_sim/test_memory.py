@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.accelerator import load_accelerator, resolved
-from accel_sim.machine import MARKS
-from accel_sim.memory import DRAM_KEYS, builtin_memories, load_memory
-from accel_sim.tables import energy_pj
-from accel_sim.timeline import Part, transfer_cycles
+from accel_sim.costs.tables import energy_pj
+from accel_sim.costs.timeline import Part, transfer_cycles
+from accel_sim.machines.description import MARKS
+from accel_sim.machines.load import load_accelerator, resolved
+from accel_sim.machines.memory import DRAM_KEYS, builtin_memories, load_memory
 from sparse_formats.errors import InputError
 
 # DRAMsim3, reads of random runs: GB/s, and for DDR4 pJ per bit. Typed from the table of figures

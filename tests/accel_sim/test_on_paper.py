@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.report import LayerResult
-from accel_sim.simulate import simulate
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
 from accel_sim.workload import Activations, Layer
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.drawn_workloads import layer_inputs
 from tests.accel_sim.reference.layers import ReferenceLayer, reference
 

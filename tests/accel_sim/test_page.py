@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.page import page
-from accel_sim.pictures import PICTURES
-from accel_sim.quantities import quantity, saved
-from accel_sim.report import as_json, make_report
-from accel_sim.simulate import simulate
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
+from accel_sim.reports.html import page
+from accel_sim.reports.pictures import PICTURES
+from accel_sim.reports.quantities import quantity, saved
+from accel_sim.reports.report import as_json, make_report
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 
 # They have no end tag.
 VOID = {"meta", "img", "wbr", "br"}

@@ -11,11 +11,11 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.energy import COMPONENTS
-from accel_sim.glossary import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
-from accel_sim.machine import MARKS
-from accel_sim.pictures import (
+from accel_sim.costs.energy import COMPONENTS
+from accel_sim.machines.description import MARKS
+from accel_sim.machines.load import load_accelerator
+from accel_sim.reports.glossary import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.reports.pictures import (
     CAUSE_COLOURS,
     COMPONENT_COLOURS,
     KIND_STYLES,
@@ -30,8 +30,8 @@ from accel_sim.pictures import (
     roofline_points,
     short_names,
 )
-from accel_sim.report import CAUSES, LayerResult, Unit, as_json, make_report
-from sparse_formats.names import KINDS
+from accel_sim.reports.report import CAUSES, LayerResult, Unit, as_json, make_report
+from sparse_formats.masks.names import KINDS
 
 MACHINE = load_accelerator("tf_mvp")
 NOTHING = dict.fromkeys(CAUSES, 0)

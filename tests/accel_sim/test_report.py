@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.layer_run import run_layer
-from accel_sim.report import CAUSES, as_json, csv_rows, is_product_equal, make_report
-from accel_sim.simulate import simulate
-from accel_sim.timeline import lay_out
+from accel_sim.costs.timeline import lay_out
+from accel_sim.dataflows.mixed_vector.layer import run_layer
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import CAUSES, as_json, csv_rows, is_product_equal, make_report
 from accel_sim.workload import Activations, Inputs, Layer
-from sparse_formats.files import json_text
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.files.atomic import json_text
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 TIGHT = (
@@ -139,10 +139,10 @@ def test_does_a_wrong_product_get_noticed() -> None:
     r, c = np.argwhere(matrix.keep)[3]
     less = matrix.keep.copy()
     less[r, c] = False
-    from accel_sim.plan import plan_layer
-    from accel_sim.product import Issued, check_product
-    from accel_sim.stream import Stored
-    from sparse_formats.decompose import decompose
+    from accel_sim.dataflows.mixed_vector.plan import plan_layer
+    from accel_sim.dataflows.mixed_vector.product import Issued, check_product
+    from accel_sim.dataflows.mixed_vector.stream import Stored
+    from sparse_formats.masks.decompose import decompose
 
     stored = Stored(decompose(less), (16, 16))
     x = Activations(4).draw(16, 0)

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel_sim.machine import Accelerator
-from accel_sim.simulate import simulate
-from accel_sim.stream import Stored, Tile, cut_into_tiles, entries_of
+from accel_sim.dataflows.mixed_vector.stream import Stored, Tile, cut_into_tiles, entries_of
+from accel_sim.machines.description import Accelerator
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations
-from sparse_formats.decompose import decompose, decompose_oriented
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.tile_stream import TileStream
-from sparse_formats.vectors import Orientation, VectorLayout
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.parts.tile_stream import TileStream
+from sparse_formats.masks.decompose import decompose, decompose_oriented
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import Orientation, VectorLayout
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 # Tiles of 64 outputs, by 64 inputs where the buffer is small.

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.machine import Accelerator
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import Orientation, VectorLayout
+from accel_sim.machines.description import Accelerator
+from accel_sim.machines.load import load_accelerator
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import Orientation, VectorLayout
 
 # 4 PE rows × 2 token columns × 4 lanes; nothing but the array can be the bottleneck.
 ROOMY = (

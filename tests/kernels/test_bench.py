@@ -12,7 +12,7 @@ import pytest
 
 from kernels import mkl
 from kernels.bench import CELLS, PATTERNS, Cell, as_json, measure, problem, take_turns
-from sparse_formats.csr import CSR
+from sparse_formats.formats.csr import CSR
 
 ROOT = Path(__file__).parents[2]
 LENGTHS = {"blocks": 32, "vertical": 16, "horizontal": 16, "N:M": 4}

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.prepare import prepare
+from kernels.packing import prepare
 from kernels.sparse_linear import masked_dense, sparse_linear, sparsify
-from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.synthetic import MatrixShape, generate
+from sparse_formats.formats.csr import CSR
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.synthetic import MatrixShape, generate
 
 torch: Any = pytest.importorskip("torch")
 

@@ -12,21 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels import multiply, plan
-from kernels import prepare as prepare_module
-from kernels import spmm as spmm_module
-from kernels.machine import Machine, machine
-from kernels.plan import batch_of, candidates
-from kernels.prepare import Prepared, pack, prepare
-from kernels.spmm import spmm
-from sparse_formats.bsr import BSR
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
-from sparse_formats.decompose import decompose_oriented
-from sparse_formats.matrix import SparseMatrix
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.mixed_vectors_tiled import MixedVectorsTiled
-from sparse_formats.n_m import NM
+from kernels import dispatcher as plan
+from kernels import multiply
+from kernels import packing as prepare_module
+from kernels import products as spmm_module
+from kernels.dispatcher import batch_of, candidates
+from kernels.packing import Prepared, pack, prepare
+from kernels.products import spmm
+from kernels.vector_registers import Machine, machine
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
+from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.masks.decompose import decompose_oriented
 
 
 @pytest.fixture(autouse=True, scope="module")

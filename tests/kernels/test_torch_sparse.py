@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from kernels.torch_sparse import from_torch, to_torch
-from sparse_formats import values
-from sparse_formats.bsr import BSR
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.parts import values
 
 torch: Any = pytest.importorskip("torch")
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.calibration import calibrated, in_rounds, readers
-from pruning.command_line import app
-from pruning.evidence import STATISTICS, read_evidence
-from pruning.examples import Examples, text_windows
+from pruning.commands.application import app
+from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
+from pruning.statistics.calibration import calibrated, in_rounds, readers
+from pruning.statistics.evidence import STATISTICS, read_evidence
 from sparse_formats.errors import InputError
 
 torch = pytest.importorskip("torch")

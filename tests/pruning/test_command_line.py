@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.analyze_command import picture_name
-from pruning.evidence import Evidence, generator, write_evidence
-from pruning.prune import as_json
-from pruning.prune_command import model_name
+from pruning.commands.analyze import picture_name
+from pruning.commands.prune import model_name
+from pruning.pipeline import as_json
 from pruning.recipe import Recipe
-from sparse_formats.mask_file import read_masks
+from pruning.statistics.evidence import Evidence, generator, write_evidence
+from sparse_formats.files.mask_file import read_masks
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -164,7 +164,7 @@ def test_analyze_draws_a_picture_a_matrix(run, model: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("shape", [(3, 4), (700, 90), (1, 1000)])
 def test_a_thumbnail_shows_block_densities(shape: tuple[int, int]) -> None:
-    from pruning.pictures import thumbnail
+    from pruning.direction.pictures import thumbnail
 
     keep = np.random.default_rng(0).random(shape) < 0.3
     image = thumbnail(keep, longest=100)
@@ -179,9 +179,9 @@ def test_a_thumbnail_shows_block_densities(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (17, 1), (0, 4), (5, 341)])
 @pytest.mark.parametrize("kept", [0, 1])
 def test_odd_masks_are_drawn(tmp_path: Path, shape: tuple[int, int], kept: int) -> None:
-    from pruning.analysis import analyze
-    from pruning.pictures import write_picture
-    from sparse_formats.masks import MaskedMatrix
+    from pruning.direction.analysis import analyze
+    from pruning.direction.pictures import write_picture
+    from sparse_formats.masks.matrix import MaskedMatrix
 
     keep = np.full(shape, bool(kept))
     write_picture(tmp_path / "a.png", analyze(MaskedMatrix("$a_{b}$ [x]", keep)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pruning.couplings import COLS, ROWS, Heads, Slice, couplings_of, heads_with, read_heads
+from pruning.models.couplings import COLS, ROWS, Heads, Slice, couplings_of, heads_with, read_heads
 from sparse_formats.errors import InputError
 
 LLAMA = {

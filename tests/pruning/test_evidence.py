@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.evidence import STATISTICS, Evidence, generator, read_evidence, write_evidence
+from pruning.statistics.evidence import (
+    STATISTICS,
+    Evidence,
+    generator,
+    read_evidence,
+    write_evidence,
+)
 from sparse_formats.errors import InputError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pruning.models.opening import quiet
-from sparse_formats.mask_file import read_masks
+from sparse_formats.files.mask_file import read_masks
 
 torch = pytest.importorskip("torch")
 
@@ -193,7 +193,7 @@ def test_another_family_is_refused_before_work_is_spent_on_it(
     def work(*unused: Any) -> None:
         raise AssertionError("pruned")
 
-    monkeypatch.setattr("pruning.kprune_command._method", lambda name: work)
+    monkeypatch.setattr("pruning.commands.kprune._method", lambda name: work)
     small = {"vocab_size": 48, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     made: Any = getattr(transformers, architecture)
     config = made.config_class(**small, max_position_embeddings=42, intermediate_size=64, **changes)
@@ -235,7 +235,7 @@ def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
         (out / "mine").write_text("mine")
         return METHODS["random"](*arguments)
 
-    monkeypatch.setattr("pruning.kprune_command._method", lambda name: meanwhile)
+    monkeypatch.setattr("pruning.commands.kprune._method", lambda name: meanwhile)
     status, _, error = run(
         "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5, "--out", out
     )

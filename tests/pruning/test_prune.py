@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.direction import direction_strength
-from pruning.prune import prune
+from pruning.direction.strength import direction_strength
+from pruning.pipeline import prune
 from pruning.recipe import Recipe
 from pruning.scoring import ScoredMatrix, score_mask, score_model
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_masks, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import read_masks, write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 EXACT = ("mvp", "mvp_tiled", "fine")
 """Patterns that keep any number of weights (the first two have vectors of length 1)."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.evidence import Evidence, generator, write_evidence
-from pruning.prune import Pruning, as_json, prune
+from pruning.pipeline import Pruning, as_json, prune
 from pruning.recipe import Recipe, read_recipe
 from pruning.scoring import ScoredMatrix, score_model
+from pruning.statistics.evidence import Evidence, generator, write_evidence
 from sparse_formats.errors import InputError
-from sparse_formats.formats import encode
-from sparse_formats.names import kind_of
+from sparse_formats.formats.registry import encode
+from sparse_formats.masks.names import kind_of
 
 SHAPES = {
     "layer.0.attention.self.query.weight": (64, 64),

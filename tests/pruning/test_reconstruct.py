@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.hessian import inverse
 from pruning.patterns import make_pattern
 from pruning.patterns.fine_grained import top_mask
 from pruning.patterns.pattern import Target
@@ -14,7 +13,8 @@ from pruning.patterns.tiles import broken_tile, tile_choice
 from pruning.reconstruct import UPDATES, output_error
 from pruning.reconstruct.obs import obs, remove_tiles, traced
 from pruning.reconstruct.sparsegpt import sparsegpt
-from sparse_formats.masks import MaskedMatrix
+from pruning.statistics.hessian import inverse
+from sparse_formats.masks.matrix import MaskedMatrix
 
 Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 

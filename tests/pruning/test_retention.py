@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.direction import direction_strength
-from pruning.patterns.fine_grained import top_mask
-from pruning.retention import (
+from pruning.direction.retention import (
     kappa_of_share,
     measured_retention,
     predicted_retention,
     retention_of_share,
     share_of_kappa,
 )
-from sparse_formats.vectors import Orientation
+from pruning.direction.strength import direction_strength
+from pruning.patterns.fine_grained import top_mask
+from sparse_formats.masks.vectors import Orientation
 
 LENGTHS = (4, 8, 16, 32, 64)
 

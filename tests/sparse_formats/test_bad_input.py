@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from sparse_formats.__main__ import main
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_masks, read_weights, sha256_of, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.vectors import VectorLayout
+from sparse_formats.files.mask_file import read_masks, read_weights, sha256_of, write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.vectors import VectorLayout
 
 
 def npy_header(text: str) -> bytes:

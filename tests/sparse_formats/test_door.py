@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.files import check_writable
-from sparse_formats.mask_file import read_masks, read_weights
+from sparse_formats.files.atomic import check_writable
+from sparse_formats.files.mask_file import read_masks, read_weights
 
 
 @pytest.mark.parametrize("shape", [(0, 10**11), (10**11, 0)])

@@ -12,9 +12,9 @@ import pytest
 import scipy.sparse
 
 from sparse_formats.__main__ import main
-from sparse_formats.decompose import decompose
-from sparse_formats.mask_file import read_masks, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import read_masks, write_masks
+from sparse_formats.masks.decompose import decompose
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 SHAPES = [(0, 3), (3, 0), (0, 0)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.files import json_text, replace_file, write_text
+from sparse_formats.files.atomic import json_text, replace_file, write_text
 
 
 def test_does_a_failed_write_leave_the_old_file_and_nothing_else(tmp_path: Path) -> None:

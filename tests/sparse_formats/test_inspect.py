@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sparse_formats.__main__ import main
-from sparse_formats.mask_file import sha256_of, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import sha256_of, write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 KEEP = np.array([[c == "#" for c in row] for row in ("##..#.", "......", "####..")])
 
@@ -156,8 +156,8 @@ def test_does_help_load_neither_numba_nor_scipy() -> None:
 
 def test_do_readers_load_neither_numba_nor_scipy() -> None:
     code = (
-        "import sys; import sparse_formats.mask_file, sparse_formats.selection\n"
-        "import sparse_formats.synthetic\n"
+        "import sys; import sparse_formats.files.mask_file, sparse_formats.masks.selection\n"
+        "import sparse_formats.masks.synthetic\n"
         "slow = {'numba', 'scipy', 'torch'} & set(sys.modules)\n"
         "assert not slow, slow\n"
     )

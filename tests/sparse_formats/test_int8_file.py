@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from sparse_formats import int8_file
 from sparse_formats.errors import InputError
-from sparse_formats.int8_file import SCHEMA, QuantizedMatrix
-from sparse_formats.mask_file import read_masks, read_weights
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.files import int8_file
+from sparse_formats.files.int8_file import SCHEMA, QuantizedMatrix
+from sparse_formats.files.mask_file import read_masks, read_weights
+from sparse_formats.masks.matrix import MaskedMatrix
 
 
 def matrices() -> tuple[QuantizedMatrix, ...]:

@@ -13,11 +13,11 @@ import scipy.io
 import scipy.sparse
 from numpy.typing import NDArray
 
-from sparse_formats import schema
-from sparse_formats.decompose import decompose
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_masks, read_weights, sha256_of, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files import schema
+from sparse_formats.files.mask_file import read_masks, read_weights, sha256_of, write_masks
+from sparse_formats.masks.decompose import decompose
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 RNG = np.random.default_rng(3)
 

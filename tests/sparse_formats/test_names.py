@@ -3,8 +3,8 @@
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.names import KINDS, kind_of, layer_of, network_order, stored_in_out
-from sparse_formats.selection import select
+from sparse_formats.masks.names import KINDS, kind_of, layer_of, network_order, stored_in_out
+from sparse_formats.masks.selection import select
 
 NAMES = [
     # BERT, MiniLM, RoBERTa

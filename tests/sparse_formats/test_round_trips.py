@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparse_formats import decompose, mask_words
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
-from sparse_formats.formats import FORMATS, encode
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.vectors import MENU, VectorLayout
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.registry import FORMATS, encode
+from sparse_formats.masks import bit_words as mask_words
+from sparse_formats.masks import decompose
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import MENU, VectorLayout
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (13, 17), (64, 64), (67, 129), (3, 131), (131, 3)]
 FLOATS = [np.float16, np.float32, np.float64]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sparse_formats.bsr import BSR
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
 from sparse_formats.errors import InputError
-from sparse_formats.scipy_sparse import from_scipy, to_scipy
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.scipy_conversion import from_scipy, to_scipy
 
 
 def matrix(seed: int = 0) -> tuple[Any, Any]:

@@ -5,20 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from sparse_formats.bsr import BSR
-from sparse_formats.csc import CSC
-from sparse_formats.csr import CSR
-from sparse_formats.curves import CURVES, density_at, relative
-from sparse_formats.decompose import decompose
-from sparse_formats.formats import FORMATS
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.mixed_vectors_tiled import MixedVectorsTiled
-from sparse_formats.n_m import NM
-from sparse_formats.relative_csc import RelativeCSC
-from sparse_formats.run_length import RunLength
-from sparse_formats.sa_rcsc import SARCSC
-from sparse_formats.storage import Storage, bits_for
-from sparse_formats.vector_wise import VectorWise
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csc import CSC
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
+from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.registry import FORMATS
+from sparse_formats.formats.relative_csc import RelativeCSC
+from sparse_formats.formats.run_length import RunLength
+from sparse_formats.formats.sa_rcsc import SARCSC
+from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.vector_wise import VectorWise
+from sparse_formats.inspect.curves import CURVES, density_at, relative
+from sparse_formats.masks.decompose import decompose
 
 
 def mask(*rows: str) -> np.ndarray:

@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparse_formats import values
-from sparse_formats.bitstream import BitReader, Section, flags, pack, read_flags
-from sparse_formats.bsr import BSR
-from sparse_formats.csr import CSR
-from sparse_formats.dense import Dense
 from sparse_formats.errors import InputError
-from sparse_formats.formats import FORMATS
-from sparse_formats.matrix import Descriptor
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.n_m import NM
-from sparse_formats.relative_csc import RelativeCSC
-from sparse_formats.run_length import RunLength
-from sparse_formats.sa_rcsc import SARCSC
-from sparse_formats.vector_wise import VectorWise
+from sparse_formats.formats.bsr import BSR
+from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.dense import Dense
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.parts import values
+from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
+from sparse_formats.formats.registry import FORMATS
+from sparse_formats.formats.relative_csc import RelativeCSC
+from sparse_formats.formats.run_length import RunLength
+from sparse_formats.formats.sa_rcsc import SARCSC
+from sparse_formats.formats.sparse_matrix import Descriptor
+from sparse_formats.formats.vector_wise import VectorWise
 
 # Small parameters, so that small matrices reach every rule. All keys of FORMATS and some more.
 VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.names import kind_of, network_order, stored_in_out
-from sparse_formats.synthetic import (
+from sparse_formats.masks.names import kind_of, network_order, stored_in_out
+from sparse_formats.masks.synthetic import (
     PATTERNS,
     SHAPES,
     SHARE_OF_LENGTH,
@@ -15,7 +15,7 @@ from sparse_formats.synthetic import (
     generate,
     parse_shapes,
 )
-from sparse_formats.vectors import check_vectors
+from sparse_formats.masks.vectors import check_vectors
 
 ODD = "1x1,1x7,7x1,13x17,64x65,5x130,3x3,67x129"
 

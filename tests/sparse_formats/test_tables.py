@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from sparse_formats.tables import Column, elided, print_table, printable
+from sparse_formats.terminal.tables import Column, elided, print_table, printable
 
 COLUMNS = (
     Column("name"),

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparse_formats import values
 from sparse_formats.errors import InputError
-from sparse_formats.mixed_vectors import MixedVectors
-from sparse_formats.tile_stream import TileStream
-from sparse_formats.vectors import Orientation, VectorLayout
+from sparse_formats.formats.mixed_vectors import MixedVectors
+from sparse_formats.formats.parts import values
+from sparse_formats.formats.parts.tile_stream import TileStream
+from sparse_formats.masks.vectors import Orientation, VectorLayout
 
 MENUS = ((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), (8,), (128,))
 

@@ -69,7 +69,7 @@ def speedup(dense: Path, small: Path, data: Path) -> float:
     """Median time of the dense model ÷ the smaller one's, interleaved, 32 phrases of `test`."""
     import torch
 
-    from pruning.examples import examples_of
+    from pruning.data.examples import examples_of
     from pruning.models.opening import open_model
 
     torch.set_num_threads(1)

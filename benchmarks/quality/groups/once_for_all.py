@@ -9,7 +9,7 @@ from benchmarks.quality.cells import Cell
 from benchmarks.quality.commands import CACHE, evaluated, installed, pruning, quietly, simulated
 from benchmarks.quality.tables import Cells, spread, table
 from benchmarks.quality.texts import brown, running_text
-from sparse_formats.files import json_text, write_text
+from sparse_formats.files.atomic import json_text, write_text
 
 PRETRAINING, FINE_TUNING, ROUNDING = 600, 500, 150
 """Steps: of the sparse student, of a task, of QAT. The dense teacher takes half as many, each of

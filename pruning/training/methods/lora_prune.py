@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pruning.couplings import Slice
+from pruning.models.couplings import Slice
 from pruning.models.opening import OpenModel
 from pruning.training.methods.method import Importance, Method, in_file_order
 from pruning.training.settings import Training

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from accel_sim.machine import Accelerator
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.clockwork import LayerTime, Load
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import ceil_div

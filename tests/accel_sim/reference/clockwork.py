@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from accel_sim.machine import Accelerator
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import OPERAND_BITS, Tile, ceil_div
 

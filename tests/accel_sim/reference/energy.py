@@ -6,8 +6,8 @@ Only the tables are shared with the simulator: pJ per action, and per byte of an
 from collections import Counter
 from collections.abc import Sequence
 
-from accel_sim.machine import Accelerator
-from accel_sim.tables import energy_pj, sram_bank
+from accel_sim.costs.tables import energy_pj, sram_bank
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.clockwork import (
     LayerTime,
     accumulator_bytes,

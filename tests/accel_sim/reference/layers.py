@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.machine import Accelerator
-from sparse_formats.decompose import decompose
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.vectors import VectorLayout
+from accel_sim.machines.description import Accelerator
+from sparse_formats.masks.decompose import decompose
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
 from tests.accel_sim.reference.accounts import Unit, cycles_by_cause, pe_load, units_of
 from tests.accel_sim.reference.clockwork import Clockwork, LayerTime, Load, dram_rate
 from tests.accel_sim.reference.energy import actions, energy_by_component
@@ -26,7 +26,7 @@ from tests.accel_sim.reference.stream import Mode, Tile, ceil_div, tiles_of, vec
 
 @dataclass(frozen=True)
 class ReferenceLayer:
-    """Figures of one layer, under the names of `accel_sim.report.LayerResult`."""
+    """Figures of one layer, under the names of `accel_sim.reports.report.LayerResult`."""
 
     name: str
     rows: int

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accel_sim.machine import Accelerator
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.schedule import Plan
 from tests.accel_sim.reference.stream import Entry, Tile
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from accel_sim.machine import Accelerator
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.one_pass import Live, PassCount, run_pass
 from tests.accel_sim.reference.schedule import Plan, plan
 from tests.accel_sim.reference.stream import Tile, parts_of

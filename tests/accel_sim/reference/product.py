@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.machine import Accelerator
-from sparse_formats.masks import MaskedMatrix
+from accel_sim.machines.description import Accelerator
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import ceil_log2
 

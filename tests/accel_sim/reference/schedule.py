@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accel_sim.machine import Accelerator
+from accel_sim.machines.description import Accelerator
 from tests.accel_sim.reference.stream import Tile, set_count, units_per_set
 
 

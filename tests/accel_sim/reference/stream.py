@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from accel_sim.machine import Accelerator
-from sparse_formats.vectors import VectorLayout
+from accel_sim.machines.description import Accelerator
+from sparse_formats.masks.vectors import VectorLayout
 
 Mode = Literal["row", "column"]
 MENU = (1, 4, 8, 16, 32, 64)

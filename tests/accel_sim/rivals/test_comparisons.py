@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import builtin_accelerators, load_machine
-from accel_sim.area import machine_area
-from accel_sim.command_line import main
-from accel_sim.compare import made_equal
-from accel_sim.diff import diff
+from accel_sim.commands.run import main
+from accel_sim.comparisons.compare import made_equal
+from accel_sim.comparisons.diff import diff
+from accel_sim.costs.area import machine_area
+from accel_sim.machines.load import builtin_accelerators, load_machine
 from accel_sim.validation import table
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.accelerator import builtin_accelerators, load_machine
-from accel_sim.area import machine_area
-from accel_sim.energy import COMPONENTS
-from accel_sim.glossary import CAUSE_WORDS
-from accel_sim.machine import Machine, Rival
-from accel_sim.pictures import CAUSE_COLOURS
-from accel_sim.report import LayerResult, as_json, csv_rows, make_report, of_use
-from accel_sim.simulate import simulate
+from accel_sim.costs.area import machine_area
+from accel_sim.costs.energy import COMPONENTS
+from accel_sim.machines.description import Machine, Rival
+from accel_sim.machines.load import builtin_accelerators, load_machine
+from accel_sim.pipeline import simulate
+from accel_sim.reports.glossary import CAUSE_WORDS
+from accel_sim.reports.pictures import CAUSE_COLOURS
+from accel_sim.reports.report import LayerResult, as_json, csv_rows, make_report, of_use
 from accel_sim.workload import Activations
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix
 
 RIVALS = [name for name in builtin_accelerators() if isinstance(load_machine(name), Rival)]

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import load_accelerator
 from accel_sim.dataflows.parameters import Policy, Rcsc
 from accel_sim.dataflows.rcsc import POLICIES, Count, pass_counts, run_rcsc, schedule
-from accel_sim.simulate import simulate
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.sa_rcsc import SARCSC
+from sparse_formats.formats.sa_rcsc import SARCSC
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.rivals.sums import check_sums
 
 

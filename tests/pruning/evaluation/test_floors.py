@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.command_line import app
+from pruning.commands.application import app
 from pruning.evaluation.floors import measured
 from pruning.models.opening import OpenModel, assemble
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 torch = pytest.importorskip("torch")
 

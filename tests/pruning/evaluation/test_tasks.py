@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.data_files import Question, Table, label_numbers, read_questions, read_table
+from pruning.data.examples import examples_of, passages
+from pruning.data.files import Question, Table, label_numbers, read_questions, read_table
 from pruning.evaluation.classification import classification, f1
 from pruning.evaluation.perplexity import perplexity
 from pruning.evaluation.question_answering import (
@@ -26,7 +27,6 @@ from pruning.evaluation.similarity import (
     read_human,
     second_half_retrieval,
 )
-from pruning.examples import examples_of, passages
 from pruning.models.opening import assemble
 from sparse_formats.errors import InputError
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.couplings import couplings_of, read_heads
-from pruning.examples import check_tokens
+from pruning.data.examples import check_tokens
+from pruning.models.couplings import couplings_of, read_heads
 from pruning.models.masking import apply_keep, apply_masks
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_weights
-from sparse_formats.masks import MaskedMatrix, MaskSet
-from sparse_formats.selection import select
+from sparse_formats.files.mask_file import read_weights
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.selection import select
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -137,8 +137,8 @@ def test_heads_and_neurons_are_the_same_without_torch(
 def test_a_pruned_head_adds_nothing_and_check_needs_no_counts(
     family: str, tiny: Tiny, tmp_path: Path
 ) -> None:
-    from pruning.command_line import app
-    from sparse_formats.mask_file import read_masks
+    from pruning.commands.application import app
+    from sparse_formats.files.mask_file import read_masks
 
     folder, mask = saved(tiny(family, hidden_size=64), tmp_path / "model"), tmp_path / "mask.npz"
     words = ["prune", "--model", folder, "--pattern", "coupled", "--sparsity", "0.6", "--out", mask]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.couplings import Coupling, Slice
+from pruning.models.couplings import Coupling, Slice
 from pruning.patterns import make_pattern
-from sparse_formats.masks import MaskedMatrix
+from sparse_formats.masks.matrix import MaskedMatrix
 
 Keep = NDArray[np.bool_]
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.patterns.candidates import Candidate
 from pruning.patterns.fine_grained import fine_grained
-from pruning.patterns.mixed_vectors import ALGORITHMS, mixed_vectors
-from pruning.patterns.vector_search import layout_value
+from pruning.patterns.mixed_vectors.candidates import Candidate
+from pruning.patterns.mixed_vectors.pattern import ALGORITHMS, mixed_vectors
+from pruning.patterns.mixed_vectors.search import layout_value
 from sparse_formats.errors import InputError
-from sparse_formats.vectors import MENU, Orientation, VectorLayout
+from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout
 
 MENUS = st.sampled_from([(1, 2, 4), (1, 4, 8), (2, 4), (4,), (1,), (3, 6), (1, 4, 8, 16)])
 WHOLE = st.integers(0, 12).map(float)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.couplings import Heads, couplings_of
+from pruning.models.couplings import Heads, couplings_of
 from pruning.patterns import PATTERNS, make_pattern
 from pruning.patterns.pattern import Pattern, Target
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix
-from sparse_formats.names import kind_of
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.names import kind_of
 
 LAYER = {
     "model.layers.0.self_attn.q_proj.weight": (32, 40),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.direction import direction_strength
+from pruning.direction.strength import direction_strength
 from pruning.patterns.budget import check_budget
 from pruning.patterns.fine_grained import fine_grained, top_mask
-from pruning.patterns.mixed_vectors import mixed_vectors
+from pruning.patterns.mixed_vectors.pattern import mixed_vectors
 from pruning.patterns.ties import best_first, some_of, told_apart
 
 SHAPE = (512, 256)

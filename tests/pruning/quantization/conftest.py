@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pruning.examples import Examples, text_windows
+from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 
 TEXT = " ".join(f"w{(i * i + 3 * (i // 7)) % 43}" for i in range(400))

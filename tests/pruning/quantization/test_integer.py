@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.accelerator import load_accelerator
-from accel_sim.simulate import simulate
+from accel_sim.machines.load import load_accelerator
+from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel
 from pruning.quantization.export import calibrated, exported
 from pruning.quantization.integer import TOKENS, Recording, integer_products
 from pruning.quantization.layers import quantisable
 from pruning.quantization.qat import fake_quantized
 from pruning.quantization.ranges import Range
-from sparse_formats import int8_file
 from sparse_formats.errors import InputError
-from sparse_formats.int8_file import QuantizedMatrix
+from sparse_formats.files import int8_file
+from sparse_formats.files.int8_file import QuantizedMatrix
 
 torch = pytest.importorskip("torch")
 
@@ -196,8 +196,8 @@ def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
 def test_from_training_to_the_simulator_by_commands(
     reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from accel_sim.command_line import app as simulator
-    from pruning.command_line import app
+    from accel_sim.commands.run import app as simulator
+    from pruning.commands.application import app
 
     opened, _ = reader("bert", "masked")
     opened.model.save_pretrained(tmp_path / "model")

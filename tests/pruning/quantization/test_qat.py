@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.models.masking import zeros_of
 from pruning.models.opening import OpenModel
 from pruning.quantization.layers import quantisable

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.models.opening import assemble
 from pruning.retraining_free.sublayers import Encoder, find_encoder
 

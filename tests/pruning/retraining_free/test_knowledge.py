@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.retraining_free.knowledge import answer_of, knowledge
 from pruning.retraining_free.sublayers import Encoder, Sublayer
 from pruning.retraining_free.walk import Batch, batches_of, run

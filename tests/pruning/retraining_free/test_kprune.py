@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.retraining_free.knowledge import Knowledge, answer_of
 from pruning.retraining_free.kprune import Settings, importance, kprune
 from pruning.retraining_free.methods import METHODS

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.retraining_free.kwon import gate_slopes, rearranged, search, tuned_scales
 from pruning.retraining_free.walk import batches_of, run
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.retraining_free.walk import advance, batches_of, run, sampled
 
 torch = pytest.importorskip("torch")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.evidence import Evidence, generator
-from pruning.hessian import damped, inverse, inverse_factor, regular
 from pruning.scores import SCORES, importance
+from pruning.statistics.evidence import Evidence, generator
+from pruning.statistics.hessian import damped, inverse, inverse_factor, regular
 from sparse_formats.errors import InputError
 
 ROWS, COLS, TOKENS = 3, 6, 40

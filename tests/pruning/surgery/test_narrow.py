@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.calibration import calibrated
-from pruning.command_line import app
-from pruning.couplings import Heads
-from pruning.examples import text_windows
+from pruning.commands.application import app
+from pruning.data.examples import text_windows
+from pruning.models.couplings import Heads
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
+from pruning.statistics.calibration import calibrated
 from pruning.surgery.head_importance import head_importance, leave_one_out
 from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_weights, write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import read_weights, write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 torch = pytest.importorskip("torch")
 

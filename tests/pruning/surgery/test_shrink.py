@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.command_line import app
-from pruning.data_files import Table
-from pruning.examples import labelled, text_windows
+from pruning.commands.application import app
+from pruning.data.examples import labelled, text_windows
+from pruning.data.files import Table
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.models.structure import Slice
 from pruning.surgery.head_importance import head_importance, leave_one_out
 from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import write_masks
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.files.mask_file import write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 torch = pytest.importorskip("torch")
 

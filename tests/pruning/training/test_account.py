@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples, text_windows
+from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.recipe import Recipe
 from pruning.training.loop import train
 from pruning.training.pruner import prepare
 from pruning.training.settings import Training
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 torch = pytest.importorskip("torch")
 

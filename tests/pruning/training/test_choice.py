@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pruning.examples import Examples, text_windows
+from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.patterns import make_pattern
 from pruning.recipe import Recipe, pattern_of

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples
+from pruning.data.examples import Examples
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.recipe import Recipe
 from pruning.training.settings import Training
-from sparse_formats.masks import MaskSet
+from sparse_formats.masks.matrix import MaskSet
 
 torch = pytest.importorskip("torch")
 
@@ -109,8 +109,8 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 def test_the_command_takes_a_checkpoint_up(
     tiny: Callable[..., Any], words: Any, tmp_path: Path
 ) -> None:
-    from pruning.command_line import app
-    from sparse_formats.mask_file import read_masks
+    from pruning.commands.application import app
+    from sparse_formats.files.mask_file import read_masks
 
     tiny("gpt2").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")

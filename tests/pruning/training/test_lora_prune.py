@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples, text_windows
+from pruning.data.examples import Examples, text_windows
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel, assemble
 from pruning.recipe import Recipe, pattern_of

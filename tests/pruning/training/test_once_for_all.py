@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples, text_windows
+from pruning.data.examples import Examples, text_windows
 from pruning.models.masking import densities_of, matched, zeros_of
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.recipe import Recipe, read_recipe
@@ -21,7 +21,7 @@ from pruning.training.pruner import prepare
 from pruning.training.schedule import Schedule
 from pruning.training.settings import Training, read_training
 from sparse_formats.errors import InputError
-from sparse_formats.mask_file import read_masks
+from sparse_formats.files.mask_file import read_masks
 
 torch = pytest.importorskip("torch")
 
@@ -289,7 +289,7 @@ def test_a_sparse_language_model_becomes_a_classifier(
 ) -> None:
     import json
 
-    from pruning.command_line import app
+    from pruning.commands.application import app
 
     sparse(tiny("bert")).save_pretrained(tmp_path / "model")
     masking.save_pretrained(tmp_path / "model")

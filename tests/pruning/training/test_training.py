@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.examples import Examples, step_numbers, text_windows
+from pruning.data.examples import Examples, step_numbers, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.recipe import Recipe
 from pruning.training.loop import train
@@ -17,7 +17,7 @@ from pruning.training.pruner import Pruner, prepare
 from pruning.training.schedule import Schedule
 from pruning.training.settings import Training, read_training
 from sparse_formats.errors import InputError
-from sparse_formats.masks import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 torch = pytest.importorskip("torch")
 
@@ -255,7 +255,7 @@ def test_settings_are_checked_by_name(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path) -> None:
-    from pruning.command_line import app
+    from pruning.commands.application import app
 
     tiny("gpt2").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
@@ -383,9 +383,9 @@ def test_a_checkpoint_is_of_one_mask_and_of_its_data(
 def test_a_new_head_has_a_class_for_each_label(
     tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pruning.command_line import app
+    from pruning.commands.application import app
     from pruning.models.opening import open_model
-    from sparse_formats.mask_file import read_masks
+    from sparse_formats.files.mask_file import read_masks
 
     tiny("bert_encoder").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")

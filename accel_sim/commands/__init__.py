@@ -1,0 +1,1 @@
+"""The commands of `python -m accel_sim`, one file each."""

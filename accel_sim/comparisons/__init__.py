@@ -1,0 +1,1 @@
+"""Masks beside masks, machines beside machines, reports beside reports."""

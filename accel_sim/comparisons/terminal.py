@@ -1,0 +1,171 @@
+"""Comparisons as a person reads them: validate, compare and diff in a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+
+from accel_sim.comparisons.compare import QUANTITIES, Pair
+from accel_sim.comparisons.diff import Change, Diff, LayerDiff
+from accel_sim.reports.quantities import number, quantity, share, times
+from accel_sim.validation.agreement import Finding
+from sparse_formats.terminal.tables import Column, print_table, printable
+
+_FINDING_COLUMNS = (
+    Column("machine"),
+    Column("what"),
+    Column("published", "right"),
+    Column("ours", "right"),
+    Column("error", "right"),
+    Column("mark"),
+    Column("agreement"),
+    Column("source", rank=2),
+    Column("note", rank=3),
+)
+
+
+def print_findings(found: Iterable[Finding], console: Console) -> bool:
+    """Every agreement, and whether all that are asserted hold, which is returned."""
+    findings = list(found)
+    rows = [
+        (
+            finding.agreement.machine,
+            finding.agreement.what,
+            _figure(finding.agreement.published),
+            _figure(finding.ours),
+            _figure(finding.error, sign=True),
+            finding.agreement.mark,
+            verdict(finding),
+            finding.agreement.source,
+            finding.agreement.note,
+        )
+        for finding in findings
+    ]
+    print_table(console, _FINDING_COLUMNS, rows)
+    asserted = [finding for finding in findings if finding.agreement.is_asserted]
+    holding = sum(finding.holds for finding in asserted)
+    console.print(
+        f"\n{holding} of {len(asserted)} asserted agreements hold; "
+        f"{len(findings) - len(asserted)} more are only shown.",
+        soft_wrap=True,
+    )
+    return holding == len(asserted)
+
+
+def verdict(finding: Finding) -> str:
+    """`holds`, `FAILS` or `shown`, with the tolerance of what is asserted."""
+    agreement = finding.agreement
+    if agreement.tolerance is None:
+        return "shown"
+    allowed = "exact" if agreement.tolerance == 0 else f"±{agreement.tolerance:g}"
+    if agreement.relation == "at least":
+        allowed = "at least"
+    return f"{'holds' if finding.holds else 'FAILS'} ({allowed})"
+
+
+def _figure(value: float, sign: bool = False) -> str:
+    text = f"{value:{'+' if sign else ''},.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return "0" if value == 0 else text.replace("-", "−")
+
+
+def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
+    """The grid, each quantity beside itself over that of the first pair."""
+    columns = (
+        Column("mask"),
+        Column("accelerator"),
+        Column("MACs", "right", rank=2),
+        Column("stored as", rank=1),
+        Column("kept\nweights", "right", rank=1),
+        Column("cycles", "right", rank=3),
+        Column("bound by", rank=4),
+        Column("time", "right"),
+        Column("/ first", "right"),
+        Column("energy", "right"),
+        Column("/ first", "right"),
+        Column("energy ×\ndelay", "right", rank=2),
+        Column("/ first", "right"),
+        Column("area\nmm²", "right", rank=1),
+        Column("/ first", "right", rank=2),
+    )
+    rows = []
+    for pair in pairs:
+        over = [times(pair.as_data(pairs[0])["over_first"][key]) for key in QUANTITIES]
+        rows.append(
+            (
+                pair.mask,
+                pair.accelerator,
+                f"{pair.macs:,}",
+                pair.stored,
+                share(pair.kept_share),
+                f"{pair.cycles:,}",
+                pair.bound_by or "–",
+                quantity(pair.latency_s, "s"),
+                over[0],
+                quantity(pair.energy_j, "J"),
+                over[1],
+                quantity(pair.energy_delay_js, "Js"),
+                over[2],
+                number(pair.area_mm2),
+                over[3],
+            )
+        )
+    print_table(console, columns, rows)
+    console.print(
+        "\nkept weights: share of the multiplications that lanes are held for; where it is low, "
+        "the machine cannot use the pattern, and this is what the mask costs there",
+        soft_wrap=True,
+    )
+
+
+def print_diff(changes: Diff, console: Console) -> None:
+    """The machine's values that differ, then layer by layer what became of cycles and energy."""
+    if changes.is_same:
+        console.print("The two reports have the same machine, layers, cycles and energy.")
+        return
+    if changes.machine:
+        columns = [Column(header) for header in ("machine", "before", "after")]
+        print_table(console, columns, changes.machine)
+        console.print()
+    if changes.missing:
+        names = ", ".join(changes.missing[:5]) + (", …" if len(changes.missing) > 5 else "")
+        console.print(printable(f"in one report only: {names}\n"), soft_wrap=True)
+    columns = (
+        Column("layer"),
+        Column("cycles", "right"),
+        Column("→", "right"),
+        Column("change", "right"),
+        Column("by cause", rank=1),
+        Column("energy", "right", rank=2),
+        Column("→", "right", rank=2),
+        Column("change", "right", rank=2),
+        Column("by component", rank=3),
+    )
+    rows = [_diff_cells(layer) for layer in changes.layers]
+    print_table(console, columns, rows, total=_diff_cells(changes.total))
+
+
+def _diff_cells(layer: LayerDiff) -> tuple[str, ...]:
+    cycles, energy = layer.cycles, layer.energy_j
+    return (
+        layer.name,
+        f"{cycles.before:,}",
+        f"{cycles.after:,}",
+        _relative(cycles),
+        ", ".join(f"{c.what} {_signed(f'{c.difference:+,}')}" for c in layer.causes[:3]),
+        quantity(energy.before, "J"),
+        quantity(energy.after, "J"),
+        _relative(energy),
+        ", ".join(
+            f"{c.what} {'+' if c.difference > 0 else '−'}{quantity(abs(c.difference), 'J')}"
+            for c in layer.components[:3]
+        ),
+    )
+
+
+def _relative(change: Change) -> str:
+    if not change.before:
+        return "–"
+    return _signed(f"{100 * change.difference / change.before:+.1f} %")
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−")

@@ -1,0 +1,1 @@
+"""Time, energy and area from what a dataflow counted."""

@@ -1,0 +1,94 @@
+"""One factor on the core's energy, so that a published efficiency comes out.
+
+A published GOPS/W does not say which operations and whose energy it counts. Here it is taken as
+dense-equivalent operations on core energy: a chip's authors count the work it replaces, and at
+8 pJ/bit fetching the weights of one token costs more than 377 GOPS/W allows for everything, so
+DRAM cannot be in it. The factor holds the clock tree, control and wires that the tables leave out,
+and every other gap between our machine, our workload and theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from accel_sim.machines.description import Machine, Origin
+from accel_sim.reports.report import LayerResult, totals
+from sparse_formats.errors import InputError
+
+BASIS = "dense_equivalent_core"
+"""Which of the report's GOPS/W is set equal to the published one."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """factor: of core energy. missing_pj_per_mac: published less tabulated, per dense MAC."""
+
+    basis: str
+    published_gops_per_watt: float
+    uncalibrated_gops_per_watt: float
+    factor: float
+    missing_pj_per_mac: float
+
+    def as_data(self) -> dict[str, Any]:
+        """As it stands in report.json."""
+        return asdict(self)
+
+
+def check_calibratable(machine: Machine) -> None:
+    """InputError unless the machine has a published efficiency and no factor of its own."""
+    if machine.published.gops_per_watt is None:
+        raise InputError(
+            f"--calibrated: nothing is published for {machine.name}; leave it out, or state "
+            "[published] gops_per_watt in the machine's file"
+        )
+    if machine.energy.scale != 1:
+        raise InputError(
+            f"--calibrated: energy.scale is {machine.energy.scale:g} already; leave one of the two"
+        )
+
+
+def calibrated(
+    results: Sequence[LayerResult], machine: Machine
+) -> tuple[list[LayerResult], Machine, Calibration]:
+    """Results and machine with the factor, marked calibrated, and what it hides.
+
+    Raises:
+        InputError: nothing is published for the machine, it has a factor already, or no core
+            energy was spent.
+    """
+    check_calibratable(machine)
+    published = machine.published.gops_per_watt or 0.0
+    found = totals(results, machine)["gops_per_watt"][BASIS]
+    if not found:
+        raise InputError("--calibrated: the run spends no energy in the core; leave it out")
+    calibration = Calibration(
+        BASIS, published, found, found / published, 2e3 / published - 2e3 / found
+    )
+    origin = Origin(
+        "calibrated",
+        f"--calibrated: {BASIS.replace('_', ' ')} GOPS/W of this run, {found:,.4g}, "
+        f"set to the published {published:g}",
+    )
+    energy = replace(machine.energy, scale=calibration.factor)
+    origins = {**machine.origins, "energy.scale": origin}
+    scaled = [_scaled(result, calibration.factor) for result in results]
+    return scaled, replace(machine, energy=energy, origins=origins), calibration
+
+
+def _scaled(result: LayerResult, factor: float) -> LayerResult:
+    by_component = _core_scaled(result.energy_by_component_j, factor)
+    energy = sum(by_component.values())
+    executed = result.macs_executed
+    return replace(
+        result,
+        energy_j=energy,
+        energy_by_component_j=by_component,
+        energy_band_j={
+            case: _core_scaled(parts, factor) for case, parts in result.energy_band_j.items()
+        },
+        pj_per_executed_mac=energy * 1e12 / executed if executed else None,
+    )
+
+
+def _core_scaled(parts: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {part: joule * (1 if part == "dram" else factor) for part, joule in parts.items()}

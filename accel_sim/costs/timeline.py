@@ -1,0 +1,263 @@
+"""Layers in time: passes, weight loads ahead of them, write-backs behind them.
+
+docs/microarchitecture.md §6. Start and end of everything follow from three recurrences, so no
+cycle has to be stepped here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.account import Passes
+from accel_sim.machines.description import Machine
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """When a layer ran, in cycles.
+
+    wait_dram, wait_writeback: cycles before passes, by what they waited for; tail: from the end
+    of the last pass to the end of the layer. dram_busy, dram_latency: cycles of [start, end) in
+    which the DRAM transferred or had yet to answer, whatever layer the bytes were for. Bytes and
+    row activations are those of the layer's own loads.
+    """
+
+    start: int
+    end: int
+    wait_dram: int
+    wait_writeback: int
+    tail: int
+    write_busy: int
+    dram_busy: int
+    dram_latency: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    dram_activations: int
+
+    @property
+    def cycles(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part of a DRAM load: `runs` stretches of consecutive bytes, each of whole bursts."""
+
+    runs: int
+    run_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        return self.runs * self.run_bytes
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the DRAM moves for one tile: its weights, inputs and outputs that are off the chip."""
+
+    weights: Part
+    inputs: Part
+    outputs: Part
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.weights, self.inputs, self.outputs
+
+
+def lay_out(runs: Sequence[Passes], machine: Machine) -> list[LayerTime]:
+    """When each layer of the workload starts and ends."""
+    loads = [tile_loads(run, machine) for run in runs]
+    layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
+    for index, (run, of_run) in enumerate(zip(runs, loads, strict=True)):
+        for tile, load in zip(run.tiles, of_run, strict=True):
+            layer_of_tile.append(index)
+            tile_bytes.append(tile.bytes)
+            dram_cycles.append(sum(transfer_cycles(part, machine) for part in load.parts))
+            # Spilled activations exist only once the layer before has ended.
+            spills = load.inputs.bytes + load.outputs.bytes > 0
+            is_bound.append(spills or not machine.dram.prefetch_across_layers)
+    groups = len(runs[0].group_sizes)
+    pass_cycles, write_cycles = _per_pass(runs, groups, machine)
+    layers, moments = len(runs), np.zeros((len(tile_bytes), 3), np.int64)
+    times = np.zeros((layers, 6), np.int64)
+    _recur(
+        np.array(layer_of_tile, np.int64),
+        np.array(tile_bytes, np.int64),
+        np.array(dram_cycles, np.int64),
+        np.array(is_bound, np.bool_),
+        pass_cycles,
+        write_cycles,
+        groups,
+        machine.weight_buffer.bytes,
+        machine.dram.first_latency_cycles,
+        times,
+        moments,
+    )
+    # A matrix without entries has no tile: it starts and ends where the layer before it ended.
+    ends = np.maximum.accumulate(times[:, 1])
+    empty = np.array([not run.tiles for run in runs], np.bool_)
+    times[empty, 0] = times[empty, 1] = ends[empty]
+    edges = np.concatenate([times[:, 0], ends[-1:]])
+    latency = _overlap(moments[:, 0], moments[:, 1], edges)
+    busy = _overlap(moments[:, 1], moments[:, 2], edges)
+    return [
+        LayerTime(
+            *(int(value) for value in times[i]),
+            dram_busy=int(busy[i]),
+            dram_latency=int(latency[i]),
+            dram_read_bytes=sum(load.weights.bytes + load.inputs.bytes for load in loads[i]),
+            dram_write_bytes=sum(load.outputs.bytes for load in loads[i]),
+            dram_activations=sum(
+                part.runs * -(-part.run_bytes // machine.dram.row_bytes)
+                for load in loads[i]
+                for part in load.parts
+            ),
+        )
+        for i in range(layers)
+    ]
+
+
+def tile_loads(run: Passes, machine: Machine) -> list[Load]:
+    """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
+    (rows, cols), tokens = run.shape, run.tokens
+    operand = machine.operand_bytes
+    on_chip = operand * tokens * (rows + cols)
+    if run.input_ranges > 1:
+        partial_sums = tokens * max(tile.outputs for tile in run.tiles)
+        on_chip += machine.accumulator_bytes * partial_sums
+    spills = on_chip > machine.activation_buffer.bytes
+
+    def part(runs: int, bytes_: int) -> Part:
+        return Part(runs, -(-bytes_ // machine.dram.burst_bytes) * machine.dram.burst_bytes)
+
+    def of_tokens(count: int, whole: int, is_moved: bool) -> Part:
+        """`count` of a token's `whole` values, for all tokens: one run where it is all of them."""
+        if not is_moved:
+            return Part(0, 0)
+        if count == whole:
+            return part(1, operand * tokens * count)
+        return part(tokens, operand * count)
+
+    loads = []
+    for i, tile in enumerate(run.tiles):
+        is_last = i + 1 == len(run.tiles) or run.tiles[i + 1].strip != tile.strip
+        inputs = of_tokens(tile.cols[1] - tile.cols[0], cols, spills)
+        outputs = of_tokens(tile.outputs, rows, spills and is_last)
+        loads.append(Load(part(1, tile.bytes), inputs, outputs))
+    return loads
+
+
+def transfer_cycles(part: Part, machine: Machine) -> int:
+    """Cycles the DRAM needs for one part of a load, latency apart: exact, rounded up once."""
+    dram = machine.dram
+    pairs = zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True)
+    reached = [permille for run, permille in pairs if run <= part.run_bytes]
+    permille = reached[-1] if reached else dram.efficiency_permille[0]
+    return -(-1_000_000 * part.bytes // (dram.bytes_per_1000_cycles * permille))
+
+
+def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
+    """Cycles of the write-back port for one pass."""
+    return -(-outputs * tokens // machine.output.words_per_cycle)
+
+
+def _per_pass(
+    runs: Sequence[Passes], groups: int, machine: Machine
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
+    tiles = [(run, tile) for run in runs for tile in run.tiles]
+    kinds = max((len(tile.pass_cycles) for _, tile in tiles), default=1)
+    pass_cycles = np.empty((len(tiles), kinds), np.int64)
+    write_cycles = np.empty((len(tiles), 2), np.int64)
+    for i, (run, tile) in enumerate(tiles):
+        pass_cycles[i] = tile.pass_cycles
+        for j, group in enumerate((0, groups - 1)):
+            tokens = int(run.group_sizes[group])
+            write_cycles[i, j] = write_back_cycles(tile.outputs, tokens, machine)
+    return pass_cycles, write_cycles
+
+
+@njit(cache=True, nogil=True)
+def _recur(
+    layer_of_tile: Any,
+    tile_bytes: Any,
+    dram_cycles: Any,
+    is_bound: Any,
+    pass_cycles: Any,
+    write_cycles: Any,
+    groups: int,
+    buffer_bytes: int,
+    first_latency: int,
+    times: Any,
+    moments: Any,
+) -> None:
+    """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy,
+    and moments[tile] = start, first byte, end of its load."""
+    kinds = pass_cycles.shape[1]
+    tiles = len(tile_bytes)
+    release = np.zeros(tiles, np.int64)
+    held = 0  # bytes of loaded tiles from `oldest` on
+    oldest = 0
+    load_end = 0
+    layer = -1
+    pass_end = 0
+    write_end = 0
+    write_end_before = 0
+    for i in range(tiles):
+        if layer_of_tile[i] != layer:
+            layer = layer_of_tile[i]
+            # A layer ends with its last write-back; the next one depends on it.
+            pass_end = write_end
+            write_end_before = write_end
+            times[layer, 0] = write_end
+        start = load_end
+        if is_bound[i]:
+            start = max(start, times[layer, 0])
+        while held + tile_bytes[i] > buffer_bytes:
+            start = max(start, release[oldest])
+            held -= tile_bytes[oldest]
+            oldest += 1
+        held += tile_bytes[i]
+        first_byte = start
+        if i == 0 or start > load_end:
+            first_byte += first_latency
+        load_end = first_byte + dram_cycles[i]
+        moments[i, 0] = start
+        moments[i, 1] = first_byte
+        moments[i, 2] = load_end
+        for g in range(groups):
+            begin = max(pass_end, load_end, write_end_before)
+            if begin > pass_end:
+                if load_end == begin:
+                    times[layer, 2] += begin - pass_end
+                else:
+                    times[layer, 3] += begin - pass_end
+            pass_end = begin + pass_cycles[i, g if kinds > 1 else 0]
+            cycles = write_cycles[i, 1 if g == groups - 1 else 0]
+            write_end_before = write_end
+            write_end = max(pass_end, write_end) + cycles
+            times[layer, 5] += cycles
+        release[i] = pass_end
+        times[layer, 1] = write_end
+        times[layer, 4] = write_end - pass_end
+
+
+def _overlap(
+    starts: NDArray[np.int64], ends: NDArray[np.int64], edges: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Cycles of the intervals [starts, ends) that fall between consecutive edges."""
+    done = np.zeros(len(edges), np.int64)
+    lengths = ends - starts
+    before = np.concatenate([[0], np.cumsum(lengths)])
+    # The intervals are in order and disjoint: those that start before an edge count whole, but for
+    # the part of the last one that reaches beyond it.
+    count = np.searchsorted(starts, edges, side="left")
+    done = before[count]
+    reaching = count > 0
+    last = count[reaching] - 1
+    done[reaching] -= np.maximum(ends[last] - edges[reaching], 0)
+    return np.diff(done)

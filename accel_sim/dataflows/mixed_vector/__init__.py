@@ -1,0 +1,1 @@
+"""The dataflow of mixed-length vectors: docs/microarchitecture.md."""

@@ -1,0 +1,274 @@
+"""The layer's output, computed in the machine's own order and compared with the dense product.
+
+docs/microarchitecture.md §8.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.mixed_vector.plan import PlannedTile, sorted_by
+from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.machines.description import Accelerator
+from sparse_formats.masks.matrix import MaskedMatrix
+
+_UNIT_ROUNDOFF = 2.0**-24
+_EXACT_IN_FP64 = 2.0**53
+
+
+@dataclass(frozen=True)
+class ProductCheck:
+    """How far the machine's output is from the dense masked product.
+
+    tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
+    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding);
+    integers have no error to allow: 0 or infinite. note: why nothing was compared, or what the
+    comparison does not see.
+    """
+
+    tokens: int
+    max_abs_error: float | None
+    max_error_over_bound: float | None
+    note: str = ""
+
+    @property
+    def is_equal(self) -> bool | None:
+        """None where nothing was compared."""
+        ratio = self.max_error_over_bound
+        return None if ratio is None else ratio <= 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Issued:
+    """Which PE row issues each entry of a tile.
+
+    by: for one stretch of tokens after the other, how many, and the PE row of each entry: int32
+    (1, entries) for all of them, or (tokens, entries). Where an entry was dropped it may be −1:
+    its products are zeros, and a sum is the same with them.
+    """
+
+    planned: PlannedTile
+    by: Sequence[tuple[int, NDArray[np.int32]]]
+
+
+def check_product(
+    issued: Sequence[Issued],
+    stored: Stored,
+    matrix: MaskedMatrix,
+    x: NDArray[Any],
+    machine: Accelerator,
+) -> tuple[ProductCheck, NDArray[Any] | None]:
+    """Multiply as scheduled, multiply densely and exactly, compare.
+
+    x: operands (tokens, cols). Gives the output (rows, tokens) too, in the accumulators' type; None
+    where it was not computed.
+
+    Raises:
+        InputError: an integer weight is beyond the datatype.
+    """
+    assert matrix.weight is not None
+    datatype, keep = machine.numbers, matrix.keep
+    kept = matrix.weight[keep]
+    if not datatype.is_integer:
+        largest = float(np.abs(kept).max(initial=0.0))
+        if largest > datatype.largest:
+            note = f"a weight of {largest:.3g} does not fit FP16"
+            return ProductCheck(0, None, None, note), None
+    operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
+    weight = np.zeros(keep.shape, datatype.accumulator)
+    weight[keep] = operands
+    y = machine_product(issued, stored, weight, x, machine)
+    if datatype.is_integer:
+        return _check_integers(y, weight, x, machine), y
+    terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows
+    terms += (machine.array.lanes - 1).bit_length() + len(
+        {each.planned.tile.cols for each in issued}
+    )
+    lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
+    note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
+    return _check_floats(y, weight, x, terms, note), y
+
+
+def _check_floats(
+    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], terms: NDArray[Any], note: str
+) -> ProductCheck:
+    """Against FP64; `terms` additions are allowed to round in each row."""
+    gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
+    by_input = np.ascontiguousarray(x.T, np.float64)
+    error, ratio = _largest_errors(y, weight, by_input, gamma)
+    return ProductCheck(len(x), error, ratio, note)
+
+
+@njit(cache=True, nogil=True)
+def _largest_errors(y: Any, weight: Any, x: Any, gamma: Any) -> tuple[float, float]:
+    """Largest error of `y` in FP64 and its largest ratio to gamma·(|W|·|x|); row by row, zeros of
+    the weight left out."""
+    rows, tokens = y.shape
+    largest = worst = 0.0
+    exact = np.empty(tokens)
+    magnitude = np.empty(tokens)
+    for row in range(rows):
+        exact[:] = 0
+        magnitude[:] = 0
+        for c in range(weight.shape[1]):
+            w = np.float64(weight[row, c])
+            if w != 0:
+                for t in range(tokens):
+                    term = w * x[c, t]
+                    exact[t] += term
+                    magnitude[t] += abs(term)
+        for t in range(tokens):
+            error = abs(np.float64(y[row, t]) - exact[t])
+            bound = gamma[row] * magnitude[t]
+            largest = max(largest, error)
+            if not error <= bound * worst:
+                # NaN keeps no bound either.
+                worst = error / bound if bound > 0 and error < np.inf else np.inf
+    return largest, worst
+
+
+def _check_integers(
+    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], machine: Accelerator
+) -> ProductCheck:
+    """Against 64-bit integers, exactly."""
+    terms, largest = weight.shape[1], float(machine.numbers.largest + 1)
+    # Sums this small are exact in FP64 too, and much faster.
+    exact_type = np.float64 if terms * largest**2 < _EXACT_IN_FP64 else np.int64
+    exact = (weight.astype(exact_type) @ x.T.astype(exact_type)).astype(np.int64)
+    beyond = int(np.count_nonzero(exact != _wrapped(exact, machine.accumulator_bits)))
+    note = f"{beyond} sums are beyond {machine.accumulator_bits} bits" if beyond else ""
+    error = int(np.abs(y.astype(np.int64) - exact).max(initial=0))
+    return ProductCheck(len(x), float(error), np.inf if error else 0.0, note)
+
+
+def machine_product(
+    issued: Sequence[Issued],
+    stored: Stored,
+    weight: NDArray[Any],
+    x: NDArray[Any],
+    machine: Accelerator,
+) -> NDArray[Any]:
+    """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
+
+    weight: operands in the accumulators' type (rows, cols), 0 where not kept; x: operands (tokens,
+    cols).
+    """
+    array, datatype = machine.array, machine.numbers
+    set_size = array.pe_rows // machine.sets
+    by_input = np.ascontiguousarray(x.T, datatype.accumulator)
+    y = np.zeros((stored.shape[0], len(x)), datatype.accumulator)
+    accumulate = _add_rows if stored.layout.orientation == "horizontal" else _add_columns
+    for each in issued:
+        entries, (row0, row1) = each.planned.entries, each.planned.tile.rows
+        for token0, token1, issuer in _stretches(each.by, len(x)):
+            first, order = sorted_by(issuer + np.int32(1), array.pe_rows + 1)
+            inputs = np.ascontiguousarray(by_input[:, token0:token1])
+            partial = np.zeros((set_size, row1 - row0, token1 - token0), datatype.accumulator)
+            # Bin 0 holds what was dropped.
+            accumulate(
+                (entries.unit, entries.lo, entries.lanes),
+                first[1:],
+                order,
+                array.lanes,
+                weight[row0:row1],
+                inputs,
+                partial,
+            )
+            _reduce_set(partial, y[row0:row1, token0:token1])
+    return _wrapped(y, datatype.accumulator_bits) if datatype.is_integer else y
+
+
+def _stretches(
+    by: Sequence[tuple[int, NDArray[np.int32]]], tokens: int
+) -> list[tuple[int, int, NDArray[np.int32]]]:
+    """First and last token + 1 of each stretch that one assignment of entries serves."""
+    found, token = [], 0
+    for count, issuers in by:
+        step = count if len(issuers) == 1 else 1
+        for i, issuer in enumerate(issuers):
+            start = token + i * step
+            if start < tokens:
+                found.append((start, min(start + step, tokens), issuer))
+        token += count
+    return found
+
+
+def _wrapped(sums: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Integer `sums` as a two's complement accumulator of `bits` bits holds them."""
+    spare = sums.dtype.itemsize * 8 - bits
+    return sums << spare >> spare
+
+
+@njit(cache=True, nogil=True)
+def _add_columns(
+    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
+) -> None:
+    """Issue every PE row's entries in order; partial[pe in set, output, token] accumulates."""
+    unit, lo, used = entries
+    set_size, _, tokens = partial.shape
+    for p in range(len(first) - 1):
+        sums = partial[p % set_size]
+        for k in range(first[p], first[p + 1]):
+            e = order[k]
+            for lane in range(lanes):
+                if (used[e] >> np.uint64(lane)) & np.uint64(1):
+                    row = unit[e] * lanes + lane
+                    w = weight[row, lo[e]]
+                    for t in range(tokens):
+                        sums[row, t] += w * x[lo[e], t]
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(
+    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
+) -> None:
+    """As `_add_columns`; the lanes of an entry are summed in a binary tree of neighbours first.
+
+    held[i]: which row of `tree` holds the sum of the lanes below node i; −1 where none has a
+    weight, which would add 0.
+    """
+    unit, lo, used = entries
+    set_size, _, tokens = partial.shape
+    tree = np.empty((lanes, tokens), partial.dtype)
+    held = np.empty(lanes + 1, np.int64)
+    for p in range(len(first) - 1):
+        sums = partial[p % set_size]
+        for k in range(first[p], first[p + 1]):
+            e = order[k]
+            row = unit[e]
+            for lane in range(lanes):
+                held[lane] = -1
+                if (used[e] >> np.uint64(lane)) & np.uint64(1):
+                    held[lane] = lane
+                    w = weight[row, lo[e] + lane]
+                    for t in range(tokens):
+                        tree[lane, t] = w * x[lo[e] + lane, t]
+            width = lanes
+            while width > 1:
+                held[width] = -1
+                for i in range((width + 1) // 2):
+                    left, right = held[2 * i], held[2 * i + 1]
+                    held[i] = max(left, right)
+                    if left >= 0 and right >= 0:
+                        held[i] = left
+                        for t in range(tokens):
+                            tree[left, t] += tree[right, t]
+                width = (width + 1) // 2
+            for t in range(tokens):
+                sums[row, t] += tree[held[0], t]
+
+
+@njit(cache=True, nogil=True)
+def _reduce_set(partial: Any, out: Any) -> None:
+    """Add the PE rows of each set in ascending order, then to what earlier ranges left."""
+    set_size, outputs, tokens = partial.shape
+    for row in range(outputs):
+        for t in range(tokens):
+            total = partial[0, row, t]
+            for p in range(1, set_size):
+                total += partial[p, row, t]
+            out[row, t] += total

@@ -1,0 +1,1 @@
+"""Machines: their descriptions, read from TOML files."""

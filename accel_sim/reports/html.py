@@ -1,0 +1,284 @@
+"""The report as one HTML page: no script, no network, everything from the file escaped.
+
+Every figure is taken from the report as JSON; here it is only formatted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from accel_sim.reports.glossary import CAPTIONS, CAUSE_WORDS
+from accel_sim.reports.html_tables import (
+    accelerator_table,
+    advice_table,
+    cost_tables,
+    cycles_table,
+    efficiency_table,
+    energy_table,
+    layers_table,
+)
+from accel_sim.reports.quantities import (
+    breakable,
+    matrices,
+    number,
+    quantity,
+    share,
+    share_of,
+    spoken,
+    times,
+    with_unit,
+)
+
+
+def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
+    """The whole page; `data` is the report as JSON, pictures are files beside the page."""
+    title = f"{_mask_name(data)} on {data['accelerator']['name']}"
+    body = (
+        _heading(data, title),
+        _section("Verdict", _verdict(data) + _notes(data)),
+        _cards(data),
+        _advice(data),
+        _section("Layer by layer", layers_table(data)),
+        *(_picture(name) for name in picture_names),
+        _section("Where the cycles went", cycles_table(data)),
+        _section("Where the energy went", energy_table(data) + _band(data)),
+        _section("Operations per joule", _calibration(data) + efficiency_table(data)),
+        _section("The machine, value by value", accelerator_table(data["accelerator"])),
+        _section("Energy and area per action", cost_tables(data["tables"])),
+        _footer(data),
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(body)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+
+
+def _mask_name(data: Mapping[str, Any]) -> str:
+    mask = data.get("mask") or {}
+    source = str(mask.get("source") or "masks")
+    return f"{mask['shapes']} ({source})" if mask.get("shapes") else source
+
+
+def _heading(data: Mapping[str, Any], title: str) -> str:
+    mask, total = data.get("mask") or {}, data["total"]
+    facts = [f"{total['tokens']:,} tokens", matrices(total["layers"])]
+    facts.append(f"density {share(total['density'])}")
+    facts += [f"{key} {mask[key]}" for key in ("pattern", "seed") if mask.get(key) is not None]
+    lines = [f'<p class="facts">{escape(" · ".join(facts))}</p>']
+    if mask.get("sha256"):
+        lines.append(f'<p class="hash">sha256 {escape(str(mask["sha256"]))}</p>')
+    return f"<header>\n<h1>{escape(title)}</h1>\n" + "\n".join(lines) + "\n</header>"
+
+
+def _verdict(data: Mapping[str, Any]) -> str:
+    """The architect's question answered in a few sentences."""
+    total, layers = data["total"], data["layers"]
+    sentences = (
+        f"{total['tokens']:,} tokens through {matrices(total['layers'])} take "
+        f"<strong>{quantity(total['latency_s'], 's')}</strong> and "
+        f"<strong>{quantity(total['energy_j'], 'J')}</strong>{_against_dense(total)}.",
+        _bound_sentence(total),
+        _costliest_sentence(layers, total),
+        _balance_sentence(data),
+        _efficiency_sentence(data),
+    )
+    return f'<p class="verdict">{" ".join(sentence for sentence in sentences if sentence)}</p>'
+
+
+def _against_dense(total: Mapping[str, Any]) -> str:
+    speedup = total["speedup_vs_dense"]
+    if speedup is None:
+        return ""
+    dense = "the same machine with nothing pruned"
+    if speedup < 1:
+        return f", <strong>slower</strong> than {dense} ({speedup:.2f} times its speed)"
+    return f", <strong>{speedup:.2f} times as fast</strong> as {dense}"
+
+
+def _bound_sentence(total: Mapping[str, Any]) -> str:
+    if not total["cycles"]:
+        return "No cycle was spent: there was nothing to do."
+    causes, bound = total["cycles_by_cause"], total["bound_by"]
+    part = share_of(causes[bound], total["cycles"], ".0f")
+    meaning = f" ({CAUSE_WORDS[bound]})" if bound in CAUSE_WORDS else ""
+    sentence = f"It is bound by <strong>{spoken(bound)}</strong>{meaning}: {part} of the cycles"
+    others = sorted((key for key in causes if key != bound), key=lambda key: -causes[key])
+    if others and causes[others[0]]:
+        second = share_of(causes[others[0]], total["cycles"], ".0f")
+        sentence += f", followed by {spoken(others[0])} with {second}"
+    ideal = f"{total['ideal_cycles']:,} of its {total['cycles']:,} cycles"
+    return f"{sentence}; the ideal would be {ideal}."
+
+
+def _costliest_sentence(layers: Sequence[Mapping[str, Any]], total: Mapping[str, Any]) -> str:
+    if len(layers) < 2 or not total["cycles"]:
+        return ""
+    slow = max(layers, key=lambda layer: layer["cycles"])
+    hungry = max(layers, key=lambda layer: layer["energy_j"])
+    energy = f"{share_of(hungry['energy_j'], total['energy_j'])} of the energy"
+    # <wbr> lets a long dotted name break at its dots.
+    name, other = (breakable(layer["name"]) for layer in (slow, hungry))
+    return (
+        f"The costliest matrix is <strong>{name}</strong> with "
+        f"{share_of(slow['cycles'], total['cycles'])} of the cycles"
+        + (f" and {energy}." if slow is hungry else f"; {other} takes the most energy, {energy}.")
+    )
+
+
+def _efficiency_sentence(data: Mapping[str, Any]) -> str:
+    gops = data["total"]["gops_per_watt"]
+    form = ",.0f"
+    published = (data["accelerator"].get("published") or {}).get("gops_per_watt")
+    beside = ""
+    if published:
+        beside = f" (its authors publish {published['value']:,g}: see its source below)"
+    is_calibrated = data.get("calibration") is not None
+    return (
+        f"In GOPS/W{' (calibrated)' if is_calibrated else ''} that is "
+        f"<strong>{number(gops['executed_with_dram'], form)}</strong> executed with DRAM and "
+        f"{number(gops['executed_core'], form)} in the core alone, or, counting the pruned "
+        f"operations as done, {number(gops['dense_equivalent_with_dram'], form)} and "
+        f"{number(gops['dense_equivalent_core'], form)}{beside}."
+    )
+
+
+def _balance_sentence(data: Mapping[str, Any]) -> str:
+    """How uneven the PE rows' loads are, and what a perfect schedule would save."""
+    imbalance, advice = data["total"]["imbalance"], data.get("advice") or ()
+    if imbalance is None:
+        return ""
+    sentence = f"The heaviest PE row carries {imbalance:.2f} times the mean"
+    saving = next((item["gain"] for item in advice if item["key"] == "schedule"), None)
+    if saving is not None:
+        sentence += f"; perfect balance would save {share(saving)} of the cycles"
+    return f"{sentence}."
+
+
+def _advice(data: Mapping[str, Any]) -> str:
+    if data.get("advice") is None:
+        return ""
+    explained = (
+        "<p>Each line is the same run on the machine changed in this one thing, simulated, not "
+        "estimated; below 1 % it says nothing.</p>\n"
+    )
+    return _section("What would help", explained + advice_table(data))
+
+
+def _band(data: Mapping[str, Any]) -> str:
+    low, high = (sum(data["total"]["energy_band_j"][case].values()) for case in ("low", "high"))
+    return (
+        f"\n<p>With every row of the tables low it is {quantity(low, 'J')}, with every row high "
+        f"{quantity(high, 'J')}.</p>"
+    )
+
+
+def _calibration(data: Mapping[str, Any]) -> str:
+    """What the calibration did, in the box of warnings; nothing for a run without."""
+    fit = data.get("calibration")
+    if fit is None:
+        return ""
+    published = fit["published_gops_per_watt"]
+    return (
+        '<ul class="notes">\n<li class="calibrated">Calibrated: all core energy is multiplied by '
+        f"{fit['factor']:.2f}, so that dense-equivalent core GOPS/W is the published "
+        f"{published:g}. Uncalibrated it is {fit['uncalibrated_gops_per_watt']:,.0f}: "
+        f"{fit['missing_pj_per_mac']:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no "
+        "table of ours.</li>\n</ul>\n"
+    )
+
+
+def _style() -> str:
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+def _notes(data: Mapping[str, Any]) -> str:
+    notes = [*data.get("notes", ()), _product_note(data["layers"])]
+    items = "\n".join(f"<li>{escape(str(note))}</li>" for note in notes if note)
+    return f'\n<ul class="notes">\n{items}\n</ul>' if items else ""
+
+
+def _product_note(layers: Iterable[Mapping[str, Any]]) -> str:
+    """Whether the scheduled product was compared with the dense one, and agreed."""
+    products = [layer["product"] for layer in layers if layer.get("product") is not None]
+    compared = [product for product in products if product.get("is_equal") is not None]
+    if not compared:
+        return ""
+    right = sum(bool(product["is_equal"]) for product in compared)
+    return (
+        "The output was computed in the scheduled order; it equals the dense masked product in "
+        f"{right} of {matrices(len(compared))}."
+    )
+
+
+def _cards(data: Mapping[str, Any]) -> str:
+    total, area = data["total"], data["area_mm2"]
+    energy = total["energy_by_component_j"]
+    dram = share_of(energy.get("dram", 0.0), total["energy_j"], ".0f")
+    cards = (
+        ("Latency", quantity(total["latency_s"], "s"), f"{total['cycles']:,} cycles"),
+        (
+            "Speed-up over dense",
+            times(total["speedup_vs_dense"]),
+            f"dense: {total['dense_cycles']:,} cycles",
+        ),
+        ("Energy", quantity(total["energy_j"], "J"), f"DRAM: {dram}"),
+        (
+            "Per executed MAC",
+            with_unit(total["pj_per_executed_mac"], "pJ"),
+            f"{quantity(total['macs_executed'], 'MAC')} executed",
+        ),
+        (
+            "Utilisation",
+            share(total["utilization"]),
+            f"ideal: {total['ideal_cycles']:,} cycles",
+        ),
+        (
+            "Efficiency",
+            with_unit(total["gops_per_watt"]["executed_with_dram"], "GOPS/W", ",.0f"),
+            "executed, with DRAM",
+        ),
+        ("DRAM traffic", quantity(total["dram_bytes"], "B"), "read and written"),
+        ("Area", with_unit(area["total"], "mm²"), _largest_area(area)),
+    )
+    items = "\n".join(
+        f'<div class="card"><span class="label">{escape(label)}</span>'
+        f'<span class="figure">{escape(figure)}</span>'
+        f'<span class="beside">{escape(beside)}</span></div>'
+        for label, figure, beside in cards
+    )
+    return f'<div class="cards">\n{items}\n</div>'
+
+
+def _largest_area(area: Mapping[str, float]) -> str:
+    parts = {part: mm2 for part, mm2 in area.items() if part != "total"}
+    largest = max(parts, key=lambda part: parts[part], default="")
+    if not largest:
+        return ""
+    return f"{largest.replace('_', ' ')}: {share_of(parts[largest], area['total'], '.0f')}"
+
+
+def _picture(name: str) -> str:
+    caption = CAPTIONS.get(name, "")
+    source, text = escape(quote(name)), escape(caption or name)
+    return (
+        f'<figure>\n<img src="{source}" alt="{escape(name)}">\n'
+        f"<figcaption>{text}</figcaption>\n</figure>"
+    )
+
+
+def _footer(data: Mapping[str, Any]) -> str:
+    versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
+    return (
+        f"<footer>\n<p><code>{escape(data['command'])}</code></p>\n"
+        f"<p>{escape(versions)} · {escape(data['timestamp'])}</p>\n</footer>"
+    )

@@ -1,0 +1,265 @@
+"""The tables of the HTML page; `data` is the report as JSON, every cell is HTML already."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from accel_sim.reports.glossary import CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.reports.quantities import (
+    UNKNOWN,
+    breakable,
+    number,
+    quantity,
+    saved,
+    share,
+    share_of,
+    spoken,
+    value_text,
+)
+
+_LAYER_COLUMNS = (
+    ("name", "text"),
+    ("kind", "text"),
+    ("shape", "number"),
+    ("density", "number"),
+    ("mean vector", "text"),
+    ("format", "text"),
+    ("DRAM MB", "number"),
+    ("cycles", "number"),
+    ("ideal cycles", "number"),
+    ("latency µs", "number"),
+    ("× dense", "number"),
+    ("utili&shy;sation", "number"),
+    ("bound by", "text"),
+    ("imba&shy;lance", "number"),
+    ("energy µJ", "number"),
+    ("pJ per MAC", "number"),
+)
+
+
+def layers_table(data: Mapping[str, Any]) -> str:
+    classes = [css for _, css in _LAYER_COLUMNS]
+    head = "".join(f'<th scope="col" class="{css}">{name}</th>' for name, css in _LAYER_COLUMNS)
+    rows = "\n".join(_row(_layer_cells(layer), classes) for layer in data["layers"])
+    total = data["total"]
+    foot = _row(("total", "", "", share(total["density"]), "", "", *_costs(total)), classes)
+    return _scrolled(
+        f'<table class="layers">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n<tfoot>\n{foot}\n</tfoot>\n</table>"
+    )
+
+
+_ORIENTATIONS = {"horizontal": "horiz.", "vertical": "vert."}
+
+
+def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
+    orientation = _ORIENTATIONS.get(layer["orientation"], "")
+    return (
+        breakable(layer["name"]),
+        escape(layer["kind"]),
+        f"{layer['rows']:,}×{layer['cols']:,}",
+        share(layer["density"]),
+        f"{orientation} {number(layer['mean_vector_length'], ',.1f')}".strip(),
+        spoken(layer["format"]),
+        *_costs(layer),
+    )
+
+
+def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that a layer and the total share."""
+    bound, cycles = result["bound_by"], result["cycles"]
+    bounded = UNKNOWN
+    if bound is not None:
+        bounded = f"{spoken(bound)} {share_of(result['cycles_by_cause'][bound], cycles, '.0f')}"
+    return (
+        f"{result['dram_bytes'] / 1e6:,.3f}",
+        f"{cycles:,}",
+        f"{result['ideal_cycles']:,}",
+        f"{result['latency_s'] * 1e6:,.1f}",
+        number(result["speedup_vs_dense"]),
+        share(result["utilization"]),
+        bounded,
+        number(result["imbalance"]),
+        f"{result['energy_j'] * 1e6:,.2f}",
+        number(result["pj_per_executed_mac"]),
+    )
+
+
+def cycles_table(data: Mapping[str, Any]) -> str:
+    causes, whole = data["total"]["cycles_by_cause"], data["total"]["cycles"]
+    return _parts_table("cause", "cycles", causes, whole, CAUSE_WORDS, lambda value: f"{value:,}")
+
+
+def advice_table(data: Mapping[str, Any]) -> str:
+    """Each change with the cycles it leaves and how many of them it saves, drawn as a line."""
+    rows = "\n".join(
+        f'<tr class="{"nothing" if item["is_nothing"] else "something"}">'
+        f'<th scope="row" class="text">{escape(item["change"])}</th>'
+        f'<td class="number">{item["cycles"]:,}</td>'
+        f'<td class="number">{saved(item["gain"])}</td>'
+        f'<td class="meter">{_meter(max(item["gain"], 0.0))}</td>'
+        f'<td class="text">{_judged(item)}</td></tr>'
+        for item in data["advice"]
+    )
+    return _scrolled(
+        '<table class="parts advice">\n<thead><tr><th scope="col">change</th>'
+        '<th scope="col" class="number">cycles</th><th scope="col" class="number">difference</th>'
+        '<th scope="col">saved</th><th scope="col"></th></tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table>"
+    )
+
+
+def _judged(item: Mapping[str, Any]) -> str:
+    if item["is_nothing"]:
+        return "nothing"
+    return "helps" if item["gain"] > 0 else "harms"
+
+
+_VARIANTS = {
+    "executed_with_dram": ("executed", "with DRAM"),
+    "executed_core": ("executed", "core"),
+    "dense_equivalent_with_dram": ("dense-equivalent", "with DRAM"),
+    "dense_equivalent_core": ("dense-equivalent", "core"),
+}
+
+
+def efficiency_table(data: Mapping[str, Any]) -> str:
+    """The four GOPS/W, each with its band from all high to all low tables."""
+    gops, bands = data["total"]["gops_per_watt"], data["total"]["gops_per_watt_band"]
+    rows = "\n".join(
+        _row(
+            (operations, energy, *(number(v, ",.0f") for v in (gops[key], *bands[key]))),
+            ("text", "text", "number", "number", "number"),
+        )
+        for key, (operations, energy) in _VARIANTS.items()
+    )
+    heads = "".join(f'<th scope="col" class="number">{text}</th>' for text in _BAND_HEADS)
+    return _scrolled(
+        '<table class="efficiency">\n<thead><tr><th scope="col">operations counted</th>'
+        f'<th scope="col">energy counted</th>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table>"
+    )
+
+
+_BAND_HEADS = ("GOPS/W", "all tables high", "all tables low")
+
+
+def energy_table(data: Mapping[str, Any]) -> str:
+    parts, whole = data["total"]["energy_by_component_j"], data["total"]["energy_j"]
+    words = COMPONENT_WORDS
+    return _parts_table("component", "energy", parts, whole, words, lambda j: quantity(j, "J"))
+
+
+def _parts_table(
+    part: str,
+    unit: str,
+    values: Mapping[str, Any],
+    whole: float,
+    words: Mapping[str, str],
+    shown: Callable[[Any], str],
+) -> str:
+    """What a total is made of: each part, its share drawn as a line, and what it means."""
+    rows = "\n".join(
+        _row(
+            (
+                spoken(key),
+                shown(value),
+                share_of(value, whole),
+                _meter(value / whole if whole else 0.0),
+                escape(words.get(key, "")),
+            ),
+            ("text", "number", "number", "meter", "text"),
+        )
+        for key, value in values.items()
+    )
+    return _scrolled(
+        f'<table class="parts">\n<thead><tr><th scope="col">{part}</th>'
+        f'<th scope="col" class="number">{unit}</th><th scope="col" class="number">share</th>'
+        '<th scope="col"></th><th scope="col">what it is</th></tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table>"
+    )
+
+
+def _meter(share: float) -> str:
+    return f'<span class="bar" style="width:{100 * share:.1f}%"></span>' if share else ""
+
+
+def accelerator_table(accelerator: Mapping[str, Any]) -> str:
+    """Every key with value, mark and source, in the order of the machine's file."""
+    about = f"<p>{escape(accelerator['description'])}.</p>\n"
+    about += f"<p>Source: {escape(accelerator['source'])}.</p>"
+    classes = ("text", "number", "text", "text")
+    rows = "\n".join(
+        _row(
+            (breakable(key), escape(value_text(item["value"])), _mark(item["mark"]), _source(item)),
+            classes,
+        )
+        for key, item in _values(accelerator)
+    )
+    return f"{about}\n{_marks_legend(accelerator)}\n" + _scrolled(
+        '<table class="machine">\n<thead><tr><th scope="col">key</th>'
+        '<th scope="col" class="number">value</th><th scope="col">mark</th>'
+        '<th scope="col">source</th></tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table>"
+    )
+
+
+def cost_tables(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """The tables that energy and area were counted with, row by row with mark and source."""
+    return "\n".join(_cost_table(rows) for rows in tables.values())
+
+
+def _cost_table(rows: Sequence[Mapping[str, str]]) -> str:
+    plain = ("mark", "source")
+    heads = "".join(f'<th scope="col">{escape(key.replace("_", " "))}</th>' for key in rows[0])
+    body = "\n".join(
+        _row(
+            tuple(_mark(row[key]) if key == "mark" else escape(row[key]) for key in row),
+            tuple("text" if key in plain or i == 0 else "number" for i, key in enumerate(row)),
+        )
+        for row in rows
+    )
+    head = f"<thead><tr>{heads}</tr></thead>"
+    return _scrolled(f'<table class="costs">\n{head}\n<tbody>\n{body}\n</tbody>\n</table>')
+
+
+def _values(accelerator: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [
+        (f"{section}.{key}", item)
+        for section, items in accelerator.items()
+        if isinstance(items, Mapping)
+        for key, item in items.items()
+    ]
+
+
+def _source(item: Mapping[str, Any]) -> str:
+    return escape(item["source"]) or UNKNOWN
+
+
+def _mark(mark: str) -> str:
+    css = mark if mark in MARK_WORDS else "chosen"
+    return f'<span class="mark {css}">{escape(mark)}</span>'
+
+
+def _marks_legend(accelerator: Mapping[str, Any]) -> str:
+    """How many values carry each mark, and what the mark means."""
+    marks = [item["mark"] for _, item in _values(accelerator)]
+    items = "\n".join(
+        f"<li>{_mark(mark)} &nbsp;{marks.count(mark)} of {len(marks)}: {escape(meaning)}</li>"
+        for mark, meaning in MARK_WORDS.items()
+        if mark in marks
+    )
+    return f'<ul class="marks">\n{items}\n</ul>'
+
+
+def _row(cells: Sequence[str], classes: Sequence[str]) -> str:
+    """A table row; the first cell heads it. Cells are HTML already."""
+    first = f'<th scope="row" class="{classes[0]}">{cells[0]}</th>'
+    rest = (
+        f'<td class="{css}">{cell}</td>' for cell, css in zip(cells[1:], classes[1:], strict=True)
+    )
+    return f"<tr>{first}{''.join(rest)}</tr>"
+
+
+def _scrolled(table: str) -> str:
+    return f'<div class="scrolled" tabindex="0">\n{table}\n</div>'

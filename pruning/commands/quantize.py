@@ -1,0 +1,189 @@
+"""The command `quantize`: a model's linear layers in 8-bit numbers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparse_formats.errors import InputError
+from sparse_formats.terminal.application import emit_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pruning.models.opening import OpenModel
+    from pruning.quantization.ranges import Ranges
+    from sparse_formats.files.int8_file import QuantizedMatrix
+
+SAMPLES = 128
+"""Default number of examples that ranges are taken from; as calibrate takes."""
+
+SCHEME = (
+    "weights int8, symmetric per matrix, scale max|w|/127; inputs uint8, asymmetric per matrix; "
+    "sums and biases int32 at scale weight_scale · input_scale"
+)
+
+
+def quantize_command(
+    model: Annotated[
+        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
+    ],
+    out: Annotated[Path, typer.Option(help="File of 8-bit numbers to write (.safetensors).")],
+    text: Annotated[
+        Path | None, typer.Option(help="Text file to take ranges from, for a language model.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Tab-separated file with labels, for a classifier.")
+    ] = None,
+    squad: Annotated[Path | None, typer.Option(help="SQuAD JSON, for a question answerer.")] = None,
+    samples: Annotated[int, typer.Option(help="Examples, drawn by the seed.", min=1)] = SAMPLES,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens of an example; the model's own, at most 512.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of examples.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
+    json: Annotated[
+        str | None, typer.Option(help="File for the account as JSON; - is standard output.")
+    ] = None,
+) -> None:
+    """Write a model's linear layers as 8-bit numbers; accel_sim run takes them as INT8.
+
+    Ranges of the inputs are those that train --quantize learned. Any other model has none: then
+    they are the smallest and largest values on the data given.
+    """
+    from pruning.commands.progress import progress
+    from pruning.models.opening import open_model
+    from pruning.quantization.export import exported
+    from pruning.quantization.ranges import RANGES, read_ranges
+    from sparse_formats.files.atomic import check_writable
+    from sparse_formats.files.int8_file import write
+    from sparse_formats.files.mask_file import sha256_of
+
+    data = [path for path in (text, table, squad) if path is not None]
+    if out.suffix.lower() != ".safetensors":
+        raise InputError(f"--out {out}: the file of 8-bit numbers is called something.safetensors")
+    inputs = [model, *data]
+    check_writable(out, inputs)
+    if json not in (None, "-"):
+        check_writable(Path(json), inputs)
+    ranges = read_ranges(model)
+    if ranges is not None and data:
+        raise InputError(
+            f"model {model} has learned its ranges ({RANGES}): leave {data[0]} out, or remove that "
+            "file to take them from the data"
+        )
+    if ranges is None and len(data) != 1:
+        raise InputError(
+            f"model {model} has learned no ranges: give one of --text, --table, --squad to take "
+            f"them from; found {len(data)} of them"
+        )
+    origin: dict[str, Any] = {"scheme": SCHEME, "versions": _versions(), "ranges": "learned"}
+    with progress() as tell:
+        tell(f"opening {model}")
+        opened = open_model(model)
+        import torch
+
+        torch.set_num_threads(threads)
+        if ranges is None:
+            from pruning.data.examples import Examples, examples_of, step_numbers
+            from pruning.quantization.export import calibrated
+
+            every = examples_of(opened, text, table, squad, length, seed)
+            chosen = step_numbers(len(every), min(samples, len(every)), 0, seed)
+            drawn = Examples([every.rows[int(number)] for number in chosen], every.pad)
+            ranges = calibrated(opened, drawn, tell=tell)
+            origin["ranges"] = {
+                "data": data[0].name,
+                "sha256": sha256_of(data[0]),
+                "samples": len(drawn),
+                "seed": seed,
+            }
+        origin |= {"model": opened.name, "sha256": sha256_of(model)}
+        matrices = exported(opened, ranges)
+        tell(f"writing {out}")
+        write(out, matrices, origin)
+    account = {
+        "schema_version": 1,
+        **origin,
+        "left_in_floating_point": _left(opened, matrices),
+        "matrices": [_entry(matrix, ranges[matrix.name]) for matrix in matrices],
+    }
+    if json is not None:
+        emit_json(account, json)
+    if json != "-":
+        _print(account, out)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("mvpsim", "torch", "transformers")}
+
+
+def _left(opened: "OpenModel", matrices: "Sequence[QuantizedMatrix]") -> list[str]:
+    """The model's other matrices: embeddings, and what shares their weights."""
+    held = {matrix.name for matrix in matrices}
+    inside = {id(m.parameter) for m in opened.linears if m.name in held}
+    every = opened.model.named_parameters()
+    return [name for name, p in every if p.dim() == 2 and id(p) not in inside]
+
+
+def _entry(matrix: "QuantizedMatrix", ranges: "Ranges") -> dict[str, Any]:
+    import numpy as np
+
+    from sparse_formats.masks.names import kind_of
+
+    kept = int(np.count_nonzero(matrix.keep))
+    return {
+        "name": matrix.name,
+        "kind": kind_of(matrix.name),
+        "rows": matrix.weight.shape[0],
+        "cols": matrix.weight.shape[1],
+        "kept": kept,
+        "kept_that_round_to_0": kept - int(np.count_nonzero(matrix.weight)),
+        "weight_scale": matrix.weight_scale,
+        "input_range": [ranges.inputs.low, ranges.inputs.high],
+        "input_scale": matrix.input_scale,
+        "input_zero_point": matrix.input_zero_point,
+        "output": None if matrix.output is None else list(matrix.output),
+    }
+
+
+def _print(account: "Mapping[str, Any]", out: Path) -> None:
+    from sparse_formats.terminal.tables import Column, new_console, print_table
+
+    columns = [
+        Column("matrix"),
+        Column("kind", rank=2),
+        Column("shape", "right", rank=3),
+        Column("density", "right"),
+        Column("rounds\nto 0", "right", rank=1),
+        Column("weight\nscale", "right"),
+        Column("inputs", "right"),
+        Column("zero\npoint", "right", rank=1),
+    ]
+    rows = [
+        (
+            entry["name"].removesuffix(".weight"),
+            entry["kind"],
+            f"{entry['rows']}×{entry['cols']}",
+            f"{entry['kept'] / max(1, entry['rows'] * entry['cols']):.3f}",
+            f"{entry['kept_that_round_to_0'] / max(1, entry['kept']):.3f}",
+            f"{entry['weight_scale']:.3g}",
+            f"{entry['input_range'][0]:.3g} … {entry['input_range'][1]:.3g}",
+            f"{entry['input_zero_point']}",
+        )
+        for entry in account["matrices"]
+    ]
+    learned = account["ranges"] == "learned"
+    source = (
+        "learned in training" if learned else f"seen on {account['ranges']['samples']} examples"
+    )
+    left = account["left_in_floating_point"]
+    footnotes = (
+        "rounds to 0: of the kept weights; the mask stays as it is",
+        f"ranges of inputs: {source}",
+        f"in floating point stay {', '.join(left) or 'no matrices'}, norms and attention",
+        f"wrote {out}",
+    )
+    print_table(new_console(), columns, rows, footnotes=footnotes)

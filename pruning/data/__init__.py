@@ -1,0 +1,1 @@
+"""Texts, tables and questions, and the examples made from them."""

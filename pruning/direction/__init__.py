@@ -1,0 +1,1 @@
+"""Direction strength of masks, and what vectors keep of them."""

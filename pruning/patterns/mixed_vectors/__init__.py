@@ -1,0 +1,1 @@
+"""Mixed-length vector pruning: the patterns and the search behind them."""

@@ -1,0 +1,328 @@
+"""From scored matrices and a recipe to a pruned mask set with its report:
+
+matrices ──▶ pools that share a budget ──▶ pattern ──▶ masks ──▶ update of the survivors
+         └─▶ fine-grained mask ──▶ direction strength            ──▶ mask set with its report
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.budgets import Share, bytes_of, kept_weights, masks_of, shares
+from pruning.direction.retention import kept_sum, top_sum
+from pruning.direction.strength import direction_strength
+from pruning.models.couplings import Heads
+from pruning.patterns.budget import unit_mean
+from pruning.patterns.fine_grained import best_weights
+from pruning.patterns.pattern import Pattern, Pruned, Target
+from pruning.patterns.tiles import tile_sums, vector_layout
+from pruning.recipe import Recipe, checked, heads_of, pattern_of
+from pruning.reconstruct import UPDATES, output_error
+from pruning.scores import SCORES
+from pruning.scoring import MASK_ONLY, ScoredMatrix
+from pruning.statistics.evidence import check_needs, read_evidence
+from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.vectors import Orientation
+
+Tell = Callable[[str], None]
+"""Called with a few words when a step begins."""
+
+
+@dataclass(frozen=True)
+class MatrixReport:
+    """What pruning did to one matrix.
+
+    retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
+    orientation, vectors, mean_length: None for a pattern without vectors.
+    strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
+        all there is to score, of that mask.
+    flops: multiplications and additions a token, two a kept weight.
+    bytes: of the matrix in its pattern's format with 16-bit values; None if it cannot hold it.
+    output_error: ‖WX − ŴX‖²/‖WX‖² over the calibration tokens; None without an update.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    cols: int
+    density: float
+    retention: float | None
+    orientation: Orientation | None
+    vectors: int | None
+    mean_length: float | None
+    strength: float
+    verdict: str
+    flops: int
+    bytes: int | None
+    output_error: float | None
+
+
+@dataclass(frozen=True)
+class Total:
+    """All matrices together; their importance counts in units of each matrix's mean score."""
+
+    matrices: int
+    weights: int
+    kept: int
+    density: float
+    retention: float | None
+    vectors: int | None
+    mean_length: float | None
+    flops: int
+    bytes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pruning:
+    """The masks, a report per matrix in the same order, and the total over all of them.
+
+    recipe: as resolved.
+    notes: sentences for the user about what was done otherwise than asked.
+    measured_on: in words, the masks whose direction the reports give.
+    """
+
+    masks: MaskSet
+    reports: tuple[MatrixReport, ...]
+    total: Total
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+    measured_on: str = "the fine-grained mask of the same budget"
+
+
+def prune(
+    matrices: Sequence[ScoredMatrix],
+    recipe: Recipe,
+    origin: str,
+    tell: Tell = lambda step: None,
+    statistics: Path | None = None,
+    heads: Heads | None = None,
+) -> Pruning:
+    """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
+
+    statistics: file an update of the survivors learns the layers' inputs from (see `evidence`).
+    heads: the model's head counts, where the recipe does not state them.
+
+    Raises:
+        InputError: a knob of the recipe cannot be used, or something it needs is not known.
+    """
+    recipe = checked(recipe)
+    shapes = {m.name: (m.scores.shape[0], m.scores.shape[1]) for m in matrices}
+    pattern = pattern_of(recipe, shapes, heads)
+    if recipe.update != "none":
+        _check_updatable(matrices, statistics, recipe.update)
+    fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
+    pruned = [Pruned(keep) for keep in fine]
+    pools = _shares(matrices, pattern, recipe)
+    for pool in pools:
+        tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
+        targets = _targets([matrices[i] for i in pool.members], recipe)
+        assert recipe.sparsity is not None
+        found = masks_of(pattern, targets, pool, recipe.sparsity, recipe.budget, recipe.count)
+        free = best_weights([t.scores for t in targets], kept_weights(found))
+        for i, mask, best in zip(pool.members, found, free, strict=True):
+            pruned[i], fine[i] = mask, best
+    weights: list[NDArray[np.floating[Any]] | None] = [
+        _masked(m.weight, p.keep) for m, p in zip(matrices, pruned, strict=True)
+    ]
+    errors: list[float | None] = [None] * len(matrices)
+    if recipe.update != "none":
+        updated = _updated(matrices, pruned, pattern, recipe, statistics, tell)
+        pruned, weights, errors = (list(part) for part in zip(*updated, strict=True))
+    tell("report")
+    masked = tuple(
+        MaskedMatrix(m.name, p.keep, w, m.kind, p.layout)
+        for m, p, w in zip(matrices, pruned, weights, strict=True)
+    )
+    reports = tuple(
+        _report(m, found, pattern, _directed(m, free, recipe), error)
+        for m, found, free, error in zip(matrices, masked, fine, errors, strict=True)
+    )
+    total = _total(matrices, [p.keep for p in pruned], fine, reports)
+    header = {
+        "model": origin,
+        "method": recipe.pattern,
+        "recipe": as_json(recipe),
+        "seed": recipe.seed,
+        "heads": None if (cut := heads_of(recipe, heads)) is None else asdict(cut),
+        "report": [asdict(report) for report in reports],
+        "total": asdict(total),
+    }
+    measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
+    notes = (*_notes(matrices, pools, recipe), *_left_whole(matrices, pools, recipe))
+    return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
+
+
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON-able data."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
+
+
+def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) -> list[Share]:
+    """Which matrices share a budget, and how much of it there is.
+
+    That is what the sparsity asks for, or what the masks `within` which weights must stay have to
+    give, if that is less. Masks alone cannot say which matrix matters more, so together each keeps
+    the same share of its mask.
+    """
+    assert recipe.sparsity is not None
+    targets = [Target(m.name, m.kind, m.scores) for m in matrices]
+    most = [
+        m.scores.size if m.within is None else int(np.count_nonzero(m.within)) for m in matrices
+    ]
+    is_blind = recipe.score == MASK_ONLY
+    return shares(targets, pattern, recipe.sparsity, recipe.budget, most, is_blind)
+
+
+def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
+    """The matrices of one pool, their scores comparable."""
+    known = SCORES.get(recipe.score)
+    scaled = len(matrices) > 1 and not (known is not None and known.is_comparable)
+    return [Target(m.name, m.kind, unit_mean(m.scores) if scaled else m.scores) for m in matrices]
+
+
+def _check_updatable(
+    matrices: Sequence[ScoredMatrix], statistics: Path | None, update: str
+) -> None:
+    bare = next((m.name for m in matrices if m.weight is None), None)
+    if bare is not None:
+        raise InputError(
+            f"update {update!r} changes weights, matrix {bare} has none; leave the update out"
+        )
+    if statistics is None:
+        raise InputError(
+            f"update {update!r} needs the layers' inputs; collect them with "
+            "`python -m pruning calibrate` and give the file as --statistics"
+        )
+
+
+def _updated(
+    matrices: Sequence[ScoredMatrix],
+    pruned: Sequence[Pruned],
+    pattern: Pattern,
+    recipe: Recipe,
+    statistics: Path | None,
+    tell: Tell,
+) -> list[tuple[Pruned, NDArray[np.floating[Any]], float | None]]:
+    """Mask, weights and output error of every matrix after the recipe's update."""
+    weights = {m.name: m.weight for m in matrices if m.weight is not None}
+    found = []
+    for (name, evidence), mask in zip(read_evidence(statistics, weights), pruned, strict=True):
+        tell(f"{recipe.update}: {name}")
+        check_needs(evidence, ("gram",), recipe.update, name)
+        assert evidence.gram is not None
+        weight = evidence.weight.astype(np.float64)
+        local = pattern.local(mask.keep, mask.layout)
+        keep, rebuilt = UPDATES[recipe.update](weight, evidence.gram, mask.keep, local)
+        layout = mask.layout
+        if layout is not None and local is not None and local.tile is not None:
+            layout = vector_layout(tile_sums(keep, local.tile) > 0, local.tile)
+        error = output_error(weight, rebuilt, evidence.gram)
+        found.append((Pruned(keep, layout), rebuilt.astype(evidence.weight.dtype), error))
+    return found
+
+
+def _notes(
+    matrices: Sequence[ScoredMatrix], pools: Sequence[Share], recipe: Recipe
+) -> tuple[str, ...]:
+    asked, given = sum(pool.asked for pool in pools), sum(pool.kept for pool in pools)
+    # Whole groups round apart from their parts, by half a weight each.
+    if asked - given <= len(pools):
+        return ()
+    size = sum(matrices[i].scores.size for pool in pools for i in pool.members)
+    return (
+        f"sparsity {recipe.sparsity:g} would keep {asked} of {size} weights, the given mask "
+        f"has only {given} to keep: what it dropped does not come back unless --scores say so",
+    )
+
+
+def _left_whole(
+    matrices: Sequence[ScoredMatrix], pools: Sequence[Share], recipe: Recipe
+) -> tuple[str, ...]:
+    touched = {i for pool in pools for i in pool.members}
+    left = [m.name for i, m in enumerate(matrices) if i not in touched]
+    if not left:
+        return ()
+    return (
+        f"pattern {recipe.pattern} has nothing to remove in {len(left)} of {len(matrices)} "
+        f"matrices ({left[0]}, …): they are left whole, the sparsity is that of the others",
+    )
+
+
+def _directed(matrix: ScoredMatrix, fine: NDArray[np.bool_], recipe: Recipe) -> NDArray[np.bool_]:
+    """The mask whose direction is reported: any top-k of a mask is a worse witness than it."""
+    given = matrix.within if recipe.score == MASK_ONLY else None
+    return fine if given is None else given
+
+
+def _masked(
+    weight: NDArray[np.floating[Any]] | None, keep: NDArray[np.bool_]
+) -> NDArray[np.floating[Any]] | None:
+    return None if weight is None else np.where(keep, weight, weight.dtype.type(0))
+
+
+def _report(
+    matrix: ScoredMatrix,
+    pruned: MaskedMatrix,
+    pattern: Pattern,
+    directed: NDArray[np.bool_],
+    error: float | None,
+) -> MatrixReport:
+    kept, layout = pruned.nnz, pruned.vectors
+    direction = direction_strength(directed)
+    return MatrixReport(
+        name=matrix.name,
+        kind=matrix.kind,
+        rows=pruned.shape[0],
+        cols=pruned.shape[1],
+        density=pruned.density,
+        retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
+        orientation=None if layout is None else layout.orientation,
+        vectors=None if layout is None else len(layout),
+        mean_length=None if layout is None else _ratio(kept, len(layout)),
+        strength=direction.strength,
+        verdict=direction.verdict,
+        flops=2 * kept,
+        bytes=bytes_of(pattern, pruned),
+        output_error=error,
+    )
+
+
+def _total(
+    matrices: Sequence[ScoredMatrix],
+    keeps: Sequence[NDArray[np.bool_]],
+    fines: Sequence[NDArray[np.bool_]],
+    reports: Sequence[MatrixReport],
+) -> Total:
+    kept = sum(int(np.count_nonzero(k)) for k in keeps)
+    weights = sum(k.size for k in keeps)
+    means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
+    ours, best = (
+        sum(
+            kept_sum(m.scores, mask) / mean
+            for m, mask, mean in zip(matrices, masks, means, strict=True)
+        )
+        for masks in (keeps, fines)
+    )
+    counts = [r.vectors for r in reports if r.vectors is not None]
+    vectors = sum(counts) if counts else None
+    stored = [r.bytes for r in reports if r.bytes is not None]
+    return Total(
+        matrices=len(matrices),
+        weights=weights,
+        kept=kept,
+        density=kept / weights if weights else 0.0,
+        retention=_ratio(ours, best),
+        vectors=vectors,
+        mean_length=None if vectors is None else _ratio(kept, vectors),
+        flops=2 * kept,
+        bytes=sum(stored) if len(stored) == len(reports) else None,
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,1 @@
+"""What a model does on examples: what scores look at besides the weights."""

@@ -1,0 +1,1 @@
+"""Mask files: read in any form that people have, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""Sparse formats: one file each, listed in `registry`."""

@@ -1,0 +1,1 @@
+"""What each format would cost for a given mask."""

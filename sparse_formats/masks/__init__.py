@@ -1,0 +1,1 @@
+"""Masks in memory: the matrices of a model, their names, and vectors cut from them."""

@@ -1,0 +1,63 @@
+"""Which matrices of a file a command works on."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from sparse_formats.errors import InputError
+from sparse_formats.masks.names import NOT_IN_A_LAYER, kind_of, layer_of
+
+LEFT_ALONE = ("embedding", "head")
+"""Kinds nobody prunes or simulates unless asked for."""
+
+
+def select(
+    names: Iterable[str],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    leave: Sequence[str] = LEFT_ALONE,
+) -> list[str]:
+    """The `names` to work on, in the order given.
+
+    include, exclude: regular expressions searched anywhere in a name. With `include` exactly the
+    matching names are taken, embeddings too; without it all but the kinds in `leave`, or simply
+    all where no name is recognised as a matrix of a layer. `exclude` then removes.
+
+    Raises:
+        InputError: a pattern is no regular expression, or nothing is left.
+    """
+    every = list(names)
+    wanted, unwanted = _compiled(include, "--include"), _compiled(exclude, "--exclude")
+    kinds = {name: kind_of(name) for name in every}
+    recognised = any(
+        kind not in NOT_IN_A_LAYER or (kind == "other" and layer_of(name) is not None)
+        for name, kind in kinds.items()
+    )
+
+    def taken(name: str) -> bool:
+        if any(pattern.search(name) for pattern in unwanted):
+            return False
+        if wanted:
+            return any(pattern.search(name) for pattern in wanted)
+        return not (recognised and kinds[name] in leave)
+
+    chosen = [name for name in every if taken(name)]
+    if not chosen:
+        shown = ", ".join(every[:5]) + (", …" if len(every) > 5 else "")
+        raise InputError(
+            f"no matrix is left after --include {list(include)} and --exclude {list(exclude)}: "
+            f"the file holds {shown or 'none'}; loosen the patterns"
+        )
+    return chosen
+
+
+def _compiled(patterns: Sequence[str], option: str) -> list[re.Pattern[str]]:
+    compiled: list[re.Pattern[str]] = []
+    for pattern in patterns:
+        try:
+            compiled.append(re.compile(pattern))
+        except re.error as error:
+            raise InputError(
+                f"{option} {pattern!r} is not a regular expression: {error}; "
+                "escape special characters with a backslash"
+            ) from error
+    return compiled
