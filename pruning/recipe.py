@@ -10,7 +10,6 @@ A file holds the keys of `Recipe`, none of which must be there:
 Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from pruning.patterns.pattern import Pattern
 from pruning.reconstruct import UPDATES
 from pruning.scores import check_score
 from sparse_formats.errors import InputError, nearest
+from sparse_formats.files.toml import read_toml, toml_value
 from sparse_formats.masks.vectors import MENU
 
 SPARSITY = 0.8
@@ -105,10 +105,7 @@ def read_settings(words: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"--set {word}: write KEY=VALUE, e.g. every=10")
         if key not in names:
             raise InputError(f"--set {word}: unknown key {key!r}{nearest(key, names)}")
-        try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = value.strip()
+        found[key] = toml_value(value)
     return found
 
 
@@ -175,16 +172,7 @@ def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"recipe {path} does not exist") from None
-    except OSError as error:
-        raise InputError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"recipe {path}: byte {error.start} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"recipe {path}: not TOML: {error}") from None
+    table = read_toml(path)
     return {k: v for k, v in table.items() if not (k in OTHER_TABLES and isinstance(v, dict))}
 
 
