@@ -206,9 +206,9 @@ def kernels() -> list[tuple[Any, str]]:
     import sparse_formats
 
     modules = [
-        importlib.import_module(f"sparse_formats.{found.name}")
-        for found in pkgutil.iter_modules(sparse_formats.__path__)
-        if found.name != "__main__"
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(sparse_formats.__path__, "sparse_formats.")
+        if not found.name.endswith("__main__")
     ]
     return [(m, name) for m in modules for name, f in vars(m).items() if hasattr(f, "py_func")]
 
