@@ -1,4 +1,4 @@
-"""The one exception that means "your input", as opposed to "our bug"."""
+"""The exceptions that mean "your input", as opposed to "our bug"."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,6 +11,20 @@ class InputError(ValueError):
     Command lines print it as ``error: …`` and exit with status 2; every other
     exception is a bug and shows its traceback.
     """
+
+
+class SettingError(InputError):
+    """A setting has a value that cannot be used.
+
+    setting: the name of the field or parameter, as Python has it. reason: the rest of a sentence
+    that begins with the setting: ``SettingError("tokens", "is 0; give a whole number from 1 up")``.
+    Command lines name the flag, or the key of the file, in the setting's place.
+    """
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(f"{setting} {reason}")
+        self.setting = setting
+        self.reason = reason
 
 
 SHOWN = 20

@@ -1,4 +1,4 @@
-"""What the three command lines share: how they run, fail, and print JSON."""
+"""What the command lines share: how they run, fail, and print JSON."""
 
 import errno
 import os
@@ -63,9 +63,9 @@ def _fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def emit_json(data: Any, target: str) -> None:
+def emit_json(data: Any, target: str | Path) -> None:
     """Write `data` as JSON to the file `target`, or to standard output for ``-``."""
-    if target == "-":
+    if str(target) == "-":
         sys.stdout.write(json_text(data))
     else:
         write_text(Path(target), json_text(data))

@@ -1,0 +1,180 @@
+"""Commands from dataclasses: `python -m PACKAGE NAME --flag value`, each command one module.
+
+The module has `Settings` (see `settings`), `run`, which computes, and `show`, which writes and
+prints. Its flags, help, `--config` and checks of files come from the fields of `Settings`.
+"""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from sparse_formats.errors import InputError, SettingError
+from sparse_formats.files.outputs import Output, check_outputs
+from sparse_formats.terminal import application
+from sparse_formats.terminal.reading import Given, read
+from sparse_formats.terminal.settings import (
+    Setting,
+    label_of,
+    metavar_of,
+    range_of,
+    settings_of,
+    words,
+)
+
+STANDARD_OUTPUT = Path("-")
+"""As the value of a setting that writes a file: it goes to standard output."""
+
+
+class Command(Protocol):
+    """A module `commands/NAME.py`.
+
+    Settings: a frozen dataclass; its docstring is the help, the first paragraph the summary.
+        CONFIG_FLAGS: other spellings of --config. FOREIGN_TABLES: tables of the TOML file that
+        belong to other commands.
+    run: from settings to a result. show: writes and prints it; gives the exit status, or None.
+    """
+
+    @property
+    def Settings(self) -> type[Any]: ...
+
+    @property
+    def run(self) -> Callable[[Any], Any]: ...
+
+    @property
+    def show(self) -> Callable[[Any, Any], int | None]: ...
+
+
+def main(package: str, summary: str, commands: Mapping[str, Command]) -> None:
+    """The command line of `package`; never returns."""
+    application.run(app_of(summary, commands, sys.argv[1:]), package)
+
+
+def app_of(summary: str, commands: Mapping[str, Command], argv: Sequence[str]) -> typer.Typer:
+    """The commands as a typer application, for these words of a command line.
+
+    Only the command that is called gets its flags: others need not look up what they can choose.
+    """
+    app = application.new_app(summary)
+    app.callback()(lambda: None)  # else a single command would be the application itself
+    called = next((word for word in argv if not word.startswith("-")), None)
+    for name, command in commands.items():
+        text = inspect.cleandoc(command.Settings.__doc__ or "")
+        short = " ".join(text.split("\n\n")[0].split())
+        function = _function(command, is_called=name == called)
+        app.command(name, help=text, short_help=short)(function)
+    return app
+
+
+def command_line(package: str, name: str, settings: Any) -> str:
+    """The command that gives these settings again, to be pasted into a shell."""
+    return shlex.join(["python", "-m", package, name, *words(settings)])
+
+
+def _function(command: Command, *, is_called: bool) -> Callable[..., int]:
+    """A function with a parameter for each setting, as typer wants it."""
+    cls = command.Settings
+
+    def function(config: list[str] | None = None, **flags: Any) -> int:
+        given = {name: _listed(value) for name, value in flags.items() if value is not None}
+        path = None if not config else Path(_only(config))
+        found = read(cls, given, path, getattr(cls, "FOREIGN_TABLES", ()))
+        try:
+            _check_files(found)
+            return command.show(found.settings, command.run(found.settings)) or 0
+        except SettingError as error:
+            raise InputError(found.message(error)) from error
+
+    parameters = [_parameter(setting) for setting in settings_of(cls)] if is_called else []
+    config = Annotated[
+        list[str] | None,
+        typer.Option(
+            *getattr(cls, "CONFIG_FLAGS", ("--config",)),
+            metavar="FILE",
+            help="TOML file of these settings. Flags win over it.",
+        ),
+    ]
+    if is_called:
+        parameters.append(_keyword("config", config))
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    said = setting.option
+    if said.is_argument:
+        argument = typer.Argument(metavar=metavar_of(setting), help=help_of(setting))
+        return _keyword(setting.name, Annotated[str | None, argument])
+    flags = list(setting.flags)
+    if setting.is_bool:
+        flags = [f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags]
+    given = typer.Option(*flags, metavar=metavar_of(setting), help=help_of(setting))
+    # Lists, so that what is given twice is seen.
+    kind = list[bool] if setting.is_bool else list[str]
+    return _keyword(setting.name, Annotated[kind | None, given])
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def help_of(setting: Setting) -> str:
+    """The help of a setting: its sentences, and what its type, default and registry say."""
+    said = setting.option
+    notes = [", ".join([*setting.choices, *([f"or {said.or_else}"] if said.or_else else [])])]
+    notes.append(range_of(setting.element))
+    default = said.otherwise if setting.default is None else setting.default
+    if setting.is_bool and default is not None:
+        notes.append("default: yes" if default else "")
+    elif setting.default is MISSING:
+        notes.append("required")
+    elif isinstance(default, tuple):
+        notes.append(f"default: {','.join(map(str, default))}" if default else "")
+    elif default not in (None, ""):
+        notes.append(f"default: {default}")
+    if setting.is_tuple and not said.is_separated:
+        notes.append("repeatable")
+    note = "; ".join(filter(None, notes))
+    return f"{said.help} [{note}]" if note else said.help
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _only(given: Sequence[str]) -> str:
+    if len(set(given)) > 1:
+        raise InputError(f"--config is given twice, as {given[0]} and as {given[1]}; give it once")
+    return given[0]
+
+
+def _check_files(given: Given) -> None:
+    """Refuse what cannot be written, and outputs that are inputs or each other."""
+    inputs: list[Path] = []
+    outputs: list[Output] = []
+    for setting in settings_of(type(given.settings)):
+        value, said = setting.of(given.settings), setting.option
+        if value is None or not (said.writes or said.reads or setting.element is Path):
+            continue
+        paths = [Path(item) for item in (value if setting.is_tuple else [value])]
+        if not said.writes:
+            inputs += paths
+            continue
+        holds = tuple(said.holds() if callable(said.holds) else said.holds)
+        for path in paths:
+            if path == STANDARD_OUTPUT:
+                continue
+            if said.suffix and path.suffix.lower() != said.suffix:
+                raise SettingError(
+                    setting.name, f"is {path}; give the name of a {said.suffix} file"
+                )
+            outputs.append(Output(path, label_of(setting), said.writes, holds))
+    check_outputs(outputs, inputs)
