@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats import scipy_conversion as scipy_sparse
 from sparse_formats.formats.bsr import BSR
 from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.scipy_conversion import check_whole_blocks
 
 
 def to_torch(matrix: CSR | CSC | BSR) -> Any:
@@ -23,7 +23,7 @@ def to_torch(matrix: CSR | CSC | BSR) -> Any:
 
     if isinstance(matrix, BSR):
         # The one check that both libraries need.
-        scipy_sparse.check_whole_blocks(matrix, "torch")
+        check_whole_blocks(matrix, "torch")
     data = matrix.data
     size = (
         matrix.nnz if not isinstance(matrix, BSR) else (len(matrix.indices),) + (matrix.block,) * 2

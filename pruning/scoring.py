@@ -49,7 +49,7 @@ def score_model(
             missing, weights beyond float32.
     """
     from sparse_formats.files.mask_file import read_weights
-    from sparse_formats.masks.names import kind_of
+    from sparse_formats.masks.matrix_names import kind_of
     from sparse_formats.masks.selection import select
 
     check_score(score)

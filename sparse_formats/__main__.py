@@ -10,7 +10,7 @@ import typer
 from sparse_formats.terminal.application import emit_json, new_app, run
 
 if TYPE_CHECKING:
-    from sparse_formats.inspect.inspection import Inspection
+    from sparse_formats.inspect.format_costs import Inspection
 
 app = new_app("What a pruned model's matrices cost in each sparse format.")
 
@@ -48,8 +48,8 @@ def inspect(
     # Here, so that --help need not wait for numba and scipy.
     from sparse_formats.files.atomic import check_writable
     from sparse_formats.files.mask_file import read_masks, sha256_of
-    from sparse_formats.inspect.inspection import as_json, bits_of, claim, total
-    from sparse_formats.inspect.inspection import inspect as inspected
+    from sparse_formats.inspect.format_costs import as_json, bits_of, claim, total
+    from sparse_formats.inspect.format_costs import inspect as inspected
     from sparse_formats.masks.selection import select
 
     if json not in (None, "-"):
@@ -85,7 +85,7 @@ def inspect(
 
 def _print(layers: list[Inspection], total: Inspection, value_bits: int, claimed: str) -> None:
     from sparse_formats.formats.registry import FORMATS
-    from sparse_formats.inspect.inspection import megabytes
+    from sparse_formats.inspect.format_costs import megabytes
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
     def bits_per_element(part: Inspection, name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.storage import Storage
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from accel_sim.dataflows.parameters import Eie
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
 from sparse_formats.formats.relative_csc import RelativeCSC
-from sparse_formats.formats.storage import Storage
+from sparse_formats.storage import Storage
 
 
 class Count(IntEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.storage import Storage
+from sparse_formats.storage import Storage
 
 Counted = NDArray[np.int64]
 """int64 (groups,), or (1,) where every group counts the same."""

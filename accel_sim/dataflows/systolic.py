@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.parameters import Stationary, Systolic
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
-from sparse_formats.formats.storage import Storage
+from sparse_formats.storage import Storage
 
 DATAFLOWS: tuple[Stationary, ...] = ("weight", "output", "input")
 

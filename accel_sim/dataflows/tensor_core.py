@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.parameters import Mode, TensorCore
 from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
 from accel_sim.workload import group_tokens
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.storage import Storage, bits_for
 
 
 def mode_of(keep: NDArray[np.bool_], machine: TensorCore) -> Mode:

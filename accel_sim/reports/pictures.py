@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.files.atomic import replace_file
-from sparse_formats.masks.names import NOT_IN_A_LAYER, layer_of
+from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, layer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

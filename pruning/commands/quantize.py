@@ -131,7 +131,7 @@ def _left(opened: "OpenModel", matrices: "Sequence[QuantizedMatrix]") -> list[st
 def _entry(matrix: "QuantizedMatrix", ranges: "Ranges") -> dict[str, Any]:
     import numpy as np
 
-    from sparse_formats.masks.names import kind_of
+    from sparse_formats.masks.matrix_names import kind_of
 
     kept = int(np.count_nonzero(matrix.keep))
     return {

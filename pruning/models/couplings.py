@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pruning.models import glassllm
 from sparse_formats.errors import InputError
-from sparse_formats.masks.names import kind_of, layer_of
+from sparse_formats.masks.matrix_names import kind_of, layer_of
 
 Unit = Literal["head", "neuron"]
 UNITS: tuple[Unit, ...] = ("head", "neuron")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.masks.names import kind_of, network_order
+from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.selection import select
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Matrix:
     """One weight matrix of a `torch` model.
 
     name: what the file the model came from calls it; masks and statistics carry this name.
-    kind: what it does in its layer (`sparse_formats.masks.names`).
+    kind: what it does in its layer (`sparse_formats.masks.matrix_names`).
     module: the `nn.Linear` or `Conv1D` it belongs to, at `module_name` of the model.
     turned: the parameter is stored (in, out), as GPT-2's `Conv1D` does.
     rows: the file's row that each row of the module holds; None where they are the same.

@@ -11,9 +11,9 @@ from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.tiles import best_tiles, broken_tile, tile_choice
 from sparse_formats.errors import InputError
 from sparse_formats.formats.bsr import BSR
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

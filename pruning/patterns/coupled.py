@@ -11,8 +11,8 @@ from pruning.models.couplings import ROWS, UNITS, Coupling, Slice
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tiles import best_units
 from sparse_formats.errors import InputError
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tiles import best_units, spread, tile_sizes, tile_sums
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

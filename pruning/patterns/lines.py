@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.tiles import Tile, best_tiles, broken_tile, tile_choice
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 class Lines(Pattern):

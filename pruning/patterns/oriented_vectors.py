@@ -14,9 +14,9 @@ from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.tiles import Tile, best_tiles, tile_choice, tile_sums, vector_layout
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import encode
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pruning.models.couplings import Unit
 from pruning.patterns.budget import kept_count
 from sparse_formats.formats.registry import encode
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from pruning.patterns.n_m import (
 )
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from sparse_formats.errors import InputError
-from sparse_formats.formats.storage import Storage
 from sparse_formats.formats.vector_wise import VectorWise as Format
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

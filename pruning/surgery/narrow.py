@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
-from sparse_formats.masks.names import layer_of
+from sparse_formats.masks.matrix_names import layer_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel

@@ -29,7 +29,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import replace_file
 from sparse_formats.files.readers import safetensors
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 SCHEMA = "mvpsim-int8"
 VERSION = 1

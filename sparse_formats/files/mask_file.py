@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.files import int8_file, schema
+from sparse_formats.files import int8_file, native_npz
 from sparse_formats.files.readers import matrix_market, npz, safetensors, scipy_npz, smtx
-from sparse_formats.files.readers.claims import check_finite
-from sparse_formats.files.readers.entries import check_float, from_dense
+from sparse_formats.files.readers.build_matrix import from_dense
+from sparse_formats.files.readers.checks import check_finite, check_float
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-from sparse_formats.masks.names import network_order, stored_in_out
+from sparse_formats.masks.matrix_names import network_order, stored_in_out
 
 PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """File name endings of formats that may run code when they are read."""
@@ -42,12 +42,12 @@ def read_masks(path: Path) -> MaskSet:
 
 
 def write_masks(path: Path, masks: MaskSet) -> None:
-    """Write our versioned, bit-packed schema to `path`, whole or not at all; see `schema`.
+    """Write our versioned, bit-packed schema to `path`, whole or not at all; see `native_npz`.
 
     Raises:
         InputError: the path cannot be written, or the masks contradict themselves.
     """
-    schema.write(path, masks)
+    native_npz.write(path, masks)
 
 
 def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
@@ -96,8 +96,8 @@ def sha256_of(path: Path) -> str:
 
 def _npz_masks(path: Path) -> MaskSet:
     with npz.open_npz(path) as archive:
-        if schema.recognises(archive):
-            return schema.read(archive)
+        if native_npz.recognises(archive):
+            return native_npz.read(archive)
         if scipy_npz.recognises(archive):
             return MaskSet(tuple(scipy_npz.read(archive)))
         return _dense_masks(path, npz.read_arrays(archive))
@@ -157,7 +157,7 @@ def _weight_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
         return safetensors.read_file(path)
     if _reader(path) is _npz_masks:
         with npz.open_npz(path) as archive:
-            if not schema.recognises(archive) and not scipy_npz.recognises(archive):
+            if not native_npz.recognises(archive) and not scipy_npz.recognises(archive):
                 return npz.read_arrays(archive)
     matrices = read_masks(path).matrices
     return {m.name: m.weight for m in matrices if m.weight is not None}

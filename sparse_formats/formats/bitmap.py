@@ -6,11 +6,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, flags, pack, read_flags
+from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage
+from sparse_formats.formats.parts.value_types import read_values, value_section, value_type_of
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,12 @@ class Bitmap:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        return Descriptor(self.shape, values.value_type_of(self.data, value_type))
+        return Descriptor(self.shape, value_type_of(self.data, value_type))
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
-        return pack([*flags(self.keep), values.section(self.data, typed)])
+        typed = value_type_of(self.data, value_type)
+        return pack([*flags(self.keep), value_section(self.data, typed)])
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
@@ -59,6 +59,6 @@ class Bitmap:
         rows, cols = descriptor.shape
         reader = BitReader(data, "bitmap")
         keep = read_flags(reader, "bitmap", rows * cols).reshape(rows, cols)
-        weights = values.read(reader, int(np.count_nonzero(keep)), descriptor.value_type)
+        weights = read_values(reader, int(np.count_nonzero(keep)), descriptor.value_type)
         reader.finish()
         return cls((rows, cols), keep, weights)

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.csr import CSR
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.pointers import check_ascending, read_pointers
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
+from sparse_formats.storage import Storage, bits_for
 
 LARGEST_BLOCK = 1024
 """A small matrix in one large block would take much memory for nothing."""
@@ -106,7 +111,7 @@ class BSR:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         told = {"block": self.block, "blocks": len(self.indices)}
         return Descriptor(self.shape, typed, told)
 
@@ -116,7 +121,7 @@ class BSR:
             [
                 Section(self.indptr, bits_for(len(self.indices) + 1)),
                 Section(self.indices, bits_for(-(-self.shape[1] // self.block))),
-                values.section(self.data, values.value_type_of(self.data, value_type)),
+                value_section(self.data, value_type_of(self.data, value_type)),
             ]
         )
 
@@ -133,7 +138,7 @@ class BSR:
         indices = reader.read("indices", blocks, width, np.int32)
         check_ascending(reader, indices, indptr, across, start, width)
         start = reader.at
-        weights = values.read(reader, blocks * block * block, descriptor.value_type)
+        weights = read_values(reader, blocks * block * block, descriptor.value_type)
         reader.finish()
         matrix = cls((rows, cols), block, indptr, indices, None)
         if weights is None or descriptor.value_type is None:
@@ -143,7 +148,7 @@ class BSR:
         below = matrix._block_rows[:, None] * block + place >= rows
         beyond = indices[:, None].astype(np.int64) * block + place >= cols
         outside = below[:, :, None] | beyond[:, None, :]
-        filled = outside & (values.bit_view(weights) != 0)
+        filled = outside & (bit_view(weights) != 0)
         if filled.any():
             at = start + int(np.argmax(filled)) * descriptor.value_type.bits
             raise reader.fail(at, "a value outside the matrix must be 0")

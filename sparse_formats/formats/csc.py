@@ -8,12 +8,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.formats.csr import read_lines
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import Section, pack
+from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import take_by_column
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.value_types import bit_view, value_section, value_type_of
 from sparse_formats.masks.bit_words import Words, trailing_zeros, words_by_column, words_by_row
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ class CSC:
             _spread(self.indptr, self.indices, keep)
             return keep, None
         weight = np.zeros(self.shape, self.data.dtype)
-        bits = values.bit_view(np.ascontiguousarray(self.data))
-        _spread_values(self.indptr, self.indices, bits, keep, values.bit_view(weight))
+        bits = bit_view(np.ascontiguousarray(self.data))
+        _spread_values(self.indptr, self.indices, bits, keep, bit_view(weight))
         return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
@@ -78,7 +78,7 @@ class CSC:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         return Descriptor(self.shape, typed, {"entries": self.nnz})
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
@@ -87,7 +87,7 @@ class CSC:
             [
                 Section(self.indptr, bits_for(self.nnz + 1)),
                 Section(self.indices, bits_for(self.shape[0])),
-                values.section(self.data, values.value_type_of(self.data, value_type)),
+                value_section(self.data, value_type_of(self.data, value_type)),
             ]
         )
 

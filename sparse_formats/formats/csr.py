@@ -7,12 +7,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_ascending, read_pointers
-from sparse_formats.formats.sparse_matrix import MOST_LINES, Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
 from sparse_formats.masks.bit_words import Words, prefetch_word, trailing_zeros, words_by_row
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +51,8 @@ class CSR:
             _columns(words, indices)
             return cls((rows, cols), indptr, indices, None)
         data = np.empty(len(indices), weight.dtype)
-        flat = values.bit_view(np.ascontiguousarray(weight)).reshape(-1)
-        _columns_and_values(words, flat, cols, indices, values.bit_view(data))
+        flat = bit_view(np.ascontiguousarray(weight)).reshape(-1)
+        _columns_and_values(words, flat, cols, indices, bit_view(data))
         return cls((rows, cols), indptr, indices, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -57,8 +62,8 @@ class CSR:
             _spread(self.indptr, self.indices, keep)
             return keep, None
         weight = np.zeros(self.shape, self.data.dtype)
-        bits = values.bit_view(np.ascontiguousarray(self.data))
-        _spread_values(self.indptr, self.indices, bits, keep, values.bit_view(weight))
+        bits = bit_view(np.ascontiguousarray(self.data))
+        _spread_values(self.indptr, self.indices, bits, keep, bit_view(weight))
         return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
@@ -79,7 +84,7 @@ class CSR:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         return Descriptor(self.shape, typed, {"entries": self.nnz})
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
@@ -88,7 +93,7 @@ class CSR:
             [
                 Section(self.indptr, bits_for(self.nnz + 1)),
                 Section(self.indices, bits_for(self.shape[1])),
-                values.section(self.data, values.value_type_of(self.data, value_type)),
+                value_section(self.data, value_type_of(self.data, value_type)),
             ]
         )
 
@@ -109,7 +114,7 @@ def read_lines(
     start, width = reader.at, bits_for(size)
     indices = reader.read("indices", nnz, width, np.int32)
     check_ascending(reader, indices, indptr, size, start, width)
-    weights = values.read(reader, nnz, descriptor.value_type)
+    weights = read_values(reader, nnz, descriptor.value_type)
     reader.finish()
     return indptr, indices, weights
 

@@ -7,10 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, pack
-from sparse_formats.formats.sparse_matrix import MOST_LINES, Descriptor
-from sparse_formats.formats.storage import Storage
+from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,7 @@ class Dense:
         data = None
         if weight is not None:
             data = np.ascontiguousarray(weight).copy()
-            values.bit_view(data)[...] *= keep
+            bit_view(data)[...] *= keep
         return cls((rows, cols), np.ascontiguousarray(keep).copy(), data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -54,22 +59,22 @@ class Dense:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         # Without a dropped entry a zero is a kept zero.
         return Descriptor(self.shape, typed, {"entries": self.nnz})
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         if self.nnz < self.keep.size:
-            zero = self.keep if self.data is None else self.keep & (values.bit_view(self.data) == 0)
+            zero = self.keep if self.data is None else self.keep & (bit_view(self.data) == 0)
             if zero.any():
                 row, col = (int(i) for i in np.argwhere(zero)[0])
                 raise InputError(
                     f"dense values alone do not tell the kept zero at row {row}, column {col} from "
                     'a dropped weight; drop it, or pack as "bitmap"'
                 )
-        return pack([values.section(self.data, typed)])
+        return pack([value_section(self.data, typed)])
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
@@ -77,14 +82,14 @@ class Dense:
         rows, cols = descriptor.shape
         nnz = descriptor.number("entries", 0, min(rows * cols, MOST_LINES))
         reader = BitReader(data, "dense")
-        weights = values.read(reader, rows * cols, descriptor.value_type)
+        weights = read_values(reader, rows * cols, descriptor.value_type)
         reader.finish()
         if nnz == rows * cols:
             keep = np.ones((rows, cols), np.bool_)
         elif weights is None:
             keep = np.zeros((rows, cols), np.bool_)
         else:
-            keep = (values.bit_view(weights) != 0).reshape(rows, cols)
+            keep = (bit_view(weights) != 0).reshape(rows, cols)
         found = int(np.count_nonzero(keep))
         if found != nnz:
             raise reader.fail(0, f"{nnz} weights are kept, found {found} that are not zero")

@@ -8,10 +8,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.formats.csr import CSR
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ class Ellpack:
         data = None
         if lines.data is not None:
             data = np.zeros(size, lines.data.dtype)
-            _fill(lines.indptr, values.bit_view(lines.data), values.bit_view(data))
+            _fill(lines.indptr, bit_view(lines.data), bit_view(data))
         return cls(lines.shape, lengths, indices, data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
@@ -59,7 +64,7 @@ class Ellpack:
         if self.data is None:
             return keep, None
         weight = np.zeros(self.shape, self.data.dtype)
-        _spread(self.lengths, self.indices, values.bit_view(self.data), values.bit_view(weight))
+        _spread(self.lengths, self.indices, bit_view(self.data), bit_view(weight))
         return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
@@ -75,7 +80,7 @@ class Ellpack:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         return Descriptor(self.shape, typed, {"width": self.width})
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
@@ -84,7 +89,7 @@ class Ellpack:
             [
                 Section(self.lengths, bits_for(self.width + 1)),
                 Section(self.indices, bits_for(self.shape[1])),
-                values.section(self.data, values.value_type_of(self.data, value_type)),
+                value_section(self.data, value_type_of(self.data, value_type)),
             ]
         )
 
@@ -112,11 +117,11 @@ class Ellpack:
                 f"ascend below {cols}, unused ones are 0",
             )
         start = reader.at
-        weights = values.read(reader, rows * width, descriptor.value_type)
+        weights = read_values(reader, rows * width, descriptor.value_type)
         reader.finish()
         if weights is not None and descriptor.value_type is not None:
             weights = weights.reshape(rows, width)
-            filled = ~used & (values.bit_view(weights) != 0)
+            filled = ~used & (bit_view(weights) != 0)
             if filled.any():
                 at = start + int(np.argmax(filled)) * descriptor.value_type.bits
                 raise reader.fail(at, "the value of an unused slot must be 0")

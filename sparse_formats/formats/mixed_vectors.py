@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.csc import BAND, COLUMNS
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.kept_values import take_by_column
 from sparse_formats.formats.parts.pointers import read_pointers
-from sparse_formats.formats.sparse_matrix import MOST_LINES, Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
 from sparse_formats.masks.bit_words import Words, prefetch, words_by_column, words_by_row
 from sparse_formats.masks.decompose import cut
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout, check_vectors
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +106,7 @@ class MixedVectors:
         data = np.empty(0, np.uint8) if self.data is None else self.data
         weight = np.zeros(self.shape if has_data else (0, 0), data.dtype)
         arrays = (self.indptr, self.vectors.starts, self.offsets)
-        bits = (values.bit_view(np.ascontiguousarray(data)), keep, values.bit_view(weight))
+        bits = (bit_view(np.ascontiguousarray(data)), keep, bit_view(weight))
         if self.vectors.orientation == "horizontal":
             _spread_rows(*arrays, *bits, has_data)
         else:
@@ -124,14 +129,14 @@ class MixedVectors:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         told = {"vectors": len(self.vectors), "lengths": self.lengths}
         return Descriptor(self.shape, typed, told)
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
         typed, lengths, layout = (
-            values.value_type_of(self.data, value_type),
+            value_type_of(self.data, value_type),
             self.lengths,
             self.vectors,
         )
@@ -143,7 +148,7 @@ class MixedVectors:
                 Section(self.indptr, bits_for(len(layout) + 1)),
                 Section(layout.starts // np.int32(min(lengths, default=1)), index),
                 Section(length_codes(lengths)[layout.lengths], code),
-                values.section(self.data, typed),
+                value_section(self.data, typed),
             ]
         )
 
@@ -172,7 +177,7 @@ class MixedVectors:
             header.orientation, lines, starts.astype(np.int32), nominal.astype(np.int32)
         )
         indptr, offsets = pointers_of(layout, descriptor.shape)
-        weights = values.read(reader, int(offsets[-1]), descriptor.value_type)
+        weights = read_values(reader, int(offsets[-1]), descriptor.value_type)
         reader.finish()
         return cls(descriptor.shape, layout, indptr, offsets, weights)
 
@@ -395,8 +400,8 @@ def _take_rows(
     """The weights of horizontal `vectors`."""
     count = int(offsets[-1])
     data = np.empty(count + _CHUNK, weight.dtype)
-    flat = values.bit_view(np.ascontiguousarray(weight)).reshape(-1)
-    _copy_rows(vectors.lines, vectors.starts, offsets, flat, weight.shape[1], values.bit_view(data))
+    flat = bit_view(np.ascontiguousarray(weight)).reshape(-1)
+    _copy_rows(vectors.lines, vectors.starts, offsets, flat, weight.shape[1], bit_view(data))
     return data[:count]
 
 

@@ -8,13 +8,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
 from sparse_formats.masks.bit_words import Words, set_bits, trailing_zeros, turn_block, words_by_row
 from sparse_formats.masks.decompose import length_at, offered, vector_starts
 from sparse_formats.masks.vectors import MENU
+from sparse_formats.storage import Storage
 
 TILE = 64
 
@@ -65,7 +70,7 @@ class MixedVectorsTiled:
             words,
             cols,
             offered(_MENU),
-            _NONE if weight is None else values.bit_view(np.ascontiguousarray(weight)),
+            _NONE if weight is None else bit_view(np.ascontiguousarray(weight)),
             weight is not None,
             vertical,
             first_vectors,
@@ -73,7 +78,7 @@ class MixedVectorsTiled:
             lines,
             starts,
             lengths,
-            _NONE[0] if data is None else values.bit_view(data),
+            _NONE[0] if data is None else bit_view(data),
         )
         count = int(first_vectors[-1])
         cut = (lines[:count].copy(), starts[:count].copy(), lengths[:count].copy())
@@ -90,10 +95,10 @@ class MixedVectorsTiled:
             self.lines,
             self.starts,
             self.lengths,
-            _NONE[0] if data is None else values.bit_view(np.ascontiguousarray(data)),
+            _NONE[0] if data is None else bit_view(np.ascontiguousarray(data)),
             data is not None,
             keep,
-            values.bit_view(weight),
+            bit_view(weight),
         )
         return keep, None if data is None else weight
 
@@ -112,7 +117,7 @@ class MixedVectorsTiled:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         told = {
             "vectors": np.diff(self.first_vectors).astype(np.int32),
             "lengths": self._present(),
@@ -121,7 +126,7 @@ class MixedVectorsTiled:
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         present = self._present()
         widths, tile = self._widths(present), self._tile_of_vectors()
         pointers = _pointers(self.first_vectors, self.lines, widths.line_count)
@@ -133,7 +138,7 @@ class MixedVectorsTiled:
                 Section(pointers, np.repeat(widths.pointer, widths.line_count + 1)),
                 Section(self.starts // widths.shortest[tile], widths.index[tile]),
                 Section(np.bitwise_count(below), widths.code[tile]),
-                values.section(self.data, typed),
+                value_section(self.data, typed),
             ]
         )
 
@@ -189,7 +194,7 @@ class MixedVectorsTiled:
         first_vectors = np.append(0, np.cumsum(counts)).astype(np.int64)
         covered = np.append(0, np.cumsum(ends - starts))
         first_values = covered[first_vectors]
-        weights = values.read(reader, int(covered[-1]), descriptor.value_type)
+        weights = read_values(reader, int(covered[-1]), descriptor.value_type)
         reader.finish()
         cut = (lines, starts.astype(np.uint8), lengths.astype(np.uint8))
         matrix = cls((rows, cols), vertical, first_vectors, first_values, *cut, weights)

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.fixed_groups import FixedGroups, encode_groups
+from sparse_formats.formats.parts.n_of_m_groups import FixedGroups, encode_groups
 
 
 @dataclass(frozen=True, eq=False)

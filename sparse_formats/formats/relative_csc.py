@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_rising
+from sparse_formats.formats.parts.value_types import value_section, value_type_of
 from sparse_formats.formats.parts.zero_runs import (
     MOST_RUN_BITS,
     Runs,
@@ -17,8 +18,7 @@ from sparse_formats.formats.parts.zero_runs import (
     encode_runs,
     read_entries,
 )
-from sparse_formats.formats.sparse_matrix import MOST_LINES, Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +95,19 @@ class RelativeCSC:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         told = {"run_bits": self.run_bits, "pes": self.pes, "fullest": self.fullest}
         return Descriptor(self.shape, typed, told)
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         check_telling(self.entries, self.run_bits, "relative_csc")
         return pack(
             [
                 Section(self.pointers, bits_for(self.fullest + 1)),
                 Section(self.entries.runs, self.run_bits),
-                values.section(self.data, typed),
+                value_section(self.data, typed),
             ]
         )
 

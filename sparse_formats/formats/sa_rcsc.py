@@ -15,11 +15,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_rising
-from sparse_formats.formats.sparse_matrix import MOST_LINES, Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_section,
+    value_type_of,
+)
+from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,7 @@ class SARCSC:
         data = None if weight is None else np.empty(nnz, weight.dtype)
         _fill(
             keep,
-            _NONE if weight is None else values.bit_view(np.ascontiguousarray(weight)),
+            _NONE if weight is None else bit_view(np.ascontiguousarray(weight)),
             weight is not None,
             # By ascending tag, as entries of one column must come.
             np.argsort(tag_of, kind="stable").astype(np.int32),
@@ -89,7 +94,7 @@ class SARCSC:
             firsts,
             columns,
             tags,
-            _NONE[0] if data is None else values.bit_view(data),
+            _NONE[0] if data is None else bit_view(data),
         )
         ends = np.cumsum(counts, axis=1)
         pointers = np.zeros((sets, -(-cols // window) + 1), np.int64)
@@ -104,8 +109,8 @@ class SARCSC:
             _spread(row, col, _NONE[0], False, keep, _NONE)
             return keep, None
         weight = np.zeros(self.shape, self.data.dtype)
-        bits = values.bit_view(np.ascontiguousarray(self.data))
-        _spread(row, col, bits, True, keep, values.bit_view(weight))
+        bits = bit_view(np.ascontiguousarray(self.data))
+        _spread(row, col, bits, True, keep, bit_view(weight))
         return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
@@ -122,7 +127,7 @@ class SARCSC:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         told = {"sets": self.sets, "window": self.window, "fullest": self.fullest}
         return Descriptor(self.shape, typed, told)
 
@@ -135,7 +140,7 @@ class SARCSC:
                 Section(self.pointers, pointer),
                 Section(self.columns, column),
                 Section(self.tags, tag),
-                values.section(self.data, values.value_type_of(self.data, value_type)),
+                value_section(self.data, value_type_of(self.data, value_type)),
             ]
         )
 
@@ -161,7 +166,7 @@ class SARCSC:
         start, column_bits = reader.at, bits_for(window)
         columns = reader.read("columns", nnz, column_bits, np.int32)
         tags = reader.read("row tags", nnz, tag_bits, np.int32)
-        weights = values.read(reader, nnz, descriptor.value_type)
+        weights = read_values(reader, nnz, descriptor.value_type)
         reader.finish()
         matrix = cls((rows, cols), sets, window, order, pointers, columns, tags, weights)
         wrong = matrix._first_wrong()

@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.fixed_groups import FixedGroups, encode_groups, read_groups
-from sparse_formats.formats.sparse_matrix import Descriptor
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.n_of_m_groups import FixedGroups, encode_groups, read_groups
 
 
 @dataclass(frozen=True, eq=False)

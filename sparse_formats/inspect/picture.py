@@ -9,8 +9,8 @@ import numpy as np
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import replace_file
 from sparse_formats.formats.registry import FORMATS
-from sparse_formats.inspect.curves import CURVES, density_at
-from sparse_formats.inspect.inspection import CLAIMED_RATIO, FP16_BITS, Inspection
+from sparse_formats.inspect.cost_formulas import CURVES, density_at
+from sparse_formats.inspect.format_costs import CLAIMED_RATIO, FP16_BITS, Inspection
 
 
 def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:

@@ -18,7 +18,7 @@ class MaskedMatrix:
     keep: bool, shape (out_features, in_features); True = kept.
     weight: float16/float32/float64 of the same shape, exactly 0 where not kept; None if unknown.
         int8 from a model in 8-bit numbers (`int8_file`), in units of a scale of its own.
-    kind: what the matrix does in its layer (`sparse_formats.masks.names`), "other" if unrecognised.
+    kind: what the matrix does in its layer (see `matrix_names`), "other" if unrecognised.
     vectors: how the mask is cut into vectors, where its maker said so.
     """
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sparse_formats.errors import InputError
-from sparse_formats.masks.names import NOT_IN_A_LAYER, kind_of, layer_of
+from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, kind_of, layer_of
 
 LEFT_ALONE = ("embedding", "head")
 """Kinds nobody prunes or simulates unless asked for."""

@@ -31,7 +31,7 @@ from accel_sim.reports.pictures import (
     short_names,
 )
 from accel_sim.reports.report import CAUSES, LayerResult, Unit, as_json, make_report
-from sparse_formats.masks.names import KINDS
+from sparse_formats.masks.matrix_names import KINDS
 
 MACHINE = load_accelerator("tf_mvp")
 NOTHING = dict.fromkeys(CAUSES, 0)

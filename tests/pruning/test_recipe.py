@@ -13,7 +13,7 @@ from pruning.scoring import ScoredMatrix, score_model
 from pruning.statistics.evidence import Evidence, generator, write_evidence
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import encode
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 SHAPES = {
     "layer.0.attention.self.query.weight": (64, 64),

@@ -14,7 +14,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files import schema
+from sparse_formats.files import native_npz
 from sparse_formats.files.mask_file import read_masks, read_weights, sha256_of, write_masks
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
@@ -122,7 +122,7 @@ def test_is_the_old_file_intact_when_the_writer_dies_half_way(
     path = tmp_path / "out.npz"
     write_masks(path, some_masks())
     before = path.read_bytes()
-    add, calls = schema.add_array, []
+    add, calls = native_npz.add_array, []
 
     def dies_at_the_third(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         calls.append(name)
@@ -130,7 +130,7 @@ def test_is_the_old_file_intact_when_the_writer_dies_half_way(
             raise KeyboardInterrupt
         add(archive, name, array)
 
-    monkeypatch.setattr(schema, "add_array", dies_at_the_third)
+    monkeypatch.setattr(native_npz, "add_array", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         write_masks(path, some_masks())
     assert path.read_bytes() == before

@@ -3,7 +3,7 @@
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.masks.names import KINDS, kind_of, layer_of, network_order, stored_in_out
+from sparse_formats.masks.matrix_names import KINDS, kind_of, layer_of, network_order, stored_in_out
 from sparse_formats.masks.selection import select
 
 NAMES = [

@@ -17,8 +17,7 @@ from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.registry import FORMATS, encode
-from sparse_formats.masks import bit_words as mask_words
-from sparse_formats.masks import decompose
+from sparse_formats.masks import bit_words, decompose
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
 
@@ -239,7 +238,7 @@ def test_does_compiled_code_do_what_the_same_code_uncompiled_does(
         ("set_bits", lambda word: int(word).bit_count()),
         ("prefetch", lambda array, item: None),
     ):
-        for module in {module for module, _ in compiled_functions} | {mask_words}:
+        for module in {module for module, _ in compiled_functions} | {bit_words}:
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, plainly)
     plain = FORMATS[format].encode(keep, weight)

@@ -15,10 +15,10 @@ from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
-from sparse_formats.formats.storage import Storage, bits_for
 from sparse_formats.formats.vector_wise import VectorWise
-from sparse_formats.inspect.curves import CURVES, density_at, relative
+from sparse_formats.inspect.cost_formulas import CURVES, density_at, relative
 from sparse_formats.masks.decompose import decompose
+from sparse_formats.storage import Storage, bits_for
 
 
 def mask(*rows: str) -> np.ndarray:

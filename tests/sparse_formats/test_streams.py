@@ -14,13 +14,13 @@ from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.dense import Dense
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.n_m import NM
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import VALUE_TYPES, bfloat16, from_bfloat16
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
-from sparse_formats.formats.sparse_matrix import Descriptor
 from sparse_formats.formats.vector_wise import VectorWise
 
 # Small parameters, so that small matrices reach every rule. All keys of FORMATS and some more.
@@ -34,7 +34,7 @@ VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {
     "blocks of 3": (BSR, {"block": 3}),
     "sa_rcsc of 3 sets": (SARCSC, {"sets": 3, "window": 5}),
 }
-TYPES = tuple(values.VALUE_TYPES)
+TYPES = tuple(VALUE_TYPES)
 
 
 def fitted(variant: str, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -61,7 +61,7 @@ def drawn(
     """A mask that fits and random weights, every bit pattern among them but zero."""
     rng = np.random.default_rng(seed)
     keep = fitted(variant, rng.random(shape) < density)
-    typed = values.VALUE_TYPES[value_type]
+    typed = VALUE_TYPES[value_type]
     dtype = np.dtype(typed.dtype)
     bits = rng.integers(1, 1 << min(typed.bits, 63), shape, np.uint64)
     weight = bits.astype(f"u{dtype.itemsize}")
@@ -92,7 +92,7 @@ def test_is_it_as_long_as_its_storage_and_gives_the_matrix_back(case: Any) -> No
     keep, weight = drawn(*case)
     matrix = encoded(variant, keep, weight)
     stream = matrix.to_bytes(value_type)
-    bits = values.VALUE_TYPES[value_type].bits
+    bits = VALUE_TYPES[value_type].bits
     assert len(stream) == -(-matrix.storage(bits).bits // 8)
     again = type(matrix).from_bytes(stream, matrix.descriptor(value_type))
     kept, weights = again.decode()
@@ -301,9 +301,9 @@ def test_what_does_a_wrong_value_type_say(weight: Any, name: str | None, says: s
 def test_what_is_bfloat16() -> None:
     # 1 = 0x3F80; 1 + 2⁻⁸ lies half way and goes to the even 0x3F80, 1 + 3·2⁻⁸ to 0x3F82.
     weight = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -0.0], np.float32)
-    patterns = values.bfloat16(weight)
+    patterns = bfloat16(weight)
     assert patterns.tolist() == [0x3F80, 0x3F80, 0x3F82, 0x8000]
-    assert values.from_bfloat16(patterns).tolist() == [1, 1, 1 + 2**-6, 0]
+    assert from_bfloat16(patterns).tolist() == [1, 1, 1 + 2**-6, 0]
 
 
 @pytest.mark.parametrize("name", ["entries", "nothing"])

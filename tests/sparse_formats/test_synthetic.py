@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.masks.names import kind_of, network_order, stored_in_out
+from sparse_formats.masks.matrix_names import kind_of, network_order, stored_in_out
 from sparse_formats.masks.synthetic import (
     PATTERNS,
     SHAPES,

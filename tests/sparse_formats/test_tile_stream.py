@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.tile_stream import TileStream
+from sparse_formats.formats.parts.value_types import VALUE_TYPES, from_patterns
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 
 MENUS = ((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), (8,), (128,))
@@ -45,10 +45,10 @@ def drawn(
     keep = layout.keep(shape)
     if value_type is None:
         return MixedVectors.encode(keep, None, layout)
-    typed = values.VALUE_TYPES[value_type]
+    typed = VALUE_TYPES[value_type]
     bits = rng.integers(0, 1 << min(typed.bits, 63), shape, np.uint64)
     bits[~keep] = 0
-    return MixedVectors.encode(keep, values.from_patterns(bits, typed), layout)
+    return MixedVectors.encode(keep, from_patterns(bits, typed), layout)
 
 
 streams = st.builds(
@@ -60,7 +60,7 @@ streams = st.builds(
         st.sampled_from(MENUS),
         st.sampled_from((0.0, 0.1, 0.5, 1.0)),
         st.integers(0, 2**32 - 1),
-        st.none() | st.sampled_from(sorted(values.VALUE_TYPES)),
+        st.none() | st.sampled_from(sorted(VALUE_TYPES)),
     ),
     st.integers(1, 64),
 )

@@ -17,9 +17,9 @@ from accel_sim.dataflows.mixed_vector.product import Issued, ProductCheck, check
 from accel_sim.dataflows.mixed_vector.stream import Stored
 from accel_sim.machines.description import Accelerator
 from accel_sim.workload import CHECKED_TOKENS, Inputs, Layer, group_tokens
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.vectors import Orientation
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from accel_sim.machines.description import Accelerator
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import distinct_lengths
-from sparse_formats.formats.storage import bits_for
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout
+from sparse_formats.storage import bits_for
 
 _MIN_ALIGNED_WIDTH = 64
 

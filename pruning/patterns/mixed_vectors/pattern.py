@@ -25,9 +25,9 @@ from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tiles import broken_tile
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.formats.registry import encode
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout, check_menu
+from sparse_formats.storage import Storage
 
 VECTOR_COST = 1.5
 """Default price of a vector, in kept weights.

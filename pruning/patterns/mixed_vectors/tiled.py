@@ -25,9 +25,9 @@ from pruning.patterns.mixed_vectors.search import cut_as, guess, largest, line_v
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
-from sparse_formats.formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU
+from sparse_formats.storage import Storage
 
 NEAR = 0.04
 """Share of the target that two prices may differ in, one of which orientations are chosen by

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.claims import check_claim, check_shape
-from sparse_formats.files.readers.entries import from_dense, from_entries
+from sparse_formats.files.readers.build_matrix import from_dense, from_entries
+from sparse_formats.files.readers.checks import check_claim, check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _SIZES = {"coordinate": 3, "array": 2}

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.claims import check_shape
-from sparse_formats.files.readers.entries import compressed_lines, from_dense, from_entries
+from sparse_formats.files.readers.build_matrix import compressed_lines, from_dense, from_entries
+from sparse_formats.files.readers.checks import check_shape
 from sparse_formats.files.readers.npz import Npz
 from sparse_formats.masks.matrix import MaskedMatrix
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.entries import compressed_lines, from_entries
+from sparse_formats.files.readers.build_matrix import compressed_lines, from_entries
 from sparse_formats.masks.matrix import MaskedMatrix
 
 

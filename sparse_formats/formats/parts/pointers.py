@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.formats.parts.bitstream import BitReader
-from sparse_formats.formats.storage import bits_for
+from sparse_formats.storage import bits_for
 
 
 def read_pointers(reader: BitReader, lines: int, entries: int) -> NDArray[np.int32]:

@@ -24,12 +24,12 @@ from sparse_formats.formats.mixed_vectors import (
     pointers_of,
     read_header,
 )
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import bits_for
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import from_patterns, value_section, value_type_of
 from sparse_formats.masks.bit_words import Words
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import bits_for
 
 MOST_LANES = 64
 
@@ -91,14 +91,14 @@ class TileStream:
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """The stream, as many bytes as `MixedVectors.to_bytes` gives; errors as there."""
         matrix, vectors = self.matrix, self.matrix.vectors
-        typed = values.value_type_of(matrix.data, value_type)
+        typed = value_type_of(matrix.data, value_type)
         index, _ = field_widths(matrix.axis, matrix.lengths)
         order = _walk_of(matrix, self.lanes).order
         starts = vectors.starts // np.int32(min(matrix.lengths, default=1))
         codes = length_codes(matrix.lengths)[vectors.lengths].astype(np.uint64)
         items = np.zeros(len(order), np.uint64)
         items[: len(vectors)] = starts.astype(np.uint64) | codes << np.uint64(index)
-        weights = values.section(matrix.data, typed)
+        weights = value_section(matrix.data, typed)
         items[len(vectors) :][: weights.fields.size] = weights.fields
         widths = _item_widths(matrix, typed.bits if typed else 0)
         return pack(
@@ -162,7 +162,7 @@ class TileStream:
             return cls(bare, lanes)
         items = np.empty_like(read)
         items[order] = read
-        weights = values.from_patterns(items[count:], typed)
+        weights = from_patterns(items[count:], typed)
         return cls(MixedVectors(descriptor.shape, layout, indptr, offsets, weights), lanes)
 
 

@@ -14,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader
+from sparse_formats.formats.parts.value_types import ValueType, bit_view, read_values
 
 MOST_RUN_BITS = 8
 
@@ -60,9 +60,7 @@ def encode_runs(
     next_row[:] = 0
     _write(
         keep,
-        np.zeros((1, 1), np.uint8)
-        if weight is None
-        else values.bit_view(np.ascontiguousarray(weight)),
+        np.zeros((1, 1), np.uint8) if weight is None else bit_view(np.ascontiguousarray(weight)),
         weight is not None,
         run_bits,
         elements,
@@ -70,7 +68,7 @@ def encode_runs(
         pointers[:-1].copy(),
         runs,
         is_padding,
-        np.empty(0, np.uint8) if data is None else values.bit_view(data),
+        np.empty(0, np.uint8) if data is None else bit_view(data),
     )
     return Runs(pointers, runs, is_padding, data)
 
@@ -86,12 +84,12 @@ def decode_runs(
         entries.pointers,
         entries.runs,
         entries.is_padding,
-        np.zeros(1, np.uint8) if data is None else values.bit_view(data),
+        np.zeros(1, np.uint8) if data is None else bit_view(data),
         data is not None,
         run_bits,
         elements,
         keep,
-        values.bit_view(weight),
+        bit_view(weight),
     )
     return keep, None if data is None else weight
 
@@ -103,7 +101,7 @@ def check_telling(entries: Runs, run_bits: int, where: str) -> None:
     """
     doubtful = ~entries.is_padding & (entries.runs == (1 << run_bits) - 1)
     if entries.data is not None:
-        doubtful &= values.bit_view(entries.data) == 0
+        doubtful &= bit_view(entries.data) == 0
     if doubtful.any():
         kind = "an entry without a value" if entries.data is None else "a kept zero"
         raise InputError(
@@ -119,7 +117,7 @@ def read_entries(
     shape: tuple[int, int],
     run_bits: int,
     elements: int,
-    value_type: values.ValueType | None,
+    value_type: ValueType | None,
 ) -> Runs:
     """The runs and values of a stream, the last of its sections.
 
@@ -128,11 +126,11 @@ def read_entries(
     """
     total, first_run = int(pointers[-1]), reader.at
     runs = reader.read("runs", total, run_bits, np.uint8)
-    data = values.read(reader, total, value_type)
+    data = read_values(reader, total, value_type)
     reader.finish()
     is_padding = runs == (1 << run_bits) - 1
     if data is not None:
-        is_padding &= values.bit_view(data) == 0
+        is_padding &= bit_view(data) == 0
     wrong = int(_first_wrong(pointers, runs, is_padding, run_bits, elements, *shape))
     if wrong >= 0:
         raise reader.fail(

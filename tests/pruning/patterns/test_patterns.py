@@ -12,7 +12,7 @@ from pruning.patterns import PATTERNS, make_pattern
 from pruning.patterns.pattern import Pattern, Target
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 LAYER = {
     "model.layers.0.self_attn.q_proj.weight": (32, 40),

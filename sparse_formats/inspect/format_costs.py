@@ -8,10 +8,10 @@ import numpy as np
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import FORMATS, encode
-from sparse_formats.formats.storage import Storage
-from sparse_formats.inspect.curves import CURVES, density_at
+from sparse_formats.inspect.cost_formulas import CURVES, density_at
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 FP16_BITS = 16
 

@@ -7,7 +7,7 @@ notes on accelerators, §5, and on pruning, §7.8.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sparse_formats.formats.storage import bits_for
+from sparse_formats.storage import bits_for
 
 Curve = Callable[[float, int, int, int], float]
 """(density, rows, cols, value bits) → bits per element."""

@@ -14,10 +14,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts import values
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
-from sparse_formats.formats.sparse_matrix import Descriptor
-from sparse_formats.formats.storage import Storage, bits_for
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import (
+    bit_view,
+    read_values,
+    value_bits,
+    value_section,
+    value_type_of,
+)
+from sparse_formats.storage import Storage, bits_for
 
 LONGEST_GROUP = 256
 """An index within a group is a byte in memory."""
@@ -49,8 +55,8 @@ class FixedGroups:
             _spread(self.indices, np.zeros((1, 1, 1), np.uint8), False, self.length, keep, _NONE)
             return keep, None
         weight = np.zeros(self.shape, self.data.dtype)
-        bits = values.bit_view(np.ascontiguousarray(self.data))
-        _spread(self.indices, bits, True, self.length, keep, values.bit_view(weight))
+        bits = bit_view(np.ascontiguousarray(self.data))
+        _spread(self.indices, bits, True, self.length, keep, bit_view(weight))
         return keep, weight
 
     def storage(self, value_bits: int) -> Storage:
@@ -65,15 +71,13 @@ class FixedGroups:
 
     def descriptor(self, value_type: str | None = None) -> Descriptor:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
+        typed = value_type_of(self.data, value_type)
         return Descriptor(self.shape, typed, {"kept": self.kept, "length": self.length})
 
     def to_bytes(self, value_type: str | None = None) -> bytes:
         """See `SparseMatrix`."""
-        typed = values.value_type_of(self.data, value_type)
-        return pack(
-            [Section(self.indices, bits_for(self.length)), values.section(self.data, typed)]
-        )
+        typed = value_type_of(self.data, value_type)
+        return pack([Section(self.indices, bits_for(self.length)), value_section(self.data, typed)])
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
@@ -99,12 +103,12 @@ def encode_groups(
     wrong = int(
         _fill(
             np.ascontiguousarray(keep),
-            _NONE if weight is None else values.bit_view(np.ascontiguousarray(weight)),
+            _NONE if weight is None else bit_view(np.ascontiguousarray(weight)),
             weight is not None,
             length,
             is_exact,
             indices,
-            np.zeros((1, 1, 1), np.uint8) if data is None else values.bit_view(data),
+            np.zeros((1, 1, 1), np.uint8) if data is None else bit_view(data),
         )
     )
     if wrong >= 0:
@@ -135,18 +139,18 @@ def read_groups(
     indices = reader.read("indices", rows * groups * kept, width, np.uint8)
     indices = indices.reshape(rows, groups, kept)
     first_value = reader.at
-    weights = values.read(reader, indices.size, descriptor.value_type)
+    weights = read_values(reader, indices.size, descriptor.value_type)
     reader.finish()
     has_data = weights is not None
     bits = np.zeros((1, 1, 1), np.uint8)
     if weights is not None:
         weights = weights.reshape(indices.shape)
-        bits = values.bit_view(weights)
+        bits = bit_view(weights)
     slot = int(_first_wrong(indices, bits, has_data, length, cols, is_exact))
     if slot < 0:
         return (rows, cols), kept, length, indices, weights
     if slot >= indices.size:
-        at = first_value + (slot - indices.size) * values.value_bits(descriptor.value_type)
+        at = first_value + (slot - indices.size) * value_bits(descriptor.value_type)
         raise reader.fail(at, "the value of an unused slot must be 0")
     raise reader.fail(
         slot * width,

@@ -1,4 +1,4 @@
-"""Limits that a file's own numbers must keep before memory is given to them."""
+"""What a file's own numbers must keep to: sizes before memory is given to them, then the values."""
 
 from pathlib import Path
 from typing import Any
@@ -57,3 +57,9 @@ def check_finite(path: Path, name: str, values: NDArray[np.floating[Any]]) -> No
             f"{path}: matrix {name} has {values[row, col]} at row {row}, column {col}; "
             "weights must be finite numbers; repair the checkpoint"
         )
+
+
+def check_float(where: str, dtype: np.dtype[Any]) -> None:
+    """InputError naming `where` unless `dtype` is float16, float32 or float64."""
+    if dtype not in (np.float16, np.float32, np.float64):
+        raise InputError(f"{where} holds {dtype}; convert it to float16, float32 or float64")

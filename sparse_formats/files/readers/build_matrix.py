@@ -1,4 +1,4 @@
-"""From the stored entries of a sparse matrix to a masked one; from a dense array likewise."""
+"""Masked matrices from what a file stores: the entries of a sparse matrix, or a dense array."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.claims import check_claim, check_finite, check_shape
+from sparse_formats.files.readers.checks import check_claim, check_finite, check_float, check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 
 def from_dense(path: Path, name: str, array: NDArray[Any]) -> MaskedMatrix:
@@ -86,12 +86,6 @@ def compressed_lines(
             + (f", falling at line {int(np.argmax(counts < 0))}" if (counts < 0).any() else "")
         )
     return np.repeat(np.arange(lines), counts)
-
-
-def check_float(where: str, dtype: np.dtype[Any]) -> None:
-    """InputError naming `where` unless `dtype` is float16, float32 or float64."""
-    if dtype not in (np.float16, np.float32, np.float64):
-        raise InputError(f"{where} holds {dtype}; convert it to float16, float32 or float64")
 
 
 def _check_range(

@@ -79,14 +79,14 @@ def bit_view(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def section(data: NDArray[Any] | None, value_type: ValueType | None) -> Section:
+def value_section(data: NDArray[Any] | None, value_type: ValueType | None) -> Section:
     """`data` ready to be packed as `value_type`."""
     if data is None or value_type is None:
         return Section(np.empty(0, np.uint8), 0)
     return Section(bit_view(np.ascontiguousarray(data)), value_type.bits)
 
 
-def read(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray[Any] | None:
+def read_values(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray[Any] | None:
     """The next `count` values of a stream; None for a stream without values."""
     if value_type is None:
         return None

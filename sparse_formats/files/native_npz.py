@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import add_array, replace_file
-from sparse_formats.files.readers.claims import check_finite, check_shape
-from sparse_formats.files.readers.entries import check_float
+from sparse_formats.files.readers.checks import check_finite, check_float, check_shape
 from sparse_formats.files.readers.npz import Npz
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import Orientation, VectorLayout, check_vectors
