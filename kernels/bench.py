@@ -92,7 +92,7 @@ PATTERNS: dict[str, Callable[[np.random.Generator, Cell], NDArray[np.bool_]]] = 
     "blocks": blocks,
     "fine-grained": horizontal,
     "N:M": n_m,
-    "mixed vectors": mixed,
+    "mixed-length vectors": mixed,
 }
 
 _WIDE, _TALL = (768, 3072), (3072, 768)
@@ -121,7 +121,7 @@ CELLS = (
     Cell("fine-grained", 1, *_WIDE, 128, 0.8, 1.3, 1.8),
     Cell("fine-grained", 1, *_TALL, 512, 0.8, 1.3, 1.8),
     Cell("N:M", 4, *_TALL, 128, 0.5),
-    Cell("mixed vectors", 1, *_TALL, 128, 0.8),
+    Cell("mixed-length vectors", 1, *_TALL, 128, 0.8),
     Cell("blocks", 32, *_TALL, 16, 0.8, 1.6, 2.5),
     Cell("vertical", 16, *_TALL, 16, 0.8, 1.6, 2.5),
     Cell("horizontal", 16, *_TALL, 16, 0.8, 1.6, 2.5),

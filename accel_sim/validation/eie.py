@@ -86,7 +86,7 @@ AGREEMENTS = (
             f"{name}, queue of {depth}: efficiency",
             figure,
             "computed",
-            "an earlier model of ours, other random masks",
+            "an earlier, unpublished program of ours with other random masks",
             partial(efficiency, name, depth),
             tolerance=0.05,
         )

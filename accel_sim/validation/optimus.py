@@ -143,7 +143,7 @@ AGREEMENTS = (
             _told(kind, scheme.name, window),
             figure,
             "computed",
-            "an earlier program of ours, one mask",
+            "an earlier, unpublished program of ours with one mask",
             partial(mean, kind, scheme, window),
             note=f"mean of {MASKS} masks",
         )

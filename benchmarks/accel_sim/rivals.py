@@ -127,7 +127,7 @@ def source(name: str) -> Source:
 
 def pattern_rows() -> list[Pair]:
     mvp = find_source(None, Generated("gpt2-small", DENSITY, "mvp", SEED), LAYER, [])
-    masks = [("mixed vectors", mvp), *((name, source(name)) for name in PATTERNS)]
+    masks = [("mixed-length vectors", mvp), *((name, source(name)) for name in PATTERNS)]
     machines: list[Machine] = [load_machine(name) for name in MACHINES]
     return list(compare(masks, machines, Activations(TOKENS)))
 
@@ -135,7 +135,7 @@ def pattern_rows() -> list[Pair]:
 def main() -> None:
     print("| assumption | time, OPTIMUS / TF-MVP | energy, OPTIMUS / TF-MVP |")
     print("|---|---:|---:|")
-    print(f"| published, of what is not said | | {PUBLISHED} |")
+    print(f"| published, on unstated assumptions | | {PUBLISHED} |")
     for assumption in ASSUMPTIONS:
         time, energy = ratios(assumption)
         print(f"| {assumption.what} | {time:.2f} | {energy:.2f} |")

@@ -15,9 +15,9 @@ MORE = (
     Cell("horizontal", 4, 3072, 768, 128, 0.8),
     Cell("fine-grained", 1, 3072, 768, 128, 0.5),
     Cell("fine-grained", 1, 3072, 768, 128, 0.95),
-    Cell("mixed vectors", 1, 384, 1536, 2048, 0.8),
-    Cell("mixed vectors", 1, 3072, 768, 16, 0.8),
-    Cell("mixed vectors", 1, 3072, 768, 1, 0.8),
+    Cell("mixed-length vectors", 1, 384, 1536, 2048, 0.8),
+    Cell("mixed-length vectors", 1, 3072, 768, 16, 0.8),
+    Cell("mixed-length vectors", 1, 3072, 768, 1, 0.8),
 )
 
 

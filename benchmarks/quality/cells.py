@@ -66,7 +66,7 @@ TRIED = (
     ("mvp", (("route", "oneshot"), ("update", "none"))),
     ("mvp", (("route", "oneshot"), ("update", "least_squares"))),
 )
-"""What might make mixed vectors lose less, at 0.8, and the same of others as a control."""
+"""What might make mixed-length vectors lose less, at 0.8, and the same of others as a control."""
 
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
 LLM = (

@@ -12,10 +12,10 @@ FINDINGS = Path(__file__).parent / "findings.md"
 
 HEAD = """# Quality after pruning
 
-Written by `python -m benchmarks.quality` from the files in `benchmarks/quality/cells/`: {done} of
-{all} cells, {minutes} minutes on one thread. Every figure is measured, on models that ship inside
-packages; spread is one standard deviation over seeds. Cycles and energy: 128 tokens on the
-simulated `tf_mvp`.
+`python -m benchmarks.quality` wrote this page from the files in `benchmarks/quality/cells/`: {done}
+of {all} cells, which took {minutes} minutes on one thread. Every figure is measured, on models that
+ship inside packages. Spread is one standard deviation over seeds. Cycles and energy are those of
+128 tokens on the simulated `tf_mvp`.
 """
 
 

@@ -157,9 +157,10 @@ def section(cells: Cells) -> list[str]:
     header = ["pattern", "sparsity", "density", "perplexity", "seeds", "cycles", "× dense", "µJ"]
     return [
         "## Decoder: glassllm on WikiText-2\n",
-        f"{STEPS} steps of 8×128 tokens of `valid`, movement pruning unless said otherwise, no "
-        "distillation; perplexity per token on the beginning of `test`, stride 128. Dense and "
-        f"before any training: {dense:.1f}; sparsity 0 is the same training without pruning. "
-        "Sparsity of heads counts within the attention matrices.\n",
+        f"Training takes {STEPS} steps of 8×128 tokens of `valid`, with movement pruning and "
+        "without distillation unless a row says otherwise. Perplexity is per token on the "
+        f"beginning of `test`, with stride 128. It is {dense:.1f} for the dense model before any "
+        "training. The row with sparsity 0 is the same training without pruning. The sparsity of "
+        "heads counts within the attention matrices.\n",
         table(header, rows),
     ]

@@ -82,8 +82,9 @@ def section(cells: Cells) -> list[str]:
     header = ["model", "kind", "mean D", "horizontal"]
     return [
         "## Directions\n",
-        "Fine-grained masks at 80 %. D > 0 horizontal, < 0 vertical. The claims to test: "
-        "QKV horizontal, attention out vertical, FFN2 vertical, FFN1 by family.\n",
+        "Masks are fine-grained at 80 %. D > 0 means horizontal and D < 0 vertical. The claims to "
+        "test are that QKV is horizontal, that attention out and FFN2 are vertical, and that FFN1 "
+        "depends on the model family.\n",
         table(header, rows),
     ]
 

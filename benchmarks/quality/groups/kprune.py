@@ -123,12 +123,14 @@ def section(cells: Cells) -> list[str]:
     header = ["FLOPs removed", *(f"{ratio:.0%}" for ratio in ratios)]
     return [
         "## Without training: MiniLM-L6 on SST-2\n",
-        f"Fine-tuned for {STEPS} steps of 32; then heads and neurons go by {TOKENS:,} tokens of "
-        "`train`, three samples. Accuracy on `test` (GLUE's dev, 872 sentences: one standard "
-        f"error is 1 %); dense: {mean(dense) if dense else float('nan'):.4f}.\n",
+        f"The model is fine-tuned for {STEPS} steps of 32. Then heads and neurons are removed, "
+        f"using {TOKENS:,} tokens of `train`, in three samples. Accuracy is that on `test` (GLUE's "
+        "dev, 872 sentences; one standard error is 1 %). The dense model reaches "
+        f"{mean(dense) if dense else float('nan'):.4f}.\n",
         table(header, rows),
-        "CPU: time of the dense model ÷ the smaller one's, 32 sentences, one thread, interleaved. "
-        "Tuning: the solution of a sublayer's equations, its sums not counted.\n",
+        "CPU is the time of the dense model ÷ the time of the smaller one, for 32 sentences on one "
+        "thread, interleaved. Tuning is the time to solve the equations of a sublayer; adding up "
+        "their sums is not counted.\n",
         table(
             ["method", "removed", "FLOPs kept", "CPU ×", "seconds in all", "tuning, s each"],
             costs,

@@ -65,7 +65,7 @@ def section(cells: Cells) -> list[str]:
     dense = cells[0]["figures"]["dense"]["per_token"]
     return [
         "## Language model, one-shot: SmolLM2-135M-Instruct (Q4_1)\n",
-        "16 × 256 tokens of `valid` for calibration; perplexity per token on the first 4,096 of "
-        f"`test`, windows and stride 512. Dense: {dense:.1f}.\n",
+        "Calibration uses 16 × 256 tokens of `valid`. Perplexity is per token on the first 4,096 "
+        f"of `test`, with windows and stride of 512. The dense model reaches {dense:.1f}.\n",
         table(["pattern", "density", "perplexity", "cycles", "µJ"], rows),
     ]

@@ -237,16 +237,16 @@ def section(cells: Cells) -> list[str]:
     ]
     return [
         "## Prune Once for All: BERT-tiny, SST-2 and the genres of Brown\n",
-        f"Dense teacher {PRETRAINING // 2} steps of 16 × {LENGTH} tokens, student {PRETRAINING} of "
-        f"8 × {LENGTH} (longer: {LONGER} times as many), of speeches, news and articles. "
-        "Pseudo-perplexity: WikiText-2's `valid`.\n",
+        f"The dense teacher is trained for {PRETRAINING // 2} steps of 16 × {LENGTH} tokens and "
+        f"the student for {PRETRAINING} of 8 × {LENGTH} (`longer`: {LONGER} times as many), on "
+        "speeches, news and articles. Pseudo-perplexity is that on WikiText-2's `valid`.\n",
         table(["student", "sparsity", "perplexity", "linear", "model", "seconds"], spoken),
-        f"Tasks: {FINE_TUNING} steps of 32 from a dense task teacher (its answers alone), zeros "
-        f"locked; int8: {ROUNDING} more steps with rounding, then the integer forward pass. "
-        "`once`: the student moved to the task; `alone`: the dense language model pruned on the "
-        f"task in as many steps, `longer`: {PRETRAINING // 2} more, its share of pre-training; "
-        f"`brief`: {BRIEF} steps. "
-        "Accuracy: SST-2 on 872 sentences, Brown on passages of 50 words in 100 files that were "
-        "not learned, 15 genres. Encoder alone simulated.\n",
+        f"Tasks are trained for {FINE_TUNING} steps of 32 on the answers of a dense task teacher, "
+        f"with zeros locked. int8 adds {ROUNDING} steps with rounding and uses the integer forward "
+        "pass. `once` transfers the student to the task. `alone` prunes the dense language model "
+        f"on the task in as many steps; `longer` gives it {PRETRAINING // 2} more, its share of "
+        f"pre-training. `brief` has {BRIEF} steps. Accuracy is that on 872 sentences of SST-2, and "
+        "on passages of 50 words from 100 unseen files of Brown in 15 genres. Only the encoder is "
+        "simulated.\n",
         table(header, rows),
     ]
