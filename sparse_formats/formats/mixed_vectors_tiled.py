@@ -105,7 +105,7 @@ class MixedVectorsTiled:
     def storage(self, value_bits: int) -> Storage:
         """The sum of `MixedVectors.storage` of the tiles: one orientation bit each included.
 
-        Source: design notes on pruning, §7.8.
+        Source: docs/microarchitecture.md §3.
         """
         widths = self._widths(self._present())
         counts = np.diff(self.first_vectors)

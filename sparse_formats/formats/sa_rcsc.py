@@ -1,10 +1,11 @@
 """SA-RCSC: rows balanced over sets, columns walked in windows; OPTIMUS' format.
 
 The paper's body is not public. Published (abstract): set-associative RCSC, made by an offline
-scheduler. Inferred (accelerators.md §9.1): rows sorted by non-zeros and dealt out in snake order;
-an entry holds its value, its column within a window of W columns, ⌈log2 W⌉ bits, and the tag of
-its row within its set, ⌈log2⌈rows/M⌉⌉ bits. Chosen: the snake turns after every M rows; a set has a
-pointer to each of its windows; the permutation is stored, ⌈log2 rows⌉ bits a row; M = 8, W = 128.
+scheduler. Inferred from a public model of it: rows sorted by non-zeros and dealt out in snake
+order; an entry holds its value, its column within a window of W columns, ⌈log2 W⌉ bits, and the tag
+of its row within its set, ⌈log2⌈rows/M⌉⌉ bits. Chosen: the snake turns after every M rows; a set
+has a pointer to each of its windows; the permutation is stored, ⌈log2 rows⌉ bits a row; M = 8,
+W = 128.
 """
 
 from dataclasses import dataclass

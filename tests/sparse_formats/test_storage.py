@@ -245,7 +245,7 @@ def test_does_a_random_mask_take_what_the_formula_says(
     assert bits == pytest.approx(CURVES[format](exact, rows, cols, value_bits), rel=tolerance)
 
 
-# accelerators.md §5: 768×768, densities at which a format takes what dense takes.
+# From an earlier calculation by formula: densities at which formats break even (768×768).
 @pytest.mark.parametrize(
     ("format", "fp16", "int8", "int4"),
     [
@@ -258,14 +258,14 @@ def test_does_a_random_mask_take_what_the_formula_says(
 def test_where_do_formats_break_even_with_dense(
     format: str, fp16: float, int8: float, int4: float
 ) -> None:
-    for bits, published in ((16, fp16), (8, int8), (4, int4)):
+    for bits, earlier in ((16, fp16), (8, int8), (4, int4)):
         found = density_at(bits, format, 768, 768, bits)
-        assert found is not None and found == pytest.approx(published, abs=0.005)
+        assert found is not None and found == pytest.approx(earlier, abs=0.005)
 
 
-# The same section: bits per element at density .2 (runs of 4 and 5 bits) and .1.
+# From the same calculation: bits per element at density .2 (runs of 4 and 5 bits) and .1.
 @pytest.mark.parametrize(
-    ("bits", "published"),
+    ("bits", "earlier"),
     [
         (CURVES["csr"](0.2, 768, 768, 16), 5.23),
         (CURVES["bitmap"](0.2, 768, 768, 16), 4.20),
@@ -279,13 +279,13 @@ def test_where_do_formats_break_even_with_dense(
         (relative(0.1, 16, 5), 2.18),
     ],
 )
-def test_do_bits_per_element_agree_with_the_table(bits: float, published: float) -> None:
-    assert bits == pytest.approx(published, abs=0.02)
+def test_do_bits_per_element_agree_with_the_table(bits: float, earlier: float) -> None:
+    assert bits == pytest.approx(earlier, abs=0.02)
 
 
 @pytest.mark.parametrize("length", [4, 16, 64])
-def test_do_vectors_take_the_formula_of_the_design_notes(length: int) -> None:
-    # pruning.md §7.8: nnz·b + vectors·(index + code) + (lines + 1)·⌈log2(vectors + 1)⌉ + 1, one
+def test_do_vectors_take_their_formula(length: int) -> None:
+    # nnz·b + vectors·(index + code) + (lines + 1)·⌈log2(vectors + 1)⌉ + 1, one
     # length present, so no code; every other vector of each line, the others on the next line.
     keep = np.zeros((96, 64 * 8), np.bool_)
     for line in range(96):
