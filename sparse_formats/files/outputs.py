@@ -9,6 +9,8 @@ from typing import Literal
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
 
+Kind = Literal["file", "folder", "new folder", "file or folder"]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -19,20 +21,28 @@ class Output:
 
     path: Path
     name: str
-    kind: Literal["file", "folder", "new folder"] = "file"
+    kind: Kind = "file"
     holds: tuple[str, ...] = ()
 
     @property
+    def is_file(self) -> bool:
+        return self.kind == "file" or (self.kind == "file or folder" and is_file_name(self.path))
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        if self.kind == "file":
-            return (self.path,)
-        return tuple(self.path / name for name in self.holds)
+        return (self.path,) if self.is_file else tuple(self.path / name for name in self.holds)
+
+
+def is_file_name(path: Path) -> bool:
+    """Whether `path`, where both may be given, is that of a file and not of a folder."""
+    return bool(path.suffix) and not path.is_dir()
 
 
 def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     """Refuse outputs that cannot be written, that are inputs, or that are one and the same.
 
-    inputs: files, or folders of files, that are read if they are there. Nothing is written.
+    inputs: files, or folders of files, that are read if they are there. Nothing is written; see
+        `output_folder.prepare_folder` for that.
 
     Raises:
         InputError: naming the output, why, and what to do.
@@ -40,48 +50,39 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     read = [path for path in inputs if _is_there(path)]
     taken: dict[Path, Output] = {}
     for output in outputs:
-        if output.kind != "file":
-            _check_folder(output, read)
-        for file in output.files:
-            if output.kind == "file" or output.path.is_dir():
-                check_writable(file, read)
-            other = taken.setdefault(file.resolve(), output)
-            if other is not output:
-                raise InputError(
-                    f"cannot write {file} for {output.name}: {other.name} is written there; "
-                    "give another name"
-                )
+        try:
+            _check_output(output, read, taken)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {output.path}: {error.strerror}; give another name"
+            ) from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` and those above it, where they are not there yet.
-
-    Raises:
-        InputError: it is a file, or cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError(f"cannot make folder {folder}: it is a file; give a folder") from None
-    except OSError as error:
-        raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
+def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Output]) -> None:
+    if not output.is_file:
+        _check_folder(output, inputs)
+    for file in output.files:
+        if output.is_file or output.path.is_dir():
+            check_writable(file, inputs)
+        other = taken.setdefault(file.resolve(), output)
+        if other is not output:
+            raise InputError(
+                f"cannot write {file} for {output.name}: {other.name} is written there; "
+                "give another name"
+            )
 
 
 def _check_folder(output: Output, inputs: Sequence[Path]) -> None:
     folder = output.path
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{output.name} {folder} is a file; give a folder")
-        if output.kind == "new folder" and folder.exists() and any(folder.iterdir()):
-            raise InputError(
-                f"{output.name} {folder} exists already; give the name of a new folder"
-            )
-        for source in inputs:
-            if folder.exists() and source.exists() and folder.samefile(source):
-                raise InputError(f"{output.name} {folder} is the input; give another folder")
-        there = next(above for above in (folder, *folder.absolute().parents) if above.exists())
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}; give another name") from error
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{output.name} {folder} is a file; give a folder")
+    if output.kind == "new folder" and folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{output.name} {folder} exists already; give the name of a new folder")
+    for source in inputs:
+        # Where it is known which files are written, a folder may be read from as well.
+        if not output.holds and folder.exists() and folder.samefile(source):
+            raise InputError(f"{output.name} {folder} is the input; give another folder")
+    there = next(above for above in (folder, *folder.absolute().parents) if above.exists())
     if not there.is_dir():
         raise InputError(f"{output.name} {folder} cannot be made: {there} is a file")
     if not os.access(there, os.W_OK):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, kind_of, layer_of
 
 LEFT_ALONE = ("embedding", "head")
@@ -26,7 +26,7 @@ def select(
         InputError: a pattern is no regular expression, or nothing is left.
     """
     every = list(names)
-    wanted, unwanted = _compiled(include, "--include"), _compiled(exclude, "--exclude")
+    wanted, unwanted = _compiled(include, "include"), _compiled(exclude, "exclude")
     kinds = {name: kind_of(name) for name in every}
     recognised = any(
         kind not in NOT_IN_A_LAYER or (kind == "other" and layer_of(name) is not None)
@@ -44,20 +44,21 @@ def select(
     if not chosen:
         shown = ", ".join(every[:5]) + (", …" if len(every) > 5 else "")
         raise InputError(
-            f"no matrix is left after --include {list(include)} and --exclude {list(exclude)}: "
+            f"no matrix is left after include {list(include)} and exclude {list(exclude)}: "
             f"the file holds {shown or 'none'}; loosen the patterns"
         )
     return chosen
 
 
-def _compiled(patterns: Sequence[str], option: str) -> list[re.Pattern[str]]:
+def _compiled(patterns: Sequence[str], setting: str) -> list[re.Pattern[str]]:
     compiled: list[re.Pattern[str]] = []
     for pattern in patterns:
         try:
             compiled.append(re.compile(pattern))
         except re.error as error:
-            raise InputError(
-                f"{option} {pattern!r} is not a regular expression: {error}; "
-                "escape special characters with a backslash"
+            raise SettingError(
+                setting,
+                f"{pattern!r} is not a regular expression: {error}; "
+                "escape special characters with a backslash",
             ) from error
     return compiled

@@ -5,7 +5,6 @@ Both are converted and checked in the same way, as the type of the setting's fie
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from sparse_formats.errors import InputError, SettingError, nearest
+from sparse_formats.files.toml import read_toml
 from sparse_formats.terminal.settings import (
     Setting,
     bare,
@@ -66,24 +66,6 @@ def read(
         elif setting.default is MISSING:
             raise InputError(f"{labels[setting.name]} is missing; give it, or a --config with it")
     return Given(_made(settings, values), labels)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a TOML file.
-
-    Raises:
-        InputError: it cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give a TOML file of settings") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not TOML: byte {error.start} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}") from None
 
 
 def _from_words(given: Sequence[str | bool], setting: Setting) -> Any:

@@ -30,7 +30,7 @@ Names = Iterable[str] | Callable[[], Iterable[str]]
 """Names, or what gives them when they are needed: a registry may be slow to import."""
 
 
-Writes = Literal["", "file", "folder", "new folder"]
+Writes = Literal["", "file", "folder", "new folder", "file or folder"]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def option(
     is_separated: a tuple is one word with commas; else its flag is repeated.
     is_replayed: whether `words` repeats it; not what leaves the results as they are.
     reads: it may be the path of a file that is read, although it is no Path.
-    writes: "file", "folder" or "new folder": checked before the command runs, together with
-        `holds`, the names of files that are written into the folder, and `suffix` of a file.
+    writes: what is written there, checked before the command runs, together with `holds`, the names
+        of files that are written into the folder, and `suffix` of a file; see `files.outputs`.
     """
     said = Option(
         help, flags, choices, or_else, otherwise, metavar, is_argument, is_separated, is_replayed,

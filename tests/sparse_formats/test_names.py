@@ -250,8 +250,8 @@ def test_is_everything_taken_where_no_layer_is_recognised() -> None:
 @pytest.mark.parametrize(
     ("include", "exclude", "says"),
     [
-        (["("], [], r"--include '\(' is not a regular expression"),
-        ([], ["*"], r"--exclude '\*' is not a regular expression"),
+        (["("], [], r"^include '\(' is not a regular expression"),
+        ([], ["*"], r"^exclude '\*' is not a regular expression"),
         (["nothing"], [], r"no matrix is left .*layer0\.Q"),
         ([], ["."], r"no matrix is left"),
     ],
