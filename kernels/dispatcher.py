@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.strips import HEIGHTS
+from kernels.loops.strips import HEIGHTS
 from kernels.vector_registers import machine
 
 Batch = Literal["one", "few", "many"]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import rows, segments, strips
 from kernels.dispatcher import Batch, Cut, batch_of, choose
-from kernels.rows import Rows
-from kernels.segments import Segments, Spans
-from kernels.strips import Strips
+from kernels.loops import rows, segments, strips
+from kernels.loops.rows import Rows
+from kernels.loops.segments import Segments, Spans
+from kernels.loops.strips import Strips
 from kernels.vector_registers import machine
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 

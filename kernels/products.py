@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import multiply, panels
 from kernels.dispatcher import Cut
+from kernels.loops import multiply, panels
 from kernels.packing import Packed, Prepared, prepare
 from kernels.vector_registers import machine
 from sparse_formats.formats.sparse_matrix import SparseMatrix

@@ -1,8 +1,9 @@
-"""`SparseLinear`: a pruned model's layers on our kernels. torch is loaded when called."""
+"""`SparseLinear`: a pruned model's layers on our kernels. torch is loaded when it is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,6 @@ from kernels.products import spmm
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.formats.csr import CSR
 from sparse_formats.masks.matrix import MaskSet
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,6 @@ class Sparsified:
     weights: int
     seconds: float
     bytes: int
-
-
-def sparse_linear(weight: Prepared, bias: "torch.Tensor | None" = None, threads: int = 1) -> Any:
-    """A `torch.nn.Module` for inference that maps (…, in) to (…, out) as `torch.nn.Linear` does.
-
-    weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients. The
-    packed weights are not part of `state_dict()`: save the model before, and the masks.
-    The module is an instance of `SparseLinear`, a class made here so that torch is not needed to
-    import this file.
-    """
-    return _module_class()(weight, bias, threads)
 
 
 def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) -> Sparsified:
@@ -69,11 +56,10 @@ def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) ->
         weight = layer.weight.detach().to("cpu", torch.float32).numpy()
         encoded = CSR.encode(matrix.keep, weight)
         chosen[name] = prepare(encoded, tokens)
+    sparse = _module_class()
     for name, prepared in chosen.items():
         parent, _, last = name.rpartition(".")
-        setattr(
-            model.get_submodule(parent), last, sparse_linear(prepared, linear[name].bias, threads)
-        )
+        setattr(model.get_submodule(parent), last, sparse(prepared, linear[name].bias, threads))
     return Sparsified(
         tuple(chosen),
         sum(prepared.nnz for prepared in chosen.values()),
@@ -100,17 +86,27 @@ def _layer_named(name: str, layers: Mapping[str, Any]) -> str:
     return found[0]
 
 
+def __getattr__(name: str) -> Any:
+    """`SparseLinear`: a class made when it is asked for, as torch is slow to import."""
+    if name != "SparseLinear":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _module_class()
+
+
+@cache
 def _module_class() -> Any:
-    """The class `SparseLinear`, made once."""
-    global _sparse_linear_class
-    if _sparse_linear_class is not None:
-        return _sparse_linear_class
     import torch
 
     class SparseLinear(torch.nn.Module):
-        """x → weight · x + bias with a packed sparse weight. Inference only."""
+        """Maps (…, in) to (…, out) as `torch.nn.Linear` does, with a packed sparse weight.
 
-        def __init__(self, weight: Prepared, bias: Any, threads: int) -> None:
+        weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients.
+        The packed weights are not part of `state_dict()`: save the model before, and the masks.
+        """
+
+        def __init__(
+            self, weight: Prepared, bias: torch.Tensor | None = None, threads: int = 1
+        ) -> None:
             super().__init__()
             self.out_features, self.in_features = weight.shape
             self.prepared, self.threads = weight, threads
@@ -141,11 +137,7 @@ def _module_class() -> Any:
             density = self.prepared.nnz / max(1, self.in_features * self.out_features)
             return f"{self.in_features}, {self.out_features}, density={density:.3f}"
 
-    _sparse_linear_class = SparseLinear
     return SparseLinear
-
-
-_sparse_linear_class: Any = None
 
 
 def masked_dense(model: Any, masks: MaskSet) -> None:

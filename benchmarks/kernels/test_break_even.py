@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kernels.bench import Cell, measure
+from kernels.benchmark.cells import Cell
+from kernels.benchmark.timing import measure
 
 SPARSITIES = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.65, 0.7)
 ASKED = {

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from kernels.bench import CELLS, Cell, available_peers, machine_line, measure, ours, problem
+from kernels.benchmark.cells import CELLS, Cell, problem
+from kernels.benchmark.contenders import available_peers, ours
+from kernels.benchmark.timing import machine_line, measure
 from kernels.packing import prepare
 
 SECONDS = 1.0

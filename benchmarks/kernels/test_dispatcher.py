@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.bench import CELLS, Cell, problem, take_turns, with_cut
-from kernels.dispatcher import batch_of, candidates, choose
+from kernels.benchmark.cells import CELLS, Cell, Problem, problem
+from kernels.benchmark.contenders import Call, ours
+from kernels.benchmark.timing import take_turns
+from kernels.dispatcher import Cut, batch_of, candidates, choose
+from kernels.packing import Prepared, pack
 from kernels.vector_registers import machine
 
 MORE = (
@@ -41,3 +44,13 @@ def test_what_is_lost(benchmark: Any, cell: Cell) -> None:
         "lost": float(np.median(times[choice] / times[best])) - 1,
     }
     benchmark.pedantic(calls[choice], rounds=5)
+
+
+def with_cut(problem: Problem, cut: Cut) -> Call:
+    """Our product with a cut that the dispatcher need not have chosen."""
+    tokens = problem.x.shape[1]
+    weight = problem.weight
+    packed = pack(weight, tokens, cut)
+    dtype = problem.dense.dtype
+    prepared = Prepared(weight.shape, weight.nnz, weight, dtype, {batch_of(tokens): packed})
+    return ours(problem, prepared)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.bench import take_turns
+from kernels.benchmark.timing import take_turns
 from kernels.sparse_linear import masked_dense, sparsify
 from sparse_formats.files.mask_file import read_masks
 

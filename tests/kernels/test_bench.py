@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels import mkl
-from kernels.bench import CELLS, PATTERNS, Cell, as_json, measure, problem, take_turns
+from kernels.benchmark import mkl
+from kernels.benchmark.cells import CELLS, PATTERNS, Cell, problem
+from kernels.benchmark.timing import as_json, measure, take_turns
 from sparse_formats.formats.csr import CSR
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,9 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_an_unknown_cell_is_one_line() -> None:
     done = command("--cells", "diagonal")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: no cell's name contains 'diagonal'; known: blocks 32")
+    assert done.stderr.startswith(
+        "error: --cells is 'diagonal', which no name contains; known: blocks 32"
+    )
     assert done.stderr.count("\n") == 1
 
 

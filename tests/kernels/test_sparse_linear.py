@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kernels.packing import prepare
-from kernels.sparse_linear import masked_dense, sparse_linear, sparsify
+from kernels.sparse_linear import SparseLinear, masked_dense, sparsify
 from sparse_formats.errors import InputError
 from sparse_formats.formats.csr import CSR
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
@@ -44,7 +44,7 @@ def test_a_layer_is_the_masked_linear_layer(shape: tuple[int, ...], has_bias: bo
     dense = torch.nn.Linear(37, 50, bias=has_bias)
     keep = np.random.default_rng(0).random((50, 37)) < 0.3
     weight = CSR.encode(keep, dense.weight.detach().numpy())
-    layer = sparse_linear(prepare(weight), dense.bias)
+    layer = SparseLinear(prepare(weight), dense.bias)
     masked_dense(torch.nn.Sequential(dense), MaskSet((MaskedMatrix("0", keep),)))
     x = torch.randn(*shape, 37)
     with torch.no_grad():
@@ -138,7 +138,7 @@ def test_masks_of_another_model_are_refused(
 
 
 def test_what_it_cannot_do_is_refused() -> None:
-    layer = sparse_linear(prepare(CSR.encode(np.eye(3, dtype=bool), np.eye(3, dtype=np.float32))))
+    layer = SparseLinear(prepare(CSR.encode(np.eye(3, dtype=bool), np.eye(3, dtype=np.float32))))
     with pytest.raises(TypeError, match=r"takes float32 on the CPU, found torch.float64"):
         layer(torch.zeros(2, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"takes \(…, 3\), found \(3, 2\)"):

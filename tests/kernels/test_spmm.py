@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels import dispatcher as plan
-from kernels import multiply
 from kernels import packing as prepare_module
 from kernels import products as spmm_module
 from kernels.dispatcher import batch_of, candidates
+from kernels.loops import multiply
 from kernels.packing import Prepared, pack, prepare
 from kernels.products import spmm
 from kernels.vector_registers import Machine, machine

@@ -20,7 +20,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 LEARNING = {"torch", "transformers"}
 GOES_WITH_A_MODEL = "pruning/surgery/modeling_narrow.py"
 """Is put beside weights and run there, where nothing of ours is; here only functions import it."""
-MAY_LEARN = ("pruning/", "kernels/bench.py", "kernels/sparse_linear.py", "kernels/torch_sparse.py")
+MAY_LEARN = (
+    "pruning/",
+    "kernels/benchmark/contenders.py",
+    "kernels/sparse_linear.py",
+    "kernels/torch_sparse.py",
+)
 
 
 class Import(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.simd import (
+from kernels.loops.simd import (
     INSIDE,
     add,
     gather,

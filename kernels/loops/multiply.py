@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kernels import panels, rows, segments, strips
-from kernels.simd import size, zeros
+from kernels.loops import panels, rows, segments, strips
+from kernels.loops.simd import size, zeros
 
 PANEL_BYTES = 1 << 18
 """Of activations packed at once: half of a small second cache (512 KiB)."""

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.simd import INSIDE, add, inner, item, load, multiply_add, size, store, total
+from kernels.loops.simd import INSIDE, add, inner, item, load, multiply_add, size, store, total
 
 LENGTH = 4
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.simd import INSIDE, add, item, load, outer, size, store, vectors
+from kernels.loops.simd import INSIDE, add, item, load, outer, size, store, vectors
 
 HEIGHTS = (16, 8, 4)
 

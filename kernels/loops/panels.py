@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.simd import INSIDE, load, load_rows, store, store_rows, transpose, vectors
+from kernels.loops.simd import INSIDE, load, load_rows, store, store_rows, transpose, vectors
 
 NONE, RELU, GELU = range(3)
 

@@ -1,0 +1,1 @@
+"""How fast the products are on this machine, beside those of other libraries."""

@@ -1,0 +1,1 @@
+"""The commands of `python -m kernels`, one file each."""
