@@ -97,7 +97,7 @@ def prepare(weight: SparseMatrix, tokens: int = 128) -> Prepared:
     rows, cols = weight.shape
     if weight.data is None:
         raise ValueError(
-            f"spmm: weight ({rows}, {cols}) holds a mask only; encode it with its weights"
+            f"spmm: weight ({rows}, {cols}) holds only a mask; encode it with its weights"
         )
     if weight.data.dtype not in STORED:
         known = ", ".join(np.dtype(dtype).name for dtype in STORED)

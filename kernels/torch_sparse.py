@@ -79,5 +79,7 @@ def from_torch(tensor: Any) -> CSR | CSC | BSR:
         return cls(shape, *lines, data)
     height, width = values.shape[1:]
     if height != width:
-        raise InputError(f"blocks are {height}×{width}; ours are square: convert with blocksize=")
+        raise InputError(
+            f"blocks are {height}×{width}, but must be square; convert with blocksize="
+        )
     return BSR(shape, int(height), *lines, data)

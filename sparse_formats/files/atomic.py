@@ -42,7 +42,7 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; give another name") from error
     if not os.access(folder, os.W_OK):
-        raise InputError(f"cannot write {path}: folder {folder} is read-only for you")
+        raise InputError(f"cannot write {path}: you may not write to folder {folder}")
 
 
 def _files_of(inputs: Iterable[Path]) -> list[Path]:

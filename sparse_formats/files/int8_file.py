@@ -96,7 +96,7 @@ def read(path: Path) -> tuple[tuple[QuantizedMatrix, ...], Mapping[str, Any]]:
         InputError: not such a file, a newer version, a tensor missing or of another kind or shape.
     """
     if path.suffix.lower() != ".safetensors":
-        raise InputError(f"{path}: a model in 8-bit numbers is a .safetensors file")
+        raise InputError(f"{path}: a file of 8-bit weights must end in .safetensors")
     try:
         text = safetensors.read_metadata(path).get(SCHEMA)
         tensors = safetensors.read_tensors(path)
@@ -104,7 +104,7 @@ def read(path: Path) -> tuple[tuple[QuantizedMatrix, ...], Mapping[str, Any]]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if text is None:
         raise InputError(
-            f"{path} is no model in 8-bit numbers; make one with python -m pruning quantize"
+            f"{path} is not a file of 8-bit weights; make one with python -m pruning quantize"
         )
     try:
         header = msgspec.json.decode(text, type=_Header)
@@ -167,7 +167,7 @@ def _matrix(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> Quant
     def scale(key: str) -> float:
         value = float(tensor(key, np.float32, 1)[0])
         if not 0 < value < np.inf:
-            raise InputError(f"{path}: {key} is {value}; a scale is above 0: the file is damaged")
+            raise InputError(f"{path}: {key} is {value}, but must be above 0; the file is damaged")
         return value
 
     weight = tensor(name, np.int8)
@@ -177,7 +177,7 @@ def _matrix(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> Quant
     packed = tensor(f"{base}.keep", np.uint8, (rows * cols + 7) // 8)
     keep = np.unpackbits(packed, count=rows * cols).view(np.bool_).reshape(rows, cols)
     if weight[~keep].any():
-        raise InputError(f"{path}: {name} is not zero where its mask drops it; it is damaged")
+        raise InputError(f"{path}: {name} is not zero where its mask drops it; the file is damaged")
     output = None
     if f"{base}.output_scale" in tensors:
         zero_point = int(tensor(f"{base}.output_zero_point", np.uint8, 1)[0])

@@ -66,7 +66,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
     weights = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
     if not weights:
         raise InputError(
-            f"{path}: no 2-D floating-point matrix inside; scores need a model's weights"
+            f"{path} holds no 2-D floating-point matrix; scores need the weights of a model"
         )
     for name, weight in weights.items():
         check_float(f"{path}: matrix {name}", weight.dtype)
@@ -142,7 +142,7 @@ def _directory(path: Path) -> MaskSet:
 
 def _dense_masks(path: Path, arrays: Mapping[str, NDArray[Any]]) -> MaskSet:
     if not arrays:
-        raise InputError(f"{path}: no 2-D matrix inside; give a model's or a mask's matrices")
+        raise InputError(f"{path} holds no 2-D matrix; give the weights or masks of a model")
     upright = _upright(arrays)
     header = {"stored_in_out": turned} if (turned := sorted(_stored_in_out(arrays))) else {}
     matrices = (from_dense(path, name, upright[name]) for name in upright)

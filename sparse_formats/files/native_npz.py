@@ -193,7 +193,7 @@ def _array(npz: Npz, key: str, dtype: str) -> NDArray[Any]:
     if header is None or len(header.shape) != 1 or header.dtype.name != dtype:
         found = "nothing" if header is None else f"{header.dtype} {list(header.shape)}"
         raise InputError(
-            f"{npz.path}: a 1-D {dtype} array {key} must stand there, found {found}; "
-            "the file is damaged or not ours"
+            f"{npz.path}: a 1-D {dtype} array {key} is needed, found {found}; "
+            "the file is damaged or mvpsim did not write it"
         )
     return npz.read(key)

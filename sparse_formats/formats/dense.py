@@ -71,8 +71,8 @@ class Dense:
             if zero.any():
                 row, col = (int(i) for i in np.argwhere(zero)[0])
                 raise InputError(
-                    f"dense values alone do not tell the kept zero at row {row}, column {col} from "
-                    'a dropped weight; drop it, or pack as "bitmap"'
+                    f"dense values cannot distinguish the kept zero at row {row}, column {col} "
+                    'from a dropped weight; drop it, or pack as "bitmap"'
                 )
         return pack([value_section(self.data, typed)])
 

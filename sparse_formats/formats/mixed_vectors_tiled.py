@@ -278,8 +278,8 @@ def _told_tables(descriptor: Descriptor, tiles: int) -> tuple[NDArray[np.int32],
         ).any()
     ):
         raise InputError(
-            f"descriptor: vectors (int32) and lengths (uint8) must tell of each of the {tiles} "
-            "tiles how many vectors and which lengths it has, as `descriptor()` does"
+            f"descriptor: vectors (int32) and lengths (uint8) must give the number of vectors and "
+            f"the lengths of each of the {tiles} tiles, as `descriptor()` does"
         )
     return counts, present
 

@@ -43,7 +43,7 @@ def check_whole_blocks(matrix: BSR, library: str) -> None:
     """InputError naming `library` if blocks reach over the matrix' edge."""
     if matrix.shape[0] % matrix.block or matrix.shape[1] % matrix.block:
         raise InputError(
-            f"blocks of {matrix.block}×{matrix.block} reach over the edge of a "
+            f"blocks of {matrix.block}×{matrix.block} extend beyond the edge of a "
             f"{matrix.shape[0]}×{matrix.shape[1]} matrix, which {library} cannot hold; "
             'encode as "csr"'
         )
@@ -73,5 +73,7 @@ def from_scipy(array: Any) -> CSR | CSC | BSR:
         return (CSR if layout == "csr" else CSC)((rows, cols), indptr, indices, data)
     height, width = lines.blocksize
     if height != width:
-        raise InputError(f"blocks are {height}×{width}; ours are square: convert with blocksize=")
+        raise InputError(
+            f"blocks are {height}×{width}, but must be square; convert with blocksize="
+        )
     return BSR((rows, cols), height, indptr, indices, data)

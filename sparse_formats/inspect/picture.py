@@ -27,7 +27,7 @@ def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:
 
     layers = [part for part in layers if part.entries]
     if not layers:
-        raise InputError(f"cannot draw {path}: no matrix has an entry; draw none")
+        raise InputError(f"cannot draw {path}: every matrix is empty; leave the picture out")
     shapes = [(part.rows or 0, part.cols or 0) for part in layers]
     rows, cols = max(shapes, key=lambda shape: (shapes.count(shape), shape))
     figure = Figure(figsize=(10, 5.5), layout="constrained")

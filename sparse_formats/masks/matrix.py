@@ -50,8 +50,8 @@ class MaskedMatrix:
         """The weights in units of 1; InputError for 8-bit numbers, which stand in no model."""
         if self.weight is not None and self.weight.dtype == np.int8:
             raise InputError(
-                f"matrix {self.name} holds 8-bit numbers, not a model's weights; give the model "
-                "that they were made from"
+                f"matrix {self.name} holds 8-bit weights, but floating-point weights are needed; "
+                "give the model that they were made from"
             )
         return cast("NDArray[np.floating[Any]] | None", self.weight)
 

@@ -408,7 +408,7 @@ def test_what_does_not_fit_is_refused(
 
 @pytest.mark.parametrize("format", [CSR, CSC, NM, MixedVectors])
 def test_a_mask_without_weights_is_refused(format: Any) -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\) holds a mask only"):
+    with pytest.raises(ValueError, match=r"\(2, 3\) holds only a mask"):
         spmm(format.encode(np.eye(2, 3, dtype=bool)), np.zeros((3, 1)))
 
 

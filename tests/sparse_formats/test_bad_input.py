@@ -93,13 +93,13 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda p: p, r"does not exist; give a mask file"),
     "not a zip": (lambda p: written(p, "hello"), r"not a readable \.npz archive"),
     "empty file": (lambda p: written(p, ""), r"not a readable \.npz archive"),
-    "empty zip": (lambda p: archive(p, {}), r"no 2-D array of numbers inside, found nothing"),
+    "empty zip": (lambda p: archive(p, {}), r"holds no 2-D array of numbers, found nothing"),
     "truncated": (truncated, r"not a readable \.npz archive"),
     "a byte flipped": (flipped, r"array m cannot be read .*damaged"),
     "pickled": (pickled, r"array m is a pickled Python object, which may run code"),
     "structured": (
         lambda p: savez(p, m=np.zeros((2, 2), [("a", "f4"), ("b", "i4")])),
-        r"array m has a header that describes no plain array",
+        r"array m has a header that does not describe a plain array",
     ),
     "no array member": (
         lambda p: archive(p, {"m.npy": b"hello"}),
@@ -107,11 +107,11 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "header not closed": (
         lambda p: archive(p, {"m.npy": npy_header("{'descr': '<f4'")}),
-        r"describes no plain array",
+        r"does not describe a plain array",
     ),
     "header runs code": (
         lambda p: archive(p, {"m.npy": npy_header("__import__('os').getcwd()")}),
-        r"describes no plain array",
+        r"does not describe a plain array",
     ),
     "unknown element type": (
         lambda p: archive(p, {"m.npy": npy_claiming("(1, 1)", b"", "<q9")}),
@@ -128,9 +128,9 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a bomb": (bomb, r"the archive claims 322\d{7} bytes, the whole file has 3\d{6}"),
     "only vectors": (
         lambda p: savez(p, bias=np.ones(3), cube=np.ones((1, 1, 1))),
-        r"no 2-D array of numbers inside, found bias float64\[3\], cube float64\[1, 1, 1\]",
+        r"holds no 2-D array of numbers, found bias float64\[3\], cube float64\[1, 1, 1\]",
     ),
-    "strings": (lambda p: savez(p, m=np.array([["a"]])), r"no 2-D array of numbers inside"),
+    "strings": (lambda p: savez(p, m=np.array([["a"]])), r"holds no 2-D array of numbers"),
     "complex": (complex_matrix, r"matrix m is complex128; give bools, integers or real floats"),
     "longdouble": (
         lambda p: savez(p, m=np.ones((2, 2), np.longdouble)),
@@ -179,10 +179,10 @@ SMTX = {
     "too few offsets": ("2, 2, 2\n0 2\n0 1\n", "has 2 offsets for 2 lines; it needs 3"),
     "offsets fall": ("2, 2, 2\n0 3 2\n0 1\n", "found 0 … 2, falling at line 1"),
     "offsets end early": ("2, 2, 2\n0 1 1\n0 1\n", "rise from 0 to the 2 entries, found 0 … 1"),
-    "too few columns": ("2, 2, 2\n0 1 2\n0\n", "promises 2 non-zeros, line 3 has 1"),
+    "too few columns": ("2, 2, 2\n0 1 2\n0\n", "says 2 non-zeros, but line 3 has 1"),
     "column outside": ("2, 2, 2\n0 1 2\n0 2\n", "column index 2, but columns are 0..1"),
     "column negative": ("2, 2, 2\n0 1 2\n0 -1\n", "column index -1"),
-    "column twice": ("2, 3, 3\n0 1 3\n0 1 1\n", "row 1 names a column twice"),
+    "column twice": ("2, 3, 3\n0 1 3\n0 1 1\n", "row 1 has a column twice"),
     "claims terabytes": ("1, 1000000000000, 1\n0 1\n5\n", r"a side is at most 16777216"),
     "a pickle": ("\x80\x04\x95\x00", "line 1 must hold whole numbers"),
 }
@@ -197,20 +197,20 @@ def test_what_does_a_bad_smtx_say(tmp_path: Path, content: str, says: str) -> No
 
 BANNER = "%%MatrixMarket matrix coordinate real general\n"
 MATRIX_MARKET = {
-    "empty": ("", "line 1 is no banner"),
-    "no banner": ("1 1 1\n1 1 1\n", "line 1 is no banner"),
+    "empty": ("", "line 1 must be"),
+    "no banner": ("1 1 1\n1 1 1\n", "line 1 must be"),
     "complex": (
         "%%MatrixMarket matrix coordinate complex general\n1 1 1\n1 1 1 0\n",
         "cannot read 'coordinate complex general'",
     ),
     "no size line": (BANNER, "the size line is ''"),
     "two sizes": (BANNER + "2 2\n1 1 1\n", "coordinate needs 3 whole numbers"),
-    "too few entries": (BANNER + "2 2 2\n1 1 1.5\n", "promises 2 entries of 3 numbers, found 3"),
-    "too many entries": (BANNER + "2 2 1\n1 1 1.5\n2 2 1\n", "promises 1 entries .* found 6"),
+    "too few entries": (BANNER + "2 2 2\n1 1 1.5\n", "says 2 entries of 3 numbers, found 3"),
+    "too many entries": (BANNER + "2 2 1\n1 1 1.5\n2 2 1\n", "says 1 entries .* found 6"),
     "index outside": (BANNER + "2 2 1\n3 1 1.5\n", "row index 2, but rows are 0..1"),
     "index zero": (BANNER + "2 2 1\n1 0 1.5\n", "column index -1, but columns are 0..1"),
-    "words": (BANNER + "2 2 1\n1 1 word\n", "an entry is no number: .*word"),
-    "a fraction as index": (BANNER + "2 2 1\n1.5 1 1\n", "an entry is no whole number: .*1.5"),
+    "words": (BANNER + "2 2 1\n1 1 word\n", "an entry is not a number: .*word"),
+    "a fraction as index": (BANNER + "2 2 1\n1.5 1 1\n", "an entry is not a whole number: .*1.5"),
     "negative size": (BANNER + "2 -2 1\n1 1 1\n", "the size line is '2 -2 1'"),
     "symmetric, not square": (
         "%%MatrixMarket matrix coordinate pattern symmetric\n1 2 1\n1 1\n",
@@ -222,9 +222,9 @@ MATRIX_MARKET = {
     ),
     "array too short": (
         "%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n",
-        "promises 4 entries of 1 numbers, found 3",
+        "says 4 entries of 1 numbers, found 3",
     ),
-    "claims many entries": (BANNER + "9 9 99999999999\n1 1 1\n", "promises 99999999999 entries"),
+    "claims many entries": (BANNER + "9 9 99999999999\n1 1 1\n", "says 99999999999 entries"),
     "claims terabytes": (BANNER + "1000000 1000000 1\n1 1 1\n", "claims 1000000000000 bytes"),
     "NaN": (BANNER + "2 2 1\n2 1 nan\n", "matrix bad has nan at row 1, column 0"),
 }
@@ -299,15 +299,15 @@ def tensor(dtype: str = "F32", shape: Any = (1, 2), offsets: Any = (0, 8)) -> di
 
 
 SAFETENSORS = {
-    "empty": (b"", "cut short or no .safetensors file"),
+    "empty": (b"", "cut short or not a .safetensors file"),
     "header claims exabytes": (safetensors_file({}, length=2**60), "its header claims 11529"),
-    "no JSON": (safetensors_file(b"hello"), "the header is no JSON"),
-    "no object": (safetensors_file([1]), "the header is no JSON object"),
-    "deep JSON": (safetensors_file(b"[" * 100_000), "the header is no JSON"),
+    "no JSON": (safetensors_file(b"hello"), "the header is not JSON"),
+    "no object": (safetensors_file([1]), "the header is not a JSON object"),
+    "deep JSON": (safetensors_file(b"[" * 100_000), "the header is not JSON"),
     "no tensor": (safetensors_file({}), "no 2-D"),
-    "no dtype": (safetensors_file({"w": {}}), "tensor w lacks a sound dtype"),
-    "fractional shape": (safetensors_file(tensor(shape=[1.5, 2])), "tensor w lacks a sound"),
-    "negative offsets": (safetensors_file(tensor(offsets=[-8, 0])), "tensor w lacks a sound"),
+    "no dtype": (safetensors_file({"w": {}}), "tensor w has no valid dtype"),
+    "fractional shape": (safetensors_file(tensor(shape=[1.5, 2])), "tensor w has no valid"),
+    "negative offsets": (safetensors_file(tensor(offsets=[-8, 0])), "tensor w has no valid"),
     "cut short": (safetensors_file(tensor(), bytes(4)), "tensor w ends at byte 8 of 4"),
     "size and shape differ": (
         safetensors_file(tensor(shape=[9, 9]), bytes(8)),
@@ -337,8 +337,8 @@ def test_what_does_a_bad_safetensors_file_say(tmp_path: Path, content: bytes, sa
     [
         ({}, "holds no model.safetensors"),
         ({"pytorch_model.bin": "x"}, "PyTorch pickle, which may run code"),
-        ({"model.safetensors.index.json": "{"}, "no index of shards"),
-        ({"model.safetensors.index.json": '{"weight_map": [1]}'}, "no index of shards"),
+        ({"model.safetensors.index.json": "{"}, "not an index of shards"),
+        ({"model.safetensors.index.json": '{"weight_map": [1]}'}, "not an index of shards"),
         (
             {"model.safetensors.index.json": '{"weight_map": {"w": "a.safetensors"}}'},
             "names the shard 'a.safetensors', which is not in",
@@ -379,7 +379,7 @@ def test_what_do_other_paths_say(tmp_path: Path) -> None:
 
 def test_are_bools_no_weights(tmp_path: Path) -> None:
     path = savez(tmp_path / "a.npz", m=np.ones((2, 2), bool))
-    with pytest.raises(InputError, match="no 2-D floating-point matrix inside"):
+    with pytest.raises(InputError, match="holds no 2-D floating-point matrix"):
         read_weights(path)
 
 
@@ -414,7 +414,7 @@ TAMPERED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "unknown orientation": ({"orientation": "up"}, {}, "header is not well-formed"),
     "unknown dtype": ({"weight": "int8"}, {}, "header is not well-formed"),
     "other dtype": ({"weight": "float16"}, {}, "1-D float16 array .* found float32"),
-    "mask missing": ({}, {"mvpsim/0/keep": None}, "mvpsim/0/keep must stand there, found nothing"),
+    "mask missing": ({}, {"mvpsim/0/keep": None}, "mvpsim/0/keep is needed, found nothing"),
     "mask too long": ({}, {"mvpsim/0/keep": np.zeros(2, np.uint8)}, "has 2 bytes, .* needs 1"),
     "mask changed": (
         {},

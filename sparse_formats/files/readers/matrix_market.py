@@ -57,7 +57,7 @@ def read(path: Path) -> list[MaskedMatrix]:
 def _banner(path: Path, line: bytes) -> _Banner:
     words = line[:200].decode("ascii", "replace").lower().split()
     if len(words) != 5 or words[:2] != ["%%matrixmarket", "matrix"]:
-        raise InputError(f"{path}: line 1 is no banner '%%MatrixMarket matrix …'; no .mtx file?")
+        raise InputError(f"{path}: line 1 must be '%%MatrixMarket matrix …'; give a .mtx file")
     banner = _Banner(*words[2:])
     readable = (
         banner.layout in _SIZES
@@ -126,7 +126,7 @@ def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[byte
 def _check_count(path: Path, entries: int, width: int, words: int) -> None:
     if words != entries * width:
         raise InputError(
-            f"{path}: the size line promises {entries} entries of {width} numbers, found {words} "
+            f"{path}: the size line says {entries} entries of {width} numbers, found {words} "
             "numbers; the file is cut short or damaged"
         )
 
@@ -136,5 +136,5 @@ def _numbers(path: Path, words: list[bytes], dtype: type[np.generic]) -> NDArray
         return np.array(words, dtype)
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"{path}: an entry is no {'whole ' if dtype is np.int64 else ''}number: {error}"
+            f"{path}: an entry is not a {'whole ' if dtype is np.int64 else ''}number: {error}"
         ) from error

@@ -110,8 +110,8 @@ def read_arrays(npz: Npz) -> dict[str, NDArray[Any]]:
             arrays[name] = npz.read(name)
     if not arrays:
         raise InputError(
-            f"{npz.path}: no 2-D array of numbers inside, found {_inventory(npz.headers)}; "
-            "save one 2-D mask or weight matrix a layer"
+            f"{npz.path} holds no 2-D array of numbers, found {_inventory(npz.headers)}; "
+            "save one 2-D mask or weight matrix per layer"
         )
     return arrays
 
@@ -151,7 +151,7 @@ def read_header(path: Path, name: str, file: BinaryIO) -> ArrayHeader:
     match = _HEADER.fullmatch(text)
     if match is None or size > _LONGEST_HEADER:
         raise InputError(
-            f"{path}: array {name} has a header that describes no plain array; "
+            f"{path}: array {name} has a header that does not describe a plain array; "
             "save bools, integers or floats"
         )
     if match["descr"].endswith("O"):

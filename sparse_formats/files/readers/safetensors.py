@@ -108,7 +108,7 @@ def _indexed(index: Path) -> list[tuple[Path, frozenset[str] | None]]:
             shards[str(file)].add(name)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{index} is no index of shards ({type(error).__name__}: {error}); "
+            f"{index} is not an index of shards ({type(error).__name__}: {error}); "
             "it needs a weight_map from tensor names to files"
         ) from error
     for file in shards:
@@ -146,7 +146,7 @@ def _read(
             raw = np.fromfile(file, _DTYPES[tensor.dtype], math.prod(tensor.shape))
             arrays[name] = _native(raw, tensor.dtype).reshape(tensor.shape)
     if not arrays and names is None and is_matrix_only:
-        raise InputError(f"{path}: no 2-D tensor inside; give a file with weight matrices")
+        raise InputError(f"{path} holds no 2-D tensor; give a file with weight matrices")
     return arrays
 
 
@@ -156,18 +156,18 @@ def _header(path: Path) -> tuple[Mapping[str, Any], int]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _LONGEST_HEADER):
             raise InputError(
-                f"{path}: {size} bytes, but its header claims {length}; it is cut short or "
-                "no .safetensors file; download it again"
+                f"{path}: the file has {size} bytes, but its header claims {length}; it is cut "
+                "short or not a .safetensors file; download it again"
             )
         text = file.read(length)
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: the header is no JSON ({error}); it is damaged or no .safetensors file"
+            f"{path}: the header is not JSON ({error}); give a sound .safetensors file"
         ) from error
     if not isinstance(header, dict):
-        raise InputError(f"{path}: the header is no JSON object; it is no .safetensors file")
+        raise InputError(f"{path}: the header is not a JSON object; give a .safetensors file")
     return header, 8 + length
 
 
@@ -179,7 +179,7 @@ def _checked(path: Path, name: str, entry: Any, data_bytes: int) -> _Tensor:
     except (TypeError, ValueError, KeyError):
         whole, tensor = False, None
     if tensor is None or not whole or tensor.begin > tensor.end:
-        raise InputError(f"{path}: tensor {name} lacks a sound dtype, shape or data_offsets")
+        raise InputError(f"{path}: tensor {name} has no valid dtype, shape or data_offsets")
     if tensor.end > data_bytes:
         raise InputError(
             f"{path}: tensor {name} ends at byte {tensor.end} of {data_bytes}; "

@@ -40,13 +40,13 @@ def read(path: Path) -> list[MaskedMatrix]:
     columns = _numbers(path, 3, lines[2]) if nnz else np.empty(0, np.int64)
     if len(columns) != nnz:
         raise InputError(
-            f"{path}: line 1 promises {nnz} non-zeros, line 3 has {len(columns)} column indices"
+            f"{path}: line 1 says {nnz} non-zeros, but line 3 has {len(columns)} column indices"
         )
     row_of = compressed_lines(path, name, offsets, rows, nnz)
     matrix = from_entries(path, name, (rows, cols), row_of, columns, None)
     if matrix.nnz != nnz:
         row = int(np.argmax(np.diff(offsets) != np.count_nonzero(matrix.keep, axis=1)))
-        raise InputError(f"{path}: row {row} names a column twice; each column at most once a row")
+        raise InputError(f"{path}: row {row} has a column twice; list each column once per row")
     return [matrix]
 
 

@@ -103,8 +103,8 @@ class BitReader:
     def fail(self, bit: int, what: str) -> InputError:
         """The error that says `what` is wrong at `bit` of the stream."""
         return InputError(
-            f"{self._where}: bit {bit} (byte {bit // 8}) of the stream: {what}; "
-            "the stream is damaged or the descriptor is not its own; encode the matrix again"
+            f"{self._where}: bit {bit} (byte {bit // 8}) of the stream: {what}; the stream is "
+            "damaged, or the descriptor belongs to another one; encode the matrix again"
         )
 
     def finish(self) -> None:

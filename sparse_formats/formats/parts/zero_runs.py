@@ -106,8 +106,8 @@ def check_telling(entries: Runs, run_bits: int, where: str) -> None:
         kind = "an entry without a value" if entries.data is None else "a kept zero"
         raise InputError(
             f"{where}: entry {int(np.argmax(doubtful))} is {kind} behind exactly "
-            f"{(1 << run_bits) - 1} dropped weights, which the stream does not tell from a padding "
-            'zero; pack with other run_bits, or as "csc" or "bitmap"'
+            f"{(1 << run_bits) - 1} dropped weights, which the stream cannot distinguish from a "
+            'padding zero; pack with other run_bits, or as "csc" or "bitmap"'
         )
 
 

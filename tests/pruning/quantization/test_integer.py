@@ -242,7 +242,7 @@ def test_from_training_to_the_simulator_by_commands(
     assert list(figures) == ["dense", "quantized"]
     assert 0.8 < figures["quantized"]["per_token"] / figures["dense"]["per_token"] < 1.25
     assert figures["quantized"]["per_token"] != figures["dense"]["per_token"]
-    with pytest.raises(InputError, match="holds 8-bit numbers, not a model's weights"):
+    with pytest.raises(InputError, match="floating-point weights are needed"):
         call(app, *evaluate, "--mask", file)
 
     call(
