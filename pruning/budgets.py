@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pruning.patterns.budget import kept_count
-from pruning.patterns.pattern import Pattern, Pruned, Target
+from pruning.patterns.pattern import Pattern, Pruned, Target, kept_count
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
+
+BUDGETS = ("row", "matrix", "kind", "global")
+"""Levels at which the sparsity can hold."""
+
+COUNTS = ("weights", "flops", "bits")
+"""What the sparsity can count."""
 
 VALUE_BITS = 16
 """Bits of a weight wherever bits or bytes are counted: half precision."""

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from pruning.budgets import Share, bytes_of, kept_weights, masks_of, shares
 from pruning.direction.retention import kept_sum, top_sum
 from pruning.direction.strength import direction_strength
-from pruning.models.couplings import Heads
-from pruning.patterns.budget import unit_mean
-from pruning.patterns.fine_grained import best_weights
 from pruning.patterns.pattern import Pattern, Pruned, Target
-from pruning.patterns.tiles import tile_sums, vector_layout
 from pruning.recipe import Recipe, checked, heads_of, pattern_of
 from pruning.reconstruct import UPDATES, output_error
 from pruning.scores import SCORES
 from pruning.scoring import MASK_ONLY, ScoredMatrix
-from pruning.statistics.evidence import check_needs, read_evidence
+from pruning.selection.tiles import tile_sums, vector_layout
+from pruning.selection.weights import best_weights
+from pruning.statistics.matrix_statistics import check_needs, read_statistics
+from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import Orientation
@@ -104,7 +103,7 @@ def prune(
 ) -> Pruning:
     """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
 
-    statistics: file an update of the survivors learns the layers' inputs from (see `evidence`).
+    statistics: file that an update of the survivors learns the layers' inputs from.
     heads: the model's head counts, where the recipe does not state them.
 
     Raises:
@@ -185,6 +184,16 @@ def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
     return [Target(m.name, m.kind, unit_mean(m.scores) if scaled else m.scores) for m in matrices]
 
 
+def unit_mean(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`scores` scaled to mean 1 (unchanged if all zero), so that matrices compete on equal terms.
+
+    The scale of scores such as |w| differs from matrix to matrix for reasons that have nothing to
+    do with importance. Source: this project's own normalisation.
+    """
+    mean = float(scores.mean(dtype=np.float64)) if scores.size else 0.0
+    return scores / np.float32(mean) if mean > 0 else scores
+
+
 def _check_updatable(
     matrices: Sequence[ScoredMatrix], statistics: Path | None, update: str
 ) -> None:
@@ -211,18 +220,18 @@ def _updated(
     """Mask, weights and output error of every matrix after the recipe's update."""
     weights = {m.name: m.weight for m in matrices if m.weight is not None}
     found = []
-    for (name, evidence), mask in zip(read_evidence(statistics, weights), pruned, strict=True):
+    for (name, known), mask in zip(read_statistics(statistics, weights), pruned, strict=True):
         tell(f"{recipe.update}: {name}")
-        check_needs(evidence, ("gram",), recipe.update, name)
-        assert evidence.gram is not None
-        weight = evidence.weight.astype(np.float64)
+        check_needs(known, ("gram",), recipe.update, name)
+        assert known.gram is not None
+        weight = known.weight.astype(np.float64)
         local = pattern.local(mask.keep, mask.layout)
-        keep, rebuilt = UPDATES[recipe.update](weight, evidence.gram, mask.keep, local)
+        keep, rebuilt = UPDATES[recipe.update](weight, known.gram, mask.keep, local)
         layout = mask.layout
         if layout is not None and local is not None and local.tile is not None:
             layout = vector_layout(tile_sums(keep, local.tile) > 0, local.tile)
-        error = output_error(weight, rebuilt, evidence.gram)
-        found.append((Pruned(keep, layout), rebuilt.astype(evidence.weight.dtype), error))
+        error = output_error(weight, rebuilt, known.gram)
+        found.append((Pruned(keep, layout), rebuilt.astype(known.weight.dtype), error))
     return found
 
 

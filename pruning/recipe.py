@@ -17,19 +17,20 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from pruning.models.couplings import Heads, check_heads, couplings_of
+from pruning.budgets import BUDGETS, COUNTS
 from pruning.patterns import make_pattern
-from pruning.patterns.budget import BUDGETS, COUNTS, check_budget, check_sparsity
-from pruning.patterns.mixed_vectors.pattern import EPSILON, VECTOR_COST, check_knobs, check_lengths
+from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, MixedVectors
 from pruning.patterns.pattern import Pattern
 from pruning.reconstruct import UPDATES
 from pruning.scores import check_score
+from pruning.structure.couplings import couplings_of
+from pruning.structure.heads import Heads, check_heads
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.toml import read_toml, toml_value
 from sparse_formats.masks.vectors import MENU
 
 SPARSITY = 0.8
-"""Default fraction to remove, where the pattern does not say it (chosen: the seed's example)."""
+"""Default fraction to remove, where the pattern does not say it (chosen)."""
 
 TOKENS = 128
 """Default sequence length at which FLOPs are counted (chosen)."""
@@ -51,7 +52,7 @@ class Recipe:
     count: what the sparsity counts: "weights", "flops" (with attention's over `tokens`), or
         "bits" of the encoded matrices.
     update: a key of `reconstruct.UPDATES`, or "none": the survivors keep their values.
-    algorithm, menu, vector_cost, epsilon: see `patterns.mixed_vectors.mixed_vectors`.
+    algorithm, menu, vector_cost, epsilon: see `patterns.mixed_vectors.MixedVectors`.
     heads, key_value_heads: of the model; 0 takes its config.json's.
     include, exclude: regular expressions of matrix names, see `sparse_formats.masks.selection`.
     """
@@ -117,19 +118,15 @@ def checked(recipe: Recipe) -> Recipe:
     """
     if recipe.seed < 0:
         raise InputError(f"seed {recipe.seed}: give a whole number, 0 or more")
-    check_budget(recipe.budget, BUDGETS)
-    check_budget(recipe.count, COUNTS, "count")
-    if recipe.update != "none" and recipe.update not in UPDATES:
-        raise InputError(
-            f"unknown update {recipe.update!r}{nearest(recipe.update, ('none', *UPDATES))}"
-        )
-    menu = check_lengths(recipe.menu)
-    check_knobs(recipe.algorithm, recipe.vector_cost, recipe.epsilon)
+    _check_word("budget", recipe.budget, BUDGETS)
+    _check_word("count", recipe.count, COUNTS)
+    _check_word("update", recipe.update, ("none", *UPDATES))
+    knobs = MixedVectors(recipe.menu, recipe.vector_cost, recipe.algorithm, recipe.epsilon)
     density = pattern_of(recipe).density
     sparsity = recipe.sparsity
     if sparsity is None:
         sparsity = SPARSITY if density is None else 1 - density
-    return replace(recipe, menu=menu, sparsity=check_sparsity(sparsity))
+    return replace(recipe, menu=knobs.menu, sparsity=_check_sparsity(sparsity))
 
 
 def check_source(recipe: Recipe) -> Recipe:
@@ -169,6 +166,20 @@ def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
         return found
     stated = Heads(recipe.heads, recipe.key_value_heads or recipe.heads)
     return check_heads(stated if found is None else replace(stated, qkv=found.qkv), "heads")
+
+
+def _check_sparsity(sparsity: float) -> float:
+    """`sparsity`; InputError unless it lies in [0, 1]."""
+    if not 0 <= sparsity <= 1:
+        raise InputError(
+            f"sparsity {sparsity:g}: give the fraction to remove, from 0 to 1, e.g. 0.8"
+        )
+    return sparsity
+
+
+def _check_word(key: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise InputError(f"unknown {key} {word!r}{nearest(word, known)}")
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.scores import check_score, importance
-from pruning.statistics.evidence import read_evidence
+from pruning.statistics.matrix_statistics import read_statistics
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
@@ -42,7 +42,7 @@ def score_model(
 ) -> list[ScoredMatrix]:
     """The weights of a model (see `mask_file.read_weights`) that `select` takes, scored.
 
-    statistics: file of what the score needs to know besides weights, see `evidence`.
+    statistics: file of what the score needs to know besides weights, see `matrix_statistics`.
 
     Raises:
         InputError: unreadable model or statistics, unknown score, bad pattern, a statistic
@@ -56,8 +56,8 @@ def score_model(
     weights = read_weights(path)
     taken = {name: weights[name] for name in select(weights, include, exclude)}
     return [
-        ScoredMatrix(name, kind_of(name), importance(name, evidence, score), taken[name])
-        for name, evidence in read_evidence(statistics, taken, seed)
+        ScoredMatrix(name, kind_of(name), importance(name, known, score), taken[name])
+        for name, known in read_statistics(statistics, taken, seed)
     ]
 
 
@@ -99,8 +99,8 @@ def score_mask(
             m.name: m.keep * np.float32(1) if (w := m.float_weight) is None else w for m in taken
         }
         scores = [
-            importance(name, evidence, score) * by_name[name].keep
-            for name, evidence in read_evidence(statistics, weights, seed)
+            importance(name, known, score) * by_name[name].keep
+            for name, known in read_statistics(statistics, weights, seed)
         ]
     scored = [
         ScoredMatrix(m.name, m.kind, s, m.float_weight, m.keep)

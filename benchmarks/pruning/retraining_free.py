@@ -22,8 +22,8 @@ class _FarEnoughError(Exception):
 def solve(width: int, hidden: int) -> str:
     import numpy as np
 
-    from pruning.retraining_free.tuning import RIDGE, Normal
-    from pruning.retraining_free.tuning import solve as solved
+    from pruning.retraining_free.weight_tuning import RIDGE, Normal
+    from pruning.retraining_free.weight_tuning import solve as solved
 
     rng = np.random.default_rng(0)
     features = rng.standard_normal((width + 200, width))
@@ -45,8 +45,9 @@ def walk(tokens: int) -> str:
     from pruning.data.examples import Examples
     from pruning.models.opening import assemble
     from pruning.retraining_free import kprune as method
+    from pruning.retraining_free.method import Settings
+    from pruning.retraining_free.partial_run import batches_of
     from pruning.retraining_free.sublayers import find_encoder
-    from pruning.retraining_free.walk import batches_of
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -67,7 +68,7 @@ def walk(tokens: int) -> str:
     known = method.knowledge
     method.knowledge = lambda encoder, batches, *rest: known(encoder, batches[:20], *rest)
     with contextlib.suppress(_FarEnoughError):
-        method.kprune(encoder, batches, tokens / len(rows), 0.4, method.Settings(), tell)
+        method.kprune(encoder, batches, tokens / len(rows), 0.4, Settings(), tell)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return f"{peak:.2f} GB peak, {time.perf_counter() - started:.0f} s for 2 of 12 layers"
 

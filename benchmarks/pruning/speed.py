@@ -66,7 +66,7 @@ def select(text: str, is_global: bool) -> Callable[[str], object]:
 
 def directions(shapes: str) -> object:
     from pruning.direction.strength import direction_strength
-    from pruning.patterns.fine_grained import top_mask
+    from pruning.selection.weights import top_mask
 
     masks = [top_mask(t.scores, t.scores.size // 5) for t in layers(shapes)]
     start = time.perf_counter()

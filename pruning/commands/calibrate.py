@@ -46,7 +46,7 @@ def calibrate_command(
     from pruning.data.examples import Examples, examples_of, step_numbers
     from pruning.models.opening import open_model
     from pruning.scores import SCORES, check_score
-    from pruning.statistics.evidence import STATISTICS, write_evidence
+    from pruning.statistics.matrix_statistics import STATISTICS, write_statistics
     from sparse_formats.files.atomic import check_writable
 
     data = [path for path in (text, table, squad) if path is not None]
@@ -74,8 +74,8 @@ def calibrate_command(
         drawn = Examples([every.rows[int(number)] for number in chosen], every.pad)
         with calibrated(
             opened, drawn, needs or STATISTICS, memory_bytes=memory_gb * 1e9, tell=tell
-        ) as evidence:
+        ) as known_statistics:
             tell(f"writing {out}")
-            write_evidence(out, evidence)
-    tokens = max((known.tokens for known in evidence.values()), default=0)
-    print(f"{len(evidence)} matrices, {count} examples, {tokens} tokens; wrote {out}")
+            write_statistics(out, known_statistics)
+    tokens = max((known.tokens for known in known_statistics.values()), default=0)
+    print(f"{len(known_statistics)} matrices, {count} examples, {tokens} tokens; wrote {out}")

@@ -10,7 +10,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 
 if TYPE_CHECKING:
-    from pruning.evaluation.floors import Measure
+    from pruning.evaluation.comparison import Measure
     from pruning.models.opening import OpenModel
     from sparse_formats.files.int8_file import QuantizedMatrix
 
@@ -125,7 +125,7 @@ def eval_command(
             option, data, model, human, count, length, stride, max_tokens,
             text_column, label_column, encoding, threads, tell,
         )  # fmt: skip
-        from pruning.evaluation.floors import measured
+        from pruning.evaluation.comparison import measured
 
         figures = measured(opened, measure, masks, floors, seed, tell)
         if whole is not None:
@@ -170,7 +170,7 @@ def _quantized(
     """The figures of the model in 8-bit numbers; what it multiplied, into the folder `record`."""
     from dataclasses import asdict
 
-    from pruning.quantization.integer import Recording, integer_products
+    from pruning.quantization.integer_inference import Recording, integer_products
 
     recording = None if record is None else Recording()
     with integer_products(opened, matrices, recording):

@@ -44,8 +44,8 @@ def heads_command(
     """Importance of each attention head: Michel, Levy & Neubig 2019, its variants told apart."""
     from pruning.commands.progress import progress
     from pruning.data.examples import Examples, examples_of, step_numbers
+    from pruning.evaluation.head_importance import head_importance, leave_one_out
     from pruning.models.opening import OpenModel, open_model
-    from pruning.surgery.head_importance import head_importance, leave_one_out
     from sparse_formats.files.atomic import check_writable
 
     if variant not in READINGS:

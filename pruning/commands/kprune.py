@@ -17,7 +17,7 @@ from sparse_formats.terminal.application import emit_json
 
 if TYPE_CHECKING:
     from pruning.models.opening import OpenModel
-    from pruning.retraining_free.kprune import Pruned, Settings
+    from pruning.retraining_free.method import Pruned, Settings
     from pruning.retraining_free.sublayers import Encoder
 
 TOKENS = 100_000
@@ -109,8 +109,8 @@ def kprune_command(
         opened = open_model(model)
         import torch
 
+        from pruning.retraining_free.partial_run import batches_of, sampled
         from pruning.retraining_free.sublayers import find_encoder, masks_of
-        from pruning.retraining_free.walk import batches_of, sampled
 
         torch.set_num_threads(threads)
         encoder = find_encoder(opened)
@@ -154,7 +154,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
     import msgspec
 
     from pruning.retraining_free.knowledge import PREDICTIVE
-    from pruning.retraining_free.kprune import Settings
+    from pruning.retraining_free.method import Settings
 
     found = {key: value for key, value in given.items() if value is not None}
     endless = next((key for key, value in found.items() if value == math.inf), None)
@@ -173,7 +173,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
 
 
 def _method(name: str) -> Any:
-    from pruning.retraining_free.methods import METHODS
+    from pruning.retraining_free import METHODS
 
     if name not in METHODS:
         raise InputError(f"unknown method {name!r}{nearest(name, METHODS)}")
@@ -182,7 +182,7 @@ def _method(name: str) -> Any:
 
 def _check_family(opened: "OpenModel") -> None:
     """InputError where layers that differ could not be saved: before work is spent on them."""
-    from pruning.surgery.narrow import KNOWN, narrow_class
+    from pruning.surgery.narrow_config import KNOWN, narrow_class
 
     if narrow_class(opened.model) is None:
         decoder = " as decoder" if getattr(opened.model.config, "is_decoder", False) else ""

@@ -1,7 +1,6 @@
 """Progress on standard error, if that is a terminal."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 
@@ -13,11 +12,3 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("") as status:
         yield lambda step: status.update(escape(step))
-
-
-def time_left(started: float, done: int, whole: int) -> str:
-    """ "m:ss left", judged by the time `done` of `whole` took since `started` (monotonic)."""
-    if not done:
-        return "…"
-    seconds = (time.monotonic() - started) / done * (whole - done)
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"

@@ -138,9 +138,9 @@ def train_command(
         from pruning.data.examples import examples_of
         from pruning.models.masking import densities_of, zeros_of
         from pruning.quantization.ranges import write_ranges
-        from pruning.training.account import account_of
         from pruning.training.loop import train
         from pruning.training.pruner import prepare
+        from pruning.training.report import account_of
 
         examples = examples_of(opened, text, table, squad, training.length or None, resolved.seed)
         if training.method == "recovery" and masks is None:

@@ -1,1 +1,4 @@
-"""Quality of a model, dense or masked: one file per measure, and the floors beside it."""
+"""Quality of a model, one file per measure; `comparison` measures it dense and masked, and its floors.
+
+`head_importance` measures how much each attention head matters.
+"""

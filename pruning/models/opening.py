@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.models import glassllm
-from pruning.models.couplings import Heads, heads_of_config
 from pruning.models.matrices import Matrix, find_matrices
-from pruning.models.structure import (
+from pruning.structure.blocks import (
     Attention,
     FeedForward,
     find_attentions,
     find_feed_forwards,
 )
+from pruning.structure.heads import Heads, heads_of_config
 from sparse_formats.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -159,9 +159,10 @@ def assemble(
     """The adapter of a model that is in memory already."""
     every = find_matrices(model, file_names or {}, row_orders or {}, (".",))
     chosen = find_matrices(model, file_names or {}, row_orders or {}, include, exclude)
+    shapes = {matrix.name: matrix.shape for matrix in every}
     heads = heads_of_config(model.config.to_dict(), name)
     # A head is a head only where all four of its matrices are known, pruned or not.
-    attentions = [] if heads is None else find_attentions(every, heads)
+    attentions = [] if heads is None else find_attentions(shapes, heads)
     return OpenModel(
         name,
         task,
@@ -169,7 +170,7 @@ def assemble(
         tokenizer,
         chosen,
         tuple(attentions),
-        tuple(find_feed_forwards(every)),
+        tuple(find_feed_forwards(shapes)),
         every,
         heads,
     )
@@ -179,7 +180,7 @@ def _make_narrow_known() -> None:
     """Tell transformers of our own classes, so that no folder's code is asked for them."""
     import transformers
 
-    from pruning.surgery.modeling_narrow import NARROW
+    from pruning.models.modeling_narrow import NARROW
 
     for config, models in NARROW.items():
         transformers.AutoConfig.register(config.model_type, config, exist_ok=True)

@@ -8,12 +8,12 @@ from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel, Coupled, Head
 from pruning.patterns.fine_grained import FineGrained
 from pruning.patterns.hybrid import Hybrid
-from pruning.patterns.lines import Column, Row
-from pruning.patterns.mixed_vectors.pattern import MixedVectors
-from pruning.patterns.mixed_vectors.tiled import TiledVectors
+from pruning.patterns.mixed_vectors import MixedVectors
 from pruning.patterns.n_m import NM
 from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern
+from pruning.patterns.rows_and_columns import Column, Row
+from pruning.patterns.tiled_vectors import TiledVectors
 from pruning.patterns.vector_wise import VectorWise
 from sparse_formats.errors import InputError, nearest
 

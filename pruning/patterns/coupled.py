@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.models.couplings import ROWS, UNITS, Coupling, Slice
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
-from pruning.patterns.tiles import best_units
+from pruning.selection.tiles import best_units
+from pruning.structure.couplings import UNITS, Coupling
+from pruning.structure.slices import ROWS, Slice
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import Storage

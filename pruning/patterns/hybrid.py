@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from pruning.models.couplings import Coupling
 from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
-from pruning.patterns.tiles import best_units, spread, tile_sizes, tile_sums
-from sparse_formats.masks.matrix import MaskedMatrix
+from pruning.selection.tiles import best_units, spread, tile_sizes, tile_sums
+from pruning.structure.couplings import Coupling
 from sparse_formats.storage import Storage
+from sparse_formats.masks.matrix import MaskedMatrix
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Hybrid(Pattern):
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """The best blocks and neurons that fit, by importance per weight."""
         blocks, neurons = self._split(targets)
-        tile = Block(self.block).tile
+        tile = self.block, self.block
         sums = [tile_sums(t.scores, tile) for t in blocks]
         sizes = [tile_sizes(t.scores.shape, tile) for t in blocks]
         values, costs = self._neurons.measured(neurons)

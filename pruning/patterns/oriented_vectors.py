@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.direction.strength import direction_strength
-from pruning.patterns.fine_grained import best_weights
-from pruning.patterns.mixed_vectors.pattern import in_either_orientation
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
-from pruning.patterns.tiles import Tile, best_tiles, tile_choice, tile_sums, vector_layout
+from pruning.patterns.tile_pattern import in_either_orientation, tile_choice
+from pruning.selection.tiles import Tile, best_tiles, tile_sums, vector_layout
+from pruning.selection.weights import best_weights
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix import MaskedMatrix

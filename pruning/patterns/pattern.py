@@ -12,8 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.models.couplings import Unit
-from pruning.patterns.budget import kept_count
+from pruning.structure.couplings import Unit
 from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
@@ -111,3 +110,8 @@ class Pattern(ABC):
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """Bits of `matrix` in the format made for this pattern."""
         return encode(matrix, "bitmap").storage(value_bits)
+
+
+def kept_count(size: int, sparsity: float) -> int:
+    """How many of `size` weights a sparsity leaves: round((1 − sparsity)·size)."""
+    return round((1 - sparsity) * size)

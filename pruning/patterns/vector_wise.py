@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.n_m import (
-    best_of_groups,
-    broken_group,
-    check_group,
-    full_groups,
-    group_counts,
-)
-from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
+from pruning.patterns.group_pattern import GroupPattern, broken_group
+from pruning.patterns.pattern import Break, Local, Pruned, Target
+from pruning.selection.groups import best_of_groups, group_counts
 from sparse_formats.errors import InputError
 from sparse_formats.formats.vector_wise import VectorWise as Format
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -23,31 +17,11 @@ from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)
-class VectorWise(Pattern):
-    """Exactly `count` of `length`; the last vector of a row may be shorter and keep fewer.
+class VectorWise(GroupPattern):
+    """Exactly `count` of `length`; the last vector of a row may keep fewer.
 
     Source: Sparse Tensor Core (Zhu et al., MICRO 2019).
     """
-
-    count: int
-    length: int
-
-    numbers: ClassVar = ("count", "length")
-    fits_rows: ClassVar = True
-
-    def __post_init__(self) -> None:
-        check_group(self.count, self.length)
-
-    @property
-    def density(self) -> float:
-        """K/L."""
-        return self.count / self.length
-
-    def kept(self, targets: Sequence[Target], sparsity: float) -> int:
-        """What the groups hold when full, if `sparsity` is the pattern's own."""
-        if abs(sparsity - (1 - self.density)) > 1e-9:
-            return super().kept(targets, sparsity)
-        return sum(full_groups(t.scores.shape, self.count, self.length) for t in targets)
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """The best K of each vector.
@@ -55,8 +29,7 @@ class VectorWise(Pattern):
         Raises:
             InputError: `kept` is another amount than that.
         """
-        full = [best_of_groups(t.scores, self.count, self.length) for t in targets]
-        most = sum(int(np.count_nonzero(keep)) for keep in full)
+        full, most = self.fullest(targets)
         if kept != most:
             raise InputError(
                 f"vector_wise:{self.count}:{self.length} keeps exactly {most} of "

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pruning.data.examples import Examples
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.quantization.layers import quantisable, replaced
-from pruning.quantization.numbers import (
+from pruning.quantization.affine import (
     SUM,
     WEIGHT,
     quantised,
     sum_affine,
     weight_affine,
 )
+from pruning.quantization.layers import quantisable, replaced
 from pruning.quantization.ranges import Ranges, new_ranges
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.int8_file import SHIFT, QuantizedMatrix

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.quantization.layers import quantisable, replaced
-from pruning.quantization.numbers import (
+from pruning.quantization.affine import (
     INPUT,
     SUM,
     WEIGHT,
@@ -20,6 +19,7 @@ from pruning.quantization.numbers import (
     sum_affine,
     weight_affine,
 )
+from pruning.quantization.layers import quantisable, replaced
 from pruning.quantization.ranges import Range, Ranges, new_ranges
 
 if TYPE_CHECKING:

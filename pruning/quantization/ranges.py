@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pruning.models.matrices import Matrix
+from pruning.quantization.affine import Affine, input_affine
 from pruning.quantization.layers import REQUANTISED
-from pruning.quantization.numbers import Affine, input_affine
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, write_text
 

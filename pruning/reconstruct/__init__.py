@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.patterns.pattern import Local
-from pruning.reconstruct.least_squares import least_squares
-from pruning.reconstruct.obs import obs
-from pruning.reconstruct.sparsegpt import sparsegpt
+from pruning.reconstruct import least_squares, obs, sparsegpt
 
 Rebuilt = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
@@ -26,9 +24,9 @@ With `local`, an update that removes weights one after another chooses them itse
 """
 
 UPDATES: Mapping[str, Update] = {
-    "least_squares": least_squares,
-    "sparsegpt": sparsegpt,
-    "obs": obs,
+    "least_squares": least_squares.least_squares,
+    "sparsegpt": sparsegpt.sparsegpt,
+    "obs": obs.obs,
 }
 
 

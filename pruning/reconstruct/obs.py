@@ -69,9 +69,9 @@ def traced(
 
     start: H⁻¹ (in, in).
     """
-    from pruning.reconstruct import _elimination
+    from pruning.reconstruct import obs_loop
 
     units = -(-strip.shape[1] // width)
     order, losses = np.empty(units, np.int64), np.empty(units)
-    _elimination.trace(np.array(strip, np.float64), np.array(start), width, order, losses)
+    obs_loop.trace(np.array(strip, np.float64), np.array(start), width, order, losses)
     return order, losses

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pruning.retraining_free.kprune import Clock, Pruned, Settings
-from pruning.retraining_free.search import best_units
+from pruning.retraining_free.method import Clock, Pruned, Settings
+from pruning.retraining_free.partial_run import Batch
 from pruning.retraining_free.sublayers import Encoder
-from pruning.retraining_free.tuning import remove
-from pruning.retraining_free.walk import Batch
+from pruning.retraining_free.unit_search import units_within
+from pruning.retraining_free.weight_tuning import remove
 
 
 def magnitude(
@@ -51,7 +51,7 @@ def _without(
     clock = Clock()
     with clock("search"):
         costs = [each.flops(length) for each in encoder.sublayers]
-        kept = best_units(importance, costs, flops * encoder.flops(length))
+        kept = units_within(importance, costs, flops * encoder.flops(length))
     for sublayer, keep in zip(encoder.sublayers, kept, strict=True):
         remove(sublayer, keep)
     return Pruned(tuple(kept), (None,) * len(kept), clock.seconds)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.retraining_free.partial_run import Batch, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Sublayer
-from pruning.retraining_free.walk import Batch, learning_gates, run
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

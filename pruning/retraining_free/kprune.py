@@ -10,67 +10,26 @@ Source: K-prune (Park, Choi & Kang, ICLR 2024, arXiv 2308.03449). Corrected, see
 instead of being kept for all of them.
 """
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pruning.retraining_free.knowledge import Knowledge, answer_of, knowledge
-from pruning.retraining_free.search import best_units
+from pruning.retraining_free.method import Clock, Pruned, Settings, Tell
+from pruning.retraining_free.partial_run import Batch, advance, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
-from pruning.retraining_free.tuning import LEAST_RIDGE, RIDGE, Tuned, normal_equations, remove, tune
-from pruning.retraining_free.walk import Batch, advance, run
+from pruning.retraining_free.unit_search import units_within
+from pruning.retraining_free.weight_tuning import (
+    Tuned,
+    normal_equations,
+    remove,
+    tune,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Tell = Callable[[str], None]
-
-_Weight = Annotated[float, msgspec.Meta(ge=0)]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The knobs of K-prune.
-
-    temperature: of the distance between answers (published: 2).
-    predictive: how its knowledge is measured, of `knowledge.PREDICTIVE`.
-    predictive_weight, representational_weight: λ of both; the second is chosen, see docs/kprune.md
-        (published 1 or 0.00025, beside squared batch gradients a thousand times smaller).
-    head_weight: μ, what a head counts beside a neuron. Published 64 with the mean over its
-        features, which is the sum for heads of 64; here sums, so 1.
-    ridge: λ of `tuning`.
-    tuning: off keeps the weights as they are. at_once: choose in all sublayers before anything is
-        removed, instead of one after the other.
-    """
-
-    temperature: Annotated[float, msgspec.Meta(gt=0)] = 2.0
-    predictive: str = "gauss_newton"
-    predictive_weight: _Weight = 1.0
-    representational_weight: _Weight = 0.1
-    head_weight: _Weight = 1.0
-    ridge: Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)] = RIDGE
-    tuning: bool = True
-    at_once: bool = False
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Pruned:
-    """What a method decided, its weights left in the model; by sublayer from the bottom up.
-
-    kept: units that stay. tuned: errors of the residual sums, None where nothing was tuned.
-    seconds: spent, by step.
-    """
-
-    kept: tuple[Kept, ...]
-    tuned: tuple[Tuned | None, ...]
-    seconds: dict[str, float]
 
 
 def kprune(
@@ -104,7 +63,7 @@ def kprune(
                     )  # fmt: skip
                 with clock("search"):
                     worth = importance(known, sublayers[i:], settings)
-                    choice = best_units(worth, costs[i:], budget)
+                    choice = units_within(worth, costs[i:], budget)
             if i == mine[0]:
                 # The layer is still whole: the dense model's own walk goes through it. Not
                 # earlier: knowledge needs the memory.
@@ -141,22 +100,6 @@ def importance(
         )
         for one, each in zip(known, sublayers, strict=True)
     ]
-
-
-class Clock:
-    """Seconds spent in named blocks."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            spent = self.seconds.get(name, 0.0) + time.monotonic() - started
-            self.seconds[name] = spent
 
 
 def _answers(

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.retraining_free.kprune import Clock, Pruned, Settings
+from pruning.retraining_free.method import Clock, Pruned, Settings
+from pruning.retraining_free.partial_run import Batch, advance, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
-from pruning.retraining_free.tuning import Normal, Tuned, normal_equations, remove
-from pruning.retraining_free.walk import Batch, advance, learning_gates, run
+from pruning.retraining_free.weight_tuning import Normal, Tuned, normal_equations, remove
 
 if TYPE_CHECKING:
     from torch import Tensor

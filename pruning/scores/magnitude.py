@@ -3,9 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.statistics.evidence import Evidence
+from pruning.scores.score import Score
+from pruning.statistics.matrix_statistics import Statistics
 
 
-def magnitude(evidence: Evidence) -> NDArray[np.float32]:
+def magnitude(known: Statistics) -> NDArray[np.float32]:
     """|weight| as float32, shape (out, in)."""
-    return np.abs(evidence.weight, dtype=np.float32)
+    return np.abs(known.weight, dtype=np.float32)
+
+
+SCORE = Score(magnitude)

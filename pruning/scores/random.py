@@ -3,9 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.statistics.evidence import Evidence
+from pruning.scores.score import Score
+from pruning.statistics.matrix_statistics import Statistics
 
 
-def uniform(evidence: Evidence) -> NDArray[np.float32]:
+def uniform(known: Statistics) -> NDArray[np.float32]:
     """Independent uniform numbers in [0, 1), float32, of the weight's shape."""
-    return evidence.rng.random(evidence.weight.shape, dtype=np.float32)
+    return known.rng.random(known.weight.shape, dtype=np.float32)
+
+
+SCORE = Score(uniform)

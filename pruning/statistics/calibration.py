@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pruning.data.examples import Examples
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.statistics.evidence import GRADIENTS, Evidence, generator
+from pruning.statistics.matrix_statistics import GRADIENTS, Statistics, generator
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def calibrated(
     batch: int = 8,
     memory_bytes: float = MEMORY_BYTES,
     tell: Tell = lambda step: None,
-) -> Iterator[dict[str, Evidence]]:
-    """The statistics `needs` (fields of `Evidence`) of every matrix, by name, on `examples`.
+) -> Iterator[dict[str, Statistics]]:
+    """The statistics `needs` (fields of `Statistics`) of every matrix, by name, on `examples`.
 
     Gradients are taken example by example: the mean square over examples is the diagonal of the
     empirical Fisher matrix, whatever the batch. The arrays may lie in temporary files, which are
@@ -95,11 +95,11 @@ def calibrated(
         gradients: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         if set(needs) & set(GRADIENTS):
             gradients = _gradients(opened, examples, tell)
-        evidence: dict[str, Evidence] = {}
+        found: dict[str, Statistics] = {}
         for matrix in opened.matrices:
             own = sums.get(matrix.name, _Sums())
             mean, square = gradients.get(matrix.name, (None, None))
-            evidence[matrix.name] = Evidence(
+            found[matrix.name] = Statistics(
                 matrix.weight(),
                 generator(matrix.name, 0),
                 gradient=mean if "gradient" in needs else None,
@@ -108,7 +108,7 @@ def calibrated(
                 input_squares=own.squares if "input_squares" in needs else None,
                 tokens=own.tokens,
             )
-        yield evidence
+        yield found
 
 
 def _input_sums(

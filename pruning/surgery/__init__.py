@@ -1,1 +1,1 @@
-"""Structure that really leaves: smaller dense models, and which heads matter."""
+"""Smaller dense models: heads, neurons and channels that a mask empties are taken out."""

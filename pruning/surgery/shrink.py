@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruning.models.opening import OpenModel, assemble, first_line
-from pruning.models.structure import Slice
-from pruning.surgery.live import live_channels, live_heads, live_neurons
-from pruning.surgery.narrow import KNOWN, narrow_class, narrow_config
-from pruning.surgery.stock import NO_WORDS, has_head_dim, hidden_size, stock_config
+from pruning.structure.slices import Slice
+from pruning.surgery.live_units import live_channels, live_heads, live_neurons
+from pruning.surgery.narrow_config import KNOWN, narrow_class, narrow_config
+from pruning.surgery.stock_config import NO_WORDS, has_head_dim, hidden_size, stock_config
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.commands.progress import time_left
 from pruning.data.examples import Examples, step_numbers
 from pruning.models.opening import OpenModel
 from pruning.quantization.qat import FakeQuantized, fake_quantized
@@ -93,7 +92,7 @@ def train(
             step = pruner.done
             losses.append(_one_step(opened, pruner, optimizer, examples, guide))
             densities.append(pruner.density)
-            left = time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
+            left = _time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
             tell(
                 f"step {pruner.done} of {training.steps}: loss {losses[-1]:.3f}, "
                 f"density {densities[-1]:.3f}, {left}"
@@ -172,6 +171,14 @@ def _one_step(
     optimizer.zero_grad()
     pruner.step()
     return float(output.loss.detach())
+
+
+def _time_left(started: float, done: int, whole: int) -> str:
+    """ "m:ss left", judged by the time `done` of `whole` took since `started` (monotonic)."""
+    if not done:
+        return "…"
+    seconds = (time.monotonic() - started) / done * (whole - done)
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
 
 def _guide(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> Any:

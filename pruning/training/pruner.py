@@ -22,7 +22,7 @@ from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
 from pruning.pipeline import as_json as recipe_json
 from pruning.recipe import Recipe
-from pruning.training.choice import choose
+from pruning.training.mask_choice import choose
 from pruning.training.methods import METHODS, Method
 from pruning.training.settings import Training, as_json
 from sparse_formats.errors import InputError

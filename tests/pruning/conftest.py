@@ -1,13 +1,31 @@
 """Planted matrices (log-normal importance, the score model of the design), and the program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sparse_formats.masks.matrix import MaskedMatrix
+
 Planted = Callable[..., NDArray[np.float32]]
+
+
+@pytest.fixture(scope="session")
+def masks_of_scores() -> Callable[..., list[MaskedMatrix]]:
+    """(scores, pattern, sparsity, settings of a recipe by name) → what pruning makes of them."""
+    from pruning.pipeline import prune
+    from pruning.recipe import Recipe
+    from pruning.scoring import ScoredMatrix
+
+    def masks(
+        scores: Sequence[NDArray[np.float32]], pattern: str, sparsity: float, **settings: Any
+    ) -> list[MaskedMatrix]:
+        matrices = [ScoredMatrix(f"m{i}", "", s, None) for i, s in enumerate(scores)]
+        return list(prune(matrices, Recipe(pattern, sparsity, **settings), "test").masks.matrices)
+
+    return masks
 
 
 @pytest.fixture

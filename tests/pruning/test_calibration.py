@@ -11,7 +11,7 @@ from pruning.commands.application import app
 from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.statistics.calibration import calibrated, in_rounds, readers
-from pruning.statistics.evidence import STATISTICS, read_evidence
+from pruning.statistics.matrix_statistics import STATISTICS, read_statistics
 from sparse_formats.errors import InputError
 
 torch = pytest.importorskip("torch")
@@ -161,7 +161,7 @@ def test_the_command_writes_what_scores_read(
     assert "8 matrices, 4 examples, 80 tokens" in capsys.readouterr().out
     opened = assemble("tiny", "causal", model, words)
     weights = {matrix.name: matrix.weight() for matrix in opened.matrices}
-    for name, known in read_evidence(tmp_path / "calib.npz", weights):
+    for name, known in read_statistics(tmp_path / "calib.npz", weights):
         assert known.tokens == 80
         assert all(getattr(known, field) is not None for field in STATISTICS), name
     given = [str(word) for word in [*given, "--score", "magnitude"]]

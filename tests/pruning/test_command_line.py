@@ -11,7 +11,7 @@ from pruning.commands.analyze import picture_name
 from pruning.commands.prune import model_name
 from pruning.pipeline import as_json
 from pruning.recipe import Recipe
-from pruning.statistics.evidence import Evidence, generator, write_evidence
+from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.files.mask_file import read_masks
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -74,10 +74,10 @@ def test_a_recipe_file_with_statistics_gives_an_account(run, model: Path, tmp_pa
     recipe.write_text('pattern = "2:4"\nscore = "wanda"\nupdate = "sparsegpt"\n')
     weights = np.load(model)
     inputs = np.random.default_rng(0).standard_normal((64, 300))
-    write_evidence(
+    write_statistics(
         calib,
         {
-            name: Evidence(weights[name], generator(name, 0), gram=inputs @ inputs.T, tokens=300)
+            name: Statistics(weights[name], generator(name, 0), gram=inputs @ inputs.T, tokens=300)
             for name in weights.files
         },
     )

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from pruning.models.couplings import COLS, ROWS, Heads, Slice, couplings_of, heads_with, read_heads
+from pruning.models.head_counts import heads_with, read_heads
+from pruning.structure.couplings import couplings_of
+from pruning.structure.heads import Heads
+from pruning.structure.slices import COLS, ROWS, Slice
 from sparse_formats.errors import InputError
 
 LLAMA = {

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from pruning.direction.strength import band, direction_strength
-from pruning.patterns.fine_grained import top_mask
+from pruning.selection.weights import top_mask
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 

@@ -226,7 +226,7 @@ def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
     run: Any, tiny: Tiny, words: Any, data: dict[str, Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from pruning.retraining_free.methods import METHODS
+    from pruning.retraining_free import METHODS
 
     folder, out = saved(tiny("bert_classifier"), words, tmp_path / "model"), tmp_path / "out"
 

@@ -10,7 +10,7 @@ import pytest
 from pruning.pipeline import Pruning, as_json, prune
 from pruning.recipe import Recipe, read_recipe
 from pruning.scoring import ScoredMatrix, score_model
-from pruning.statistics.evidence import Evidence, generator, write_evidence
+from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix_names import kind_of
@@ -191,9 +191,9 @@ def test_an_update_changes_survivors_and_reports_the_error(tmp_path: Path) -> No
         cols = m.scores.shape[1]
         x = rng.standard_normal((cols, cols)) @ rng.standard_normal((cols, 4 * cols))
         assert m.weight is not None
-        known[m.name] = Evidence(m.weight, generator(m.name, 0), gram=x @ x.T, tokens=4 * cols)
+        known[m.name] = Statistics(m.weight, generator(m.name, 0), gram=x @ x.T, tokens=4 * cols)
     calib = tmp_path / "calib.npz"
-    write_evidence(calib, known)
+    write_statistics(calib, known)
     errors = {}
     for pattern in ("fine", "2:4", "vector:8"):
         for update in ("least_squares", "sparsegpt", "obs"):
@@ -225,8 +225,8 @@ def test_statistics_reach_the_score(tmp_path: Path) -> None:
     weight = np.ones((2, 4), np.float32)
     np.savez(tmp_path / "m.npz", a=weight)
     squares = np.array([4.0, 1.0, 9.0, 16.0])
-    known = {"a": Evidence(weight, generator("a", 0), input_squares=squares, tokens=5)}
-    write_evidence(tmp_path / "c.npz", known)
+    known = {"a": Statistics(weight, generator("a", 0), input_squares=squares, tokens=5)}
+    write_statistics(tmp_path / "c.npz", known)
     (found,) = score_model(tmp_path / "m.npz", "wanda", 0, statistics=tmp_path / "c.npz")
     np.testing.assert_allclose(found.scores, [[2, 1, 3, 4]] * 2)
     with pytest.raises(InputError, match="calibrate"):

@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from pruning.patterns import make_pattern
-from pruning.patterns.fine_grained import top_mask
 from pruning.patterns.pattern import Target
-from pruning.patterns.tiles import broken_tile, tile_choice
+from pruning.patterns.tile_pattern import broken_tile, tile_choice
 from pruning.reconstruct import UPDATES, output_error
 from pruning.reconstruct.obs import obs, remove_tiles, traced
 from pruning.reconstruct.sparsegpt import sparsegpt
+from pruning.selection.weights import top_mask
 from pruning.statistics.hessian import inverse
 from sparse_formats.masks.matrix import MaskedMatrix
 

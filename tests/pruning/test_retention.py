@@ -18,7 +18,7 @@ from pruning.direction.retention import (
     share_of_kappa,
 )
 from pruning.direction.strength import direction_strength
-from pruning.patterns.fine_grained import top_mask
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.vectors import Orientation
 
 LENGTHS = (4, 8, 16, 32, 64)

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "accel_sim": {"sparse_formats"},
 }
 LEARNING = {"torch", "transformers"}
-GOES_WITH_A_MODEL = "pruning/surgery/modeling_narrow.py"
+GOES_WITH_A_MODEL = "pruning/models/modeling_narrow.py"
 """Is put beside weights and run there, where nothing of ours is; here only functions import it."""
 MAY_LEARN = (
     "pruning/",

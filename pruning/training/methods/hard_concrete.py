@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
+from pruning.training.methods.method import Rates
 from pruning.training.methods.steered import Steered
-from pruning.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +27,8 @@ class HardConcrete(Steered):
 
     beta = BETA
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
-        super().__init__(opened, training)
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
+        super().__init__(opened, rates)
         self.gates: list[Tensor] = []
         self.leaves: list[Tensor] = []
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.hard_concrete import OPEN, HardConcrete
-from pruning.training.methods.method import Importance
-from pruning.training.settings import Training
+from pruning.training.methods.method import Importance, Rates
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,10 +27,10 @@ class HeadGates(HardConcrete):
 
     beta = HEAD_BETA
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
-        super().__init__(opened, training)
+        super().__init__(opened, rates)
         self.attentions = opened.attentions
         if not self.attentions:
             raise InputError(

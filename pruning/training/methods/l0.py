@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.hard_concrete import OPEN, HardConcrete
-from pruning.training.methods.method import Importance, in_file_order
-from pruning.training.settings import Training
+from pruning.training.methods.method import Importance, in_file_order, Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,10 +17,10 @@ class L0(HardConcrete):
     Source: Louizos et al. 2018, with the values of movement pruning's code.
     """
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
-        super().__init__(opened, training)
+        super().__init__(opened, rates)
         self.parameters = [torch.full(m.shape, OPEN) for m in self.matrices]
 
     def factors(self, step: int, ramp: float) -> "list[Tensor]":

@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pruning.models.couplings import Slice
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, Method, in_file_order
-from pruning.training.settings import Training
+from pruning.structure.slices import Slice
+from pruning.training.methods.method import Importance, Method, in_file_order, Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,12 +40,12 @@ class LoRAPrune(Method):
     goes_on = True
     freezes = True
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
-        super().__init__(opened, training)
-        self.learning_rate = training.learning_rate
-        self.clip = training.clip
+        super().__init__(opened, rates)
+        self.learning_rate = rates.learning_rate
+        self.clip = rates.clip
         kept = {id(matrix.parameter) for matrix in self.matrices}
         self.frozen = [
             p for p in opened.model.parameters() if p.requires_grad and id(p) not in kept

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +30,11 @@ class Method(ABC):
     goes_on = False
     freezes = False
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         self.matrices: Sequence[Matrix] = opened.matrices
         self.parameters: list[Tensor] = []
         self.buffers: list[Tensor] = []
-        self.learning_rate = training.score_learning_rate
+        self.learning_rate = rates.score_learning_rate
 
     @abstractmethod
     def importance(self, weights: "Sequence[Tensor]") -> Importance:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, Method, by_mean, in_file_order
-from pruning.training.settings import Training
+from pruning.training.methods.method import Importance, Method, by_mean, in_file_order, Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +22,10 @@ class Movement(Method):
     little more than a random choice of single weights. So `first_scores` can be |W|.
     """
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
-        super().__init__(opened, training)
+        super().__init__(opened, rates)
         self.parameters = [torch.zeros(m.shape) for m in self.matrices]
         if training.first_scores == "magnitude":
             for score, matrix in zip(self.parameters, self.matrices, strict=True):

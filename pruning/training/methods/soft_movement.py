@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, in_file_order
+from pruning.training.methods.method import Importance, in_file_order, Rates
 from pruning.training.methods.steered import Steered
-from pruning.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +22,10 @@ class SoftMovement(Steered):
     ours, there λ is set by hand and the sparsity is what comes of it.
     """
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
-        super().__init__(opened, training)
+        super().__init__(opened, rates)
         self.parameters = [torch.zeros(m.shape) for m in self.matrices]
         self.kept: list[Tensor] = []
 

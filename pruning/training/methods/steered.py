@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Method
-from pruning.training.settings import Training
+from pruning.training.methods.method import Method, Rates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +22,8 @@ class Steered(Method):
 
     is_hard = False
 
-    def __init__(self, opened: OpenModel, training: Training) -> None:
-        super().__init__(opened, training)
+    def __init__(self, opened: OpenModel, rates: Rates) -> None:
+        super().__init__(opened, rates)
         self.multiplier, self.unit = 0.0, 0.0
 
     def steer(self, error: float) -> None:

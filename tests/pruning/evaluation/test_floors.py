@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pruning.commands.application import app
-from pruning.evaluation.floors import measured
+from pruning.evaluation.comparison import measured
 from pruning.models.opening import OpenModel, assemble
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import write_masks

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from pruning.data.examples import check_tokens
-from pruning.models.couplings import couplings_of, read_heads
+from pruning.models.head_counts import read_heads
 from pruning.models.masking import apply_keep, apply_masks
 from pruning.models.opening import OpenModel, assemble, open_model
-from pruning.models.structure import Slice
+from pruning.structure.couplings import couplings_of
+from pruning.structure.slices import Slice
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.models.couplings import Coupling, Slice
 from pruning.patterns import make_pattern
+from pruning.structure.couplings import Coupling
+from pruning.structure.slices import Slice
 from sparse_formats.masks.matrix import MaskedMatrix
 
 Keep = NDArray[np.bool_]

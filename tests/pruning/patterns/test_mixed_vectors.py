@@ -9,15 +9,38 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.patterns.fine_grained import fine_grained
-from pruning.patterns.mixed_vectors.candidates import Candidate
-from pruning.patterns.mixed_vectors.pattern import ALGORITHMS, mixed_vectors
-from pruning.patterns.mixed_vectors.search import layout_value
+from pruning.patterns.mixed_vectors import ALGORITHMS
+from pruning.selection.vectors.candidates import Candidate
+from pruning.selection.vectors.search import line_values
+from pruning.selection.weights import top_mask
 from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout
+
+Masks = Callable[..., list[MaskedMatrix]]
+Cut = Callable[..., list[VectorLayout]]
 
 MENUS = st.sampled_from([(1, 2, 4), (1, 4, 8), (2, 4), (4,), (1,), (3, 6), (1, 4, 8, 16)])
 WHOLE = st.integers(0, 12).map(float)
+
+
+@pytest.fixture(scope="session")
+def mixed_vectors(masks_of_scores: Masks) -> Cut:
+    """(scores, sparsity, settings of a recipe) → the vectors of each matrix."""
+
+    def cut(
+        scores: list[NDArray[np.float32]], sparsity: float, **settings: object
+    ) -> list[VectorLayout]:
+        masks = masks_of_scores(scores, "mvp", sparsity, **settings)
+        return [mask.vectors for mask in masks if mask.vectors is not None]
+
+    return cut
+
+
+def value_of(scores: NDArray[np.float32], candidate: Candidate, tau: float) -> float:
+    """What the best vectors are worth at price `tau`."""
+    values, _ = line_values(scores, candidate, tau, 1)
+    return float(values[0])
 
 
 def every_set_of_vectors(start: int, axis: int, menu: tuple[int, ...]) -> Iterator[list[int]]:
@@ -54,10 +77,10 @@ def test_no_other_set_of_vectors_is_worth_more(
             )
             for flat in every_set_of_vectors(0, axis, menu)
         )
-    value, _, _ = layout_value(scores, Candidate("horizontal", menu, cost), tau)
+    value = value_of(scores, Candidate("horizontal", menu, cost), tau)
     assert value == pytest.approx(best)
     turned = np.ascontiguousarray(scores.T)
-    assert layout_value(turned, Candidate("vertical", menu, cost), tau)[0] == pytest.approx(best)
+    assert value_of(turned, Candidate("vertical", menu, cost), tau) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("orientation", ["horizontal", "vertical"])
@@ -67,9 +90,9 @@ def test_a_mixed_menu_is_worth_at_least_its_best_single_length(
     orientation: Orientation, tau: float, cost: float
 ) -> None:
     scores = np.random.default_rng(0).lognormal(size=(70, 341)).astype(np.float32)
-    mixed, _, _ = layout_value(scores, Candidate(orientation, MENU, cost), tau)
+    mixed = value_of(scores, Candidate(orientation, MENU, cost), tau)
     for length in MENU:
-        single, _, _ = layout_value(scores, Candidate(orientation, (length,), cost), tau)
+        single = value_of(scores, Candidate(orientation, (length,), cost), tau)
         assert mixed >= single - 1e-9
 
 
@@ -103,6 +126,7 @@ TIED = hnp.arrays(
     st.sampled_from([0.0, 1.5, 20.0]),
 )
 def test_the_budget_is_met_within_one_vector_whatever_the_ties(
+    mixed_vectors: Cut,
     scores: list[NDArray[np.float32]],
     sparsity: float,
     menu: tuple[int, ...],
@@ -110,7 +134,8 @@ def test_the_budget_is_met_within_one_vector_whatever_the_ties(
     budget: str,
     cost: float,
 ) -> None:
-    layouts = mixed_vectors(scores, sparsity, menu, cost, algorithm, budget)
+    knobs = {"menu": menu, "vector_cost": cost, "algorithm": algorithm, "budget": budget}
+    layouts = mixed_vectors(scores, sparsity, **knobs)
     masks = []
     for s, layout in zip(scores, layouts, strict=True):
         shape = s.shape[0], s.shape[1]
@@ -129,7 +154,9 @@ def test_the_budget_is_met_within_one_vector_whatever_the_ties(
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("budget", ["matrix", "global"])
-def test_a_line_no_length_divides_ends_in_a_short_vector(algorithm: str, budget: str) -> None:
+def test_a_line_no_length_divides_ends_in_a_short_vector(
+    mixed_vectors: Cut, algorithm: str, budget: str
+) -> None:
     rng = np.random.default_rng(3)
     # glassllm's feed-forward shapes, structured so that both orientations occur.
     up = rng.lognormal(size=(341, 1)) * rng.lognormal(size=(341, 128))
@@ -150,7 +177,7 @@ def test_a_line_no_length_divides_ends_in_a_short_vector(algorithm: str, budget:
 
 @pytest.mark.parametrize("share", ["row", "col"])
 def test_the_orientation_follows_the_structure(
-    planted: Callable[..., NDArray[np.float32]], share: str
+    mixed_vectors: Cut, planted: Callable[..., NDArray[np.float32]], share: str
 ) -> None:
     scores = planted(0, (192, 256), **{share: 0.3})
     (layout,) = mixed_vectors([scores], 0.8)
@@ -164,6 +191,7 @@ def retention(scores: NDArray[np.float32], layout: VectorLayout) -> float:
 
 
 def test_mixing_keeps_more_with_no_more_vectors_than_one_length(
+    mixed_vectors: Cut,
     planted: Callable[..., NDArray[np.float32]],
 ) -> None:
     scores = planted(0, (384, 384), row=0.3)
@@ -174,6 +202,7 @@ def test_mixing_keeps_more_with_no_more_vectors_than_one_length(
 
 
 def test_dearer_vectors_are_longer_and_keep_less(
+    mixed_vectors: Cut,
     planted: Callable[..., NDArray[np.float32]],
 ) -> None:
     scores = planted(0, (256, 256), row=0.2)
@@ -185,14 +214,14 @@ def test_dearer_vectors_are_longer_and_keep_less(
     assert kept[0] == pytest.approx(1)
 
 
-def test_free_vectors_are_fine_grained_pruning() -> None:
+def test_free_vectors_are_fine_grained_pruning(mixed_vectors: Cut) -> None:
     scores = np.random.default_rng(1).random((40, 50)).astype(np.float32)
-    (layout,) = mixed_vectors([scores], 0.7, vector_cost=0)
-    (fine,) = fine_grained([scores], 0.7)
-    assert np.array_equal(layout.keep((40, 50)), fine)
+    (layout,) = mixed_vectors([scores], 0.7, vector_cost=0.0)
+    assert np.array_equal(layout.keep((40, 50)), top_mask(scores, 600))
 
 
 def test_rule_a_takes_the_longest_vectors_that_lose_little(
+    mixed_vectors: Cut,
     planted: Callable[..., NDArray[np.float32]],
 ) -> None:
     # Published for s = .6 at density .2: ρ = .892 at 4, .867 at 8, about .85 from 16 on.
@@ -202,7 +231,7 @@ def test_rule_a_takes_the_longest_vectors_that_lose_little(
         assert set(layout.lengths.tolist()) == {expected}
 
 
-def test_rule_b_takes_one_length_a_matrix() -> None:
+def test_rule_b_takes_one_length_a_matrix(mixed_vectors: Cut) -> None:
     scores = np.random.default_rng(0).lognormal(size=(64, 128)).astype(np.float32)
     for cost in (0.0, 1.0, 4.0):
         (layout,) = mixed_vectors([scores], 0.8, vector_cost=cost, algorithm="B")
@@ -210,6 +239,7 @@ def test_rule_b_takes_one_length_a_matrix() -> None:
 
 
 def test_a_global_budget_moves_weights_to_the_structured_matrix(
+    mixed_vectors: Cut,
     planted: Callable[..., NDArray[np.float32]],
 ) -> None:
     scores = [planted(0, (192, 192)), planted(1, (192, 192), row=0.8)]
@@ -217,14 +247,14 @@ def test_a_global_budget_moves_weights_to_the_structured_matrix(
     assert striped.keep((192, 192)).sum() > 1.2 * plain.keep((192, 192)).sum()
 
 
-def test_the_same_scores_give_the_same_vectors_at_any_scale() -> None:
+def test_the_same_scores_give_the_same_vectors_at_any_scale(mixed_vectors: Cut) -> None:
     scores = np.random.default_rng(0).lognormal(size=(60, 90)).astype(np.float32)
     (one,), (other,) = (mixed_vectors([s], 0.8) for s in (scores, scores * np.float32(1024)))
     assert np.array_equal(one.lines, other.lines) and np.array_equal(one.starts, other.starts)
     assert np.array_equal(one.lengths, other.lengths)
 
 
-def test_nothing_to_prune_is_nothing_pruned() -> None:
+def test_nothing_to_prune_is_nothing_pruned(mixed_vectors: Cut) -> None:
     assert mixed_vectors([], 0.5) == []
     assert mixed_vectors([], 0.5, budget="global") == []
 
@@ -244,6 +274,8 @@ def test_nothing_to_prune_is_nothing_pruned() -> None:
         ({"epsilon": 2.0}, "epsilon 2"),
     ],
 )
-def test_a_knob_out_of_range_is_named(knobs: dict[str, object], said: str) -> None:
+def test_a_knob_out_of_range_is_named(
+    mixed_vectors: Cut, knobs: dict[str, object], said: str
+) -> None:
     with pytest.raises(InputError, match=said.replace(".", r"\.")):
-        mixed_vectors([np.ones((4, 4), np.float32)], **{"sparsity": 0.5, **knobs})  # type: ignore[arg-type]
+        mixed_vectors([np.ones((4, 4), np.float32)], **{"sparsity": 0.5, **knobs})

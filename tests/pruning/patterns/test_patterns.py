@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.models.couplings import Heads, couplings_of
 from pruning.patterns import PATTERNS, make_pattern
 from pruning.patterns.pattern import Pattern, Target
+from pruning.structure.couplings import couplings_of
+from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.matrix_names import kind_of

@@ -1,16 +1,19 @@
 """Do equal scores leave every part of a matrix its share?"""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pruning.direction.strength import direction_strength
-from pruning.patterns.budget import check_budget
-from pruning.patterns.fine_grained import fine_grained, top_mask
-from pruning.patterns.mixed_vectors.pattern import mixed_vectors
-from pruning.patterns.ties import best_first, some_of, told_apart
+from pruning.selection.tie_breaking import best_first, some_of, told_apart
+from pruning.selection.weights import top_mask
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import VectorLayout
+
+Masks = Callable[..., list[MaskedMatrix]]
 
 SHAPE = (512, 256)
 
@@ -26,6 +29,11 @@ def quarters(keep: NDArray[np.bool_]) -> list[float]:
     return [float(part.mean()) for axis in (0, 1) for part in np.array_split(keep, 4, axis)]
 
 
+def vectors_of(mask: MaskedMatrix) -> VectorLayout:
+    assert mask.vectors is not None
+    return mask.vectors
+
+
 def assert_even(keep: NDArray[np.bool_], unit: float = 1.0) -> None:
     """Every quarter as dense as the whole, within five deviations of choosing `unit` at a time."""
     density = float(keep.mean())
@@ -37,10 +45,10 @@ def assert_even(keep: NDArray[np.bool_], unit: float = 1.0) -> None:
 @pytest.mark.parametrize("sparsity", [0.5, 0.72, 0.9, 0.97])
 @pytest.mark.parametrize("ones", [0.3, 1.0])
 def test_ties_favour_no_part_of_a_fine_grained_mask(
-    ones: float, sparsity: float, budget: str
+    masks_of_scores: Masks, ones: float, sparsity: float, budget: str
 ) -> None:
-    for keep in fine_grained(tied_scores(ones), sparsity, check_budget(budget)):
-        assert_even(keep)
+    for mask in masks_of_scores(tied_scores(ones), "fine", sparsity, budget=budget):
+        assert_even(mask.keep)
 
 
 @pytest.mark.parametrize("budget", ["matrix", "global"])
@@ -48,36 +56,37 @@ def test_ties_favour_no_part_of_a_fine_grained_mask(
 @pytest.mark.parametrize("ones", [0.3, 1.0])
 @pytest.mark.parametrize("algorithm", ["B", "C"])
 def test_ties_favour_no_part_of_mixed_vectors(
-    algorithm: str, ones: float, sparsity: float, budget: str
+    masks_of_scores: Masks, algorithm: str, ones: float, sparsity: float, budget: str
 ) -> None:
-    scores = tied_scores(ones)
-    for layout in mixed_vectors(scores, sparsity, algorithm=algorithm, budget=budget):
-        covered = layout.lengths.astype(float)
-        assert_even(layout.keep(SHAPE), unit=float((covered**2).sum() / covered.sum()))
+    knobs = {"algorithm": algorithm, "budget": budget}
+    for mask in masks_of_scores(tied_scores(ones), "mvp", sparsity, **knobs):
+        covered = vectors_of(mask).lengths.astype(float)
+        assert_even(mask.keep, unit=float((covered**2).sum() / covered.sum()))
 
 
-def test_ties_make_no_longer_stretches_than_the_vectors_are() -> None:
+def test_ties_make_no_longer_stretches_than_the_vectors_are(masks_of_scores: Masks) -> None:
     # Keeping some chunks of 64 whole and leaving others empty would cohere at length 64.
-    (layout,) = mixed_vectors(tied_scores(0.3, 1), 0.75)
-    keep = layout.keep(SHAPE)
-    kappa = direction_strength(keep).coherence(layout.orientation, 64).kappa
+    (mask,) = masks_of_scores(tied_scores(0.3, 1), "mvp", 0.75)
+    layout = vectors_of(mask)
+    kappa = direction_strength(mask.keep).coherence(layout.orientation, 64).kappa
     lengths = layout.lengths.astype(float)
     # Of the pairs of bits within 64, those that share a vector; other vectors only keep apart.
     assert kappa is not None
     assert kappa < (lengths * (lengths - 1)).sum() / (63 * lengths.sum())
 
 
-def test_the_same_ties_are_broken_the_same_way_at_any_scale() -> None:
+def test_the_same_ties_are_broken_the_same_way_at_any_scale(masks_of_scores: Masks) -> None:
     (scores,) = tied_scores(0.3, 1)
     assert np.array_equal(top_mask(scores, 9999), top_mask(scores * np.float32(8), 9999))
-    one, other = (mixed_vectors([s], 0.8)[0] for s in (scores, scores * np.float32(8)))
-    assert np.array_equal(one.keep(SHAPE), other.keep(SHAPE))
+    both = (scores, scores * np.float32(8))
+    one, other = (masks_of_scores([s], "mvp", 0.8)[0].keep for s in both)
+    assert np.array_equal(one, other)
 
 
-def test_matrices_with_other_ties_keep_other_places() -> None:
+def test_matrices_with_other_ties_keep_other_places(masks_of_scores: Masks) -> None:
     # Else the columns that Q, K and V keep by chance would be the same: a direction of the stack.
-    one, other = fine_grained(tied_scores(0.3), 0.9)
-    both = float((one & other).mean())
+    one, other = masks_of_scores(tied_scores(0.3), "fine", 0.9)
+    both = float((one.keep & other.keep).mean())
     assert both == pytest.approx(0.01, abs=0.002)
 
 

@@ -16,7 +16,7 @@ from accel_sim.workload import Activations
 from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel
 from pruning.quantization.export import calibrated, exported
-from pruning.quantization.integer import TOKENS, Recording, integer_products
+from pruning.quantization.integer_inference import TOKENS, Recording, integer_products
 from pruning.quantization.layers import quantisable
 from pruning.quantization.qat import fake_quantized
 from pruning.quantization.ranges import Range

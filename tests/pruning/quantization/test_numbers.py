@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pruning.quantization.numbers import (
+from pruning.quantization.affine import (
     INPUT,
     WEIGHT,
     Affine,

@@ -158,7 +158,7 @@ def test_ranges_keep_exactly_in_their_file(reader: Reader, tmp_path: Path) -> No
 
 
 def test_the_trainer_of_transformers_does_not_round_unnoticed(reader: Reader) -> None:
-    from pruning.training.callback import trainer_callback
+    from pruning.training.trainer_callback import trainer_callback
 
     opened, _ = reader("bert", "masked")
     for training in (replace(LOCKED, distill=0.0), replace(LOCKED, quantize="none")):

@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 
 from pruning.data.examples import Examples
 from pruning.retraining_free.knowledge import answer_of, knowledge
+from pruning.retraining_free.partial_run import Batch, batches_of, run
 from pruning.retraining_free.sublayers import Encoder, Sublayer
-from pruning.retraining_free.walk import Batch, batches_of, run
 
 torch = pytest.importorskip("torch")
 

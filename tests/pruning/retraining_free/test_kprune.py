@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pruning.data.examples import Examples
+from pruning.retraining_free import METHODS
 from pruning.retraining_free.knowledge import Knowledge, answer_of
-from pruning.retraining_free.kprune import Settings, importance, kprune
-from pruning.retraining_free.methods import METHODS
+from pruning.retraining_free.kprune import importance, kprune
+from pruning.retraining_free.method import Settings
+from pruning.retraining_free.partial_run import batches_of, run
 from pruning.retraining_free.sublayers import masks_of
-from pruning.retraining_free.walk import batches_of, run
 
 torch = pytest.importorskip("torch")
 
@@ -63,14 +64,14 @@ def test_does_tuning_bring_the_answers_back(encoder: Any, examples: Examples) ->
 
 def test_is_at_once_the_search_of_a_dense_model(encoder: Any, examples: Examples) -> None:
     from pruning.retraining_free.knowledge import knowledge
-    from pruning.retraining_free.search import best_units
+    from pruning.retraining_free.unit_search import units_within
 
     tiny = encoder("bert")
     batches = batches_of(examples)
     settings = Settings(at_once=True)
     worth = importance(knowledge(tiny, batches, 0, 2.0), tiny.sublayers, settings)
     costs = [each.flops(LENGTH) for each in tiny.sublayers]
-    expected = best_units(worth, costs, 0.5 * tiny.flops(LENGTH))
+    expected = units_within(worth, costs, 0.5 * tiny.flops(LENGTH))
     pruned = kprune(tiny, batches, LENGTH, 0.5, settings)
     assert [k.tolist() for k in pruned.kept] == [k.tolist() for k in expected]
 

@@ -8,7 +8,7 @@ import pytest
 
 from pruning.data.examples import Examples
 from pruning.retraining_free.kwon import gate_slopes, rearranged, search, tuned_scales
-from pruning.retraining_free.walk import batches_of, run
+from pruning.retraining_free.partial_run import batches_of, run
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pruning.data.examples import Examples
-from pruning.retraining_free.tuning import (
+from pruning.retraining_free.partial_run import batches_of, run
+from pruning.retraining_free.weight_tuning import (
     LEAST_RIDGE,
     Normal,
     normal_equations,
@@ -14,7 +15,6 @@ from pruning.retraining_free.tuning import (
     solve,
     tune,
 )
-from pruning.retraining_free.walk import batches_of, run
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pruning.data.examples import Examples
-from pruning.retraining_free.walk import advance, batches_of, run, sampled
+from pruning.retraining_free.partial_run import advance, batches_of, run, sampled
 
 torch = pytest.importorskip("torch")
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pruning.scores import SCORES, importance
-from pruning.statistics.evidence import Evidence, generator
 from pruning.statistics.hessian import damped, inverse, inverse_factor, regular
+from pruning.statistics.matrix_statistics import Statistics, generator
 from sparse_formats.errors import InputError
 
 ROWS, COLS, TOKENS = 3, 6, 40
@@ -22,12 +22,12 @@ def layer() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return rng.standard_normal((ROWS, COLS)), mixing @ rng.standard_normal((COLS, TOKENS))
 
 
-def evidence_of(weight: NDArray[np.float64], inputs: NDArray[np.float64]) -> Evidence:
+def statistics_of(weight: NDArray[np.float64], inputs: NDArray[np.float64]) -> Statistics:
     """All statistics, of the loss ½‖Wx − t‖² with random targets, one batch a token."""
     targets = np.random.default_rng(1).standard_normal((len(weight), inputs.shape[1]))
     residual = weight @ inputs - targets
     each = residual[:, None, :] * inputs[None, :, :]
-    return Evidence(
+    return Statistics(
         weight,
         generator("a", 0),
         gradient=each.mean(axis=2).astype(np.float32),
@@ -53,7 +53,7 @@ def test_obs_is_the_error_left_after_the_best_update_of_all_others(
     layer: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
     weight, inputs = layer
-    found = importance("a", evidence_of(weight, inputs), "obs")
+    found = importance("a", statistics_of(weight, inputs), "obs")
     for i, j in np.ndindex(ROWS, COLS):
         others = np.delete(np.arange(COLS), j)
         assert found[i, j] == pytest.approx(least_error(weight[i], inputs, others, j), rel=1e-5)
@@ -63,7 +63,7 @@ def test_sparsegpt_is_the_error_left_after_the_best_update_of_the_weights_behind
     layer: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
     weight, inputs = layer
-    found = importance("a", evidence_of(weight, inputs), "sparsegpt")
+    found = importance("a", statistics_of(weight, inputs), "sparsegpt")
     # The damping is as if each input had also appeared alone, with this size.
     size = np.sqrt(0.01 * np.square(inputs).sum(axis=1).mean())
     seen = np.hstack([inputs, size * np.eye(COLS)])
@@ -76,7 +76,7 @@ def test_wanda_is_the_error_left_without_any_update(
     layer: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
     weight, inputs = layer
-    found = importance("a", evidence_of(weight, inputs), "wanda")
+    found = importance("a", statistics_of(weight, inputs), "wanda")
     for i, j in np.ndindex(ROWS, COLS):
         error = least_error(weight[i], inputs, np.array([], np.intp), j)
         assert found[i, j] == pytest.approx(np.sqrt(error), rel=1e-6)
@@ -86,14 +86,14 @@ def test_gradient_scores_follow_the_loss(
     layer: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
     weight, inputs = layer
-    evidence = evidence_of(weight, inputs)
+    known = statistics_of(weight, inputs)
     targets = np.random.default_rng(1).standard_normal((ROWS, TOKENS))
 
     def losses(w: NDArray[np.float64]) -> NDArray[np.float64]:
         return 0.5 * np.square(w @ inputs - targets).sum(axis=0)
 
     step = 1e-6
-    first, second = importance("a", evidence, "first_order"), importance("a", evidence, "fisher")
+    first, second = importance("a", known, "first_order"), importance("a", known, "fisher")
     for i, j in np.ndindex(ROWS, COLS):
         less = weight.copy()
         less[i, j] *= 1 - step
@@ -109,8 +109,8 @@ def test_scores_are_importances_of_the_weight_s_shape(
     layer: tuple[NDArray[np.float64], NDArray[np.float64]], score: str, dtype: type
 ) -> None:
     weight, inputs = layer
-    known = evidence_of(weight, inputs)
-    evidence = Evidence(
+    known = statistics_of(weight, inputs)
+    known = Statistics(
         weight.astype(dtype),
         known.rng,
         known.gradient,
@@ -118,23 +118,23 @@ def test_scores_are_importances_of_the_weight_s_shape(
         known.gram,
         known.input_squares,
     )
-    found = importance("a", evidence, score)
+    found = importance("a", known, score)
     assert found.shape == weight.shape and found.dtype == np.float32
     assert (found >= 0).all() and found.any()
-    assert np.array_equal(evidence.weight, weight.astype(dtype))
+    assert np.array_equal(known.weight, weight.astype(dtype))
 
 
 @pytest.mark.parametrize("score", [name for name, s in SCORES.items() if s.needs])
 def test_a_missing_statistic_says_how_to_get_it(score: str) -> None:
-    evidence = Evidence(np.ones((2, 2)), generator("a", 0))
+    known = Statistics(np.ones((2, 2)), generator("a", 0))
     with pytest.raises(InputError, match=r"matrix a.*calibrate.*--statistics"):
-        importance("a", evidence, score)
+        importance("a", known, score)
 
 
 def test_weights_beyond_float32_are_refused() -> None:
-    evidence = Evidence(np.full((2, 2), 1e300), generator("a", 0))
+    known = Statistics(np.full((2, 2), 1e300), generator("a", 0))
     with pytest.raises(InputError, match="matrix a: weights beyond"):
-        importance("a", evidence, "magnitude")
+        importance("a", known, "magnitude")
 
 
 @pytest.mark.parametrize("fit", [damped, regular])

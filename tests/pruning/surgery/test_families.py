@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pruning.models.opening import OpenModel, assemble
-from pruning.models.structure import Slice
+from pruning.structure.slices import Slice
 from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
 

@@ -13,11 +13,11 @@ import pytest
 
 from pruning.commands.application import app
 from pruning.data.examples import text_windows
-from pruning.models.couplings import Heads
+from pruning.evaluation.head_importance import head_importance, leave_one_out
 from pruning.models.opening import OpenModel, assemble, open_model
-from pruning.models.structure import Slice
 from pruning.statistics.calibration import calibrated
-from pruning.surgery.head_importance import head_importance, leave_one_out
+from pruning.structure.heads import Heads
+from pruning.structure.slices import Slice
 from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_weights, write_masks
@@ -322,8 +322,8 @@ def test_statistics_are_those_of_the_lines_that_are_left(tiny: Tiny, words: Any)
     few = type(examples)(examples.rows[:4])
     found = []
     for opened in (masked, small):
-        with calibrated(opened, few, ["input_squares"]) as evidence:
-            found.append({name: known.input_squares for name, known in evidence.items()})
+        with calibrated(opened, few, ["input_squares"]) as known:
+            found.append({name: mine.input_squares for name, mine in known.items()})
     before, after = found
     assert before.keys() == after.keys()
     for name, squares in after.items():

@@ -11,9 +11,9 @@ import pytest
 from pruning.commands.application import app
 from pruning.data.examples import labelled, text_windows
 from pruning.data.files import Table
+from pruning.evaluation.head_importance import head_importance, leave_one_out
 from pruning.models.opening import OpenModel, assemble, open_model
-from pruning.models.structure import Slice
-from pruning.surgery.head_importance import head_importance, leave_one_out
+from pruning.structure.slices import Slice
 from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import write_masks

@@ -27,7 +27,7 @@ def learner(model: Any, words: Any) -> tuple[OpenModel, Examples]:
 
 
 def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
-    from pruning.training.account import account_of
+    from pruning.training.report import account_of
 
     opened, examples = learner(tiny("gpt2"), words)
     rng = np.random.default_rng(0)

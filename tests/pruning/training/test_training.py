@@ -298,7 +298,7 @@ def test_the_trainer_of_transformers_prunes_with_the_callback(
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    from pruning.training.callback import trainer_callback
+    from pruning.training.trainer_callback import trainer_callback
 
     opened, examples = learner(tiny("gpt2"), words)
     training = replace(SHORT, steps=6, warmup=1)

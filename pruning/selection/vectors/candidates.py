@@ -1,7 +1,8 @@
 """One way to cut a matrix into vectors: an orientation, the lengths on offer, a price a vector."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,26 @@ class Candidate:
     orientation: Orientation
     menu: tuple[int, ...]
     vector_cost: float
+
+
+class Knobs(Protocol):
+    """What the algorithms that propose candidates are told, besides the scores.
+
+    menu: the lengths on offer, ascending. epsilon: of algorithm A, the accepted loss, 0 to 1.
+    """
+
+    @property
+    def menu(self) -> tuple[int, ...]: ...
+
+    @property
+    def vector_cost(self) -> float: ...
+
+    @property
+    def epsilon(self) -> float: ...
+
+
+Propose = Callable[[NDArray[np.float32], float, Knobs], tuple[Candidate, ...]]
+"""(scores, fine-grained density, knobs) → the candidates of one matrix."""
 
 
 def lines_of(scores: NDArray[Any], orientation: Orientation) -> NDArray[Any]:

@@ -15,7 +15,7 @@ KNOWN = "BERT and DistilBERT"
 
 def narrow_class(model: "PreTrainedModel") -> "type[PreTrainedModel] | None":
     """The class that `model` becomes, or has already; None where there is none."""
-    from pruning.surgery.modeling_narrow import NARROW
+    from pruning.models.modeling_narrow import NARROW
 
     if getattr(model.config, "is_decoder", False):
         return None
@@ -34,7 +34,7 @@ def narrow_config(
     heads, neurons: what stays of `opened.attentions` and `opened.feed_forwards`; of layers that
         are in neither, nothing stays.
     """
-    from pruning.surgery.modeling_narrow import NARROW
+    from pruning.models.modeling_narrow import NARROW
 
     old = opened.model.config
     outputs = [attention.out.matrix for attention in opened.attentions]

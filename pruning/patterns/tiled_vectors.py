@@ -2,7 +2,7 @@
 
 Each tile is a small matrix with lines of up to 64 entries. At a common price of a kept weight a
 tile takes the orientation in which its best vectors are worth more; then its lines are rows of one
-long matrix, and the search of `mixed_vectors` fills the budget over all of them.
+long matrix, and the search of `selection.vectors` fills the budget over all of them.
 
 Source: this project's own (algorithm C per tile).
 """
@@ -14,15 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.mixed_vectors.candidates import Candidate
-from pruning.patterns.mixed_vectors.pattern import (
-    VECTOR_COST,
-    check_knobs,
-    check_lengths,
-    in_either_orientation,
-)
-from pruning.patterns.mixed_vectors.search import cut_as, guess, largest, line_values, search
+from pruning.patterns.mixed_vectors import VECTOR_COST, check_lengths, check_vector_cost
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
+from pruning.patterns.tile_pattern import in_either_orientation
+from pruning.selection.vectors.candidates import Candidate
+from pruning.selection.vectors.search import cut_as, guess, largest, line_values, search
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -54,7 +50,7 @@ class TiledVectors(Pattern):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "menu", check_lengths(self.menu))
-        check_knobs("C", self.vector_cost, 0)
+        check_vector_cost(self.vector_cost)
         if self.menu[-1] > TILE:
             raise InputError(f"vector length {self.menu[-1]}: a tile has lines of {TILE} entries")
 

@@ -1,4 +1,4 @@
-"""Aligned rectangles that stay or go whole: blocks, rows, columns and vectors of one length.
+"""The most important tiles: aligned rectangles that stay or go whole.
 
 A tile of a matrix is `(height, width)`; those at the right and lower edge may be smaller.
 """
@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.fine_grained import top_mask
-from pruning.patterns.pattern import Break, Local
-from pruning.patterns.ties import best_first
-from sparse_formats.masks.matrix import MaskedMatrix
+from pruning.selection.tie_breaking import best_first
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.vectors import VectorLayout
 
 Tile = tuple[int, int]
@@ -77,34 +75,6 @@ def spread(taken: NDArray[np.bool_], shape: tuple[int, ...], tile: Tile) -> NDAr
     tall = np.repeat(taken, tile[0], 0) if tile[0] > 1 else taken
     wide = np.repeat(tall, tile[1], 1) if tile[1] > 1 else tall
     return np.ascontiguousarray(wide[: shape[0], : shape[1]])
-
-
-def broken_tile(matrix: MaskedMatrix, tile: Tile) -> Break | None:
-    """The first tile, row by row, that is kept in part."""
-    rows, cols = matrix.shape
-    counts, sizes = tile_sums(matrix.keep, tile), tile_sizes(matrix.shape, tile)
-    broken = (counts > 0) & (counts < sizes)
-    if not broken.any():
-        return None
-    i, j = (int(n) for n in np.argwhere(broken)[0])
-    row, col = i * tile[0], j * tile[1]
-    return Break(
-        matrix.name,
-        row,
-        col,
-        f"rows {row}..{min(row + tile[0], rows) - 1}, columns {col}.."
-        f"{min(col + tile[1], cols) - 1} keep {int(counts[i, j])} of {sizes[i, j]}",
-    )
-
-
-def tile_choice(tile: Tile, rows: int) -> Local:
-    """Choosing tiles inside some columns."""
-    height, width = min(tile[0], max(rows, 1)), tile[1]
-
-    def choose(scores: NDArray[np.float32], kept: int) -> NDArray[np.bool_]:
-        return best_tiles([scores], [(height, width)], kept)[0]
-
-    return Local(width, choose, (height, width))
 
 
 def vector_layout(taken: NDArray[np.bool_], tile: Tile) -> VectorLayout:

@@ -11,15 +11,14 @@ Where no two prices come close (many equal scores) the scores are told apart by 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.fine_grained import top_mask
-from pruning.patterns.mixed_vectors.candidates import Candidate, lines_of
-from pruning.patterns.pattern import Pruned
-from pruning.patterns.ties import best_first, told_apart
+from pruning.selection.tie_breaking import best_first, told_apart
+from pruning.selection.vectors.candidates import Candidate, lines_of
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.vectors import VectorLayout
 
 CHUNK = 64
@@ -56,7 +55,7 @@ class Uncut:
         return self._lines[candidate.orientation]
 
     def priced(self, candidate: Candidate, tau: float) -> _Prices:
-        from pruning.patterns.mixed_vectors import segments as _segments
+        from pruning.selection.vectors import line_solver
 
         lines = self.lines(candidate)
         chunk = _chunk(candidate.menu)
@@ -64,13 +63,20 @@ class Uncut:
         values = np.empty(chunks)
         sizes, counts = np.empty(chunks, np.int64), np.empty(chunks, np.int64)
         menu = np.array(candidate.menu, np.int64)
-        _segments.measure(lines, menu, chunk, tau, candidate.vector_cost, values, sizes, counts)
+        line_solver.measure(lines, menu, chunk, tau, candidate.vector_cost, values, sizes, counts)
         return _Prices(tau, values, sizes, counts)
 
     def choose(self, tau: float) -> tuple[Candidate, _Prices]:
         """The candidate of the largest value at `tau`, the first of equals."""
         priced = [(c, self.priced(c, tau)) for c in self.candidates]
         return max(priced, key=lambda pair: float(pair[1].values.sum()))
+
+
+class Cut(NamedTuple):
+    """The mask of a matrix, bool (out, in), and the vectors that make it up."""
+
+    keep: NDArray[np.bool_]
+    layout: VectorLayout
 
 
 class AtPrice(Protocol):
@@ -109,7 +115,7 @@ class _Bracket:
 
 def cut_as(
     scores: Sequence[NDArray[np.float32]], candidate: Candidate, kept: int, near: float
-) -> list[Pruned]:
+) -> list[Cut]:
     """The vectors worth keeping where every matrix is cut as `candidate` says.
 
     near: a price at which about `kept` weights stay.
@@ -125,18 +131,7 @@ def line_values(
     return priced.values.reshape(parts, -1).sum(1), priced.sizes.reshape(parts, -1).sum(1)
 
 
-def layout_value(
-    scores: NDArray[np.float32], candidate: Candidate, tau: float
-) -> tuple[float, int, int]:
-    """The best vectors at price `tau`: (Σ S − τ(covered + vector cost), kept weights, vectors).
-
-    What the search maximises, on its own: the tests hold every other set of vectors against it.
-    """
-    priced = Uncut(scores, (candidate,)).priced(candidate, tau)
-    return float(priced.values.sum()), int(priced.sizes.sum()), int(priced.counts.sum())
-
-
-def fill_budget(matrices: list[Uncut], target: int, near: float | None = None) -> list[Pruned]:
+def fill_budget(matrices: list[Uncut], target: int, near: float | None = None) -> list[Cut]:
     """Masks and layouts of `matrices` that together keep `target` weights, within one vector.
 
     near: the price that the search begins at; guessed where it is not known.
@@ -247,9 +242,7 @@ def search(
     return (over, over) if over.nnz == target else (over, under)
 
 
-def _exchange(
-    matrices: list[Uncut], over: _Solution, under: _Solution, target: int
-) -> list[Pruned]:
+def _exchange(matrices: list[Uncut], over: _Solution, under: _Solution, target: int) -> list[Cut]:
     """From the underfull solution towards the overfull one, chunk by chunk, then fill the rest."""
     costs = [c.vector_cost for c in under.chosen]
     more = np.concatenate(
@@ -303,12 +296,12 @@ def _emit(
     vectors: int,
 ) -> tuple[VectorLayout, NDArray[np.bool_]]:
     """The vectors of every chunk at its price, and what they keep: bool (lines, axis)."""
-    from pruning.patterns.mixed_vectors import segments as _segments
+    from pruning.selection.vectors import line_solver
 
     scores = matrix.lines(candidate)
     lines, starts, lengths = (np.empty(vectors, np.int32) for _ in range(3))
     keep = np.zeros(scores.shape, np.bool_)
-    _segments.emit(
+    line_solver.emit(
         scores,
         np.array(candidate.menu, np.int64),
         _chunk(candidate.menu),
@@ -329,7 +322,7 @@ def _fill(
     layouts: list[VectorLayout],
     kept: list[NDArray[np.bool_]],
     target: int,
-) -> list[Pruned]:
+) -> list[Cut]:
     """Add free vectors, longest first and best first, while they fit under `target`.
 
     kept: what `layouts` keep, (lines, axis) whatever the orientation; added to in place.
@@ -355,7 +348,7 @@ def _fill(
             added[i].append((places, length))
             _mark(kept[i], places, length)
     return [
-        Pruned(keep if c.orientation == "horizontal" else np.ascontiguousarray(keep.T), layout)
+        Cut(keep if c.orientation == "horizontal" else np.ascontiguousarray(keep.T), layout)
         for keep, c, layout in zip(
             kept,
             chosen,
@@ -381,7 +374,7 @@ def _offers(
 
     keep: (lines, axis), what is kept already.
     """
-    from pruning.patterns.mixed_vectors import segments as _segments
+    from pruning.selection.vectors import line_solver
 
     nothing = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
     if length not in candidate.menu:
@@ -394,7 +387,7 @@ def _offers(
     if not wanted:
         return nothing
     means = np.empty(count * per_line)
-    _segments.free_means(lines, keep, length, means)
+    line_solver.free_means(lines, keep, length, means)
     best = np.flatnonzero(top_mask(means, wanted) & (means >= 0))
     covered = np.minimum(length, axis - best % per_line * length)
     return means[best], best, covered

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.models.structure import Attention, FeedForward, Slice
+from pruning.structure.blocks import Attention, FeedForward
+from pruning.structure.slices import Slice
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,25 +1,19 @@
-"""Which rows and columns of which matrices are one attention head, or one neuron.
+"""The attention and feed-forward blocks of a whole model: their matrices by role, and their units.
 
 Q, K, V rows and the columns of the attention output make up a head; the rows of the first
-feed-forward matrices (gate and up, or FFN1) and the column of the last one make up a neuron. They
-live and die together: these are the coupled groups of structured pruning.
+feed-forward matrices (gate and up, or FFN1) and the column of the last one make up a neuron.
+
+A block is only there where all of its matrices are; one whose shapes do not fit each other is left
+out, since what it computes is not known. `couplings` serves single matrices, and refuses instead.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pruning.models.couplings import (
-    ATTENTION,
-    COLS,
-    FEED_FORWARD,
-    QKV,
-    ROWS,
-    Heads,
-    Slice,
-    blocks,
-    qkv_slices,
-)
-from pruning.models.matrices import Matrix
+from pruning.structure.heads import QKV, Heads
+from pruning.structure.layer_matrices import ATTENTION, FEED_FORWARD, matrices_together
+from pruning.structure.slices import COLS, ROWS, Slice, qkv_slices
+from sparse_formats.masks.names import kind_of
 
 
 @dataclass(frozen=True)
@@ -53,23 +47,23 @@ class FeedForward:
     width: int
 
 
-def find_attentions(matrices: Sequence[Matrix], heads: Heads) -> list[Attention]:
-    """The attention blocks whose projections are all among `matrices`, in their order.
+def find_attentions(shapes: Mapping[str, tuple[int, int]], heads: Heads) -> list[Attention]:
+    """The attention blocks whose projections are all there, in their order.
 
-    Blocks whose shapes do not divide into heads are left out.
+    shapes: (out, in) by name, of all matrices of the model. Blocks whose shapes do not divide into
+    heads are left out.
     """
-    by_name = {m.name: m for m in matrices}
     found: list[Attention] = []
-    for block in blocks({m.name: m.kind for m in matrices}, ATTENTION):
+    for block in matrices_together({name: kind_of(name) for name in shapes}, ATTENTION):
         out = block.get("attention out")
         if out is None:
             continue
-        lines = by_name[out].shape[COLS]
+        lines = shapes[out][COLS]
         count = heads.heads if heads.width is None else lines // heads.width
         if not count or lines % count:
             continue
         dim = lines // count
-        slices = _projections(block, by_name, count, dim, heads.qkv)
+        slices = _projections(block, shapes, count, dim, heads.qkv)
         if slices is None:
             continue
         query, key, value = slices
@@ -78,17 +72,16 @@ def find_attentions(matrices: Sequence[Matrix], heads: Heads) -> list[Attention]
     return found
 
 
-def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
-    """The feed-forward blocks among `matrices`, in their order."""
-    by_name = {m.name: m for m in matrices}
+def find_feed_forwards(shapes: Mapping[str, tuple[int, int]]) -> list[FeedForward]:
+    """The feed-forward blocks, in their order; shapes: (out, in) by name, of all matrices."""
     found: list[FeedForward] = []
-    for block in blocks({m.name: m.kind for m in matrices}, FEED_FORWARD):
+    for block in matrices_together({name: kind_of(name) for name in shapes}, FEED_FORWARD):
         last = block.get("down", block.get("FFN2"))
         firsts = [block[kind] for kind in ("gate", "up", "FFN1") if kind in block]
         if last is None or not firsts:
             continue
-        width = by_name[last].shape[COLS]
-        rows = [by_name[name].shape[ROWS] for name in firsts]
+        width = shapes[last][COLS]
+        rows = [shapes[name][ROWS] for name in firsts]
         if any(count % width for count in rows):
             continue
         inputs = [
@@ -102,13 +95,17 @@ def find_feed_forwards(matrices: Sequence[Matrix]) -> list[FeedForward]:
 
 
 def _projections(
-    block: Mapping[str, str], by_name: Mapping[str, Matrix], heads: int, dim: int, qkv: QKV
+    block: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, int]],
+    heads: int,
+    dim: int,
+    qkv: QKV,
 ) -> Sequence[Slice] | None:
     """Q, K and V; None where they are not there, or are not so many heads."""
     if "QKV" in block:
-        return qkv_slices(block["QKV"], by_name[block["QKV"]].shape[ROWS], heads, dim, qkv)
+        return qkv_slices(block["QKV"], shapes[block["QKV"]][ROWS], heads, dim, qkv)
     names = [block[kind] for kind in ("Q", "K", "V") if kind in block]
-    rows = [by_name[name].shape[ROWS] for name in names]
+    rows = [shapes[name][ROWS] for name in names]
     if len(rows) < 3 or rows[0] != heads * dim or rows[1] != rows[2]:
         return None
     count, rest = divmod(rows[1], dim)

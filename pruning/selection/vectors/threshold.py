@@ -4,28 +4,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.direction.retention import measured_retention
-from pruning.patterns.mixed_vectors.candidates import Candidate
+from pruning.selection.vectors.candidates import Candidate, Knobs
 from sparse_formats.masks.vectors import Orientation
 
 
-def threshold(
-    scores: NDArray[np.float32],
-    density: float,
-    menu: tuple[int, ...],
-    vector_cost: float,
-    epsilon: float,
-) -> tuple[Candidate, ...]:
+def threshold(scores: NDArray[np.float32], density: float, knobs: Knobs) -> tuple[Candidate, ...]:
     """The largest length whose retention at `density` is ≥ 1 − ε in its better orientation.
 
     If none is, the shortest length of the menu. Vectors then rank by mean importance alone (vector
     cost 0). Source: this project's own.
     """
-    for length in reversed(menu[1:]):
+    for length in reversed(knobs.menu[1:]):
         kept: dict[Orientation, float] = {
             orientation: measured_retention(scores, density, orientation, length) or 0.0
             for orientation in ("horizontal", "vertical")
         }
         best = max(kept, key=lambda orientation: kept[orientation])
-        if kept[best] >= 1 - epsilon:
+        if kept[best] >= 1 - knobs.epsilon:
             return (Candidate(best, (length,), 0.0),)
-    return (Candidate("horizontal", menu[:1], 0.0), Candidate("vertical", menu[:1], 0.0))
+    return (
+        Candidate("horizontal", knobs.menu[:1], 0.0),
+        Candidate("vertical", knobs.menu[:1], 0.0),
+    )

@@ -11,7 +11,7 @@ file has it, `(out, in)` whatever the file's own order), any of
     <matrix>/inputs_of          str     ()          another matrix of the file whose gram,
                                                     input_squares and tokens are also this one's
 
-Without input_squares, they are the gram's diagonal. `write_evidence` writes `inputs_of` wherever
+Without input_squares, they are the gram's diagonal. `write_statistics` writes `inputs_of` wherever
 two matrices share the very same arrays (Q, K and V read the same inputs).
 """
 
@@ -32,11 +32,11 @@ from sparse_formats.files.readers.npz import Npz, open_npz
 GRADIENTS = ("gradient", "squared_gradient")
 INPUTS = ("gram", "input_squares", "tokens")
 STATISTICS = (*GRADIENTS, *INPUTS)
-"""The fields of `Evidence` that a statistics file holds."""
+"""The fields of `Statistics` that a statistics file holds."""
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Statistics:
     """What a score may look at, of one matrix (out, in). Absent statistics are None.
 
     weight: floats (out, in). rng: for scores that draw numbers.
@@ -60,17 +60,17 @@ def generator(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng((seed, zlib.crc32(name.encode())))
 
 
-def check_needs(evidence: Evidence, needs: tuple[str, ...], score: str, name: str) -> None:
-    """InputError unless `evidence` of matrix `name` has the statistics `needs`."""
+def check_needs(known: Statistics, needs: tuple[str, ...], score: str, name: str) -> None:
+    """InputError unless `known` of matrix `name` has the statistics `needs`."""
     for need in needs:
-        if getattr(evidence, need) is None:
+        if getattr(known, need) is None:
             raise InputError(
                 f"score {score!r} needs the {need} of matrix {name}, which is not known; collect "
                 f"it with `python -m pruning calibrate` and give the file as --statistics"
             )
 
 
-def write_evidence(path: Path, evidence: Mapping[str, Evidence]) -> None:
+def write_statistics(path: Path, known: Mapping[str, Statistics]) -> None:
     """Write the statistics of matrices by name (not their weights) to `path`, whole or not at all.
 
     Raises:
@@ -78,29 +78,29 @@ def write_evidence(path: Path, evidence: Mapping[str, Evidence]) -> None:
     """
     arrays: dict[str, NDArray[Any]] = {}
     owners: dict[tuple[int, int], str] = {}
-    for name, known in evidence.items():
-        _check(f"matrix {name}", known)
+    for name, mine in known.items():
+        _check(f"matrix {name}", mine)
         for field in GRADIENTS:
-            if (value := getattr(known, field)) is not None:
+            if (value := getattr(mine, field)) is not None:
                 arrays[f"{name}/{field}"] = value
-        inputs = (id(known.gram), id(known.input_squares))
-        if known.gram is None and known.input_squares is None:
+        inputs = (id(mine.gram), id(mine.input_squares))
+        if mine.gram is None and mine.input_squares is None:
             continue
         owner = owners.setdefault(inputs, name)
-        if owner != name and evidence[owner].tokens == known.tokens:
+        if owner != name and known[owner].tokens == mine.tokens:
             arrays[f"{name}/inputs_of"] = np.array(owner)
             continue
         for field in INPUTS:
-            if (value := getattr(known, field)) is not None:
+            if (value := getattr(mine, field)) is not None:
                 arrays[f"{name}/{field}"] = np.asarray(value)
     with replace_file(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_evidence(
+def read_statistics(
     path: Path | None, weights: Mapping[str, NDArray[np.floating[Any]]], seed: int = 0
-) -> Iterator[tuple[str, Evidence]]:
-    """The evidence of each matrix of `weights` in turn: its weights and what `path` knows of it.
+) -> Iterator[tuple[str, Statistics]]:
+    """The statistics of each matrix of `weights` in turn: its weights and what `path` knows of it.
 
     Statistics are read when their matrix comes up, so only one matrix's lie in memory. A matrix
     the file does not mention, or `path` None, gives weights alone.
@@ -111,7 +111,7 @@ def read_evidence(
     """
     if path is None:
         for name, weight in weights.items():
-            yield name, Evidence(weight, generator(name, seed))
+            yield name, Statistics(weight, generator(name, seed))
         return
     if not path.is_file():
         raise InputError(
@@ -132,7 +132,7 @@ def read_evidence(
         raise InputError(f"cannot read statistics {path}: {error.strerror}") from error
 
 
-def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int) -> Evidence:
+def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int) -> Statistics:
     owner = f"{name}/inputs_of"
     of = str(archive.read(owner)) if owner in archive.headers else name
 
@@ -145,7 +145,7 @@ def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int)
 
     tokens, gram = found(f"{of}/tokens", np.int64), found(f"{of}/gram", np.float64)
     squares = found(f"{of}/input_squares", np.float64)
-    evidence = Evidence(
+    known = Statistics(
         weight,
         generator(name, seed),
         gradient=found(f"{name}/gradient", np.float32),
@@ -154,8 +154,8 @@ def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int)
         input_squares=np.diag(gram) if squares is None and gram is not None else squares,
         tokens=0 if tokens is None else int(tokens.sum()),
     )
-    _check(f"statistics {archive.path}: matrix {name}", evidence)
-    return evidence
+    _check(f"statistics {archive.path}: matrix {name}", known)
+    return known
 
 
 _SHAPES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
@@ -166,10 +166,10 @@ _SHAPES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
 }
 
 
-def _check(where: str, evidence: Evidence) -> None:
-    rows, cols = evidence.weight.shape
-    for field in dataclasses.fields(evidence):
-        value = getattr(evidence, field.name)
+def _check(where: str, known: Statistics) -> None:
+    rows, cols = known.weight.shape
+    for field in dataclasses.fields(known):
+        value = getattr(known, field.name)
         if field.name not in _SHAPES or value is None:
             continue
         shape = _SHAPES[field.name](rows, cols)

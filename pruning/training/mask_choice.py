@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pruning.budgets import kept_weights, masks_of, shares
 from pruning.models.opening import OpenModel
-from pruning.patterns.fine_grained import best_weights
 from pruning.patterns.pattern import Pattern, Pruned, Target
 from pruning.recipe import Recipe, pattern_of
+from pruning.selection.weights import best_weights
 
 
 def choose(

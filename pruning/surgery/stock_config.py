@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pruning.models.opening import OpenModel, first_line
-from pruning.models.structure import Attention
-from pruning.surgery.narrow import KNOWN
+from pruning.structure.blocks import Attention
+from pruning.surgery.narrow_config import KNOWN
 from sparse_formats.errors import InputError
 
 _WIDTHS = (

@@ -13,7 +13,7 @@ import numpy as np
 
 from pruning.models.masking import apply_keep, apply_masks, matched
 from pruning.models.opening import OpenModel
-from pruning.statistics.evidence import generator
+from pruning.statistics.matrix_statistics import generator
 from sparse_formats.masks.matrix import MaskSet
 
 Measure = Callable[[OpenModel], Any]

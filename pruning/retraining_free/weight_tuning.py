@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.retraining_free.partial_run import Batch, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
-from pruning.retraining_free.walk import Batch, run
 
 if TYPE_CHECKING:
     from torch import Tensor

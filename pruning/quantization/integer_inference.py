@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
+from pruning.quantization.affine import INPUT, SUM, Affine, dequantised, quantised, sum_affine
 from pruning.quantization.layers import replaced
-from pruning.quantization.numbers import INPUT, SUM, Affine, dequantised, quantised, sum_affine
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.atomic import write_npz
 from sparse_formats.files.int8_file import SHIFT, QuantizedMatrix

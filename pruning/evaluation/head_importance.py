@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.data.examples import Examples
-from pruning.evaluation.floors import unchanged
+from pruning.evaluation.comparison import unchanged
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
 

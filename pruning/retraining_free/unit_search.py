@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pruning.retraining_free.sublayers import Kept
 
 
-def best_units(
+def units_within(
     importance: Sequence[NDArray[np.float64]], costs: Sequence[float], budget: float
 ) -> list[Kept]:
     """The units of largest importance per cost, up to the first that does not fit.

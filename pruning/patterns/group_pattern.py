@@ -1,0 +1,65 @@
+"""What patterns that keep a number of weights in every group of neighbours have in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.patterns.pattern import Break, Pattern, Target
+from pruning.selection.groups import best_of_groups, full_groups
+from sparse_formats.errors import InputError
+from sparse_formats.formats.parts.n_of_m_groups import LONGEST_GROUP
+from sparse_formats.masks.matrix import MaskedMatrix
+
+
+@dataclass(frozen=True)
+class GroupPattern(Pattern):
+    """`count` of every `length` neighbouring inputs.
+
+    Groups start at multiples of `length` in a row; the last one of a row may be shorter.
+    """
+
+    count: int
+    length: int
+
+    numbers: ClassVar = ("count", "length")
+    fits_rows: ClassVar = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= self.length <= LONGEST_GROUP:
+            raise InputError(
+                f"pattern {self.count}:{self.length}: the first number is how many are kept, the "
+                f"second of how many, up to {LONGEST_GROUP}, e.g. 2:4"
+            )
+
+    @property
+    def density(self) -> float:
+        """What the groups hold when they are full."""
+        return self.count / self.length
+
+    def kept(self, targets: Sequence[Target], sparsity: float) -> int:
+        """What the groups hold when full, if `sparsity` is the pattern's own."""
+        if abs(sparsity - (1 - self.density)) > 1e-9:
+            return super().kept(targets, sparsity)
+        return sum(full_groups(t.scores.shape, self.count, self.length) for t in targets)
+
+    def fullest(self, targets: Sequence[Target]) -> tuple[list[NDArray[np.bool_]], int]:
+        """The best `count` of each group, and how many weights that is in all."""
+        full = [best_of_groups(t.scores, self.count, self.length) for t in targets]
+        return full, sum(int(np.count_nonzero(keep)) for keep in full)
+
+
+def broken_group(
+    matrix: MaskedMatrix, counts: NDArray[np.int64], wrong: NDArray[np.bool_], length: int
+) -> Break | None:
+    """The first group, row by row, where `wrong`."""
+    if not wrong.any():
+        return None
+    row, group = (int(n) for n in np.argwhere(wrong)[0])
+    first = group * length
+    last = min(first + length, matrix.shape[1]) - 1
+    return Break(
+        matrix.name, row, first, f"row {row}, columns {first}..{last} keep {counts[row, group]}"
+    )

@@ -1,1 +1,0 @@
-"""Mixed-length vector pruning: the patterns and the search behind them."""
