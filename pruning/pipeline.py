@@ -1,104 +1,98 @@
-"""From scored matrices and a recipe to a pruned mask set with its report:
+"""From a model and a recipe to a pruned mask set with its report:
 
-matrices ──▶ pools that share a budget ──▶ pattern ──▶ masks ──▶ update of the survivors
-         └─▶ fine-grained mask ──▶ direction strength            ──▶ mask set with its report
+model ──▶ scored matrices ──▶ pools that share a budget ──▶ pattern ──▶ masks ──▶ update of the
+                                                                        kept weights ──▶ report
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from pruning.budgets import Share, bytes_of, kept_weights, masks_of, shares
-from pruning.direction.retention import kept_sum, top_sum
-from pruning.direction.strength import direction_strength
+from pruning.budgets import Share, kept_weights, masks_of, shares
+from pruning.models.model_files import heads_in, model_name, read_heads
 from pruning.patterns.pattern import Pattern, Pruned, Target
-from pruning.recipe import Recipe, checked, heads_of, pattern_of
+from pruning.recipe import (
+    Recipe,
+    as_json,
+    check_source,
+    checked,
+    heads_of,
+    pattern_of,
+    read_recipe,
+    recipe_with,
+)
 from pruning.reconstruct import UPDATES, output_error
+from pruning.report import Pruning, report_of, total_of
 from pruning.scores import SCORES
-from pruning.scoring import MASK_ONLY, ScoredMatrix
+from pruning.scoring import MASK_ONLY, ScoredMatrix, score_masks, score_weights, weights_of
 from pruning.selection.tiles import tile_sums, vector_layout
 from pruning.selection.weights import best_weights
-from pruning.statistics.matrix_statistics import check_needs, read_statistics
+from pruning.statistics.matrix_statistics import StatisticsFile, check_needs, read_statistics
 from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError
+from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-from sparse_formats.masks.vectors import Orientation
 
 Tell = Callable[[str], None]
 """Called with a few words when a step begins."""
 
 
-@dataclass(frozen=True)
-class MatrixReport:
-    """What pruning did to one matrix.
-
-    retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
-    orientation, vectors, mean_length: None for a pattern without vectors.
-    strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
-        all there is to score, of that mask.
-    flops: multiplications and additions a token, two a kept weight.
-    bytes: of the matrix in its pattern's format with 16-bit values; None if it cannot hold it.
-    output_error: ‖WX − ŴX‖²/‖WX‖² over the calibration tokens; None without an update.
-    """
-
-    name: str
-    kind: str
-    rows: int
-    cols: int
-    density: float
-    retention: float | None
-    orientation: Orientation | None
-    vectors: int | None
-    mean_length: float | None
-    strength: float
-    verdict: str
-    flops: int
-    bytes: int | None
-    output_error: float | None
-
-
-@dataclass(frozen=True)
-class Total:
-    """All matrices together; their importance counts in units of each matrix's mean score."""
-
-    matrices: int
-    weights: int
-    kept: int
-    density: float
-    retention: float | None
-    vectors: int | None
-    mean_length: float | None
-    flops: int
-    bytes: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Pruning:
-    """The masks, a report per matrix in the same order, and the total over all of them.
-
-    recipe: as resolved.
-    notes: sentences for the user about what was done otherwise than asked.
-    measured_on: in words, the masks whose direction the reports give.
-    """
-
-    masks: MaskSet
-    reports: tuple[MatrixReport, ...]
-    total: Total
-    recipe: Recipe
-    notes: tuple[str, ...] = ()
-    measured_on: str = "the fine-grained mask of the same budget"
-
-
 def prune(
+    model: str | Path | Mapping[str, ArrayLike] | MaskSet,
+    recipe: Recipe | str | Path | None = None,
+    *,
+    scores: Mapping[str, ArrayLike] | None = None,
+    statistics: str | Path | None = None,
+    tell: Tell = lambda step: None,
+    **settings: Any,
+) -> Pruning:
+    """Prune a model: `prune("model", pattern="mvp", sparsity=0.8).save("out.npz")`.
+
+    model: a Hugging Face directory, .safetensors or .npz file of weights; or 2-D arrays (out, in)
+        by name; or masks (`sparse_formats.read_masks`) to prune further or to cut into vectors.
+    recipe: a `Recipe`, or the path of a TOML file of one.
+    settings: any of the recipe's, by name; they go before those of `recipe`.
+    scores: with masks, importances ≥ 0 by the names and of the shapes of the masks.
+    statistics: a file that `python -m pruning calibrate` wrote, where score or update need it.
+
+    Raises:
+        InputError: something given cannot be used, by its name.
+    """
+    base = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    wanted = recipe_with(base, settings)
+    if isinstance(model, MaskSet):
+        given = None if scores is None else weights_of(scores)
+        matrices, used = score_masks(model, check_source(wanted), given, statistics)
+        wanted, origin = replace(wanted, score=used), str(model.header.get("model", "masks"))
+        return prune_matrices(matrices, wanted, origin, tell, statistics, heads_in(model.header))
+    if scores is not None:
+        raise InputError("scores go with masks; a model is scored by the recipe's score")
+    if _is_path(model):
+        weights, heads, origin = read_weights(Path(model)), read_heads(Path(model)), Path(model)
+        matrices = score_weights(weights, wanted, statistics)
+        return prune_matrices(matrices, wanted, model_name(origin), tell, statistics, heads)
+    if not isinstance(model, Mapping):
+        raise InputError(
+            f"model is of type {type(model).__name__}; give a path, 2-D arrays by name, or masks"
+        )
+    matrices = score_weights(weights_of(model), wanted, statistics)
+    return prune_matrices(matrices, wanted, "arrays", tell, statistics)
+
+
+def _is_path(given: object) -> TypeGuard[str | Path]:
+    return isinstance(given, str | Path)
+
+
+def prune_matrices(
     matrices: Sequence[ScoredMatrix],
     recipe: Recipe,
     origin: str,
     tell: Tell = lambda step: None,
-    statistics: Path | None = None,
+    statistics: StatisticsFile = None,
     heads: Heads | None = None,
 ) -> Pruning:
     """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
@@ -138,10 +132,10 @@ def prune(
         for m, p, w in zip(matrices, pruned, weights, strict=True)
     )
     reports = tuple(
-        _report(m, found, pattern, _directed(m, free, recipe), error)
+        report_of(m, found, pattern, _directed(m, free, recipe), error)
         for m, found, free, error in zip(matrices, masked, fine, errors, strict=True)
     )
-    total = _total(matrices, [p.keep for p in pruned], fine, reports)
+    total = total_of(matrices, [p.keep for p in pruned], fine, reports)
     header = {
         "model": origin,
         "method": recipe.pattern,
@@ -154,11 +148,6 @@ def prune(
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
     notes = (*_notes(matrices, pools, recipe), *_left_whole(matrices, pools, recipe))
     return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
-
-
-def as_json(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON-able data."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
 
 
 def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) -> list[Share]:
@@ -195,7 +184,7 @@ def unit_mean(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _check_updatable(
-    matrices: Sequence[ScoredMatrix], statistics: Path | None, update: str
+    matrices: Sequence[ScoredMatrix], statistics: StatisticsFile, update: str
 ) -> None:
     bare = next((m.name for m in matrices if m.weight is None), None)
     if bare is not None:
@@ -214,7 +203,7 @@ def _updated(
     pruned: Sequence[Pruned],
     pattern: Pattern,
     recipe: Recipe,
-    statistics: Path | None,
+    statistics: StatisticsFile,
     tell: Tell,
 ) -> list[tuple[Pruned, NDArray[np.floating[Any]], float | None]]:
     """Mask, weights and output error of every matrix after the recipe's update."""
@@ -272,66 +261,3 @@ def _masked(
     weight: NDArray[np.floating[Any]] | None, keep: NDArray[np.bool_]
 ) -> NDArray[np.floating[Any]] | None:
     return None if weight is None else np.where(keep, weight, weight.dtype.type(0))
-
-
-def _report(
-    matrix: ScoredMatrix,
-    pruned: MaskedMatrix,
-    pattern: Pattern,
-    directed: NDArray[np.bool_],
-    error: float | None,
-) -> MatrixReport:
-    kept, layout = pruned.nnz, pruned.vectors
-    direction = direction_strength(directed)
-    return MatrixReport(
-        name=matrix.name,
-        kind=matrix.kind,
-        rows=pruned.shape[0],
-        cols=pruned.shape[1],
-        density=pruned.density,
-        retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
-        orientation=None if layout is None else layout.orientation,
-        vectors=None if layout is None else len(layout),
-        mean_length=None if layout is None else _ratio(kept, len(layout)),
-        strength=direction.strength,
-        verdict=direction.verdict,
-        flops=2 * kept,
-        bytes=bytes_of(pattern, pruned),
-        output_error=error,
-    )
-
-
-def _total(
-    matrices: Sequence[ScoredMatrix],
-    keeps: Sequence[NDArray[np.bool_]],
-    fines: Sequence[NDArray[np.bool_]],
-    reports: Sequence[MatrixReport],
-) -> Total:
-    kept = sum(int(np.count_nonzero(k)) for k in keeps)
-    weights = sum(k.size for k in keeps)
-    means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
-    ours, best = (
-        sum(
-            kept_sum(m.scores, mask) / mean
-            for m, mask, mean in zip(matrices, masks, means, strict=True)
-        )
-        for masks in (keeps, fines)
-    )
-    counts = [r.vectors for r in reports if r.vectors is not None]
-    vectors = sum(counts) if counts else None
-    stored = [r.bytes for r in reports if r.bytes is not None]
-    return Total(
-        matrices=len(matrices),
-        weights=weights,
-        kept=kept,
-        density=kept / weights if weights else 0.0,
-        retention=_ratio(ours, best),
-        vectors=vectors,
-        mean_length=None if vectors is None else _ratio(kept, vectors),
-        flops=2 * kept,
-        bytes=sum(stored) if len(stored) == len(reports) else None,
-    )
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None

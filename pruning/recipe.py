@@ -1,6 +1,6 @@
-"""The recipe: every knob of a pruning run, read from a TOML file, from flags, or both.
+"""The recipe: how a model is pruned, from Python, a TOML file, flags, or all of them.
 
-A file holds the keys of `Recipe`, none of which must be there:
+A file holds the settings of `Recipe`, none of which must be there:
 
     pattern = "block:32"
     sparsity = 0.8
@@ -10,24 +10,26 @@ A file holds the keys of `Recipe`, none of which must be there:
 Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+import numpy as np
 
 from pruning.budgets import BUDGETS, COUNTS
-from pruning.patterns import make_pattern
-from pruning.patterns.mixed_vectors import EPSILON, VECTOR_COST, MixedVectors
+from pruning.knobs import knobs_of, with_knobs
+from pruning.patterns import PATTERNS, forms, make_pattern
 from pruning.patterns.pattern import Pattern
 from pruning.reconstruct import UPDATES
-from pruning.scores import check_score
+from pruning.scores import SCORES, check_score
 from pruning.structure.couplings import couplings_of
 from pruning.structure.heads import Heads, check_heads
-from sparse_formats.errors import InputError, nearest
-from sparse_formats.files.toml import read_toml, toml_value
-from sparse_formats.masks.vectors import MENU
+from sparse_formats.errors import SettingError
+from sparse_formats.terminal.options import NameOptions
+from sparse_formats.terminal.reading import checked as with_values
+from sparse_formats.terminal.reading import read
+from sparse_formats.terminal.settings import Count, Share, Whole, option, settings_of
 
 SPARSITY = 0.8
 """Default fraction to remove, where the pattern does not say it (chosen)."""
@@ -38,95 +40,100 @@ TOKENS = 128
 OTHER_TABLES = ("training",)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is pruned.
+def pattern_option(*flags: str) -> Any:
+    """The setting `pattern`, under other flags than its name."""
+    return option(
+        "Pattern of the kept weights: where they may lie.",
+        default="mvp",
+        flags=flags,
+        choices=forms,
+        or_else="the numbers of n_m alone, e.g. 2:4",
+    )
 
-    pattern: where kept weights may lie, a key of `patterns.PATTERNS` with its numbers behind
-        colons, e.g. "mvp", "block:32", "2:4".
-    sparsity: fraction to remove; None takes what the pattern says, else 0.8.
+
+@dataclass(frozen=True)
+class Common(NameOptions):
+    """How a model is pruned, whatever the pattern; `Recipe` adds the knobs of all patterns.
+
+    pattern: a key of `patterns.PATTERNS` with its numbers behind colons, e.g. "mvp", "block:32",
+        "2:4".
+    sparsity: None takes what the pattern says, else 0.8.
     score: a key of `scores.SCORES`, or where else the importance came from.
-    seed: of the random numbers, if the score draws any.
-    budget: what is brought to the sparsity: each "row", each "matrix", all of a "kind", or all
-        together ("global").
-    count: what the sparsity counts: "weights", "flops" (with attention's over `tokens`), or
-        "bits" of the encoded matrices.
-    update: a key of `reconstruct.UPDATES`, or "none": the survivors keep their values.
-    algorithm, menu, vector_cost, epsilon: see `patterns.mixed_vectors.MixedVectors`.
-    heads, key_value_heads: of the model; 0 takes its config.json's.
-    include, exclude: regular expressions of matrix names, see `sparse_formats.masks.selection`.
+    count: "weights", "flops" (with attention's over `tokens`), or "bits" of the encoded matrices.
+    update: a key of `reconstruct.UPDATES`, or "none": kept weights keep their values.
     """
 
-    pattern: str = "mvp"
-    sparsity: float | None = None
-    score: str = "magnitude"
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
-    budget: str = "matrix"
-    count: str = "weights"
-    update: str = "none"
-    algorithm: str = "C"
-    menu: tuple[int, ...] = MENU
-    vector_cost: float = VECTOR_COST
-    epsilon: float = EPSILON
-    heads: Annotated[int, msgspec.Meta(ge=0)] = 0
-    key_value_heads: Annotated[int, msgspec.Meta(ge=0)] = 0
-    tokens: Annotated[int, msgspec.Meta(ge=1)] = TOKENS
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    pattern: str = pattern_option()
+    sparsity: Share | None = option(
+        "Fraction of the weights to remove.",
+        default=None,
+        otherwise=f"the pattern's own, else {SPARSITY}",
+    )
+    score: str = option("Importance of a weight.", default="magnitude", choices=SCORES)
+    seed: Whole = option("Random seed.", default=0)
+    budget: str = option(
+        "Level at which the sparsity must hold.", default="matrix", choices=BUDGETS
+    )
+    count: str = option("What the sparsity counts.", default="weights", choices=COUNTS)
+    update: str = option(
+        "How kept weights change to make up for those that are removed.",
+        default="none",
+        choices=("none", *UPDATES),
+    )
+    heads: Whole = option("Attention heads, where no config.json says how many.", default=0)
+    key_value_heads: Whole = option(
+        "Key-value heads that the heads share. With 0 there are as many as heads.", default=0
+    )
+    tokens: Count = option("Sequence length at which FLOPs are counted.", default=TOKENS)
 
 
-def read_recipe(
-    path: Path | None, flags: Mapping[str, Any], settings: Mapping[str, Any] | None = None
-) -> Recipe:
-    """The recipe in `path`, if any, with `settings` and then `flags` that are not None on top.
+if TYPE_CHECKING:
 
-    settings: as `read_settings` gives them; what belongs to [training] is left aside.
+    @dataclass(frozen=True)
+    class Recipe(Common):
+        def __init__(self, *common: Any, **settings: Any) -> None: ...
+
+else:
+    Recipe = with_knobs(Common, PATTERNS.values())
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
 
     Raises:
         InputError: an unreadable file; a key unknown, mistyped or out of range, by its name.
     """
-    values = {} if path is None else _converted(_read_table(path), f"recipe {path}")
-    mine = {k: v for k, v in (settings or {}).items() if k in get_type_hints(Recipe)}
-    values |= _converted(mine, "--set")
-    return checked(Recipe(**values | {k: v for k, v in flags.items() if v is not None}))
+    return checked(read(Recipe, {}, path, OTHER_TABLES).settings)
 
 
-def read_settings(words: Sequence[str], known: Iterable[str]) -> dict[str, Any]:
-    """The values of words KEY=VALUE, by key; a value is TOML, or a string as it stands.
+def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
+    """`recipe`, or the default one, with `settings` by name.
 
     Raises:
-        InputError: a word without "=", or a key not among `known`.
+        InputError: a setting unknown, mistyped or out of range, by its name.
     """
-    found: dict[str, Any] = {}
-    names = list(known)
-    for word in words:
-        key, equals, value = word.partition("=")
-        key = key.strip()
-        if not equals:
-            raise InputError(f"--set {word}: write KEY=VALUE, e.g. every=10")
-        if key not in names:
-            raise InputError(f"--set {word}: unknown key {key!r}{nearest(key, names)}")
-        found[key] = toml_value(value)
-    return found
+    if not isinstance(recipe, Recipe | None):
+        raise SettingError("recipe", f"is {recipe!r}; give a Recipe, or its settings by name")
+    # Numbers of numpy are as good as Python's.
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
+    return with_values(Recipe() if recipe is None else recipe, plain)
 
 
 def checked(recipe: Recipe) -> Recipe:
-    """`recipe` with its menu sorted and its sparsity resolved.
+    """`recipe` with its sparsity resolved, and its pattern's knobs as the pattern takes them.
 
     Raises:
-        InputError: naming the first knob that cannot be used.
+        InputError: naming the first setting that cannot be used.
     """
-    if recipe.seed < 0:
-        raise InputError(f"seed {recipe.seed}: give a whole number, 0 or more")
-    _check_word("budget", recipe.budget, BUDGETS)
-    _check_word("count", recipe.count, COUNTS)
-    _check_word("update", recipe.update, ("none", *UPDATES))
-    knobs = MixedVectors(recipe.menu, recipe.vector_cost, recipe.algorithm, recipe.epsilon)
-    density = pattern_of(recipe).density
+    # The score may also be what importance came from otherwise: a file, a mask, a training.
+    values = {name: value for name, value in vars(recipe).items() if name != "score"}
+    recipe = with_values(recipe, values)
+    pattern = pattern_of(recipe)
+    knobs = {name: getattr(pattern, name) for name in knobs_of(type(pattern))}
     sparsity = recipe.sparsity
     if sparsity is None:
-        sparsity = SPARSITY if density is None else 1 - density
-    return replace(recipe, menu=knobs.menu, sparsity=_check_sparsity(sparsity))
+        sparsity = SPARSITY if pattern.density is None else 1 - pattern.density
+    return replace(recipe, sparsity=sparsity, **knobs)
 
 
 def check_source(recipe: Recipe) -> Recipe:
@@ -148,12 +155,12 @@ def pattern_of(
         InputError: the pattern takes units, and the shapes do not fit each other or the heads.
     """
     tokens = recipe.tokens if recipe.count == "flops" else 0
-    knobs = {**vars(recipe), "couplings": (), "tokens": tokens}
-    bare = make_pattern(recipe.pattern, knobs)
+    known = {**vars(recipe), "couplings": (), "tokens": tokens}
+    bare = make_pattern(recipe.pattern, known)
     if shapes is None or not bare.units:
         return bare
-    knobs["couplings"] = couplings_of(shapes, heads_of(recipe, heads), bare.units)
-    return make_pattern(recipe.pattern, knobs)
+    known["couplings"] = couplings_of(shapes, heads_of(recipe, heads), bare.units)
+    return make_pattern(recipe.pattern, known)
 
 
 def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
@@ -168,33 +175,7 @@ def heads_of(recipe: Recipe, found: Heads | None) -> Heads | None:
     return check_heads(stated if found is None else replace(stated, qkv=found.qkv), "heads")
 
 
-def _check_sparsity(sparsity: float) -> float:
-    """`sparsity`; InputError unless it lies in [0, 1]."""
-    if not 0 <= sparsity <= 1:
-        raise InputError(
-            f"sparsity {sparsity:g}: give the fraction to remove, from 0 to 1, e.g. 0.8"
-        )
-    return sparsity
-
-
-def _check_word(key: str, word: str, known: Sequence[str]) -> None:
-    if word not in known:
-        raise InputError(f"unknown {key} {word!r}{nearest(word, known)}")
-
-
-def _read_table(path: Path) -> dict[str, Any]:
-    table = read_toml(path)
-    return {k: v for k, v in table.items() if not (k in OTHER_TABLES and isinstance(v, dict))}
-
-
-def _converted(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    hints = get_type_hints(Recipe, include_extras=True)
-    values = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise InputError(f"{where}: unknown key '{key}'{nearest(key, hints)}")
-        try:
-            values[key] = msgspec.convert(value, hints[key])
-        except msgspec.ValidationError as error:
-            raise InputError(f"{where}: '{key}' is {value!r}: {error}") from None
-    return values
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON-able data."""
+    values = {s.name: s.of(recipe) for s in settings_of(type(recipe))}
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

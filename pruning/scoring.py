@@ -1,17 +1,22 @@
-"""From a model or a mask file to matrices with their importance."""
+"""From weights or masks to matrices with their importance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.recipe import Recipe
 from pruning.scores import check_score, importance
-from pruning.statistics.matrix_statistics import read_statistics
+from pruning.statistics.matrix_statistics import StatisticsFile, read_statistics
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix_names import kind_of, network_order
+from sparse_formats.masks.selection import select
+
+Weights = Mapping[str, NDArray[np.floating[Any]]]
+"""Weight matrices (out, in) by name."""
 
 MASK_ONLY = "mask"
 """The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
@@ -32,63 +37,72 @@ class ScoredMatrix:
     within: NDArray[np.bool_] | None = None
 
 
-def score_model(
-    path: Path,
-    score: str,
-    seed: int,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    statistics: Path | None = None,
+def weights_of(arrays: Mapping[Any, Any]) -> dict[str, NDArray[np.floating[Any]]]:
+    """Weights given in Python as numpy has them, in network order.
+
+    arrays: 2-D, (out, in), by name: what numpy takes for floats, such as lists and torch's tensors.
+
+    Raises:
+        InputError: a name that is no text; an array that is not 2-D, or holds anything else than
+            finite numbers.
+    """
+    found = {}
+    for name, given in arrays.items():
+        if not isinstance(name, str):
+            raise InputError(f"matrix {name!r}: a name is a text, found {type(name).__name__}")
+        try:
+            array = np.asarray(given)
+            array = array if array.dtype.kind == "f" else array.astype(np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"matrix {name} is no array of numbers: {error}") from None
+        if array.ndim != 2:
+            raise InputError(f"matrix {name} is {array.ndim}-D; give a 2-D array (out, in)")
+        if not np.isfinite(array).all():
+            raise InputError(f"matrix {name} holds nan or infinity; give finite numbers")
+        found[name] = array
+    return {name: found[name] for name in network_order(found)}
+
+
+def score_weights(
+    weights: Weights, recipe: Recipe, statistics: StatisticsFile = None
 ) -> list[ScoredMatrix]:
-    """The weights of a model (see `mask_file.read_weights`) that `select` takes, scored.
+    """The weights that the recipe takes, with its score.
 
     statistics: file of what the score needs to know besides weights, see `matrix_statistics`.
 
     Raises:
-        InputError: unreadable model or statistics, unknown score, bad pattern, a statistic
-            missing, weights beyond float32.
+        InputError: unreadable statistics, unknown score, bad pattern, a statistic missing, weights
+            beyond float32.
     """
-    from sparse_formats.files.mask_file import read_weights
-    from sparse_formats.masks.matrix_names import kind_of
-    from sparse_formats.masks.selection import select
-
-    check_score(score)
-    weights = read_weights(path)
-    taken = {name: weights[name] for name in select(weights, include, exclude)}
+    check_score(recipe.score)
+    taken = {name: weights[name] for name in select(weights, recipe.include, recipe.exclude)}
     return [
-        ScoredMatrix(name, kind_of(name), importance(name, known, score), taken[name])
-        for name, known in read_statistics(statistics, taken, seed)
+        ScoredMatrix(name, kind_of(name), importance(name, known, recipe.score), taken[name])
+        for name, known in read_statistics(statistics, taken, recipe.seed)
     ]
 
 
-def score_mask(
-    path: Path,
-    scores_path: Path | None,
-    score: str,
-    seed: int,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    statistics: Path | None = None,
-) -> tuple[list[ScoredMatrix], MaskSet, str]:
-    """The matrices of a mask file, scored; also the file's masks and the name of the score.
+def score_masks(
+    masks: MaskSet,
+    recipe: Recipe,
+    given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+    statistics: StatisticsFile = None,
+) -> tuple[list[ScoredMatrix], str]:
+    """The matrices of a mask set that the recipe takes, scored; also the name of the score.
 
-    Importance is what `scores_path` says, a file of floats named and shaped as the masks, read as
-    weights are (see `mask_file.read_weights`): then dropped weights may come back. Else it is the
-    score of the weights, or 1 where the file has none, within the mask.
+    given: importance by the masks' names and of their shapes: then dropped weights may come back.
+    Without it, importance is the score of the weights, or 1 where the set has none, within the
+    mask.
 
     Raises:
-        InputError: an unreadable file; scores missing, of another shape, negative, NaN.
+        InputError: as `score_weights`; scores missing, of another shape, negative, NaN.
     """
-    from sparse_formats.files.mask_file import read_masks
-    from sparse_formats.masks.selection import select
-
-    masks = read_masks(path)
     by_name = {m.name: m for m in masks.matrices}
-    taken = [by_name[name] for name in select(by_name, include, exclude)]
-    if scores_path is not None:
-        given = _read_scores(scores_path, taken)
-        scored = [ScoredMatrix(m.name, m.kind, given[m.name], m.float_weight) for m in taken]
-        return scored, masks, "given"
+    taken = [by_name[name] for name in select(by_name, recipe.include, recipe.exclude)]
+    if given is not None:
+        found = _given_scores(given, taken)
+        return [ScoredMatrix(m.name, m.kind, found[m.name], m.float_weight) for m in taken], "given"
+    score = recipe.score
     if score == "magnitude" and any(m.weight is None for m in taken):
         score = MASK_ONLY
     if score == MASK_ONLY:
@@ -100,40 +114,36 @@ def score_mask(
         }
         scores = [
             importance(name, known, score) * by_name[name].keep
-            for name, known in read_statistics(statistics, weights, seed)
+            for name, known in read_statistics(statistics, weights, recipe.seed)
         ]
     scored = [
         ScoredMatrix(m.name, m.kind, s, m.float_weight, m.keep)
         for m, s in zip(taken, scores, strict=True)
     ]
-    return scored, masks, score
+    return scored, score
 
 
-def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArray[np.float32]]:
-    from sparse_formats.files.mask_file import read_weights
-
-    try:
-        arrays = read_weights(path)
-    except InputError as error:
-        raise InputError(f"scores: {error}") from error
+def _given_scores(
+    given: Mapping[str, NDArray[np.floating[Any]]], wanted: Sequence[MaskedMatrix]
+) -> dict[str, NDArray[np.float32]]:
     scores: dict[str, NDArray[np.float32]] = {}
     for matrix in wanted:
-        if matrix.name not in arrays:
+        if matrix.name not in given:
             raise InputError(
-                f"scores {path}: no floating-point array for matrix {matrix.name}"
-                f"{nearest(matrix.name, arrays)}"
+                f"scores: no floating-point array for matrix {matrix.name}"
+                f"{nearest(matrix.name, given)}"
             )
-        array = arrays[matrix.name]
+        array = given[matrix.name]
         if array.shape != matrix.shape:
             raise InputError(
-                f"scores {path}: array {matrix.name} is {array.shape}, its mask {matrix.shape}; "
+                f"scores: array {matrix.name} is {array.shape}, its mask {matrix.shape}; "
                 "scores have the shape (out, in) of their mask"
             )
         with np.errstate(over="ignore"):
             single = array.astype(np.float32)
         if not np.isfinite(single).all() or (single < 0).any():
             raise InputError(
-                f"scores {path}: array {matrix.name} holds negative values or infinite ones; "
+                f"scores: array {matrix.name} holds negative values or infinite ones; "
                 "an importance is a finite number, 0 or more"
             )
         scores[matrix.name] = single

@@ -28,7 +28,7 @@ def check_command(
     """Say where a mask breaks a pattern; exit status 1 if it does."""
     from dataclasses import asdict
 
-    from pruning.models.head_counts import heads_with
+    from pruning.models.model_files import heads_with
     from pruning.recipe import Recipe, checked, pattern_of
     from sparse_formats.files.atomic import check_writable
     from sparse_formats.files.mask_file import read_masks

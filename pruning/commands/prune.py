@@ -100,7 +100,7 @@ def prune_command(
     """Prune a model, or cut a mask into vectors, and write the mask file."""
     from dataclasses import replace
 
-    from pruning.models.head_counts import heads_with, read_heads
+    from pruning.models.model_files import heads_with, read_heads
     from pruning.pipeline import prune
     from pruning.recipe import check_source, read_recipe
     from pruning.scoring import score_mask, score_model

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.models import glassllm
 from pruning.models.matrices import Matrix, find_matrices
+from pruning.models.model_files import model_name
 from pruning.structure.blocks import (
     Attention,
     FeedForward,
@@ -143,7 +144,7 @@ def open_model(
         _check_finite(path, model)
         tokenizer = _tokenizer(folder, extra)
     names = _file_names(folder, model) if not extra else {}
-    return assemble(_name(path), wanted, model, tokenizer, names, {}, include, exclude)
+    return assemble(model_name(path), wanted, model, tokenizer, names, {}, include, exclude)
 
 
 def assemble(
@@ -310,12 +311,6 @@ def _file_names(folder: Path, model: "PreTrainedModel") -> dict[str, str]:
         if theirs is not None and theirs != own:
             names[own] = theirs
     return names
-
-
-def _name(path: Path) -> str:
-    """A directory's name with its parent's, as mask files call their model."""
-    whole = path.resolve()
-    return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
 
 
 def first_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from pruning.patterns.pattern import Pattern
 from pruning.patterns.rows_and_columns import Column, Row
 from pruning.patterns.tiled_vectors import TiledVectors
 from pruning.patterns.vector_wise import VectorWise
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import SettingError, nearest
 
 PATTERNS: Mapping[str, type[Pattern]] = {
     "mvp": MixedVectors,
@@ -37,27 +37,42 @@ LARGEST = 1 << 31
 """The largest number in a pattern's name; no axis of a matrix comes near it (chosen)."""
 
 
-def make_pattern(text: str, knobs: Mapping[str, Any]) -> Pattern:
+def forms() -> list[str]:
+    """How each pattern is written: its name, and its numbers in capitals behind colons."""
+    return [form(name, kind) for name, kind in PATTERNS.items()]
+
+
+def form(name: str, kind: type[Pattern]) -> str:
+    """How one pattern is written; numbers that may be left out stand in brackets."""
+    defaults = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
+    numbers = (
+        f":{n.upper()}" if defaults[n] is MISSING else f"[:{n.upper()}]" for n in kind.numbers
+    )
+    return name + "".join(numbers)
+
+
+def make_pattern(text: str, known: Mapping[str, Any]) -> Pattern:
     """The pattern that `text` names, e.g. "mvp", "block:32", "vector_wise:4:16" or "2:4".
 
-    knobs: values of the recipe's keys; each pattern takes those it knows.
+    known: values by name; each pattern takes those that it has a field for.
 
     Raises:
         InputError: no such pattern, numbers missing, too many or out of range, a bad knob.
     """
     name, *numbers = text.split(":") if not text[:1].isdigit() else ["n_m", *text.split(":")]
     if name not in PATTERNS:
-        raise InputError(f"unknown pattern {name!r}{nearest(name, PATTERNS)}")
+        raise SettingError("pattern", f"is {text!r}{nearest(name, PATTERNS)}")
     kind: Any = PATTERNS[name]
     needed = sum(f.name in kind.numbers and f.default is MISSING for f in fields(kind))
     if not needed <= len(numbers) <= len(kind.numbers) or not all(n.isdecimal() for n in numbers):
-        form = ":".join([name, *(n.upper() for n in kind.numbers)])
-        raise InputError(
-            f"pattern {text!r}: write {form} with whole numbers"
+        raise SettingError(
+            "pattern",
+            f"is {text!r}; write {form(name, kind)} with whole numbers"
             if kind.numbers
-            else f"pattern {text!r}: {name} takes no numbers"
+            else f"is {text!r}; {name} takes no numbers",
         )
     if any(int(n) > LARGEST for n in numbers):
-        raise InputError(f"pattern {text!r}: its numbers go up to {LARGEST}")
+        raise SettingError("pattern", f"is {text!r}; its numbers go up to {LARGEST}")
     given = {field: int(n) for field, n in zip(kind.numbers, numbers, strict=False)}
-    return kind(**given, **{key: knobs[key] for key in kind.knobs if key in knobs})
+    others = {f.name for f in fields(kind)} - set(kind.numbers)
+    return kind(**given, **{name: known[name] for name in others if name in known})

@@ -7,8 +7,8 @@ from pruning.patterns.tile_pattern import TilePattern
 from pruning.selection.tiles import Tile
 from sparse_formats.errors import InputError
 from sparse_formats.formats.bsr import BSR
-from sparse_formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ class Coupled(Pattern):
     couplings: tuple[Coupling, ...]
     tokens: int = 0
 
-    knobs: ClassVar = ("couplings", "tokens")
     is_joint: ClassVar = True
     units: ClassVar = UNITS
 

@@ -11,8 +11,8 @@ from pruning.patterns.coupled import Channel
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.selection.tiles import best_units, spread, tile_sizes, tile_sums
 from pruning.structure.couplings import Coupling
-from sparse_formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Hybrid(Pattern):
     couplings: tuple[Coupling, ...] = ()
 
     numbers: ClassVar = ("block",)
-    knobs: ClassVar = ("couplings",)
     units: ClassVar = ("neuron",)
     is_joint: ClassVar = True
 

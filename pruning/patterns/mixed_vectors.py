@@ -9,7 +9,6 @@ algorithms are this project's own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.patterns.tile_pattern import in_either_orientation
@@ -19,11 +18,12 @@ from pruning.selection.vectors.lagrangian import lagrangian
 from pruning.selection.vectors.search import Uncut, fill_budget
 from pruning.selection.vectors.threshold import threshold
 from pruning.selection.weights import best_weights
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import SettingError, nearest
 from sparse_formats.formats.registry import encode
-from sparse_formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, check_menu
+from sparse_formats.storage import Storage
+from sparse_formats.terminal.settings import Count, NotNegative, Share, option
 
 VECTOR_COST = 1.5
 """Default price of a vector, in kept weights.
@@ -43,29 +43,55 @@ LONGEST = 1 << 16
 
 
 @dataclass(frozen=True)
-class MixedVectors(Pattern):
-    """Aligned vectors of the lengths in `menu`, all of a matrix in one orientation.
+class VectorsOfAMenu(Pattern):
+    """Aligned vectors of the lengths in `menu`.
 
-    menu: vector lengths, each dividing the next. vector_cost ≥ 0: see `Candidate`. epsilon in
-    [0, 1]: algorithm A only.
+    menu: vector lengths, each dividing the next. vector_cost ≥ 0: see `Candidate`.
     """
 
-    menu: tuple[int, ...] = MENU
-    vector_cost: float = VECTOR_COST
-    algorithm: str = "C"
-    epsilon: float = EPSILON
-
-    knobs: ClassVar = ("menu", "vector_cost", "algorithm", "epsilon")
+    menu: tuple[Count, ...] = option(
+        "Lengths of vectors, each of which divides the next.", default=MENU, is_separated=True
+    )
+    vector_cost: NotNegative = option(
+        "Price of a vector in kept weights. A higher price gives longer and fewer vectors.",
+        default=VECTOR_COST,
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "menu", check_lengths(self.menu))
-        check_vector_cost(self.vector_cost)
+        object.__setattr__(self, "menu", check_menu(self.menu))
+        if self.menu[-1] > LONGEST:
+            raise SettingError("menu", f"has length {self.menu[-1]}; give lengths up to {LONGEST}")
+        if not 0 <= self.vector_cost < float("inf"):
+            raise SettingError(
+                "vector_cost", f"is {self.vector_cost:g}; give a number of kept weights, 0 or more"
+            )
+
+
+@dataclass(frozen=True)
+class MixedVectors(VectorsOfAMenu):
+    """Aligned vectors of the lengths in `menu`, all of a matrix in one orientation.
+
+    epsilon in [0, 1]: algorithm A only.
+    """
+
+    algorithm: str = option(
+        "How a matrix is cut into vectors: C mixes lengths, B takes one length a matrix, A takes "
+        "the longest one that loses at most epsilon.",
+        default="C",
+        choices=ALGORITHMS,
+    )
+    epsilon: Share = option(
+        "Share of the importance that algorithm A accepts to lose.", default=EPSILON
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.algorithm not in ALGORITHMS:
             known = nearest(self.algorithm, ALGORITHMS)
-            raise InputError(f"unknown algorithm {self.algorithm!r}{known}")
+            raise SettingError("algorithm", f"is {self.algorithm!r}{known}")
         if not 0 <= self.epsilon <= 1:
-            raise InputError(
-                f"epsilon {self.epsilon:g}: give the accepted loss, from 0 to 1, e.g. 0.15"
+            raise SettingError(
+                "epsilon", f"is {self.epsilon:g}; give the accepted loss, from 0 to 1"
             )
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
@@ -97,17 +123,3 @@ class MixedVectors(Pattern):
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format mixed_vectors."""
         return encode(matrix, "mixed_vectors").storage(value_bits)
-
-
-def check_lengths(menu: tuple[int, ...]) -> tuple[int, ...]:
-    """`menu` sorted; InputError unless each length divides the next and none is above `LONGEST`."""
-    lengths = check_menu(menu)
-    if lengths[-1] > LONGEST:
-        raise InputError(f"vector length {lengths[-1]}: give lengths up to {LONGEST}, e.g. 1,4,8")
-    return lengths
-
-
-def check_vector_cost(vector_cost: float) -> None:
-    """InputError unless it is a price that a vector can have."""
-    if not 0 <= vector_cost < float("inf"):
-        raise InputError(f"vector cost {vector_cost:g}: give a number of kept weights, 0 or more")

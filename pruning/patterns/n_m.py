@@ -12,9 +12,9 @@ from pruning.selection.groups import best_of_groups, full_groups, group_counts
 from pruning.selection.weights import best_weights, top_mask
 from sparse_formats.errors import InputError
 from sparse_formats.formats.n_m import NM as Format
-from sparse_formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True)

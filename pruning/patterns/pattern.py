@@ -65,15 +65,15 @@ class Local:
 class Pattern(ABC):
     """Where kept weights may lie; final classes are frozen dataclasses of whole numbers and knobs.
 
+    Knobs are fields made by `option`: the recipe, its file and its flags have them by that.
+
     numbers: fields that follow the pattern's name in text ("block:32"), in order.
-    knobs: fields filled from the recipe.
     units: the coupled units it takes, which arrive as `couplings`.
     is_joint: a mask of one matrix can only be judged beside those of the others.
     fits_rows: rows can be pruned one by one.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
-    knobs: ClassVar[tuple[str, ...]] = ()
     units: ClassVar[tuple[Unit, ...]] = ()
     is_joint: ClassVar[bool] = False
     fits_rows: ClassVar[bool] = False

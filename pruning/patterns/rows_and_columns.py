@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pruning.patterns.tile_pattern import TilePattern
 from pruning.selection.tiles import Tile
-from sparse_formats.storage import Storage
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.storage import Storage
 
 
 class Lines(TilePattern):

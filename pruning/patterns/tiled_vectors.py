@@ -9,20 +9,19 @@ Source: this project's own (algorithm C per tile).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.mixed_vectors import VECTOR_COST, check_lengths, check_vector_cost
-from pruning.patterns.pattern import Break, Pattern, Pruned, Target
+from pruning.patterns.mixed_vectors import VectorsOfAMenu
+from pruning.patterns.pattern import Break, Pruned, Target
 from pruning.patterns.tile_pattern import in_either_orientation
 from pruning.selection.vectors.candidates import Candidate
 from pruning.selection.vectors.search import cut_as, guess, largest, line_values, search
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import MENU
 from sparse_formats.storage import Storage
 
 NEAR = 0.04
@@ -40,19 +39,15 @@ class _Turned:
 
 
 @dataclass(frozen=True)
-class TiledVectors(Pattern):
+class TiledVectors(VectorsOfAMenu):
     """Aligned vectors of the lengths in `menu`, up to 64, all of a tile in one orientation."""
 
-    menu: tuple[int, ...] = MENU
-    vector_cost: float = VECTOR_COST
-
-    knobs: ClassVar = ("menu", "vector_cost")
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "menu", check_lengths(self.menu))
-        check_vector_cost(self.vector_cost)
+        super().__post_init__()
         if self.menu[-1] > TILE:
-            raise InputError(f"vector length {self.menu[-1]}: a tile has lines of {TILE} entries")
+            raise SettingError(
+                "menu", f"has length {self.menu[-1]}, and a tile has lines of {TILE} entries"
+            )
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """Vectors worth `kept` weights, within one vector."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pruning.scores import first_order, fisher, magnitude, obs, random, sparsegpt, wanda
 from pruning.scores.score import Score
 from pruning.statistics.matrix_statistics import Statistics, check_needs
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import InputError, SettingError, nearest
 
 SCORES: Mapping[str, Score] = {
     "magnitude": magnitude.SCORE,
@@ -41,4 +41,4 @@ def importance(name: str, known: Statistics, score: str) -> NDArray[np.float32]:
 def check_score(score: str) -> None:
     """InputError unless `score` is known."""
     if score not in SCORES:
-        raise InputError(f"unknown score {score!r}{nearest(score, SCORES)}")
+        raise SettingError("score", f"is {score!r}{nearest(score, SCORES)}")

@@ -35,6 +35,10 @@ STATISTICS = (*GRADIENTS, *INPUTS)
 """The fields of `Statistics` that a statistics file holds."""
 
 
+StatisticsFile = str | Path | None
+"""Where statistics are read from, if any are."""
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """What a score may look at, of one matrix (out, in). Absent statistics are None.
@@ -98,7 +102,7 @@ def write_statistics(path: Path, known: Mapping[str, Statistics]) -> None:
 
 
 def read_statistics(
-    path: Path | None, weights: Mapping[str, NDArray[np.floating[Any]]], seed: int = 0
+    path: StatisticsFile, weights: Mapping[str, NDArray[np.floating[Any]]], seed: int = 0
 ) -> Iterator[tuple[str, Statistics]]:
     """The statistics of each matrix of `weights` in turn: its weights and what `path` knows of it.
 
@@ -113,6 +117,7 @@ def read_statistics(
         for name, weight in weights.items():
             yield name, Statistics(weight, generator(name, seed))
         return
+    path = Path(path)
     if not path.is_file():
         raise InputError(
             f"statistics {path} does not exist; write it with `python -m pruning calibrate`"

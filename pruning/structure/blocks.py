@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pruning.structure.heads import QKV, Heads
 from pruning.structure.layer_matrices import ATTENTION, FEED_FORWARD, matrices_together
 from pruning.structure.slices import COLS, ROWS, Slice, qkv_slices
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 
 @dataclass(frozen=True)

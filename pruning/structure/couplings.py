@@ -18,7 +18,7 @@ from pruning.structure.heads import Heads
 from pruning.structure.layer_matrices import ATTENTION, FEED_FORWARD, matrices_together
 from pruning.structure.slices import COLS, ROWS, Slice, qkv_slices
 from sparse_formats.errors import InputError
-from sparse_formats.masks.names import kind_of
+from sparse_formats.masks.matrix_names import kind_of
 
 Unit = Literal["head", "neuron"]
 UNITS: tuple[Unit, ...] = ("head", "neuron")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from sparse_formats.masks.names import layer_of
+from sparse_formats.masks.matrix_names import layer_of
 
 ATTENTION = ("QKV", "Q", "K", "V", "attention out")
 FEED_FORWARD = ("gate", "up", "FFN1", "down", "FFN2")

@@ -20,11 +20,12 @@ from pruning.models.masking import matched
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pruned
-from pruning.pipeline import as_json as recipe_json
 from pruning.recipe import Recipe
+from pruning.recipe import as_json as recipe_json
+from pruning.recipe import checked as checked_recipe
 from pruning.training.mask_choice import choose
 from pruning.training.methods import METHODS, Method
-from pruning.training.settings import Training, as_json
+from pruning.training.settings import Training, as_json, checked
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import VectorLayout
@@ -321,6 +322,7 @@ def prepare(
             another model, a method the model or the schedule does not fit, a recipe that asks for
             what training does not do.
     """
+    recipe, training = checked_recipe(recipe), checked(training)
     method = training.method
     if recipe.score != Recipe.score:
         raise InputError(

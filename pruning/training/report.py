@@ -3,8 +3,8 @@
 from typing import Any
 
 from pruning.budgets import bytes_of
-from pruning.pipeline import as_json as recipe_json
 from pruning.quantization.ranges import as_json as ranges_json
+from pruning.recipe import as_json as recipe_json
 from pruning.recipe import pattern_of
 from pruning.training.loop import Run
 from pruning.training.pruner import Pruner

@@ -53,7 +53,7 @@ def read(
     known = settings_of(settings)
     table = {} if config is None else read_toml(config)
     values = {
-        setting.path: _converted(value, setting, f"{config}: {'.'.join(setting.key)}", True)
+        setting.path: converted(value, setting, f"{config}: {'.'.join(setting.key)}", True)
         for setting, value in _keyed(table, known, f"{config}", set(ignored))
     }
     labels = {}
@@ -66,6 +66,24 @@ def read(
         elif setting.default is MISSING:
             raise InputError(f"{labels[setting.name]} is missing; give it, or a --config with it")
     return Given(_made(settings, values), labels)
+
+
+def checked(settings: Any, values: Mapping[str, Any]) -> Any:
+    """Settings made in Python with `values` by name in their place, as the fields' types say.
+
+    Raises:
+        SettingError: a name that is none of a setting; a value that cannot be used.
+    """
+    known = {setting.name: setting for setting in settings_of(type(settings))}
+    for name in values:
+        if name not in known:
+            raise SettingError(name, f"is no setting{nearest(name, known)}")
+    given = {}
+    for name, value in values.items():
+        setting = known[name]
+        is_left_open = value is None and setting.default is None
+        given[name] = None if is_left_open else converted(value, setting, name)
+    return dataclasses.replace(settings, **given)
 
 
 def _from_words(given: Sequence[str | bool], setting: Setting) -> Any:
@@ -81,14 +99,20 @@ def _from_words(given: Sequence[str | bool], setting: Setting) -> Any:
     value: Any = list(given) if setting.is_tuple else given[0]
     if setting.option.is_separated:
         value = str(given[0]).split(",")
-    return _converted(value, setting, label_of(setting), False)
+    return converted(value, setting, label_of(setting), False)
 
 
-def _converted(value: Any, setting: Setting, label: str, is_strict: bool) -> Any:
-    """`value` as the setting's type says; strict: a number must be a number, not its digits."""
+def converted(value: Any, setting: Setting, label: str, is_strict: bool = True) -> Any:
+    """`value` as the setting's type says; strict: a number must be a number, not its digits.
+
+    label: what the setting is called where it was given.
+
+    Raises:
+        InputError: by this label, what cannot be used and what can.
+    """
     if not setting.is_tuple:
         return _element(value, setting, label, is_strict)
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise InputError(f"{label} is {value!r}; give a list of values")
     return tuple(_element(item, setting, label, is_strict) for item in value)
 

@@ -15,7 +15,7 @@ Planted = Callable[..., NDArray[np.float32]]
 @pytest.fixture(scope="session")
 def masks_of_scores() -> Callable[..., list[MaskedMatrix]]:
     """(scores, pattern, sparsity, settings of a recipe by name) → what pruning makes of them."""
-    from pruning.pipeline import prune
+    from pruning.pipeline import prune_matrices
     from pruning.recipe import Recipe
     from pruning.scoring import ScoredMatrix
 
@@ -23,7 +23,8 @@ def masks_of_scores() -> Callable[..., list[MaskedMatrix]]:
         scores: Sequence[NDArray[np.float32]], pattern: str, sparsity: float, **settings: Any
     ) -> list[MaskedMatrix]:
         matrices = [ScoredMatrix(f"m{i}", "", s, None) for i, s in enumerate(scores)]
-        return list(prune(matrices, Recipe(pattern, sparsity, **settings), "test").masks.matrices)
+        recipe = Recipe(pattern, sparsity, **settings)
+        return list(prune_matrices(matrices, recipe, "test").masks.matrices)
 
     return masks
 

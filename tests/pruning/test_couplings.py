@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pruning.models.head_counts import heads_with, read_heads
+from pruning.models.model_files import heads_with, read_heads
 from pruning.structure.couplings import couplings_of
 from pruning.structure.heads import Heads
 from pruning.structure.slices import COLS, ROWS, Slice

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pruning import prune
 from pruning.direction.strength import direction_strength
-from pruning.pipeline import prune
+from pruning.pipeline import prune_matrices
 from pruning.recipe import Recipe
-from pruning.scoring import ScoredMatrix, score_mask, score_model
+from pruning.scoring import ScoredMatrix, score_masks
 from sparse_formats.errors import InputError
-from sparse_formats.files.mask_file import read_masks, write_masks
+from sparse_formats.files.mask_file import read_masks, read_weights, write_masks
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
 EXACT = ("mvp", "mvp_tiled", "fine")
@@ -42,8 +43,8 @@ def test_a_mask_file_reads_back_what_was_pruned(
     model: Path, tmp_path: Path, method: str, budget: str
 ) -> None:
     recipe = Recipe(pattern=method, sparsity=0.7, budget=budget)
-    pruning = prune(score_model(model, "magnitude", 0), recipe, "model.npz")
-    write_masks(tmp_path / "out.npz", pruning.masks)
+    pruning = prune(model, recipe)
+    pruning.save(tmp_path / "out.npz")
     back = read_masks(tmp_path / "out.npz")
     assert [m.name for m in back.matrices] == list(NAMES)
     assert [m.kind for m in back.matrices] == ["Q", "FFN2"]
@@ -63,7 +64,7 @@ def test_a_mask_file_reads_back_what_was_pruned(
 
 @pytest.mark.parametrize("method", EXACT)
 def test_the_report_can_be_computed_by_hand(model: Path, method: str) -> None:
-    pruning = prune(score_model(model, "magnitude", 0), Recipe(method, 0.8), "x")
+    pruning = prune(str(model), pattern=method, sparsity=0.8)
     for matrix, report in zip(pruning.masks.matrices, pruning.reports, strict=True):
         scores = np.abs(weights()[matrix.name].astype(np.float64))
         best = np.sort(scores.ravel())[::-1][: matrix.nnz].sum()
@@ -80,9 +81,8 @@ def test_the_report_can_be_computed_by_hand(model: Path, method: str) -> None:
 def test_fine_pruning_a_mask_without_weights_keeps_inside_it(tmp_path: Path) -> None:
     keep = np.random.default_rng(0).random((20, 64)) < 0.3
     np.savez(tmp_path / "mask.npz", a=keep)
-    matrices, _, score = score_mask(tmp_path / "mask.npz", None, "magnitude", 0)
-    assert score == "mask"
-    pruning = prune(matrices, Recipe("fine", 0.8, score), "mask")
+    pruning = prune(read_masks(tmp_path / "mask.npz"), pattern="fine", sparsity=0.8)
+    assert pruning.recipe.score == "mask"
     (matrix,) = pruning.masks.matrices
     assert matrix.weight is None
     assert not np.any(matrix.keep & ~keep)
@@ -92,9 +92,8 @@ def test_a_mask_made_of_vectors_is_found_again(tmp_path: Path) -> None:
     keep = np.zeros((64, 64), np.bool_)
     keep[::5, 16:48] = True
     np.savez(tmp_path / "mask.npz", a=keep)
-    matrices, _, score = score_mask(tmp_path / "mask.npz", None, "magnitude", 0)
-    sparsity = 1 - keep.mean()
-    (matrix,) = prune(matrices, Recipe("mvp", float(sparsity), score), "m").masks.matrices
+    masks = read_masks(tmp_path / "mask.npz")
+    (matrix,) = prune(masks, pattern="mvp", sparsity=1 - keep.mean()).masks.matrices
     assert np.array_equal(matrix.keep, keep)
     assert matrix.vectors is not None and matrix.vectors.orientation == "horizontal"
     assert len(matrix.vectors) == 2 * 13
@@ -114,8 +113,7 @@ def test_a_mask_alone_never_grows_and_gives_its_own_direction(
     tmp_path: Path, method: str, budget: str, sparsity: float
 ) -> None:
     given = save_masks(tmp_path / "m.npz", 0.1, 0.3)
-    matrices, _, score = score_mask(tmp_path / "m.npz", None, "magnitude", 0)
-    pruning = prune(matrices, Recipe(method, sparsity, score, budget=budget), "m")
+    pruning = prune(read_masks(tmp_path / "m.npz"), Recipe(method, sparsity, budget=budget))
     asked = round((1 - sparsity) * 64 * 128)
     for keep, matrix, report in zip(given, pruning.masks.matrices, pruning.reports, strict=True):
         found = direction_strength(keep)
@@ -134,8 +132,7 @@ def test_a_mask_alone_never_grows_and_gives_its_own_direction(
 
 def test_an_overdrawn_mask_is_noted(tmp_path: Path) -> None:
     (given,) = save_masks(tmp_path / "m.npz", 0.2)
-    matrices, _, score = score_mask(tmp_path / "m.npz", None, "magnitude", 0)
-    (note,) = prune(matrices, Recipe("fine", 0.5, score), "m").notes
+    (note,) = prune(read_masks(tmp_path / "m.npz"), Recipe("fine", 0.5)).notes
     assert "4096 of 8192" in note and f"only {given.sum()}" in note
 
 
@@ -145,8 +142,8 @@ def test_dropped_weights_stay_dropped_without_scores(tmp_path: Path, score: str)
     weight[np.random.default_rng(1).random((64, 128)) < 0.7] = 0
     np.savez(tmp_path / "w.npz", a=weight)
     for sparsity in (0.5, 0.9):
-        matrices, _, used = score_mask(tmp_path / "w.npz", None, score, 0)
-        (matrix,) = prune(matrices, Recipe("fine", sparsity, used), "w").masks.matrices
+        recipe = Recipe("fine", sparsity, score)
+        (matrix,) = prune(read_masks(tmp_path / "w.npz"), recipe).masks.matrices
         assert not np.any(matrix.keep & (weight == 0))
         assert matrix.nnz == min(np.count_nonzero(weight), round((1 - sparsity) * weight.size))
 
@@ -166,7 +163,8 @@ def test_scores_saved_like_the_masks_are_turned_like_them(
     stored = {square: rng.random((32, 32)), wide: rng.random((32, 128))}
     np.savez(tmp_path / "m.npz", **{n: a < 0.5 for n, a in stored.items()})  # type: ignore[arg-type]
     np.savez(tmp_path / "s.npz", **stored)  # type: ignore[arg-type]
-    matrices, _, _ = score_mask(tmp_path / "m.npz", tmp_path / "s.npz", "magnitude", 0)
+    given = read_weights(tmp_path / "s.npz")
+    matrices, _ = score_masks(read_masks(tmp_path / "m.npz"), Recipe(), given)
     for matrix in matrices:
         assert np.array_equal(matrix.scores, stored[matrix.name].T.astype(np.float32))
 
@@ -175,18 +173,20 @@ def test_weights_in_a_mask_file_are_its_scores(tmp_path: Path) -> None:
     weight = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
     masks = MaskSet((MaskedMatrix("a", weight != 0, weight),), {"model": "origin"})
     write_masks(tmp_path / "dense.npz", masks)
-    matrices, found, score = score_mask(tmp_path / "dense.npz", None, "magnitude", 0)
-    assert score == "magnitude" and found.header["model"] == "origin"
+    found = read_masks(tmp_path / "dense.npz")
+    matrices, score = score_masks(found, Recipe())
+    assert score == "magnitude"
     assert np.array_equal(matrices[0].scores, np.abs(weight))
+    assert prune(found).masks.header["model"] == "origin"
 
 
 def test_given_scores_decide(tmp_path: Path) -> None:
     weight = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
     np.savez(tmp_path / "w.npz", a=weight)
-    np.savez(tmp_path / "s.npz", a=1 / np.abs(weight), unused=np.ones((2, 2)))
-    matrices, _, score = score_mask(tmp_path / "w.npz", tmp_path / "s.npz", "magnitude", 0)
-    assert score == "given"
-    (matrix,) = prune(matrices, Recipe("fine", 0.5, score), "m").masks.matrices
+    scores = {"a": 1 / np.abs(weight), "unused": np.ones((2, 2))}
+    pruning = prune(read_masks(tmp_path / "w.npz"), Recipe("fine", 0.5), scores=scores)
+    assert pruning.recipe.score == "given"
+    (matrix,) = pruning.masks.matrices
     assert np.abs(weight[matrix.keep]).max() <= np.abs(weight[~matrix.keep]).min()
 
 
@@ -207,7 +207,7 @@ def test_scores_that_do_not_fit_are_refused(
     given = {"b": np.ones((4, 4))} if array is None else {"a": array}
     np.savez(tmp_path / "s.npz", **given)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=said):
-        score_mask(tmp_path / "m.npz", tmp_path / "s.npz", "magnitude", 0)
+        prune(read_masks(tmp_path / "m.npz"), scores=read_weights(tmp_path / "s.npz"))
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,12 @@ def test_odd_matrices_run(
 ) -> None:
     weight = np.full(shape, fill, np.float32)
     matrices = [ScoredMatrix("a", "other", weight, weight)]
-    pruning = prune(matrices, Recipe(method, sparsity), "m")
+    pruning = prune_matrices(matrices, Recipe(method, sparsity), "m")
     assert pruning.total.kept == round((1 - sparsity) * weight.size)
     assert pruning.reports[0].retention in (None, pytest.approx(1))
 
 
 def test_the_same_input_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        matrices = score_model(model, "random", 7)
-        write_masks(tmp_path / name, prune(matrices, Recipe(score="random", seed=7), "m").masks)
+        prune(model, score="random", seed=7).save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

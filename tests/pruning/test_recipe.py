@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.pipeline import Pruning, as_json, prune
-from pruning.recipe import Recipe, read_recipe
-from pruning.scoring import ScoredMatrix, score_model
+from pruning.pipeline import prune_matrices
+from pruning.recipe import Recipe, as_json, checked, read_recipe, recipe_with
+from pruning.report import Pruning
+from pruning.scoring import ScoredMatrix, score_weights
 from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.errors import InputError
 from sparse_formats.formats.registry import encode
@@ -47,13 +48,11 @@ def write(path: Path, text: str) -> Path:
 def test_a_file_holds_any_knob_and_flags_go_before_it(tmp_path: Path) -> None:
     path = write(
         tmp_path / "r.toml",
-        'pattern = "block:32"\nsparsity = 0.6\nscore = "wanda"\nmenu = [4, 1]\nvector_cost = 2\n'
+        'pattern = "mvp"\nsparsity = 0.6\nscore = "wanda"\nmenu = [4, 1]\nvector_cost = 2\n'
         'include = ["query"]\n[training]\nsteps = 100\n',
     )
-    recipe = read_recipe(path, {"sparsity": 0.7, "score": None})
-    assert recipe == Recipe(
-        "block:32", 0.7, "wanda", menu=(1, 4), vector_cost=2.0, include=("query",)
-    )
+    recipe = recipe_with(read_recipe(path), {"sparsity": 0.7})
+    assert recipe == Recipe("mvp", 0.7, "wanda", menu=(1, 4), vector_cost=2.0, include=("query",))
     assert json.loads(json.dumps(as_json(recipe)))["menu"] == [1, 4]
 
 
@@ -61,21 +60,21 @@ def test_a_file_holds_any_knob_and_flags_go_before_it(tmp_path: Path) -> None:
     ("pattern", "sparsity"), [("mvp", 0.8), ("2:4", 0.5), ("1:4", 0.75), ("vector_wise:4:16", 0.75)]
 )
 def test_the_sparsity_left_open_is_the_pattern_s(pattern: str, sparsity: float) -> None:
-    assert read_recipe(None, {"pattern": pattern}).sparsity == sparsity
+    assert checked(Recipe(pattern)).sparsity == sparsity
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("sparcity = 0.5", "unknown key 'sparcity'; did you mean 'sparsity'"),
-        ('sparsity = "much"', "'sparsity' is 'much'"),
-        ("sparsity = 1.5", "sparsity 1.5"),
-        ("seed = -1", "'seed' is -1"),
-        ("seed = 1.5", "'seed' is 1.5"),
+        ('sparsity = "much"', "sparsity is 'much'; give a finite number from 0 to 1"),
+        ("sparsity = 1.5", "sparsity is 1.5; give a finite number from 0 to 1"),
+        ("seed = -1", "seed is -1; give a whole number from 0 up"),
+        ("seed = 1.5", "seed is 1.5"),
         ("menu = [4, 6]", "does not divide"),
-        ("menu = 4", "'menu' is 4"),
+        ("menu = 4", "menu is 4; give a list"),
         ('pattern = "blok:4"', "did you mean 'block'"),
-        ('budget = "layer"', "unknown budget 'layer'"),
+        ('budget = "layer"', "budget is 'layer'; known: global, kind, matrix, row"),
         ('count = "flop"', "did you mean 'flops'"),
         ('update = "sparsegtp"', "did you mean 'sparsegpt'"),
         ("[prune]\nsparsity = 0.5", "unknown key 'prune'"),
@@ -85,22 +84,22 @@ def test_the_sparsity_left_open_is_the_pattern_s(pattern: str, sparsity: float) 
 def test_a_recipe_that_cannot_be_used_says_why(tmp_path: Path, text: str, said: str) -> None:
     path = write(tmp_path / "r.toml", text)
     with pytest.raises(InputError) as raised:
-        read_recipe(path, {})
+        read_recipe(path)
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_recipe_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        read_recipe(tmp_path / "none.toml", {})
+        read_recipe(tmp_path / "none.toml")
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
-        read_recipe(tmp_path / "r.toml", {})
+        read_recipe(tmp_path / "r.toml")
 
 
 @pytest.mark.parametrize("pattern", ["fine", "mvp", "mvp_tiled", "block:8", "vector:8", "row"])
 @pytest.mark.parametrize("budget", ["matrix", "kind", "global"])
 def test_budgets_share_among_those_they_name(pattern: str, budget: str) -> None:
-    pruning = prune(matrices(), Recipe(pattern, 0.75, budget=budget), "m")
+    pruning = prune_matrices(matrices(), Recipe(pattern, 0.75, budget=budget), "m")
     found = {m.name: m for m in pruning.masks.matrices}
     groups: dict[str, list[str]] = {}
     for name in SHAPES:
@@ -113,25 +112,27 @@ def test_budgets_share_among_those_they_name(pattern: str, budget: str) -> None:
 
 def test_scores_in_one_unit_compete_as_they_are_others_by_their_mean() -> None:
     scaled = matrices(scale=100)
-    by_mean = densities(prune(scaled, Recipe("fine", 0.5, "magnitude", budget="global"), "m"))
-    as_is = densities(prune(scaled, Recipe("fine", 0.5, "fisher", budget="global"), "m"))
+    by_mean = densities(
+        prune_matrices(scaled, Recipe("fine", 0.5, "magnitude", budget="global"), "m")
+    )
+    as_is = densities(prune_matrices(scaled, Recipe("fine", 0.5, "fisher", budget="global"), "m"))
     assert all(0.4 < d < 0.6 for d in by_mean.values())
     assert as_is["layer.1.output.dense"] > 0.95 and as_is["layer.0.output.dense"] < 0.4
 
 
 def test_every_row_keeps_the_same_share() -> None:
-    pruning = prune(matrices(), Recipe("fine", 0.75, budget="row"), "m")
+    pruning = prune_matrices(matrices(), Recipe("fine", 0.75, budget="row"), "m")
     for matrix, given in zip(pruning.masks.matrices, matrices(), strict=True):
         for keep, scores in zip(matrix.keep, given.scores, strict=True):
             assert keep.sum() == keep.size / 4
             assert scores[keep].min() >= scores[~keep].max()
     for pattern in ("2:4", "vector_wise:4:16"):
-        by_row = prune(matrices(), Recipe(pattern, budget="row"), "m")
-        whole = prune(matrices(), Recipe(pattern), "m")
+        by_row = prune_matrices(matrices(), Recipe(pattern, budget="row"), "m")
+        whole = prune_matrices(matrices(), Recipe(pattern), "m")
         for one, other in zip(by_row.masks.matrices, whole.masks.matrices, strict=True):
             assert np.array_equal(one.keep, other.keep)
     with pytest.raises(InputError, match="budget row"):
-        prune(matrices(), Recipe("block:4", 0.75, budget="row"), "m")
+        prune_matrices(matrices(), Recipe("block:4", 0.75, budget="row"), "m")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_every_row_keeps_the_same_share() -> None:
 )
 @pytest.mark.parametrize("budget", ["matrix", "global"])
 def test_bits_are_those_of_the_format(pattern: str, format: str, budget: str) -> None:
-    pruning = prune(matrices(), Recipe(pattern, 0.6, count="bits", budget=budget), "m")
+    pruning = prune_matrices(matrices(), Recipe(pattern, 0.6, count="bits", budget=budget), "m")
     groups = [[m] for m in pruning.masks.matrices]
     if budget == "global":
         groups = [list(pruning.masks.matrices)]
@@ -155,21 +156,21 @@ def test_bits_are_those_of_the_format(pattern: str, format: str, budget: str) ->
 
 def test_bits_that_no_mask_has_are_refused() -> None:
     with pytest.raises(InputError, match="for keeping nothing"):
-        prune(matrices(), Recipe("2:4", 0.9, count="bits"), "m")
+        prune_matrices(matrices(), Recipe("2:4", 0.9, count="bits"), "m")
     with pytest.raises(InputError, match="for what it must keep"):
-        prune(matrices(), Recipe("1:4", 0.75, count="bits"), "m")
+        prune_matrices(matrices(), Recipe("1:4", 0.75, count="bits"), "m")
 
 
 @pytest.mark.parametrize("pattern", ["1:4", "vector_wise:4:16"])
 def test_a_pattern_of_fixed_groups_is_taken_whole_where_its_bits_fit(pattern: str) -> None:
-    by_bits = prune(matrices(), Recipe(pattern, 0.6, count="bits"), "m")
+    by_bits = prune_matrices(matrices(), Recipe(pattern, 0.6, count="bits"), "m")
     assert [r.density for r in by_bits.reports] == [0.25] * len(by_bits.reports)
 
 
 def test_flops_count_what_attention_costs_a_head() -> None:
     recipe = Recipe("coupled", 0.5, budget="global", heads=4, tokens=2048)
-    by_weights = densities(prune(matrices(), recipe, "m"))
-    by_flops = densities(prune(matrices(), replace(recipe, count="flops"), "m"))
+    by_weights = densities(prune_matrices(matrices(), recipe, "m"))
+    by_flops = densities(prune_matrices(matrices(), replace(recipe, count="flops"), "m"))
     # All weights are 40,960 multiplications, the attention of four heads of 16 lanes 4·65,536:
     # half of both leaves room for every neuron and for one head, no two.
     assert by_flops["layer.0.attention.self.query"] == 0.25
@@ -178,7 +179,7 @@ def test_flops_count_what_attention_costs_a_head() -> None:
 
 
 def test_what_a_pattern_does_not_concern_is_left_whole() -> None:
-    pruning = prune(matrices(), Recipe("channel", 0.5), "m")
+    pruning = prune_matrices(matrices(), Recipe("channel", 0.5), "m")
     assert densities(pruning)["layer.0.attention.self.query"] == 1
     assert densities(pruning)["layer.1.output.dense"] == 0.5
     assert any("2 of 6 matrices" in note for note in pruning.notes)
@@ -198,7 +199,7 @@ def test_an_update_changes_survivors_and_reports_the_error(tmp_path: Path) -> No
     for pattern in ("fine", "2:4", "vector:8"):
         for update in ("least_squares", "sparsegpt", "obs"):
             recipe = Recipe(pattern, 0.5, update=update)
-            pruning = prune(given, recipe, "m", statistics=calib)
+            pruning = prune_matrices(given, recipe, "m", statistics=calib)
             for m, before, report in zip(
                 pruning.masks.matrices, given, pruning.reports, strict=True
             ):
@@ -218,16 +219,15 @@ def test_an_update_changes_survivors_and_reports_the_error(tmp_path: Path) -> No
         assert errors[pattern, "obs"] < errors[pattern, "sparsegpt"]
         assert errors[pattern, "obs"] < errors[pattern, "least_squares"]
     with pytest.raises(InputError, match="--statistics"):
-        prune(given, Recipe(update="obs"), "m")
+        prune_matrices(given, Recipe(update="obs"), "m")
 
 
 def test_statistics_reach_the_score(tmp_path: Path) -> None:
     weight = np.ones((2, 4), np.float32)
-    np.savez(tmp_path / "m.npz", a=weight)
     squares = np.array([4.0, 1.0, 9.0, 16.0])
     known = {"a": Statistics(weight, generator("a", 0), input_squares=squares, tokens=5)}
     write_statistics(tmp_path / "c.npz", known)
-    (found,) = score_model(tmp_path / "m.npz", "wanda", 0, statistics=tmp_path / "c.npz")
+    (found,) = score_weights({"a": weight}, Recipe(score="wanda"), tmp_path / "c.npz")
     np.testing.assert_allclose(found.scores, [[2, 1, 3, 4]] * 2)
     with pytest.raises(InputError, match="calibrate"):
-        score_model(tmp_path / "m.npz", "wanda", 0)
+        score_weights({"a": weight}, Recipe(score="wanda"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.hard_concrete import OPEN, HardConcrete
-from pruning.training.methods.method import Importance, in_file_order, Rates
+from pruning.training.methods.method import Importance, Rates, in_file_order
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pruning.knobs import taken
 from pruning.models.opening import OpenModel
 from pruning.structure.slices import Slice
-from pruning.training.methods.method import Importance, Method, in_file_order, Rates
+from pruning.training.methods.method import Importance, Method, Rates, in_file_order
+from sparse_formats.terminal.settings import Count, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +19,13 @@ SCALE = 2.0
 
 MEMORY = 0.9
 """Share of the last importance in the new one. Source: LoRAPrune's code."""
+
+
+@dataclass(frozen=True)
+class LoRAPruneKnobs:
+    """rank: of the factors, which learn at the rate of weights (8: as published)."""
+
+    rank: Count = option("Rank of the factors that method lora_prune learns.", default=8)
 
 
 class LoRAPrune(Method):
@@ -37,6 +47,8 @@ class LoRAPrune(Method):
     `exclude`), and inputs of A drop out by 5 %, which they do not here.
     """
 
+    Knobs = LoRAPruneKnobs
+
     goes_on = True
     freezes = True
 
@@ -52,7 +64,7 @@ class LoRAPrune(Method):
         ]
         for parameter in self.frozen:
             parameter.requires_grad_(False)
-        self.count, r = len(self.matrices), training.rank
+        self.count, r = len(self.matrices), taken(self.Knobs, rates).rank
         # As LoRA begins: A as PyTorch begins a linear layer, B at 0, so that W is what it was.
         inner = [(torch.rand(r, m.shape[1]) * 2 - 1) / math.sqrt(m.shape[1]) for m in self.matrices]
         self.parameters = [*inner, *(torch.zeros(m.shape[0], r) for m in self.matrices)]

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,40 @@ if TYPE_CHECKING:
 Importance = list[NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class NoKnobs:
+    """Of a method without any."""
+
+
+class Rates(Protocol):
+    """What a training says to every method; it also has the knobs of all of them.
+
+    learning_rate: of the weights. score_learning_rate: of scores and gates. clip: largest norm of
+    a gradient.
+    """
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def score_learning_rate(self) -> float: ...
+
+    @property
+    def clip(self) -> float: ...
+
+
 class Method(ABC):
     """What multiplies the weights, and how it learns. All tensors are (out, in) by matrix.
 
+    Knobs: a dataclass of what can be set of this method alone, its fields made by `option`.
     parameters: what the method itself learns, leaf tensors. buffers: what else it must remember.
     learning_rate: of the parameters.
     is_hard: whether masks come from the pattern at every step.
     goes_on: whether its parameters learn on once the mask is locked.
     freezes: whether the weights change through the method alone, and the optimiser lets them be.
     """
+
+    Knobs: ClassVar[type] = NoKnobs
 
     is_hard = True
     goes_on = False

@@ -1,15 +1,28 @@
 """Hard movement: what moves away from zero stays."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pruning.knobs import taken
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, Method, by_mean, in_file_order, Rates
+from pruning.training.methods.method import Importance, Method, Rates, by_mean, in_file_order
+from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MovementKnobs:
+    """first_scores: "magnitude", |W| in units of its matrix's mean, or, as published, "zero", which
+    takes thousands of steps to tell single weights apart."""
+
+    first_scores: Literal["magnitude", "zero"] = option(
+        "Scores that method movement starts from.", default="magnitude"
+    )
 
 
 class Movement(Method):
@@ -22,12 +35,14 @@ class Movement(Method):
     little more than a random choice of single weights. So `first_scores` can be |W|.
     """
 
+    Knobs = MovementKnobs
+
     def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch
 
         super().__init__(opened, rates)
         self.parameters = [torch.zeros(m.shape) for m in self.matrices]
-        if training.first_scores == "magnitude":
+        if taken(self.Knobs, rates).first_scores == "magnitude":
             for score, matrix in zip(self.parameters, self.matrices, strict=True):
                 score += by_mean(matrix.upright(matrix.parameter.detach()))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, in_file_order, Rates
+from pruning.training.methods.method import Importance, Rates, in_file_order
 from pruning.training.methods.steered import Steered
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pruning.data.examples import check_tokens
-from pruning.models.head_counts import read_heads
 from pruning.models.masking import apply_keep, apply_masks
+from pruning.models.model_files import read_heads
 from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.structure.couplings import couplings_of
 from pruning.structure.slices import Slice

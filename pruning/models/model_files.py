@@ -1,4 +1,4 @@
-"""The head counts that a model's files, or a mask file's header, state."""
+"""What a model's files say of it without opening it: its name, and its head counts."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,15 @@ import msgspec
 from pruning.models import glassllm
 from pruning.structure.heads import Heads, check_heads, heads_of_config
 from sparse_formats.errors import InputError
+
+
+def model_name(path: Path) -> str:
+    """What mask files call the model at `path`: a file's name, a folder's with its parent's.
+
+    Many model folders are called "model" or by a revision; the whole path is the user's own.
+    """
+    whole = path.resolve()
+    return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
 
 
 def read_heads(model: Path) -> Heads | None:
@@ -34,16 +43,25 @@ def read_heads(model: Path) -> Heads | None:
     return heads_of_config(config, str(path))
 
 
+def heads_in(header: Mapping[str, Any], where: str = "masks") -> Heads | None:
+    """The head counts that the header of masks states; None where it states none.
+
+    Raises:
+        InputError: its counts are no counts; `where` tells whose they are.
+    """
+    if header.get("heads") is None:
+        return None
+    try:
+        return check_heads(msgspec.convert(header["heads"], Heads), where)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: the heads in its header are none: {error}") from error
+
+
 def heads_with(mask: Path, header: Mapping[str, Any]) -> Heads | None:
     """The head counts that come with a mask: those of a model's directory, or its file's `header`.
 
     Raises:
-        InputError: as `read_heads`, or the header's are none.
+        InputError: as `read_heads` and `heads_in`.
     """
     found = read_heads(mask)
-    if found is not None or header.get("heads") is None:
-        return found
-    try:
-        return check_heads(msgspec.convert(header["heads"], Heads), str(mask))
-    except msgspec.ValidationError as error:
-        raise InputError(f"{mask}: the heads in its header are none: {error}") from error
+    return heads_in(header, str(mask)) if found is None else found

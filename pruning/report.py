@@ -1,0 +1,155 @@
+"""What pruning did: the masks, and a report of each matrix and of all together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruning.budgets import bytes_of
+from pruning.direction.retention import kept_sum, top_sum
+from pruning.direction.strength import direction_strength
+from pruning.patterns.pattern import Pattern
+from pruning.recipe import Recipe
+from pruning.scoring import ScoredMatrix
+from sparse_formats.files.mask_file import write_masks
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.vectors import Orientation
+
+
+@dataclass(frozen=True)
+class MatrixReport:
+    """What pruning did to one matrix.
+
+    retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
+    orientation, vectors, mean_length: None for a pattern without vectors.
+    strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
+        all there is to score, of that mask.
+    flops: multiplications and additions a token, two a kept weight.
+    bytes: of the matrix in its pattern's format with 16-bit values; None if it cannot hold it.
+    output_error: ‖WX − ŴX‖²/‖WX‖² over the calibration tokens; None without an update.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    cols: int
+    density: float
+    retention: float | None
+    orientation: Orientation | None
+    vectors: int | None
+    mean_length: float | None
+    strength: float
+    verdict: str
+    flops: int
+    bytes: int | None
+    output_error: float | None
+
+
+@dataclass(frozen=True)
+class Total:
+    """All matrices together; their importance counts in units of each matrix's mean score."""
+
+    matrices: int
+    weights: int
+    kept: int
+    density: float
+    retention: float | None
+    vectors: int | None
+    mean_length: float | None
+    flops: int
+    bytes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pruning:
+    """The masks, a report per matrix in the same order, and the total over all of them.
+
+    recipe: as resolved.
+    notes: sentences for the user about what was done otherwise than asked.
+    measured_on: in words, the masks whose direction the reports give.
+    """
+
+    masks: MaskSet
+    reports: tuple[MatrixReport, ...]
+    total: Total
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+    measured_on: str = "the fine-grained mask of the same budget"
+
+    def save(self, path: str | Path) -> None:
+        """Write the masks, with the kept weights where they are known, as a mask file (.npz).
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        write_masks(Path(path), self.masks)
+
+
+def report_of(
+    matrix: ScoredMatrix,
+    pruned: MaskedMatrix,
+    pattern: Pattern,
+    directed: NDArray[np.bool_],
+    error: float | None,
+) -> MatrixReport:
+    """The report of one matrix.
+
+    directed: the mask whose direction is measured. error: of the output, after an update.
+    """
+    kept, layout = pruned.nnz, pruned.vectors
+    direction = direction_strength(directed)
+    return MatrixReport(
+        name=matrix.name,
+        kind=matrix.kind,
+        rows=pruned.shape[0],
+        cols=pruned.shape[1],
+        density=pruned.density,
+        retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
+        orientation=None if layout is None else layout.orientation,
+        vectors=None if layout is None else len(layout),
+        mean_length=None if layout is None else _ratio(kept, len(layout)),
+        strength=direction.strength,
+        verdict=direction.verdict,
+        flops=2 * kept,
+        bytes=bytes_of(pattern, pruned),
+        output_error=error,
+    )
+
+
+def total_of(
+    matrices: Sequence[ScoredMatrix],
+    keeps: Sequence[NDArray[np.bool_]],
+    fines: Sequence[NDArray[np.bool_]],
+    reports: Sequence[MatrixReport],
+) -> Total:
+    """The sums over all matrices; fines: the best free choices of as many weights."""
+    kept = sum(int(np.count_nonzero(k)) for k in keeps)
+    weights = sum(k.size for k in keeps)
+    means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
+    ours, best = (
+        sum(
+            kept_sum(m.scores, mask) / mean
+            for m, mask, mean in zip(matrices, masks, means, strict=True)
+        )
+        for masks in (keeps, fines)
+    )
+    counts = [r.vectors for r in reports if r.vectors is not None]
+    vectors = sum(counts) if counts else None
+    stored = [r.bytes for r in reports if r.bytes is not None]
+    return Total(
+        matrices=len(matrices),
+        weights=weights,
+        kept=kept,
+        density=kept / weights if weights else 0.0,
+        retention=_ratio(ours, best),
+        vectors=vectors,
+        mean_length=None if vectors is None else _ratio(kept, vectors),
+        flops=2 * kept,
+        bytes=sum(stored) if len(stored) == len(reports) else None,
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
