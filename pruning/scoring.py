@@ -126,8 +126,8 @@ def _read_scores(path: Path, wanted: Sequence[MaskedMatrix]) -> dict[str, NDArra
         array = arrays[matrix.name]
         if array.shape != matrix.shape:
             raise InputError(
-                f"scores {path}: array {matrix.name} is {array.shape}, its mask {matrix.shape}; "
-                "scores have the shape (out, in) of their mask"
+                f"scores {path}: array {matrix.name} is {array.shape}, but its mask is "
+                f"{matrix.shape}; scores must have the shape (out, in) of their mask"
             )
         with np.errstate(over="ignore"):
             single = array.astype(np.float32)

@@ -98,7 +98,7 @@ def read_heads(model: Path) -> Heads | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(config, dict):
-        raise InputError(f"{path} holds no JSON object; give a model's configuration")
+        raise InputError(f"{path} does not hold a JSON object; give the configuration of a model")
     return heads_of_config(config, str(path))
 
 
@@ -114,7 +114,7 @@ def heads_with(mask: Path, header: Mapping[str, Any]) -> Heads | None:
     try:
         return check_heads(msgspec.convert(header["heads"], Heads), str(mask))
     except msgspec.ValidationError as error:
-        raise InputError(f"{mask}: the heads in its header are none: {error}") from error
+        raise InputError(f"{mask}: its header has no valid numbers of heads: {error}") from error
 
 
 def heads_of_config(config: Mapping[str, Any], where: str) -> Heads | None:
@@ -132,14 +132,16 @@ def heads_of_config(config: Mapping[str, Any], where: str) -> Heads | None:
     if list in map(type, counts) or config.get("decoder_attention_heads", heads) != heads:
         return None
     if not all(type(count) is int for count in counts):
-        raise InputError(f"{where}: {counts} are no numbers of attention heads")
+        raise InputError(f"{where}: {counts} are not numbers of attention heads")
     found = check_heads(Heads(counts[0], counts[1], qkv=_qkv(config)), where)
     if config.get("layer_heads") is None:
         return found
     # Of a folder that `shrink --own-code` wrote: the number above is that of the model before.
     hidden = next((config[key] for key in ("hidden_size", "dim") if key in config), None)
     if type(hidden) is not int or hidden < found.heads or hidden % found.heads:
-        raise InputError(f"{where}: a hidden size of {hidden} is not {found.heads} equal heads")
+        raise InputError(
+            f"{where}: hidden size {hidden} cannot be divided into {found.heads} equal heads"
+        )
     return replace(found, width=hidden // found.heads)
 
 
@@ -286,15 +288,15 @@ def _neurons(by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]) 
         bands, rest = divmod(shapes[name][ROWS], count)
         if rest or not 1 <= bands <= (2 if last and len(first) == 1 else 1):
             raise InputError(
-                f"matrix {name} has {shapes[name][ROWS]} hidden neurons, {against} {count}: they "
-                "are not of one feed-forward layer; exclude one"
+                f"matrix {name} has {shapes[name][ROWS]} hidden neurons, {against} {count}; they "
+                "do not belong to one feed-forward layer; exclude one"
             )
         parts += [Slice(name, ROWS, band * count, 1, 1) for band in range(bands)]
     for name in last:
         if shapes[name][COLS] != count:
             raise InputError(
-                f"matrix {name} has {shapes[name][COLS]} hidden neurons, {against} {count}: they "
-                "are not of one feed-forward layer; exclude one"
+                f"matrix {name} has {shapes[name][COLS]} hidden neurons, {against} {count}; they "
+                "do not belong to one feed-forward layer; exclude one"
             )
         parts.append(Slice(name, COLS, 0, 1, 1))
     return Coupling("neuron", count, tuple(parts))
@@ -334,7 +336,7 @@ def _attention(
         if rest:
             words = "columns" if axis else "rows"
             raise InputError(
-                f"matrix {name}: its {lines} {words} are not {count} equal heads; "
+                f"matrix {name}: its {lines} {words} cannot be divided into {count} equal heads; "
                 "correct the head counts or exclude it"
             )
         parts.append(Slice(name, axis, 0, lines // groups, lines // groups))
@@ -360,8 +362,8 @@ def _stacked(
     found = None if not dim else qkv_slices(qkv, rows, heads.heads, dim, heads.qkv)
     if found is None or (out is not None and whole % heads.heads):
         raise InputError(
-            f"matrix {qkv}: its {rows} rows are not queries, keys and values of {heads.heads} "
-            "equal heads; correct the head counts or exclude it"
+            f"matrix {qkv}: its {rows} rows cannot be the queries, keys and values of "
+            f"{heads.heads} equal heads; correct the head counts or exclude it"
         )
     query = found[0]
     parts = found if out is None else [*found, Slice(out, COLS, 0, query.size, query.size)]

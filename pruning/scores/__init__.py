@@ -55,7 +55,7 @@ def importance(name: str, evidence: Evidence, score: str) -> NDArray[np.float32]
         found = SCORES[score].importance(evidence)
     if not np.isfinite(found).all():
         raise InputError(
-            f"matrix {name}: weights beyond the range of float32, or their {score}; scale them down"
+            f"matrix {name}: weights or their {score} exceed the range of float32; scale them down"
         )
     return found
 
