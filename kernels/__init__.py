@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Prepared": "packing",
-    "SparseLinear": "sparse_linear",
-    "from_torch": "torch_sparse",
-    "masked_dense": "sparse_linear",
-    "prepare": "packing",
-    "sparsify": "sparse_linear",
-    "spmm": "products",
-    "to_torch": "torch_sparse",
+    "Prepared": "kernels.packing",
+    "SparseLinear": "kernels.sparse_linear",
+    "from_torch": "kernels.torch_sparse",
+    "masked_dense": "kernels.sparse_linear",
+    "prepare": "kernels.packing",
+    "sparsify": "kernels.sparse_linear",
+    "spmm": "kernels.products",
+    "to_torch": "kernels.torch_sparse",
 }
 """The module of each public name."""
 
@@ -41,4 +41,4 @@ def __getattr__(name: str) -> object:
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

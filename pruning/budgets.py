@@ -54,8 +54,8 @@ def shares(
     """
     if budget == "row" and not pattern.fits_rows:
         raise InputError(
-            "budget row goes with patterns fine, n_m and vector_wise; the others need more than a "
-            "row to choose from; give budget matrix"
+            "budget row works only with the patterns fine, n_m and vector_wise, because the others "
+            "choose among several rows; give budget matrix"
         )
     finest = [tuple(pool) for pool in pattern.pools(targets)]
     found = []
@@ -174,8 +174,8 @@ def masks_in_bits(
         least, words = bits(found), "keeping nothing"
     if least > budget:
         raise InputError(
-            f"sparsity {sparsity:g} of bits leaves {budget}, the format of this pattern takes "
-            f"{least} for {words} of {targets[0].name}; give a lower sparsity"
+            f"sparsity {sparsity:g} of bits leaves {budget} bits, but the format of this pattern "
+            f"needs {least} for {words} of {targets[0].name}; give a lower sparsity"
         )
     high = most
     # Closer than a ten-thousandth of the matrix, the storage of the indices moves as much.

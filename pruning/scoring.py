@@ -136,8 +136,8 @@ def _given_scores(
         array = given[matrix.name]
         if array.shape != matrix.shape:
             raise InputError(
-                f"scores: array {matrix.name} is {array.shape}, its mask {matrix.shape}; "
-                "scores have the shape (out, in) of their mask"
+                f"scores: array {matrix.name} is {array.shape}, but its mask is "
+                f"{matrix.shape}; scores must have the shape (out, in) of their mask"
             )
         with np.errstate(over="ignore"):
             single = array.astype(np.float32)

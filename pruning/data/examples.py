@@ -106,7 +106,7 @@ def text_windows(
     room = length - len(frame)
     if room < 1 or len(ids) < room:
         raise InputError(
-            f"the text has {len(ids)} tokens, one window takes {length}; give a longer text or "
+            f"the text has {len(ids)} tokens, but one window needs {length}; give a longer text or "
             "another --length"
         )
     windows = [ids[i : i + room] for i in range(0, len(ids) - room + 1, room)]
@@ -139,8 +139,8 @@ def check_tokens(opened: "OpenModel", rows: Iterable[Mapping[str, Any]]) -> None
         embedding = opened.model.get_input_embeddings()
     except NotImplementedError:
         raise InputError(
-            f"model {opened.name} reads more than words: its weights can be pruned and its masks "
-            "checked, this command cannot run it"
+            f"model {opened.name} reads more than text, so this command cannot run it; prune and "
+            "check work with it"
         ) from None
     known = getattr(embedding, "num_embeddings", None)
     if known is None:
@@ -148,8 +148,8 @@ def check_tokens(opened: "OpenModel", rows: Iterable[Mapping[str, Any]]) -> None
     most = max((max(row["input_ids"], default=0) for row in rows), default=0)
     if most >= known:
         raise InputError(
-            f"model {opened.name} has embeddings of {known} tokens, its tokenizer gives number "
-            f"{most}: they are not of one model; give the tokenizer it was trained with"
+            f"model {opened.name} has embeddings of {known} tokens, but its tokenizer gives token "
+            f"{most}; give the tokenizer that the model was trained with"
         )
 
 
@@ -171,8 +171,8 @@ def check_one_answer(opened: "OpenModel") -> None:
     kind, count = config.problem_type, len(config.id2label)
     if kind == "multi_label_classification" or (kind == "regression" and count > 1):
         raise InputError(
-            f"model {opened.name} gives {count} answers at once ({kind}); a table has one label a "
-            "row: give a classifier of one class, or a regression of one number"
+            f"model {opened.name} gives {count} answers at once ({kind}), but a table has one "
+            "label per row; give a classifier with one class or a regression with one number"
         )
 
 
@@ -222,7 +222,7 @@ def passages(
     """
     known = checked(tokenizer)
     if not known.is_fast:
-        raise InputError("this tokenizer tells no character offsets; save its tokenizer.json")
+        raise InputError("this tokenizer has no character offsets; save its tokenizer.json")
     room = length - known.num_special_tokens_to_add(pair=True)
     if room < 2:
         raise InputError(f"length {length}: the special tokens alone take {length - room}")

@@ -20,7 +20,7 @@ def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
     try:
         text = path.read_text(encoding)
     except LookupError as error:
-        raise InputError(f"unknown encoding {encoding!r}; give one of Python's") from error
+        raise InputError(f"unknown encoding {encoding!r}; give a name that Python knows") from error
     except OSError as error:
         raise InputError(f"cannot read text {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -63,8 +63,8 @@ def read_table(
         label = next((n for n in header if n.lower() in _LABEL_COLUMNS), None)
         if label is None:
             raise InputError(
-                f"table {path}: no column is called label: found {', '.join(header)}; call one "
-                "so, or tell eval its --label-column"
+                f"table {path}: no column is called label; the columns are {', '.join(header)}; "
+                "rename one, or give eval its --label-column"
             )
     chosen = tuple(text) or tuple(n for n in header if n not in (label, *_NUMBER_COLUMNS))
     for name in (label, *chosen):
@@ -72,13 +72,13 @@ def read_table(
             raise InputError(f"table {path}: no column {name!r}{nearest(name, header)}")
     if not 1 <= len(chosen) <= 2:
         raise InputError(
-            f"table {path}: a model takes one or two texts, found columns "
-            f"{', '.join(chosen) or 'none'}; leave those, or tell eval its --text-column"
+            f"table {path}: a model takes one or two texts, but the text columns are "
+            f"{', '.join(chosen) or 'none'}; change the table, or give eval its --text-column"
         )
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(header):
             raise InputError(
-                f"table {path}: row {number} has {len(row)} columns, the header {len(header)}"
+                f"table {path}: row {number} has {len(row)} columns, but the header {len(header)}"
             )
     if len(rows) < 2:
         raise InputError(f"table {path} has a header and no rows")
@@ -116,8 +116,8 @@ def label_numbers(table: Table, names: Mapping[str, int]) -> list[int]:
         number = known.get(label.lower(), int(label) if label.isdecimal() else -1)
         if not 0 <= number < classes:
             raise InputError(
-                f"label {label!r} is none of the model's {classes} classes: {', '.join(names)}; "
-                f"row {row} of the table has it"
+                f"label {label!r} in row {row} of the table is none of the {classes} classes of "
+                f"the model: {', '.join(names)}"
             )
         numbers.append(number)
     return numbers
@@ -136,7 +136,7 @@ def label_values(table: Table) -> list[float]:
         except ValueError:
             value = float("nan")
         if not np.isfinite(value):
-            raise InputError(f"label {label!r} is no number, and the model is a regression")
+            raise InputError(f"label {label!r} is not a number, but the model is a regression")
         values.append(value)
     return values
 
@@ -173,7 +173,7 @@ def read_questions(path: Path, encoding: str = "utf-8-sig") -> list[Question]:
         ]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{path} is no SQuAD file ({type(error).__name__}: {error}); it needs "
+            f"{path} is not a SQuAD file ({type(error).__name__}: {error}); it needs "
             "data → paragraphs → context, qas → id, question, answers"
         ) from error
     if not found:
@@ -183,5 +183,5 @@ def read_questions(path: Path, encoding: str = "utf-8-sig") -> list[Question]:
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value

@@ -42,7 +42,7 @@ def classification(
         raise InputError(f"model {opened.name} is for {opened.task}: accuracy needs a classifier")
     names = {str(name): int(number) for name, number in opened.model.config.label2id.items()}  # type: ignore[union-attr]
     if is_regression(opened.model.config):
-        raise InputError(f"model {opened.name} is a regression: it has no classes")
+        raise InputError(f"model {opened.name} is a regression and has no classes")
     truth = np.array(label_numbers(table, names))
     found = answers(opened, table, length, batch, tell).argmax(1)
     score = f1(truth, found, len(names))
@@ -62,7 +62,7 @@ def regression(
         InputError: the model is no regression, or a label is no number.
     """
     if opened.task != "classify" or not is_regression(opened.model.config):
-        raise InputError(f"model {opened.name} is no regression with one output")
+        raise InputError(f"model {opened.name} is not a regression with one output")
     truth = np.array(label_values(table))
     return agreement(answers(opened, table, length, batch, tell)[:, 0], truth)
 

@@ -48,7 +48,9 @@ def head_importance(
     if not opened.attentions:
         raise InputError(f"the heads of {opened.name} are not known")
     if "labels" not in examples.rows[0] and "start_positions" not in examples.rows[0]:
-        raise InputError(f"model {opened.name} is for {opened.task}: without a loss no importance")
+        raise InputError(
+            f"model {opened.name} is for {opened.task}, so it has no loss and no importance"
+        )
     found = [np.zeros(a.heads) for a in opened.attentions]
     summed = 0
     for first in range(0, len(examples), batch):

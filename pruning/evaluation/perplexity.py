@@ -75,7 +75,7 @@ def perplexity(
         text = _beginning(known, text, max_tokens)
     ids = token_ids(known, text)
     if len(ids) < 2:
-        raise InputError("the text has fewer than two tokens: nothing can be predicted")
+        raise InputError("the text has fewer than two tokens, so nothing can be predicted")
     check_tokens(opened, [{"input_ids": ids}])
     if opened.task == "causal":
         loss, count = _causal(opened, ids, length, stride, batch, tell)
@@ -97,7 +97,9 @@ def _exp(nats: float) -> float | None:
 def _beginning(known: "PreTrainedTokenizerBase", text: str, max_tokens: int) -> str:
     """The longest beginning of `text` at a word's end of at most `max_tokens` tokens."""
     if not known.is_fast:
-        raise InputError("max_tokens: this tokenizer tells no character offsets; cut the text")
+        raise InputError(
+            "max_tokens needs character offsets, which this tokenizer lacks; shorten the text"
+        )
     encoded = known(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
     spans = encoded["offset_mapping"]
     if len(spans) <= max_tokens:

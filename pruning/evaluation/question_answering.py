@@ -52,7 +52,7 @@ def question_answering(
     """
     if opened.task != "answer":
         raise InputError(
-            f"model {opened.name} is for {opened.task}: this needs a question answerer"
+            f"model {opened.name} is for {opened.task}; give a model for question answering"
         )
     cut = passages(opened.tokenizer, questions, length or min(384, opened.max_length))
     check_tokens(opened, cut.examples.rows)

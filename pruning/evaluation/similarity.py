@@ -124,9 +124,9 @@ def agreement(cosines: NDArray[np.floating], human: NDArray[np.floating]) -> Agr
         InputError: fewer than two pairs, or a judgement that is no finite number.
     """
     if len(cosines) < 2:
-        raise InputError("a correlation needs two pairs at least")
+        raise InputError("a correlation needs at least two pairs")
     if not np.isfinite(human).all():
-        raise InputError("people's judgements must be finite numbers, found nan or infinity")
+        raise InputError("human judgements must be finite numbers, found nan or infinity")
     from scipy.stats import rankdata
 
     ranks = rankdata(cosines), rankdata(human)
@@ -140,7 +140,7 @@ def second_half_retrieval(embed: Embed, texts: Sequence[str]) -> Retrieval:
         InputError: fewer than two texts.
     """
     if len(texts) < 2:
-        raise InputError("to find a second half among others takes two documents at least")
+        raise InputError("finding second halves needs at least two documents")
     halves = [text.split() for text in texts]
     firsts = embed([" ".join(words[: len(words) // 2]) for words in halves])
     seconds = embed([" ".join(words[len(words) // 2 :]) for words in halves])
@@ -163,9 +163,9 @@ def read_human(path: Path, count: int) -> NDArray[np.float64]:
     try:
         matrix = np.array([[float(x) for x in line.split()] for line in read_texts(path)])
     except ValueError as error:
-        raise InputError(f"{path} is no matrix of numbers: {error}") from error
+        raise InputError(f"{path} is not a matrix of numbers: {error}") from error
     if matrix.shape != (count, count):
-        raise InputError(f"{path} is {matrix.shape}, for {count} texts it must be {count}×{count}")
+        raise InputError(f"{path} is {matrix.shape}, but {count} texts need {count}×{count}")
     return matrix
 
 

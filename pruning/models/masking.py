@@ -47,8 +47,8 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
             )
         if matrix.shape != mask.shape:
             raise InputError(
-                f"mask {mask.name} is {mask.shape[0]}×{mask.shape[1]}, the matrix of model "
-                f"{opened.name} {matrix.shape[0]}×{matrix.shape[1]}; the mask is of another model"
+                f"mask {mask.name} is {mask.shape[0]}×{mask.shape[1]}, but the matrix of model "
+                f"{opened.name} is {matrix.shape[0]}×{matrix.shape[1]}; give masks of this model"
             )
         pairs.append((matrix, mask))
     if not pairs:

@@ -39,7 +39,7 @@ def read_heads(model: Path) -> Heads | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(config, dict):
-        raise InputError(f"{path} holds no JSON object; give a model's configuration")
+        raise InputError(f"{path} does not hold a JSON object; give the configuration of a model")
     return heads_of_config(config, str(path))
 
 
@@ -54,7 +54,7 @@ def heads_in(header: Mapping[str, Any], where: str = "masks") -> Heads | None:
     try:
         return check_heads(msgspec.convert(header["heads"], Heads), where)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: the heads in its header are none: {error}") from error
+        raise InputError(f"{where}: its header has no valid numbers of heads: {error}") from error
 
 
 def heads_with(mask: Path, header: Mapping[str, Any]) -> Heads | None:

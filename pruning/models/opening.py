@@ -112,7 +112,7 @@ def open_model(
     with quiet():
         if glassllm.recognises(path):
             if task not in (None, "causal"):
-                raise InputError(f"{path} is a language model: it has no head for {task}")
+                raise InputError(f"{path} is a language model and has no head for {task}")
             model, names, orders = glassllm.load(path)
             _check_finite(path, model)
             return assemble(
@@ -202,11 +202,11 @@ def _check_torch() -> None:
 def _check_there(path: Path) -> None:
     if not path.exists():
         raise InputError(
-            f"{path} does not exist; give a directory of this machine: models are not downloaded "
+            f"{path} does not exist; give a local directory, because models are not downloaded "
             "(save one with save_pretrained)"
         )
     if path.is_dir() and not (path / "config.json").is_file():
-        raise InputError(f"{path}: no config.json inside; give a Hugging Face model directory")
+        raise InputError(f"{path} has no config.json; give a Hugging Face model directory")
 
 
 def _check_finite(path: Path, model: "PreTrainedModel") -> None:
@@ -225,8 +225,8 @@ def _task_of(config: Any) -> str:
         if names[0].endswith(endings):
             return task
     raise InputError(
-        f"architecture {names[0]} is none of a language model, classifier, question answerer or "
-        "encoder: its weights can be pruned and its masks checked, this command cannot run it"
+        f"architecture {names[0]} is not a language model, classifier, question answerer or "
+        "encoder, so this command cannot run it; prune and check work with it"
     )
 
 
@@ -252,8 +252,8 @@ def _load(
     model, report = _loaded(loader, folder, settings)
     for name, stored, wanted in sorted(report["mismatched_keys"]):
         raise InputError(
-            f"{folder}: {name} is stored as {_by(stored)}, config.json makes it {_by(wanted)}; "
-            "weights and config must be of one model"
+            f"{folder}: {name} is stored as {_by(stored)}, but config.json says {_by(wanted)}; "
+            "weights and config must belong to one model"
         )
     # Embeddings of a text are means or first tokens; a classifier reads what the pooler made.
     unused = (*_UNUSED, "pooler") if task == "encode" else _UNUSED
@@ -263,8 +263,8 @@ def _load(
     )
     if missing and fresh_head is None:
         raise InputError(
-            f"{folder}: no usable weights for {missing[0]}, which {task} needs; the directory "
-            "holds another kind of model, give one trained for this task"
+            f"{folder}: there are no usable weights for {missing[0]}, which {task} needs; give a "
+            "model that was trained for this task"
         )
     return model
 

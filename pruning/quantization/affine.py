@@ -46,7 +46,7 @@ def input_affine(low: float, high: float) -> Affine:
         InputError: a limit that is not finite.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"values from {low:g} to {high:g} have no 8-bit numbers")
+        raise InputError(f"values from {low:g} to {high:g} cannot be written as 8-bit numbers")
     low, high = min(low, 0.0), max(high, 0.0)
     scale = _scale((high - low) / INPUT[1])
     return Affine(scale, min(max(round(-low / scale), INPUT[0]), INPUT[1]))

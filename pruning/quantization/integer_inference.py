@@ -91,7 +91,7 @@ class IntegerProduct:
         sums = products + self.bias
         for found in (products, sums):
             if len(found) and not SUM[0] <= float(found.min()) <= float(found.max()) <= SUM[1]:
-                raise InputError(f"matrix {self.matrix.name}: a sum is beyond 32 bits")
+                raise InputError(f"matrix {self.matrix.name}: a sum does not fit 32 bits")
         if self.recording is not None:
             self.recording.add(self.matrix, q, products)
         y = dequantised(sums, self.sums).to(x.dtype).reshape(*x.shape[:-1], -1)
@@ -129,12 +129,13 @@ def _product(
     if matrix is None:
         raise InputError(
             f"model {opened.name} has no linear layer {held.name}{nearest(held.name, linears)}; "
-            "the 8-bit numbers are of another model"
+            "the 8-bit weights belong to another model"
         )
     if matrix.shape != held.weight.shape:
         raise InputError(
-            f"matrix {held.name} is {held.weight.shape[0]}×{held.weight.shape[1]} in 8-bit "
-            f"numbers, {matrix.shape[0]}×{matrix.shape[1]} in model {opened.name}: another model's"
+            f"matrix {held.name} of the 8-bit weights is {held.weight.shape[0]}×"
+            f"{held.weight.shape[1]}, but {matrix.shape[0]}×{matrix.shape[1]} in model "
+            f"{opened.name}; give the model that they were made from"
         )
     inputs, weights = Affine(held.input_scale, held.input_zero_point), Affine(held.weight_scale)
     weight = matrix.from_file(held.weight).double()
@@ -142,8 +143,8 @@ def _product(
     apart = float((weight * weights.scale - matrix.view).abs().max()) if weight.numel() else 0.0
     if apart > 0.501 * weights.scale:
         raise InputError(
-            f"the 8-bit numbers of matrix {held.name} are up to {apart:.3g} from the weights of "
-            f"model {opened.name}: they were made from another one"
+            f"the 8-bit weights of matrix {held.name} differ by up to {apart:.3g} from those of "
+            f"model {opened.name}; give the model that they were made from"
         )
     return IntegerProduct(
         matrix,

@@ -53,7 +53,7 @@ class Range:
             InputError: nothing was seen, or what is not finite.
         """
         if self.low > self.high:
-            raise InputError(f"matrix {name} takes no part in what the model was run on")
+            raise InputError(f"matrix {name} was not used when the model ran on the data")
         try:
             return input_affine(self.low, self.high)
         except InputError as error:

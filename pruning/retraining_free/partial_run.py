@@ -260,4 +260,4 @@ def _residual_sums(
             handle.remove()
     missing = [s.name for s in watched if s not in seen]
     if missing:
-        raise InputError(f"no normalisation follows {missing[0]}: this layout is not known")
+        raise InputError(f"no normalisation follows {missing[0]}; this layout is not supported")

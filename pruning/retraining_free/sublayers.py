@@ -96,8 +96,8 @@ def find_encoder(opened: OpenModel) -> Encoder:
     where = f"model {opened.name}"
     if opened.task not in ("classify", "answer"):
         raise InputError(
-            f"{where} is for {opened.task}: it is pruned by what it answers; give a classifier, a "
-            "regression or a question answerer"
+            f"{where} is for {opened.task}, but it is pruned by its answers; give a classifier, a "
+            "regression or a model for question answering"
         )
     outs = {a.out.matrix: a for a in opened.attentions} | {
         b.output.matrix: b for b in opened.feed_forwards
@@ -105,7 +105,7 @@ def find_encoder(opened: OpenModel) -> Encoder:
     places = {matrix.name: matrix.module_name for matrix in opened.matrices}
     missing = next((name for name in outs if name not in places), None)
     if missing is not None:
-        raise InputError(f"matrix {missing} is left out; open the model whole")
+        raise InputError(f"matrix {missing} is left out; open the whole model")
     lists = [
         (name, module)
         for name, module in opened.model.named_modules()
@@ -124,7 +124,7 @@ def find_encoder(opened: OpenModel) -> Encoder:
         if len(attentions) > 1 or len(feed_forwards) > 1 or not inside:
             raise InputError(
                 f"{where}: layer {number} has {len(attentions)} attentions and "
-                f"{len(feed_forwards)} feed-forwards, one of each is known here"
+                f"{len(feed_forwards)} feed-forward layers, but must have one of each"
             )
         sublayers += [_heads(opened, block, number) for block in attentions]
         sublayers += [_neurons(opened, block, number) for block in feed_forwards]
@@ -162,7 +162,7 @@ def _heads(opened: OpenModel, block: Attention, layer: int) -> Sublayer:
     if block.heads != block.kv_heads:
         raise InputError(
             f"model {opened.name} shares {block.kv_heads} key/value heads among {block.heads} "
-            "heads: retraining-free pruning knows encoders with as many of both"
+            "heads; retraining-free pruning needs an encoder with as many of both"
         )
     parts = (block.query, block.key, block.value, block.out)
     return _sublayer(opened, "head", block.heads, block.head_dim, parts, layer)

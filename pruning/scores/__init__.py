@@ -33,7 +33,7 @@ def importance(name: str, known: Statistics, score: str) -> NDArray[np.float32]:
         found = SCORES[score].importance(known)
     if not np.isfinite(found).all():
         raise InputError(
-            f"matrix {name}: weights beyond the range of float32, or their {score}; scale them down"
+            f"matrix {name}: weights or their {score} exceed the range of float32; scale them down"
         )
     return found
 

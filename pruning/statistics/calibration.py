@@ -209,8 +209,8 @@ def _gradients(
 
     if not any(key in examples.rows[0] for key in ("labels", "start_positions")):
         raise InputError(
-            f"model {opened.name} is for {opened.task} and the examples have no labels: there is "
-            "no loss and no gradient; give a language model or labelled data, or collect only "
+            f"model {opened.name} is for {opened.task} and the examples have no labels, so there "
+            "is no loss and no gradient; give a language model or labelled data, or collect only "
             "what --score wanda, sparsegpt or obs need"
         )
     wanted = {id(matrix.parameter) for matrix in opened.matrices}
@@ -244,7 +244,7 @@ def _gradients(
 
 def _idle(matrix: Matrix, opened: OpenModel) -> InputError:
     return InputError(
-        f"matrix {matrix.name} takes no part when {opened.name} reads the examples; leave it out "
+        f"matrix {matrix.name} is not used when {opened.name} reads the examples; leave it out "
         "with --exclude"
     )
 

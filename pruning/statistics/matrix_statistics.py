@@ -128,7 +128,7 @@ def read_statistics(
             if not known & weights.keys():
                 wanted = next(iter(weights), "")
                 raise InputError(
-                    f"statistics {path}: nothing about matrix {wanted}"
+                    f"statistics {path} has nothing about matrix {wanted}"
                     f"{nearest(wanted, known)}; calibrate the model that is pruned"
                 )
             for name, weight in weights.items():
@@ -145,7 +145,7 @@ def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int)
         if key not in archive.headers:
             return None
         if archive.headers[key].dtype.kind not in "fiu":
-            raise InputError(f"statistics {archive.path}: {key} is no array of real numbers")
+            raise InputError(f"statistics {archive.path}: {key} is not an array of real numbers")
         return archive.read(key).astype(dtype, copy=False)
 
     tokens, gram = found(f"{of}/tokens", np.int64), found(f"{of}/gram", np.float64)
@@ -180,7 +180,7 @@ def _check(where: str, known: Statistics) -> None:
         shape = _SHAPES[field.name](rows, cols)
         if value.shape != shape:
             raise InputError(
-                f"{where}: {field.name} is {value.shape}, its weight {rows}×{cols} needs {shape}; "
+                f"{where}: {field.name} is {value.shape}, but weight {rows}×{cols} needs {shape}; "
                 "calibrate the model that is pruned"
             )
         if not np.isfinite(value).all():

@@ -68,15 +68,15 @@ def _neurons(by_kind: Mapping[str, str], shapes: Mapping[str, tuple[int, int]]) 
         bands, rest = divmod(shapes[name][ROWS], count)
         if rest or not 1 <= bands <= (2 if last and len(first) == 1 else 1):
             raise InputError(
-                f"matrix {name} has {shapes[name][ROWS]} hidden neurons, {against} {count}: they "
-                "are not of one feed-forward layer; exclude one"
+                f"matrix {name} has {shapes[name][ROWS]} hidden neurons, {against} {count}; they "
+                "do not belong to one feed-forward layer; exclude one"
             )
         parts += [Slice(name, ROWS, band * count, 1, 1) for band in range(bands)]
     for name in last:
         if shapes[name][COLS] != count:
             raise InputError(
-                f"matrix {name} has {shapes[name][COLS]} hidden neurons, {against} {count}: they "
-                "are not of one feed-forward layer; exclude one"
+                f"matrix {name} has {shapes[name][COLS]} hidden neurons, {against} {count}; they "
+                "do not belong to one feed-forward layer; exclude one"
             )
         parts.append(Slice(name, COLS, 0, 1, 1))
     return Coupling("neuron", count, tuple(parts))
@@ -116,7 +116,7 @@ def _attention(
         if rest:
             words = "columns" if axis else "rows"
             raise InputError(
-                f"matrix {name}: its {lines} {words} are not {count} equal heads; "
+                f"matrix {name}: its {lines} {words} cannot be divided into {count} equal heads; "
                 "correct the head counts or exclude it"
             )
         parts.append(Slice(name, axis, 0, lines // groups, lines // groups))
@@ -142,8 +142,8 @@ def _stacked(
     found = None if not dim else qkv_slices(qkv, rows, heads.heads, dim, heads.qkv)
     if found is None or (out is not None and whole % heads.heads):
         raise InputError(
-            f"matrix {qkv}: its {rows} rows are not queries, keys and values of {heads.heads} "
-            "equal heads; correct the head counts or exclude it"
+            f"matrix {qkv}: its {rows} rows cannot be the queries, keys and values of "
+            f"{heads.heads} equal heads; correct the head counts or exclude it"
         )
     query = found[0]
     parts = found if out is None else [*found, Slice(out, COLS, 0, query.size, query.size)]

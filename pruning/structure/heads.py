@@ -42,14 +42,16 @@ def heads_of_config(config: Mapping[str, Any], where: str) -> Heads | None:
     if list in map(type, counts) or config.get("decoder_attention_heads", heads) != heads:
         return None
     if not all(type(count) is int for count in counts):
-        raise InputError(f"{where}: {counts} are no numbers of attention heads")
+        raise InputError(f"{where}: {counts} are not numbers of attention heads")
     found = check_heads(Heads(counts[0], counts[1], qkv=_qkv(config)), where)
     if config.get("layer_heads") is None:
         return found
     # Of a folder that `shrink --own-code` wrote: the number above is that of the model before.
     hidden = next((config[key] for key in ("hidden_size", "dim") if key in config), None)
     if type(hidden) is not int or hidden < found.heads or hidden % found.heads:
-        raise InputError(f"{where}: a hidden size of {hidden} is not {found.heads} equal heads")
+        raise InputError(
+            f"{where}: hidden size {hidden} cannot be divided into {found.heads} equal heads"
+        )
     return replace(found, width=hidden // found.heads)
 
 

@@ -87,7 +87,7 @@ def shrink(opened: OpenModel, pad: bool = False, own_code: bool = False) -> Shru
     if not apart <= TOLERANCE:
         raise InputError(
             f"without what was removed the outputs of {opened.name} differ by {apart:.1e}: "
-            f"{config.model_type} makes further use of it; keep the mask and simulate it instead"
+            f"{config.model_type} uses it elsewhere; keep the mask and simulate it instead"
         )
     before, after = (sum(p.numel() for p in m.parameters()) for m in (opened.model, smaller))
     lost = (lost_heads, lost_neurons, lost_channels)
@@ -234,7 +234,7 @@ def difference(one: OpenModel, other: OpenModel) -> float:
     if shapes[0] != shapes[1]:
         raise InputError(
             f"outputs of {one.name} change their shapes: {shapes[0]} and {shapes[1]}; channels of "
-            "an encoder are its outputs and cannot leave"
+            "an encoder are its outputs and cannot be removed"
         )
     apart = [
         (a - b).abs().max() / a.abs().max().clamp_min(1e-30)

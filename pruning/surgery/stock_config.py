@@ -71,8 +71,8 @@ def stock_config(
         if not pad:
             break
     raise InputError(
-        f"what is left is no {opened.model.config.model_type}: {objection}; remove another number "
-        "of heads or channels, or give --pad to keep some of them as zeros"
+        f"what is left is not a valid {opened.model.config.model_type}: {objection}; remove "
+        "another number of heads or channels, or give --pad to keep some of them as zeros"
     )
 
 
@@ -115,7 +115,7 @@ def _set_width(config: Any, old: int, new: int) -> None:
             setattr(config, key, new)
             return
     raise InputError(
-        f"the config of {config.model_type} does not tell the width of its feed-forward layers "
+        f"the config of {config.model_type} does not say the width of its feed-forward layers "
         f"({old}); neurons cannot be removed, keep the mask instead"
     )
 
@@ -124,7 +124,7 @@ def _fewer_channels(config: Any, old: int, new: int) -> None:
     epsilon = next((key for key in _EPSILONS if hasattr(config, key)), None)
     if epsilon is None:
         raise InputError(
-            f"the config of {config.model_type} does not tell the ε of its norms; channels cannot "
+            f"the config of {config.model_type} does not say the ε of its norms; channels cannot "
             "be removed, keep the mask instead"
         )
     if not has_head_dim(config):

@@ -34,17 +34,17 @@ def check_teacher(student: OpenModel, teacher: OpenModel, longest: int) -> None:
     """
     where = f"teacher {teacher.name}"
     if teacher.task != student.task:
-        raise InputError(f"{where} is for {teacher.task}, {student.name} for {student.task}")
+        raise InputError(f"{where} is for {teacher.task}, but {student.name} is for {student.task}")
     if _vocabulary(teacher) != _vocabulary(student):
         raise InputError(
-            f"{where} reads another vocabulary than {student.name}: its tokens mean something else"
+            f"{where} has another vocabulary than {student.name}; give a teacher with the same one"
         )
     mine, theirs = _classes(student), _classes(teacher)
     if mine != theirs:
-        raise InputError(f"{where} tells {theirs} apart, {student.name} {mine}")
+        raise InputError(f"{where} has {theirs}, but {student.name} has {mine}")
     if longest > teacher.max_length:
         raise InputError(
-            f"{where} reads at most {teacher.max_length} tokens, the longest example has "
+            f"{where} reads at most {teacher.max_length} tokens, but the longest example has "
             f"{longest}; give a --length"
         )
 

@@ -67,7 +67,7 @@ def train(
 
     training, seed = pruner.training, pruner.recipe.seed
     if not any(key in examples.rows[0] for key in ("labels", "start_positions")):
-        raise InputError(f"model {opened.name} is for {opened.task}: it has no loss to train with")
+        raise InputError(f"model {opened.name} is for {opened.task} and has no loss to train with")
     model = opened.model
     guide = _guide(pruner, examples, teacher)
     model.train()
@@ -82,7 +82,7 @@ def train(
             tensors, state = found
             if state["identity"] != identity:
                 raise InputError(
-                    f"checkpoint {folder} is of another run (model, mask, data, recipe or "
+                    f"checkpoint {folder} belongs to another run (model, mask, data, recipe or "
                     "settings differ); give another folder, or remove it"
                 )
             losses, densities = list(state["losses"]), list(state["densities"])
@@ -186,7 +186,9 @@ def _guide(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> Any
     if teacher is None:
         return _dense_self(pruner) if pruner.training.distill else None
     if not pruner.training.distill:
-        raise InputError(f"nothing is learned from teacher {teacher.name}; give distill, up to 1")
+        raise InputError(
+            f"teacher {teacher.name} has no effect with distill 0; give a distill above 0, up to 1"
+        )
     check_teacher(pruner.opened, teacher, max(len(row["input_ids"]) for row in examples.rows))
     return teacher.model.requires_grad_(False)
 

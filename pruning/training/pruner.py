@@ -185,7 +185,7 @@ class Pruner:
     def _gradient(matrix: Matrix) -> "Tensor":
         if matrix.parameter.grad is None:
             raise InputError(
-                f"matrix {matrix.name} takes no part in the loss; leave it out with the recipe's "
+                f"matrix {matrix.name} does not affect the loss; leave it out with the recipe's "
                 "exclude"
             )
         return matrix.parameter.grad
@@ -326,21 +326,25 @@ def prepare(
     method = training.method
     if recipe.score != Recipe.score:
         raise InputError(
-            f"score {recipe.score!r}: training finds importance by its method, {method}; leave the "
-            "score out"
+            f"score {recipe.score!r} has no effect, because method {method} finds the importance "
+            "itself; leave the score out"
         )
     if recipe.update != "none":
-        raise InputError(f"update {recipe.update!r}: survivors learn instead; leave it out")
+        raise InputError(
+            f"update {recipe.update!r} has no effect, because training changes the kept weights; "
+            "leave it out"
+        )
     if recipe.count != "weights" and not METHODS[method].is_hard:
-        raise InputError(f"count {recipe.count!r}: method {method} is steered by weights alone")
+        raise InputError(f"count {recipe.count!r}: method {method} can only count weights")
     if method == "recovery" and training.learning_rate_schedule == "rewind":
-        raise InputError("recovery makes no new masks that the learning rate could rewind at")
+        raise InputError("method recovery makes no new masks, so the learning rate cannot rewind")
     if training.settle and not METHODS[method].is_hard:
-        raise InputError(f"method {method} makes its mask once, after the ramp: settle must be 0")
+        raise InputError(
+            f"method {method} makes its mask once, after the ramp, so settle must be 0"
+        )
     if (masks is not None) != (method == "recovery"):
         found = "none" if masks is None else "one"
         raise InputError(
-            f"method {method}: recovery trains a given mask, the others make their own; "
-            f"found {found}"
+            f"method {method}: only recovery takes a mask, and it needs one; found {found}"
         )
     return Pruner(opened, recipe, training, masks)

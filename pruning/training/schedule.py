@@ -38,7 +38,7 @@ class Schedule:
             )
         if self.settle > self.final_warmup:
             raise InputError(
-                f"settle {self.settle:g} is longer than the rest after the ramp, final_warmup "
+                f"settle {self.settle:g} is longer than what follows the ramp, final_warmup "
                 f"{self.final_warmup:g}"
             )
         if self.rewind and self.outside <= self.warmup:

@@ -16,7 +16,7 @@ def trainer_callback(pruner: Pruner) -> Any:
         InputError: the settings ask for what only our own loop does.
     """
     if pruner.training.distill or pruner.training.quantize != "none":
-        raise InputError("Trainer's loop neither distils nor rounds; use pruning.training.loop")
+        raise InputError("Trainer neither distils nor rounds; use pruning.training.loop")
     from transformers import TrainerCallback
 
     class PruningCallback(TrainerCallback):

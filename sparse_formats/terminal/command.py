@@ -55,6 +55,17 @@ def main(package: str, summary: str, commands: Mapping[str, Command]) -> None:
     application.run(app_of(summary, commands, sys.argv[1:]), package)
 
 
+def call(commands: Mapping[str, Command], *given: object) -> int:
+    """Run one of the commands in this process, with the words of its command line.
+
+    Raises:
+        InputError: what the command line would print after ``error:``.
+        typer.TyperException: an unknown option, or one without its value.
+    """
+    argv = [str(word) for word in given]
+    return app_of("", commands, argv)(argv, standalone_mode=False)
+
+
 def app_of(summary: str, commands: Mapping[str, Command], argv: Sequence[str]) -> typer.Typer:
     """The commands as a typer application, for these words of a command line.
 
@@ -131,8 +142,8 @@ def help_of(setting: Setting) -> str:
     said = setting.option
     notes = [", ".join([*setting.choices, *([f"or {said.or_else}"] if said.or_else else [])])]
     notes.append(range_of(setting.element))
-    default = said.otherwise if setting.default is None else setting.default
-    if setting.is_bool and default is not None:
+    default = said.otherwise if setting.default in (None, ()) else setting.default
+    if isinstance(default, bool):
         notes.append("default: yes" if default else "")
     elif setting.default is MISSING:
         notes.append("required")

@@ -183,7 +183,7 @@ def test_one_key_and_value_for_all_heads() -> None:
     (heads,) = couplings_of(shapes, Heads(6, 1))
     assert heads.count == 1
     assert [list(part.lines(0)) for part in heads.parts[1:3]] == [[12, 13], [14, 15]]
-    with pytest.raises(InputError, match="not queries, keys and values of 5"):
+    with pytest.raises(InputError, match="cannot be the queries, keys and values of 5"):
         couplings_of(shapes, Heads(5, 5))
 
 

@@ -149,7 +149,7 @@ def test_a_regression_is_evaluated_by_its_agreement(
         (["--flops", 0.5, "--predictive-weight", "inf"], "--predictive-weight is infinite"),
         (["--flops", 0.5, "--json", "CONFIG"], "it is the input"),
         (["--flops", 0.5, "--out", "n" * 300], "File name too long"),
-        (["--flops", 0.5, "--data", "NUMBERS"], "label '0.5' is none of the model's 2 classes"),
+        (["--flops", 0.5, "--data", "NUMBERS"], "is none of the 2 classes of the model"),
         (["--flops", 0.5, "--data", "nowhere.tsv"], "cannot read text nowhere.tsv"),
         (["--flops", 0.5, "--out", "MODEL"], "exists already"),
         (["--flops", 0.5, "--out", "nowhere/out"], "cannot write nowhere/out"),

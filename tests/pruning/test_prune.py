@@ -193,7 +193,7 @@ def test_given_scores_decide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        (np.ones((4, 5)), r"array a is \(4, 5\), its mask \(4, 4\)"),
+        (np.ones((4, 5)), r"array a is \(4, 5\), but its mask is \(4, 4\)"),
         (-np.ones((4, 4)), "negative"),
         (np.full((4, 4), np.nan), "has nan at row 0"),
         (np.full((4, 4), 1e300), "infinite"),

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-from sparse_formats.errors import SettingError
+from sparse_formats.errors import InputError, SettingError
+from sparse_formats.terminal.command import call as call_here
 from sparse_formats.terminal.command import command_line, main
 from sparse_formats.terminal.options import JsonOption, NameOptions
 from sparse_formats.terminal.settings import (
@@ -56,7 +57,8 @@ class Settings(NameOptions, JsonOption):
     copies: Count = option("Number of copies.", default=1)
     menu: tuple[int, ...] = option("Sizes.", default=(1, 4), is_separated=True)
     is_framed: bool = option("Draw a frame.", default=True, flags=("--frame",))
-    fit: bool | None = option("Fit to the sheet.", default=None)
+    fit: bool | None = option("Fit to the sheet.", default=None, otherwise="yes, where it can")
+    pens: tuple[str, ...] = option("Pens.", default=(), otherwise="fine")
     out: Path | None = option("Picture.", default=None, writes="file", suffix=".png")
     folder: Path | None = option("Folder.", default=None, writes="folder", holds=("a.json",))
     fresh: Path | None = option("Fresh folder.", default=None, writes="new folder")
@@ -131,6 +133,13 @@ def test_do_flags_win_over_the_file_and_the_file_over_defaults(
     ]  # fmt: skip
     # The default of what neither gives.
     assert drawing.ran[0].machine == "plotter" and drawing.ran[0].fit is None
+
+
+def test_can_a_command_be_called_in_this_process(drawing: Drawing) -> None:
+    assert call_here(drawing.commands, "compare", Path("a"), "b") == 1
+    assert drawing.ran == [Placed(before=Path("a"), after=Path("b"))]
+    with pytest.raises(InputError, match="--copies is 0"):
+        call_here(drawing.commands, "draw", "--source", "a", "--copies", 0)
 
 
 def test_is_the_exit_status_what_show_returns(call: Call, drawing: Drawing) -> None:
@@ -269,6 +278,8 @@ def test_does_the_help_say_all_that_the_fields_say(call: Call) -> None:
         "--copies INT Number of copies. [from 1 up; default: 1]",
         "--menu INT,… Sizes. [default: 1,4]",
         "--frame / --no-frame Draw a frame. [default: yes]",
+        "--fit / --no-fit Fit to the sheet. [default: yes, where it can]",
+        "--pens TEXT Pens. [default: fine; repeatable]",
         "--colour TEXT Colour of the lines. [black, red; default: black]",
         "--width FLOAT Width of the lines. [from 0 to 1; default: 0.5]",
         "are taken. [repeatable]",

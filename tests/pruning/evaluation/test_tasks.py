@@ -73,11 +73,11 @@ def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.tsv"
     file.write_text("a\tb\nx\ty\n")
     # Commands that read tables as well have no such options.
-    with pytest.raises(InputError, match=r"no column is called label.* tell eval its --label"):
+    with pytest.raises(InputError, match=r"no column is called label.* give eval its --label"):
         read_table(file)
     assert read_table(file, ["a"], "b").texts == (("x",),)
     file.write_text("index\tsentence1\tsentence2\tlabel\n0\tx\ty\tz\n1\tx\ty\n")
-    with pytest.raises(InputError, match="row 2 has 3 columns, the header 4"):
+    with pytest.raises(InputError, match="row 2 has 3 columns, but the header 4"):
         read_table(file)
     file.write_text("sentence\tlabel\n")
     with pytest.raises(InputError, match="no rows"):
@@ -127,7 +127,7 @@ def test_tables_as_people_have_them(content: bytes, texts: list[str], tmp_path: 
 @pytest.mark.parametrize("label", ["", "2", "-1", "0.5", "²", "maybe"])
 def test_a_label_that_is_none_is_named_with_its_row(label: str) -> None:
     table = Table((("x",), ("y",)), ("YES", label))
-    with pytest.raises(InputError, match=rf"label {label!r} is none of .* row 2 of the table"):
+    with pytest.raises(InputError, match=rf"label {label!r} in row 2 of the table is none of"):
         label_numbers(table, {"no": 0, "yes": 1})
 
 
@@ -230,7 +230,9 @@ def test_a_question_longer_than_its_window_is_cut(words: Any) -> None:
 def test_a_tokenizer_of_another_model_is_told(tiny: Tiny, words: Any) -> None:
     small = assemble("small", "classify", tiny("bert_classifier", vocab_size=20), words)
     table = Table((("w1 w2",), ("w40",)), ("0", "1"))
-    with pytest.raises(InputError, match="embeddings of 20 tokens, its tokenizer gives number 44"):
+    with pytest.raises(
+        InputError, match="embeddings of 20 tokens, but its tokenizer gives token 44"
+    ):
         classification(small, table)
     causal = assemble("small", "causal", tiny("gpt2", vocab_size=20), words)
     with pytest.raises(InputError, match="embeddings of 20 tokens"):
@@ -262,7 +264,7 @@ def test_questions_are_answered_from_their_passage(tiny: Tiny, words: Any, tmp_p
     found = question_answering(model, questions, length=24, batch=2)
     assert found.questions == 3
     assert 0 <= found.exact_match <= found.f1 <= 100
-    with pytest.raises(InputError, match="no SQuAD file"):
+    with pytest.raises(InputError, match="not a SQuAD file"):
         read_questions(squad(tmp_path, qas=[{"id": 3}]))
     with pytest.raises(InputError, match=r"^cannot read text .*nowhere\.json: No such file"):
         read_questions(tmp_path / "nowhere.json")
@@ -278,7 +280,7 @@ def test_agreement_is_correlation() -> None:
     assert agreement(x, np.ones(50)).pearson == 0
     with pytest.raises(InputError, match="must be finite"):
         agreement(x, np.where(x > 0, np.nan, x))
-    with pytest.raises(InputError, match="two documents"):
+    with pytest.raises(InputError, match="at least two documents"):
         second_half_retrieval(lambda texts: np.ones((len(texts), 2), np.float32), ["a b"])
 
 
@@ -311,7 +313,7 @@ def test_people_are_compared_over_pairs_and_matrices(
     (tmp_path / "pairs.tsv").write_text(table)
     found = pair_agreement(embed, read_table(tmp_path / "pairs.tsv"))
     assert found.pearson == pytest.approx(expected, abs=1e-5)
-    with pytest.raises(InputError, match="must be 5×5"):
+    with pytest.raises(InputError, match="5 texts need 5×5"):
         read_human(tmp_path / "human", 5)
 
 

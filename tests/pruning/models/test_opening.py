@@ -207,7 +207,7 @@ def test_remote_code_is_never_run(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_opened_says_why(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; give a directory of this machine"):
+    with pytest.raises(InputError, match="does not exist; give a local directory"):
         open_model(Path("bert-base-uncased"))
     with pytest.raises(InputError, match=r"no config\.json"):
         open_model(tmp_path)
@@ -218,7 +218,7 @@ def test_what_cannot_be_opened_says_why(tiny: Tiny, tmp_path: Path) -> None:
         open_model(folder, task="casual")
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"vocab_size": 48', '"vocab_size": 40'))
-    with pytest.raises(InputError, match=r"is stored as 48(×32)?, config\.json makes it 40"):
+    with pytest.raises(InputError, match=r"is stored as 48(×32)?, but config\.json says 40"):
         open_model(folder)
     (folder / "model.safetensors").write_bytes(b"no")
     with pytest.raises(InputError, match="cannot be opened"):
@@ -248,7 +248,7 @@ def test_weights_of_the_mask_file_replace_the_models(tiny: Tiny, tmp_path: Path)
 def test_masks_of_another_model_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     opened = open_model(saved(tiny("bert"), tmp_path / "model"))
     wrong = np.zeros((8, 8), np.bool_)
-    with pytest.raises(InputError, match="the mask is of another model"):
+    with pytest.raises(InputError, match="give masks of this model"):
         apply_masks(opened, MaskSet((MaskedMatrix(opened.matrices[0].name, wrong),)))
     with pytest.raises(InputError, match="fits no matrix"):
         apply_masks(opened, MaskSet((MaskedMatrix("h.0.attn.c_attn.weight", wrong),)))
@@ -274,7 +274,7 @@ def test_a_model_of_more_than_words_is_refused() -> None:
     text = {**parts, "vocab_size": 48, "bos_token_id": 1, "eos_token_id": 2}
     config = transformers.CLIPConfig(text_config=text, vision_config={**parts, "image_size": 32})
     opened = assemble("clip", "encode", transformers.CLIPModel(config), None)
-    with pytest.raises(InputError, match="reads more than words"):
+    with pytest.raises(InputError, match="reads more than text"):
         check_tokens(opened, [{"input_ids": [1]}])
 
 

@@ -132,7 +132,7 @@ def test_a_run_taken_up_ends_in_the_same_weights_and_ranges(reader: Reader, tmp_
     whole = run(None)
     with pytest.raises(Killed):
         run(tmp_path, last=8)
-    with pytest.raises(InputError, match="of another run"):
+    with pytest.raises(InputError, match="belongs to another run"):
         run(tmp_path, name="another")
     taken_up = run(tmp_path)
     assert taken_up.resumed_at == 6

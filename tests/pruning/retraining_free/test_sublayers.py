@@ -51,7 +51,7 @@ def test_does_a_unit_go_from_every_matrix(encoder: Any) -> None:
 
 
 def test_does_an_unsuitable_model_say_why(tiny: Callable[..., Any]) -> None:
-    with pytest.raises(InputError, match="is for masked: it is pruned by what it answers"):
+    with pytest.raises(InputError, match="is for masked, but it is pruned by its answers"):
         find_encoder(assemble("m", "masked", tiny("bert"), None))
     with pytest.raises(InputError, match="2 layers share the weights of 1"):
         find_encoder(assemble("m", "classify", tiny("albert"), None))

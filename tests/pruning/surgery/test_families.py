@@ -138,7 +138,7 @@ def test_channels(family: str, tmp_path: Path) -> None:
         for part in (attention.out, block.output):
             opened.by_name[part.matrix].view[gone] = 0
     # Gemma multiplies its embeddings by the root of the hidden size, and its norms by 1 + weight.
-    check(opened, None if family in CHANNELS else "makes further use of it", tmp_path)
+    check(opened, None if family in CHANNELS else "uses it elsewhere", tmp_path)
 
 
 def test_a_gate_of_0_closes_only_if_its_activation_is_0_at_0() -> None:

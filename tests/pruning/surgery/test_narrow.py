@@ -264,7 +264,7 @@ def test_our_own_code_opens_the_folder_and_the_code_inside_never_runs(
         ("layer_neurons", [60, -1], "layer_neurons must be 2 numbers from 0 to 64"),
         ("layer_neurons", ["60", 7], "layer_neurons must be 2 numbers from 0 to 64"),
         # Not what the weights have.
-        ("layer_heads", [3, 3], "weights and config must be of one model"),
+        ("layer_heads", [3, 3], "weights and config must belong to one model"),
     ],
 )
 def test_a_damaged_folder_says_so(
@@ -384,7 +384,7 @@ def test_the_commands_take_a_mask_of_the_original(
     told = run("shrink", *folder, "--mask", tmp_path / "two.npz", "--out", tmp_path / "smaller")
     assert "removed 1 heads, 0 neurons" in told
     assert open_model(tmp_path / "smaller").model.config.layer_heads == [2, 0]
-    with pytest.raises(InputError, match=r"the mask is of another model|fits no matrix"):
+    with pytest.raises(InputError, match=r"give masks of this model|fits no matrix"):
         run("shrink", *folder, "--mask", tmp_path / "mask.npz", "--out", tmp_path / "wrong")
 
 

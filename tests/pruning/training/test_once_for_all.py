@@ -132,7 +132,7 @@ def test_the_mask_moves_at_the_last_sparsity_until_it_settles(tiny: Tiny, maskin
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"settle": 2.5}, "settle 2.5 is longer than the rest after the ramp"),
+        ({"settle": 2.5}, "settle 2.5 is longer than what follows the ramp"),
         (
             {"learning_rate_schedule": "rewind", "initial_warmup": 0, "final_warmup": 1},
             "more than the 2 steps of warm-up must lie outside the ramp, found 2",
@@ -219,26 +219,26 @@ def test_who_cannot_be_a_teacher(tiny: Tiny, masking: Any) -> None:
 
     student, examples = reader(tiny("bert"), masking)
     causal = assemble("gpt", "causal", tiny("gpt2"), masking)
-    with pytest.raises(InputError, match="teacher gpt is for causal, tiny for masked"):
+    with pytest.raises(InputError, match="teacher gpt is for causal, but tiny is for masked"):
         check_teacher(student, causal, 20)
     other = PreTrainedTokenizerFast(tokenizer_object=masking.backend_tokenizer)
     other.add_tokens(["novel"])
-    with pytest.raises(InputError, match="reads another vocabulary"):
+    with pytest.raises(InputError, match="has another vocabulary"):
         check_teacher(student, replace(student, tokenizer=other), 20)
     wider, _ = reader(tiny("bert", vocab_size=50), masking)
-    with pytest.raises(InputError, match="tells 50 tokens apart, tiny 48 tokens"):
+    with pytest.raises(InputError, match="has 50 tokens, but tiny has 48 tokens"):
         check_teacher(student, wider, 20)
     shorter, _ = reader(tiny("bert", max_position_embeddings=16), masking, length=12)
-    with pytest.raises(InputError, match="reads at most 16 tokens, the longest example has 20"):
+    with pytest.raises(InputError, match="reads at most 16 tokens, but the longest example has 20"):
         check_teacher(student, shorter, 20)
     named = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
     one, two = (
         assemble(name, "classify", tiny("bert_classifier", **labels), masking)
         for name, labels in (("one", named), ("two", {}))
     )
-    with pytest.raises(InputError, match="two tells 0 LABEL_0, 1 LABEL_1 apart, one 0 no, 1 yes"):
+    with pytest.raises(InputError, match="two has 0 LABEL_0, 1 LABEL_1, but one has 0 no, 1 yes"):
         check_teacher(one, two, 20)
-    with pytest.raises(InputError, match="nothing is learned from teacher tiny"):
+    with pytest.raises(InputError, match="teacher tiny has no effect"):
         train(student, prepare(student, FINE, SHORT), examples, teacher=student)
 
 

@@ -195,9 +195,9 @@ def test_a_locked_mask_survives_any_optimiser(name: str, tiny: Tiny, words: Any)
 
 def test_recovery_needs_a_mask_and_others_none(tiny: Tiny, words: Any) -> None:
     opened, _ = learner(tiny("gpt2"), words)
-    with pytest.raises(InputError, match="recovery trains a given mask"):
+    with pytest.raises(InputError, match="only recovery takes a mask"):
         prepare(opened, FINE, replace(SHORT, method="recovery"))
-    with pytest.raises(InputError, match="recovery trains a given mask"):
+    with pytest.raises(InputError, match="only recovery takes a mask"):
         prepare(opened, FINE, SHORT, half(opened))
 
 
@@ -355,7 +355,7 @@ def test_a_run_taken_up_ends_in_the_same_weights(
     for one, other in zip(taken_up.masks.matrices, whole.masks.matrices, strict=True):
         assert one.weight is not None and other.weight is not None
         assert np.array_equal(one.weight, other.weight)
-    with pytest.raises(InputError, match="of another run"):
+    with pytest.raises(InputError, match="belongs to another run"):
         run_of(*learner(tiny("gpt2"), words), replace(training, batch=2), tmp_path)
 
 
@@ -376,7 +376,7 @@ def test_a_checkpoint_is_of_one_mask_and_of_its_data(
     assert run(0, 2).resumed_at == 0
     assert run(0, 2).resumed_at == 2
     for first, share in ((0, 3), (1, 2)):
-        with pytest.raises(InputError, match="of another run"):
+        with pytest.raises(InputError, match="belongs to another run"):
             run(first, share)
 
 
