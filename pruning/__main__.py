@@ -1,12 +1,38 @@
 """`python -m pruning`."""
 
-from pruning.commands.application import app
-from sparse_formats.terminal.application import run
+from pruning.commands import (
+    analyze,
+    calibrate,
+    check,
+    eval,
+    heads,
+    kprune,
+    prune,
+    quantize,
+    shrink,
+    train,
+)
+from sparse_formats.terminal import command
+
+SUMMARY = "Prune transformers into vectors an accelerator can use, and see what masks look like."
+
+COMMANDS: dict[str, command.Command] = {
+    "prune": prune,
+    "check": check,
+    "analyze": analyze,
+    "calibrate": calibrate,
+    "train": train,
+    "eval": eval,
+    "heads": heads,
+    "shrink": shrink,
+    "kprune": kprune,
+    "quantize": quantize,
+}
 
 
 def main() -> None:
     """Run the command line."""
-    run(app, "pruning")
+    command.main("pruning", SUMMARY, COMMANDS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ Its table [training], where there is one, belongs to `python -m pruning train`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,11 @@ TOKENS = 128
 OTHER_TABLES = ("training",)
 
 
-def pattern_option(*flags: str) -> Any:
-    """The setting `pattern`, under other flags than its name."""
+def pattern_option(*flags: str, is_required: bool = False) -> Any:
+    """The setting `pattern`, under other flags than its name where some are given."""
     return option(
         "Pattern of the kept weights: where they may lie.",
-        default="mvp",
+        default=MISSING if is_required else "mvp",
         flags=flags,
         choices=forms,
         or_else="the numbers of n_m alone, e.g. 2:4",
@@ -95,6 +95,14 @@ if TYPE_CHECKING:
 
 else:
     Recipe = with_knobs(Common, PATTERNS.values())
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """The knobs of all patterns, see each pattern."""
+
+
+PatternKnobs: Any = with_knobs(_Nothing, PATTERNS.values())
 
 
 def read_recipe(path: Path) -> Recipe:

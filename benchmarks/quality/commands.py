@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ CACHE = ROOT / "out" / "quality"
 
 def pruning(command: str, *options: object) -> dict[str, Any]:
     """What `python -m pruning <command> … --json -` prints."""
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
-    return _printed(app, command, *options, "--json", "-")
+    with _unprinted() as printed:
+        call(COMMANDS, command, *options, "--json", "-")
+    return json.loads(printed.getvalue())
 
 
 def quietly(command: str, *options: object) -> None:
     """Run a command of `pruning` for what it writes."""
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        app([command, *(str(word) for word in options)], standalone_mode=False)
+    with _unprinted():
+        call(COMMANDS, command, *options)
 
 
 def evaluated(*options: object) -> dict[str, Any]:
@@ -76,7 +81,14 @@ def installed(package: str) -> Path:
 
 
 def _printed(app: Any, *words: object) -> dict[str, Any]:
-    printed, told = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+    with _unprinted() as printed:
         app([str(word) for word in words], standalone_mode=False)
     return json.loads(printed.getvalue())
+
+
+@contextlib.contextmanager
+def _unprinted() -> Iterator[io.StringIO]:
+    """What is printed in the block, instead of printing it; progress and warnings are dropped."""
+    printed, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+        yield printed

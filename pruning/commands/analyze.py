@@ -1,15 +1,15 @@
 """The command `analyze`: what the masks of a file look like."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pruning.commands.options import Exclude, Include
 from pruning.commands.progress import progress
-from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from pruning.direction.analysis import Analysis
@@ -17,56 +17,69 @@ if TYPE_CHECKING:
     from sparse_formats.masks.vectors import Orientation
 
 
-def analyze_command(
-    mask: Annotated[Path, typer.Option(help="Mask file or pruned model to look at.")],
-    plot: Annotated[
-        Path | None, typer.Option(help="Folder for one picture a matrix (made if missing).")
-    ] = None,
-    json: Annotated[
-        str | None, typer.Option(help="File for the figures as JSON; - is standard output.")
-    ] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-) -> None:
-    """Direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
-    from pruning.direction.analysis import analyze, as_json, with_stacks
-    from sparse_formats.files.atomic import check_writable
-    from sparse_formats.files.mask_file import read_masks, sha256_of
+@dataclass(frozen=True, kw_only=True)
+class Settings(NameOptions, JsonOption):
+    """Measure the direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
+
+    mask: Path = option("Mask file or pruned model to look at.")
+    plot: Path | None = option(
+        "Folder for one picture of each matrix. It is made if it does not exist.",
+        default=None,
+        writes="folder",
+        is_replayed=False,
+    )
+
+
+def run(settings: Settings) -> "tuple[Analysis, ...]":
+    """Analyse every matrix, and Q, K and V of a layer stacked."""
+    from pruning.direction.analysis import analyze, with_stacks
+    from sparse_formats.files.mask_file import read_masks
     from sparse_formats.masks.selection import select
 
-    inputs = [mask]
-    if json not in (None, "-"):
-        check_writable(Path(json), inputs)
+    measure = settings.plot is not None or settings.json is not None
     with progress() as tell:
-        tell(f"reading {mask}")
-        masks = read_masks(mask)
-        by_name = {m.name: m for m in masks.matrices}
-        chosen = [by_name[name] for name in select(by_name, include or (), exclude or ())]
-        if plot is not None:
-            _make_folder(plot)
-        analyses: list[Analysis] = []
+        tell(f"reading {settings.mask}")
+        by_name = {m.name: m for m in read_masks(settings.mask).matrices}
+        chosen = [by_name[name] for name in select(by_name, settings.include, settings.exclude)]
+        found: list[Analysis] = []
         for matrix in with_stacks(chosen):
-            tell(f"{matrix.name}")
-            analyses.append(analyze(matrix, measure=plot is not None or json is not None))
-            if plot is not None:
-                from pruning.direction.pictures import write_picture
+            tell(matrix.name)
+            found.append(analyze(matrix, measure=measure))
+    return tuple(found)
 
-                picture = plot / picture_name(len(analyses), matrix.name)
-                check_writable(picture, inputs)
-                write_picture(picture, analyses[-1])
-    if json is not None:
+
+def show(settings: Settings, result: "Sequence[Analysis]") -> None:
+    """Draw the pictures, and print a line for each matrix."""
+    if settings.plot is not None:
+        _draw(settings.plot, settings.mask, result)
+    if settings.json is not None:
+        from pruning.direction.analysis import as_json
+        from sparse_formats.files.mask_file import sha256_of
+
         emit_json(
             {
                 "schema_version": 1,
-                "mask": {"source": str(mask), "sha256": sha256_of(mask)},
-                "matrices": [as_json(a) for a in analyses],
+                "mask": {"source": str(settings.mask), "sha256": sha256_of(settings.mask)},
+                "matrices": [as_json(analysis) for analysis in result],
             },
-            json,
+            settings.json,
         )
-    if json != "-":
-        _print_analyses(analyses)
-        if plot is not None:
-            print(f"{len(analyses)} pictures in {plot}")
+    if not settings.is_json_printed:
+        _print(result)
+        if settings.plot is not None:
+            print(f"{len(result)} pictures in {settings.plot}")
+
+
+def _draw(folder: Path, mask: Path, analyses: "Sequence[Analysis]") -> None:
+    from pruning.direction.pictures import write_picture
+    from sparse_formats.files.output_folder import prepare_folder
+
+    names = [picture_name(i, analysis.matrix.name) for i, analysis in enumerate(analyses, 1)]
+    prepare_folder(folder, names, [mask])
+    with progress() as tell:
+        for name, analysis in zip(names, analyses, strict=True):
+            tell(f"drawing {analysis.matrix.name}")
+            write_picture(folder / name, analysis)
 
 
 def picture_name(number: int, name: str) -> str:
@@ -74,14 +87,7 @@ def picture_name(number: int, name: str) -> str:
     return f"{number:03d}-{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)[:80].strip('._')}.png"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
-
-
-def _print_analyses(analyses: "list[Analysis]") -> None:
+def _print(analyses: "Sequence[Analysis]") -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
     columns = [

@@ -1,65 +1,74 @@
 """The command `check`: does a mask keep to a pattern?"""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from pruning.commands.options import Exclude, Include, lengths
+from pruning.recipe import PatternKnobs, Recipe, pattern_option
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.settings import Whole, group, option
+
+if TYPE_CHECKING:
+    from pruning.patterns.pattern import Break
 
 
-def check_command(
-    mask: Annotated[Path, typer.Option(help="Mask file or pruned model to look at.")],
-    pattern: Annotated[str, typer.Option(help="Pattern as in prune, e.g. 2:4 or block:32.")],
-    menu: Annotated[
-        str, typer.Option(help="Vector lengths of mvp and mvp_tiled.")
-    ] = "1,4,8,16,32,64",
-    heads: Annotated[int, typer.Option(help="Attention heads, where no config.json says it.")] = 0,
-    key_value_heads: Annotated[
-        int, typer.Option(help="Key-value heads they share; default: as many.")
-    ] = 0,
-    json: Annotated[
-        str | None, typer.Option(help="File for the findings as JSON; - is standard output.")
-    ] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-) -> None:
-    """Say where a mask breaks a pattern; exit status 1 if it does."""
-    from dataclasses import asdict
+@dataclass(frozen=True, kw_only=True)
+class Settings(NameOptions, JsonOption):
+    """Say where a mask breaks a pattern; the exit status is 1 if it does."""
 
+    mask: Path = option("Mask file or pruned model to look at.")
+    pattern: str = pattern_option(is_required=True)
+    heads: Whole = option("Attention heads, where no config.json says how many.", default=0)
+    key_value_heads: Whole = option(
+        "Key-value heads that the heads share. With 0 there are as many as heads.", default=0
+    )
+    knobs: Any = group(PatternKnobs)
+
+
+@dataclass(frozen=True)
+class Result:
+    """matrices: how many were looked at. breaks: the first of each that breaks the pattern."""
+
+    matrices: int
+    breaks: "tuple[Break, ...]"
+
+
+def run(settings: Settings) -> Result:
+    """Hold every matrix against the pattern, or all together where they depend on each other."""
     from pruning.models.model_files import heads_with
-    from pruning.recipe import Recipe, checked, pattern_of
-    from sparse_formats.files.atomic import check_writable
+    from pruning.recipe import checked, pattern_of
     from sparse_formats.files.mask_file import read_masks
     from sparse_formats.masks.selection import select
 
-    if json not in (None, "-"):
-        check_writable(Path(json), [mask])
-    recipe = checked(
-        Recipe(pattern, menu=lengths(menu), heads=heads, key_value_heads=key_value_heads)
-    )
-    masks = read_masks(mask)
+    heads = {"heads": settings.heads, "key_value_heads": settings.key_value_heads}
+    recipe = checked(Recipe(settings.pattern, **heads, **vars(settings.knobs)))
+    masks = read_masks(settings.mask)
     by_name = {m.name: m for m in masks.matrices}
-    taken = [by_name[name] for name in select(by_name, include or (), exclude or ())]
-    wanted = pattern_of(recipe, {m.name: m.shape for m in taken}, heads_with(mask, masks.header))
+    taken = [by_name[name] for name in select(by_name, settings.include, settings.exclude)]
+    shapes = {m.name: m.shape for m in taken}
+    wanted = pattern_of(recipe, shapes, heads_with(settings.mask, masks.header))
     groups = [taken] if wanted.is_joint else [[m] for m in taken]
-    breaks = [found for group in groups if (found := wanted.conforms(group)) is not None]
-    if json is not None:
+    breaks = (found for group in groups if (found := wanted.conforms(group)) is not None)
+    return Result(len(taken), tuple(breaks))
+
+
+def show(settings: Settings, result: Result) -> int:
+    """Print the breaks; 1 if there are any."""
+    if settings.json is not None:
         emit_json(
             {
                 "schema_version": 1,
-                "pattern": pattern,
-                "matrices": len(taken),
-                "conforms": not breaks,
-                "breaks": [asdict(found) for found in breaks],
+                "pattern": settings.pattern,
+                "matrices": result.matrices,
+                "conforms": not result.breaks,
+                "breaks": [asdict(found) for found in result.breaks],
             },
-            json,
+            settings.json,
         )
-    if json != "-":
-        for found in breaks:
-            print(f"not {pattern}: {found}")
-        if not breaks:
-            print(f"{len(taken)} matrices are {pattern}")
-    if breaks:
-        raise typer.Exit(1)
+    if not settings.is_json_printed:
+        for found in result.breaks:
+            print(f"not {settings.pattern}: {found}")
+        if not result.breaks:
+            print(f"{result.matrices} matrices are {settings.pattern}")
+    return 1 if result.breaks else 0

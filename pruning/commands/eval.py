@@ -1,271 +1,264 @@
 """The command `eval`: quality of a model, with and without a mask, and the floors."""
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import msgspec
 
+from pruning.commands.options import MODEL_FORMS, ThreadOptions
+from pruning.commands.progress import progress
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.settings import Count, Whole, option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pruning.evaluation.comparison import Measure
     from pruning.models.opening import OpenModel
+    from pruning.pipeline import Tell
+    from pruning.quantization.integer_inference import Recording
     from sparse_formats.files.int8_file import QuantizedMatrix
-
-Tell = Callable[[str], None]
 
 FORMATS = {"accuracy": ".4f", "f1": ".4f", "pearson": ".4f", "spearman": ".4f", "loss": ".1f"}
 """How figures are printed, where not with two decimals."""
 
+RECORDED = ("inputs.npz", "sums.npz")
 
-def eval_command(
-    model: Annotated[
-        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
-    ],
-    mask: Annotated[
-        Path | None, typer.Option(help="Mask file to put on; weights in it replace the model's.")
-    ] = None,
-    quantized: Annotated[
-        Path | None,
-        typer.Option(help="What quantize made of this model: measure it in 8-bit numbers too."),
-    ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --quantized: folder for what each matrix multiplies (inputs.npz, for "
-            "accel_sim run --activations) and its sums (sums.npz)."
-        ),
-    ] = None,
-    text: Annotated[
-        Path | None, typer.Option(help="Text file: perplexity, per token and per word.")
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            help="Tab-separated file with a header: accuracy and F1 of a classifier; agreement "
-            "of a regression's answers, or of an encoder's text pairs, with the scores in it."
-        ),
-    ] = None,
-    squad: Annotated[
-        Path | None, typer.Option(help="SQuAD JSON: exact match and F1 of a question answerer.")
-    ] = None,
-    documents: Annotated[
-        Path | None,
-        typer.Option(
-            help="One text a line: with --human agreement over all pairs, without it how many "
-            "second halves are found."
-        ),
-    ] = None,
-    human: Annotated[
-        Path | None, typer.Option(help="Square matrix of people's similarities of --documents.")
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(help="Only the first so many documents.", min=2)
-    ] = None,
-    length: Annotated[
-        int | None,
-        typer.Option(help="Tokens of a window or text; the model's own if not given.", min=1),
-    ] = None,
-    stride: Annotated[
-        int | None, typer.Option(help="With --text: tokens a window moves on; length if not given.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="With --text: only about so many tokens.", min=2)
-    ] = None,
-    text_column: Annotated[
-        list[str] | None, typer.Option(help="With --table: name of a text's column.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="With --table: name of the label's column.")
-    ] = None,
-    encoding: Annotated[
-        str, typer.Option(help="How the text of the data file is encoded.")
-    ] = "utf-8-sig",
-    floors: Annotated[
-        bool, typer.Option(help="Measure a random mask and the zeroed model too.")
-    ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of the random mask.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
-    json: Annotated[
-        str | None, typer.Option(help="File for the figures as JSON; - is standard output.")
-    ] = None,
-) -> None:
-    """Quality of a model on your data: dense, under a mask, and the floors."""
-    from pruning.commands.progress import progress
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ThreadOptions, JsonOption):
+    """Measure the quality of a model on your data, dense, under a mask, and at its floors.
+
+    The floors tell what a figure is worth: they are a random mask of the same density, and the
+    model with all of its pruned matrices at zero.
+    """
+
+    model: Path = option(f"Model to measure: {MODEL_FORMS}.")
+    mask: Path | None = option(
+        "Mask file to put on. Weights in it replace those of the model.", default=None
+    )
+    quantized: Path | None = option(
+        "File of 8-bit numbers that quantize made of this model, which is measured in them too.",
+        default=None,
+    )
+    record: Path | None = option(
+        "With --quantized, folder for what each matrix multiplies (inputs.npz, for accel_sim run "
+        "--activations) and for its sums (sums.npz).",
+        default=None,
+        writes="folder",
+        holds=RECORDED,
+        is_replayed=False,
+    )
+    text: Path | None = option(
+        "Text file, for the perplexity of a language model per token and per word.", default=None
+    )
+    table: Path | None = option(
+        "Tab-separated file with a header, for the accuracy and F1 of a classifier. Of a "
+        "regression's answers, or of an encoder's text pairs, the agreement with its numbers is "
+        "measured.",
+        default=None,
+    )
+    squad: Path | None = option(
+        "SQuAD JSON file, for the exact match and F1 of a question answerer.", default=None
+    )
+    documents: Path | None = option(
+        "File of one text a line, for an encoder. With --human the agreement over all pairs is "
+        "measured, without it how many second halves of texts are found.",
+        default=None,
+    )
+    human: Path | None = option(
+        "Square matrix of people's similarities of --documents.", default=None
+    )
+    count: AtLeastTwo | None = option("Only the first so many documents are read.", default=None)
+    length: Count | None = option(
+        "Tokens of a window or text.", default=None, otherwise="the model's own"
+    )
+    stride: Count | None = option(
+        "With --text, tokens that a window moves on.", default=None, otherwise="the length"
+    )
+    max_tokens: AtLeastTwo | None = option(
+        "With --text, about so many tokens are read.", default=None
+    )
+    text_column: tuple[str, ...] = option("With --table, name of the column of a text.", default=())
+    label_column: str | None = option(
+        "With --table, name of the column of the labels.", default=None
+    )
+    encoding: str = option("Encoding of the data file.", default="utf-8-sig")
+    floors: bool = option("Measure a random mask and the zeroed model too.", default=True)
+    seed: Whole = option("Random seed of the random mask.", default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """figures: by variant of the model, by name. recorded: what its matrices multiplied."""
+
+    opened: "OpenModel"
+    data: Path
+    figures: dict[str, dict[str, Any]]
+    recorded: "Recording | None"
+
+
+def run(settings: Settings) -> Result:
+    """Measure the model as it is, masked, at its floors, and in 8-bit numbers."""
     from sparse_formats.files import int8_file
-    from sparse_formats.files.atomic import check_writable
-    from sparse_formats.files.mask_file import read_masks, sha256_of
+    from sparse_formats.files.mask_file import read_masks
 
-    given = {"--text": text, "--table": table, "--squad": squad, "--documents": documents}
-    sources = {option: path for option, path in given.items() if path is not None}
-    if len(sources) != 1:
-        raise InputError(
-            f"give one of {', '.join(given)}, found {' and '.join(sources) or 'none of them'}"
-        )
-    ((option, data),) = sources.items()
-    paths = (model, mask, quantized, data, human)
-    inputs = [path for path in paths if path is not None]
-    if json not in (None, "-"):
-        check_writable(Path(json), inputs)
-    if human is not None and documents is None:
-        raise InputError("--human goes with --documents")
-    if quantized is not None and mask is not None:
-        raise InputError("give --mask or --quantized, one of the two")
-    if record is not None:
-        if quantized is None:
-            raise InputError("--record goes with --quantized")
-        _prepare_record(record, inputs)
-    masks = None if mask is None else read_masks(mask)
-    whole = None if quantized is None else int8_file.read(quantized)[0]
+    option, data = _source(settings)
+    masks = None if settings.mask is None else read_masks(settings.mask)
+    whole = None if settings.quantized is None else int8_file.read(settings.quantized)[0]
+    recorded = None
     with progress() as tell:
-        tell(f"opening {model}")
-        opened, measure = _prepared(
-            option, data, model, human, count, length, stride, max_tokens,
-            text_column, label_column, encoding, threads, tell,
-        )  # fmt: skip
+        tell(f"opening {settings.model}")
+        opened, measure = _prepared(settings, option, data, tell)
         from pruning.evaluation.comparison import measured
 
-        figures = measured(opened, measure, masks, floors, seed, tell)
+        figures = measured(opened, measure, masks, settings.floors, settings.seed, tell)
         if whole is not None:
             tell("quantized")
-            figures["quantized"] = _quantized(opened, measure, whole, record)
-    if json is not None:
+            figures["quantized"], recorded = _quantized(
+                opened, measure, whole, settings.record is not None
+            )
+    return Result(opened, data, figures, recorded)
+
+
+def show(settings: Settings, result: Result) -> None:
+    """Write what was recorded, and print a line for each variant."""
+    if result.recorded is not None and settings.record is not None:
+        from sparse_formats.files.output_folder import prepare_folder
+
+        prepare_folder(settings.record)
+        result.recorded.write(settings.record)
+    if settings.json is not None:
+        opened = result.opened
         emit_json(
             {
                 "schema_version": 1,
-                "model": {"source": str(model), "name": opened.name, "task": opened.task},
-                "mask": None if mask is None else {"source": str(mask), "sha256": sha256_of(mask)},
-                "quantized": None
-                if quantized is None
-                else {"source": str(quantized), "sha256": sha256_of(quantized)},
-                "data": {"source": str(data), "sha256": sha256_of(data)},
-                "seed": seed,
-                "figures": figures,
+                "model": {
+                    "source": str(settings.model),
+                    "name": opened.name,
+                    "task": opened.task,
+                },
+                "mask": _file(settings.mask),
+                "quantized": _file(settings.quantized),
+                "data": _file(result.data),
+                "seed": settings.seed,
+                "figures": result.figures,
             },
-            json,
+            settings.json,
         )
-    if json != "-":
-        _print(figures, opened, data, seed if masks is not None and floors else None, record)
+    if not settings.is_json_printed:
+        _print(settings, result)
 
 
-def _prepare_record(folder: Path, inputs: list[Path]) -> None:
-    from sparse_formats.files.atomic import check_writable
+def _source(settings: Settings) -> tuple[str, Path]:
+    """The one kind of data that is given, and its file."""
+    kinds = ("text", "table", "squad", "documents")
+    given = {kind: path for kind in kinds if (path := getattr(settings, kind)) is not None}
+    if len(given) != 1:
+        flags = [f"--{kind}" for kind in kinds]
+        found = " and ".join(f"--{kind}" for kind in given) or "none of them"
+        raise InputError(f"give one of {', '.join(flags)}, found {found}")
+    if settings.human is not None and settings.documents is None:
+        raise InputError("--human goes with --documents")
+    if settings.quantized is not None and settings.mask is not None:
+        raise InputError("give --mask or --quantized, one of the two")
+    if settings.record is not None and settings.quantized is None:
+        raise InputError("--record goes with --quantized")
+    return next(iter(given.items()))
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make folder {folder}: {error.strerror}") from error
-    for name in ("inputs.npz", "sums.npz"):
-        check_writable(folder / name, inputs)
+
+def _file(path: Path | None) -> dict[str, str] | None:
+    from sparse_formats.files.mask_file import sha256_of
+
+    return None if path is None else {"source": str(path), "sha256": sha256_of(path)}
 
 
 def _quantized(
     opened: "OpenModel",
     measure: "Measure",
     matrices: "Sequence[QuantizedMatrix]",
-    record: Path | None,
-) -> dict[str, Any]:
-    """The figures of the model in 8-bit numbers; what it multiplied, into the folder `record`."""
+    is_recorded: bool,
+) -> "tuple[dict[str, Any], Recording | None]":
+    """The figures of the model in 8-bit numbers, and what it multiplied."""
     from dataclasses import asdict
 
     from pruning.quantization.integer_inference import Recording, integer_products
 
-    recording = None if record is None else Recording()
+    recording = Recording() if is_recorded else None
     with integer_products(opened, matrices, recording):
-        figures = asdict(measure(opened))
-    if recording is not None and record is not None:
-        recording.write(record)
-    return figures
+        return asdict(measure(opened)), recording
 
 
 def _prepared(
-    option: str,
-    data: Path,
-    model: Path,
-    human: Path | None,
-    count: int | None,
-    length: int | None,
-    stride: int | None,
-    max_tokens: int | None,
-    text_column: list[str] | None,
-    label_column: str | None,
-    encoding: str,
-    threads: int,
-    tell: Tell,
+    settings: Settings, kind: str, data: Path, tell: "Tell"
 ) -> "tuple[OpenModel, Measure]":
     """The opened model and what to measure of it; data are read before the model is opened."""
-    from pruning.data import files as data_files
+    from pruning.data import files
     from pruning.data.examples import is_regression
-    from pruning.evaluation import classification as classes
-    from pruning.evaluation import perplexity as perplexities
-    from pruning.evaluation import question_answering as answers
-    from pruning.evaluation import similarity as alike
+    from pruning.evaluation import classification, perplexity, question_answering, similarity
     from pruning.models.opening import open_model
 
+    length, encoding = settings.length, settings.encoding
+
     def opened(task: str | None) -> "OpenModel":
-        found = open_model(model, task)
-        _set_threads(threads)
+        found = open_model(settings.model, task)
+        settings.set_threads()
         return found
 
-    if option == "--text":
-        words = data_files.read_text(data, encoding)
-        return opened(None), lambda m: perplexities.perplexity(
-            m, words, length, stride, max_tokens, tell=tell
+    if kind == "text":
+        words = files.read_text(data, encoding)
+        stride, most = settings.stride, settings.max_tokens
+        return opened(None), lambda m: perplexity.perplexity(
+            m, words, length, stride, most, tell=tell
         )
-    if option == "--table":
-        rows = data_files.read_table(data, text_column or (), label_column, encoding)
+    if kind == "table":
+        rows = files.read_table(data, settings.text_column, settings.label_column, encoding)
         found = opened(None)
         if found.task == "classify" and is_regression(found.model.config):
-            return found, lambda m: classes.regression(m, rows, length, tell=tell)
+            return found, lambda m: classification.regression(m, rows, length, tell=tell)
         if found.task != "encode":
-            return found, lambda m: classes.classification(m, rows, length, tell=tell)
-        first = alike.pools_first_token(model)
-        return found, lambda m: alike.pair_agreement(
-            alike.embedder(m, length or 256, first_token=first, tell=tell), rows
+            return found, lambda m: classification.classification(m, rows, length, tell=tell)
+        first = similarity.pools_first_token(settings.model)
+        return found, lambda m: similarity.pair_agreement(
+            similarity.embedder(m, length or 256, first_token=first, tell=tell), rows
         )
-    if option == "--squad":
-        asked = data_files.read_questions(data, encoding)
-        return opened("answer"), lambda m: answers.question_answering(m, asked, length, tell=tell)
-    texts = alike.read_texts(data, count, encoding)
-    judged = None if human is None else alike.read_human(human, len(texts))
-    first = alike.pools_first_token(model)
+    if kind == "squad":
+        asked = files.read_questions(data, encoding)
+        return opened("answer"), lambda m: question_answering.question_answering(
+            m, asked, length, tell=tell
+        )
+    texts = similarity.read_texts(data, settings.count, encoding)
+    judged = None if settings.human is None else similarity.read_human(settings.human, len(texts))
+    first = similarity.pools_first_token(settings.model)
 
     def alikeness(m: "OpenModel") -> Any:
-        embed = alike.embedder(m, length or 256, first_token=first, tell=tell)
+        embed = similarity.embedder(m, length or 256, first_token=first, tell=tell)
         if judged is None:
-            return alike.second_half_retrieval(embed, texts)
-        return alike.matrix_agreement(embed, texts, judged)
+            return similarity.second_half_retrieval(embed, texts)
+        return similarity.matrix_agreement(embed, texts, judged)
 
     return opened("encode"), alikeness
 
 
-def _set_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def _print(
-    figures: dict[str, dict[str, Any]],
-    opened: "OpenModel",
-    data: Path,
-    seed: int | None,
-    record: Path | None,
-) -> None:
+def _print(settings: Settings, result: Result) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
+    figures = result.figures
     names = list(next(iter(figures.values())))
     columns = [Column(""), *(Column(name.replace("_", " "), "right") for name in names)]
     rows = [(variant, *(_shown(n, found[n]) for n in names)) for variant, found in figures.items()]
-    footnotes = [f"{opened.name} on {data}"]
+    footnotes = [f"{result.opened.name} on {result.data}"]
     if "stride" in names:
         footnotes.append("words split at white space; compare figures of equal stride only")
-    if seed is not None:
-        footnotes.append(f"random mask: of each matrix's density, seed {seed}")
-    if record is not None:
-        footnotes.append(f"wrote {record / 'inputs.npz'}, {record / 'sums.npz'}")
+    if settings.mask is not None and settings.floors:
+        footnotes.append(f"random mask: of each matrix's density, seed {settings.seed}")
+    if settings.record is not None:
+        footnotes.append(f"wrote {', '.join(str(settings.record / name) for name in RECORDED)}")
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))
 
 

@@ -1,94 +1,91 @@
 """The command `heads`: how much each attention head matters, by gradient or by leaving it out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from sparse_formats.errors import InputError, nearest
+from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
+from pruning.commands.progress import progress
+from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.settings import Count, option
 
-READINGS = ("example", "batch", "token", "leave_one_out")
+if TYPE_CHECKING:
+    from pruning.models.opening import OpenModel
 
 
-def heads_command(
-    model: Annotated[
-        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
-    ],
-    text: Annotated[Path | None, typer.Option(help="Text file, for a language model.")] = None,
-    table: Annotated[
-        Path | None, typer.Option(help="Tab-separated file with labels, for a classifier.")
-    ] = None,
-    squad: Annotated[Path | None, typer.Option(help="SQuAD JSON, for a question answerer.")] = None,
-    variant: Annotated[
-        str,
-        typer.Option(
-            help="Size of the gate's gradient taken per example (Michel's paper), batch "
-            "(run_bertology) or token (Michel's code); or leave_one_out: the loss without it."
-        ),
-    ] = "example",
-    normalise: Annotated[
-        bool, typer.Option(help="Divide each layer by its L2 norm, as both codes do.")
-    ] = False,
-    samples: Annotated[int, typer.Option(help="Examples, drawn by the seed.", min=1)] = 128,
-    length: Annotated[
-        int | None, typer.Option(help="Tokens of an example; the model's own, at most 512.")
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Examples at a time.", min=1)] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of examples.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
-    json: Annotated[
-        str | None, typer.Option(help="File for the figures as JSON; - is standard output.")
-    ] = None,
-) -> None:
-    """Importance of each attention head: Michel, Levy & Neubig 2019, its variants told apart."""
-    from pruning.commands.progress import progress
-    from pruning.data.examples import Examples, examples_of, step_numbers
+@dataclass(frozen=True, kw_only=True)
+class Settings(SampleOptions, ThreadOptions, JsonOption):
+    """Measure how much each attention head matters.
+
+    The variants of Michel, Levy and Neubig (2019) differ in what the size of a gate's gradient is
+    taken of: an example is their paper's, a batch run_bertology's, a token their code's.
+    """
+
+    model: Path = option(f"Model to measure: {MODEL_FORMS}.")
+    variant: Literal["example", "batch", "token", "leave_one_out"] = option(
+        "What the size of a head's gradient is taken of. With leave_one_out it is how much the "
+        "loss grows without the head.",
+        default="example",
+    )
+    normalise: bool = option("Divide each layer by its L2 norm, as both codes do.", default=False)
+    batch: Count = option("Examples at a time.", default=8)
+
+
+@dataclass(frozen=True)
+class Result:
+    """layers: the importance of each head by attention output. examples: of model `name`."""
+
+    layers: Sequence[dict[str, Any]]
+    examples: int
+    name: str
+
+
+def run(settings: Settings) -> Result:
+    """Run the model on the examples, with gradients or without each head."""
     from pruning.evaluation.head_importance import head_importance, leave_one_out
-    from pruning.models.opening import OpenModel, open_model
-    from sparse_formats.files.atomic import check_writable
+    from pruning.models.opening import open_model
 
-    if variant not in READINGS:
-        raise InputError(f"unknown variant {variant!r}{nearest(variant, READINGS)}")
-    if normalise and variant == "leave_one_out":
+    if settings.normalise and settings.variant == "leave_one_out":
         raise InputError("--normalise goes with gradients, leave_one_out is in units of the loss")
-    given = [path for path in (model, text, table, squad) if path is not None]
-    if json not in (None, "-"):
-        check_writable(Path(json), given)
     with progress() as tell:
-        tell(f"opening {model}")
-        task = None if text is not None else "classify" if table is not None else "answer"
-        opened = open_model(model, task)
+        tell(f"opening {settings.model}")
+        opened = open_model(settings.model, settings.task)
         import torch
 
-        torch.set_num_threads(threads)
-        every = examples_of(opened, text, table, squad, length, seed)
-        chosen = step_numbers(len(every), min(samples, len(every)), 0, seed)
-        drawn = Examples([every.rows[int(number)] for number in chosen], every.pad)
-        parts = [range(i, min(i + batch, len(drawn))) for i in range(0, len(drawn), batch)]
+        settings.set_threads()
+        examples, batch = settings.examples(opened), settings.batch
+        parts = [range(i, min(i + batch, len(examples))) for i in range(0, len(examples), batch)]
 
-        def loss(m: OpenModel) -> float:
+        def loss(m: "OpenModel") -> float:
             with torch.no_grad():
-                losses = [m.model(**drawn.batch(part)).loss.item() * len(part) for part in parts]
-            return sum(losses) / len(drawn)
+                losses = [m.model(**examples.batch(p)).loss.item() * len(p) for p in parts]
+            return sum(losses) / len(examples)
 
-        tell(f"heads of {opened.name}: {variant}")
-        found = (
-            leave_one_out(opened, loss)
-            if variant == "leave_one_out"
-            else head_importance(opened, drawn, variant, normalise, batch)  # type: ignore[arg-type]
-        )
-    layers: list[dict[str, Any]] = [
+        tell(f"heads of {opened.name}: {settings.variant}")
+        if settings.variant == "leave_one_out":
+            found = leave_one_out(opened, loss)
+        else:
+            found = head_importance(opened, examples, settings.variant, settings.normalise, batch)
+    layers = [
         {"attention_out": attention.out.matrix, "heads": [float(value) for value in values]}
         for attention, values in zip(opened.attentions, found, strict=True)
     ]
-    if json is not None:
-        emit_json({"schema_version": 1, "variant": variant, "layers": layers}, json)
-    if json != "-":
-        _print(layers, f"{variant}, {len(drawn)} examples of {opened.name}")
+    return Result(layers, len(examples), opened.name)
 
 
-def _print(layers: list[dict[str, Any]], footnote: str) -> None:
+def show(settings: Settings, result: Result) -> None:
+    """Print a line for each layer."""
+    if settings.json is not None:
+        found = {"schema_version": 1, "variant": settings.variant, "layers": result.layers}
+        emit_json(found, settings.json)
+    if not settings.is_json_printed:
+        _print(result.layers, f"{settings.variant}, {result.examples} examples of {result.name}")
+
+
+def _print(layers: Sequence[dict[str, Any]], footnote: str) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
     widest = max((len(layer["heads"]) for layer in layers), default=0)

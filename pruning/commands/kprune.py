@@ -1,183 +1,131 @@
 """The command `kprune`: a smaller encoder without training, from a few examples."""
 
-import math
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import msgspec
 
-from sparse_formats.errors import InputError, nearest
+from pruning.commands.options import ThreadOptions
+from pruning.commands.progress import progress
+from pruning.retraining_free import METHODS
+from pruning.retraining_free.method import Settings as MethodSettings
+from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.settings import Count, group, option
 
 if TYPE_CHECKING:
     from pruning.models.opening import OpenModel
-    from pruning.retraining_free.method import Pruned, Settings
+    from pruning.retraining_free.method import Pruned
     from pruning.retraining_free.sublayers import Encoder
+    from pruning.surgery.shrink import Shrunk
+    from sparse_formats.masks.matrix import MaskSet
 
 TOKENS = 100_000
 """Default calibration tokens. Source: K-prune (2024)."""
 
+Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
-def kprune_command(
-    model: Annotated[
-        Path, typer.Option(help="Hugging Face directory: BERT or DistilBERT, fine-tuned.")
-    ],
-    data: Annotated[
-        Path,
-        typer.Option(help="Examples: tab-separated with a header, or a SQuAD .json."),
-    ],
-    out: Annotated[Path, typer.Option(help="New folder for the smaller model and masks.npz.")],
-    flops: Annotated[
-        float, typer.Option(help="Share of the encoder's FLOPs to keep, 0 to 1 (0.4: 60 % go).")
-    ],
-    method: Annotated[
-        str,
-        typer.Option(help="kprune; or what it is compared with: kwon, magnitude, random."),
-    ] = "kprune",
-    tokens: Annotated[
-        int, typer.Option(help="Tokens of the examples drawn, padding not counted.", min=1)
-    ] = TOKENS,
-    length: Annotated[
-        int | None, typer.Option(help="Cut examples to so many tokens; the model's, at most 512.")
-    ] = None,
-    predictive: Annotated[
-        str,
-        typer.Option(help="Of the answer: gauss_newton, or squared_gradient as published."),
-    ] = "gauss_newton",
-    predictive_weight: Annotated[
-        float | None, typer.Option(help="λ of the knowledge of the answer (1).")
-    ] = None,
-    representational_weight: Annotated[
-        float | None, typer.Option(help="λ of the knowledge of a sublayer's own output (0.1).")
-    ] = None,
-    head_weight: Annotated[
-        float | None, typer.Option(help="μ: what a head counts beside a neuron (1).")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the answers (2).")] = None,
-    ridge: Annotated[
-        float | None, typer.Option(help="Ridge of the tuning, in mean squares (0.001).")
-    ] = None,
-    tuning: Annotated[
-        bool, typer.Option(help="Tune the output projections (kwon: scale the units).")
-    ] = True,
-    at_once: Annotated[
-        bool, typer.Option("--at-once", help="Choose in all sublayers before any is pruned.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the examples, and random.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
-    json: Annotated[
-        str | None, typer.Option(help="File for the account of the run; - is standard output.")
-    ] = None,
-) -> None:
-    """Make a fine-tuned encoder smaller without training: K-prune, Kwon et al., baselines."""
-    from pruning.commands.progress import progress
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ThreadOptions, JsonOption):
+    """Make a fine-tuned encoder smaller without training, by K-prune, Kwon et al. or a baseline."""
+
+    model: Path = option("Hugging Face directory of a fine-tuned BERT or DistilBERT.")
+    data: Path = option(
+        "File of examples: tab-separated with a header, or a SQuAD file called something.json."
+    )
+    out: Path = option("Folder for the smaller model and masks.npz.", writes="new folder")
+    flops: Part = option("Share of the encoder's FLOPs to keep. With 0.4, 60 % of them go.")
+    method: str = option(
+        "Method that chooses what goes. All but kprune are there to compare it with.",
+        default="kprune",
+        choices=METHODS,
+    )
+    tokens: Count = option("Tokens of the examples drawn, without padding.", default=TOKENS)
+    length: Count | None = option(
+        "Tokens that examples are cut to.", default=None, otherwise="the model's own, at most 512"
+    )
+    settings: MethodSettings = group(MethodSettings)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The smaller model, the masks that make it so, and the account of the run."""
+
+    small: "Shrunk"
+    masks: "MaskSet"
+    account: dict[str, Any]
+
+
+def run(settings: Settings) -> Result:
+    """Draw examples, choose and remove heads and neurons, and compare the outputs."""
     from pruning.data.examples import examples_of
     from pruning.models.masking import apply_masks
-    from pruning.models.opening import open_model, quiet
+    from pruning.models.opening import open_model
     from pruning.surgery.shrink import shrink
-    from sparse_formats.files.atomic import check_writable, json_text, write_text
-    from sparse_formats.files.mask_file import write_masks
 
-    settings = _settings(
-        {
-            "temperature": temperature,
-            "predictive": predictive,
-            "predictive_weight": predictive_weight,
-            "representational_weight": representational_weight,
-            "head_weight": head_weight,
-            "ridge": ridge,
-            "tuning": tuning,
-            "at_once": at_once,
-            "seed": seed,
-        }
-    )
-    chosen = _method(method)
-    if not 0 < flops < 1:
-        raise InputError(f"--flops {flops:g}: give the share to keep, between 0 and 1")
-    _check_new(out)
-    if json not in (None, "-"):
-        check_writable(Path(json), [model, data])
     started = time.monotonic()
-    with progress() as tell, _whole_folder(out) as folder:
-        tell(f"opening {model}")
-        opened = open_model(model)
-        import torch
+    with progress() as tell:
+        tell(f"opening {settings.model}")
+        opened = open_model(settings.model)
 
         from pruning.retraining_free.partial_run import batches_of, sampled
         from pruning.retraining_free.sublayers import find_encoder, masks_of
 
-        torch.set_num_threads(threads)
-        encoder = find_encoder(opened)
+        settings.set_threads()
+        encoder, seed = find_encoder(opened), settings.settings.seed
         _check_family(opened)
-        is_squad = data.suffix.lower() == ".json"
-        table, squad = (None, data) if is_squad else (data, None)
-        every = examples_of(opened, None, table, squad, length, seed)
-        drawn, mean_length = sampled(every, tokens, seed)
+        is_squad = settings.data.suffix.lower() == ".json"
+        table, squad = (None, settings.data) if is_squad else (settings.data, None)
+        every = examples_of(opened, None, table, squad, settings.length, seed)
+        drawn, mean_length = sampled(every, settings.tokens, seed)
         tell(f"{len(drawn)} examples")
-        batches = batches_of(drawn)
-        pruned = chosen(encoder, batches, mean_length, flops, settings, tell)
-        account = _account(encoder, pruned, model, data, method, flops, mean_length, settings)
+        choose = METHODS[settings.method]
+        pruned = choose(
+            encoder, batches_of(drawn), mean_length, settings.flops, settings.settings, tell
+        )
+        account = _account(encoder, pruned, settings, mean_length)
         account["examples"] = {
             "count": len(drawn), "tokens": sum(len(r["input_ids"]) for r in drawn.rows),
             "mean_length": mean_length, "of": len(every),
         }  # fmt: skip
-        masks = masks_of(encoder, pruned.kept, {"model": opened.name, "method": method})
+        header = {"model": opened.name, "method": settings.method}
+        masks = masks_of(encoder, pruned.kept, header)
         apply_masks(opened, masks)
         tell("removing and comparing")
         small = shrink(opened, own_code=True)
-        account |= {
-            "parameters": {"before": small.before, "after": small.after},
-            "outputs_differ_by": small.apart,
-            "own_code": small.own_code,
-            "seconds": {**pruned.seconds, "in all": time.monotonic() - started},
-        }
-        tell(f"writing {out}")
-        with quiet():
-            small.opened.model.save_pretrained(folder)
-        if opened.tokenizer is not None:
-            opened.tokenizer.save_pretrained(folder)
-        write_masks(folder / "masks.npz", masks)
-        write_text(folder / "account.json", json_text(account))
-    if json is not None:
-        emit_json(account, json)
-    if json != "-":
-        _print(account, out)
+    account |= {
+        "parameters": {"before": small.before, "after": small.after},
+        "outputs_differ_by": small.apart,
+        "own_code": small.own_code,
+        "seconds": {**pruned.seconds, "in all": time.monotonic() - started},
+    }
+    return Result(small, masks, account)
 
 
-def _settings(given: dict[str, Any]) -> "Settings":
-    import msgspec
+def show(settings: Settings, result: Result) -> None:
+    """Write the folder, whole or not at all, and print a line for each sublayer."""
+    from pruning.models.saving import save_model
+    from sparse_formats.files.atomic import json_text, write_text
+    from sparse_formats.files.mask_file import write_masks
 
-    from pruning.retraining_free.knowledge import PREDICTIVE
-    from pruning.retraining_free.method import Settings
-
-    found = {key: value for key, value in given.items() if value is not None}
-    endless = next((key for key, value in found.items() if value == math.inf), None)
-    if endless is not None:
-        raise InputError(f"--{endless.replace('_', '-')} is infinite; give a finite number")
-    try:
-        settings = msgspec.convert(found, Settings)
-    except msgspec.ValidationError as error:
-        raise InputError(f"settings of kprune: {error}") from None
-    if settings.predictive not in PREDICTIVE:
-        raise InputError(
-            f"unknown --predictive {settings.predictive!r}"
-            f"{nearest(settings.predictive, PREDICTIVE)}"
-        )
-    return settings
-
-
-def _method(name: str) -> Any:
-    from pruning.retraining_free import METHODS
-
-    if name not in METHODS:
-        raise InputError(f"unknown method {name!r}{nearest(name, METHODS)}")
-    return METHODS[name]
+    with progress() as tell, _whole_folder(settings.out) as folder:
+        tell(f"writing {settings.out}")
+        save_model(result.small.opened, folder)
+        write_masks(folder / "masks.npz", result.masks)
+        write_text(folder / "account.json", json_text(result.account))
+    if settings.json is not None:
+        emit_json(result.account, settings.json)
+    if not settings.is_json_printed:
+        _print(result.account, settings.out)
 
 
 def _check_family(opened: "OpenModel") -> None:
@@ -190,15 +138,6 @@ def _check_family(opened: "OpenModel") -> None:
             f"model {opened.name} is a {type(opened.model).__name__}{decoder}: layers of different "
             f"widths can be saved of {KNOWN} alone; prune and shrink --pad make others smaller"
         )
-
-
-def _check_new(out: Path) -> None:
-    try:
-        is_taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; give another name") from error
-    if is_taken:
-        raise InputError(f"--out {out} exists already; give the name of a new folder")
 
 
 @contextmanager
@@ -226,32 +165,23 @@ def _whole_folder(out: Path) -> Iterator[Path]:
 
 
 def _account(
-    encoder: "Encoder",
-    pruned: "Pruned",
-    model: Path,
-    data: Path,
-    method: str,
-    flops: float,
-    length: float,
-    settings: "Settings",
+    encoder: "Encoder", pruned: "Pruned", settings: Settings, length: float
 ) -> dict[str, Any]:
-    from dataclasses import asdict
-
     import torch
     import transformers
 
     from sparse_formats.files.mask_file import sha256_of
 
-    whole = encoder.flops(length)
+    whole, opened = encoder.flops(length), encoder.opened
     return {
         "schema_version": 1,
-        "model": {"source": str(model), "name": encoder.opened.name, "task": encoder.opened.task},
-        "data": {"source": str(data), "sha256": sha256_of(data)},
-        "method": method,
-        "settings": asdict(settings),
+        "model": {"source": str(settings.model), "name": opened.name, "task": opened.task},
+        "data": {"source": str(settings.data), "sha256": sha256_of(settings.data)},
+        "method": settings.method,
+        "settings": asdict(settings.settings),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "flops": {
-            "asked": flops,
+            "asked": settings.flops,
             "kept": encoder.kept_flops(pruned.kept, length) / whole,
             "before": whole,
             "after": encoder.kept_flops(pruned.kept, length),

@@ -1,28 +1,84 @@
-"""Options that several commands have."""
+"""Settings that several commands have; a command's `Settings` inherits them, or calls for them."""
 
-from typing import Annotated
-
-import typer
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.settings import Count, Whole, option
 
-Include = Annotated[
-    list[str] | None, typer.Option(help="Regular expression: only matrices whose name it matches.")
-]
-Exclude = Annotated[
-    list[str] | None, typer.Option(help="Regular expression: not the matrices it matches.")
-]
+if TYPE_CHECKING:
+    from pruning.data.examples import Examples
+    from pruning.models.opening import OpenModel
 
 
-def lengths(menu: str) -> tuple[int, ...]:
-    """The lengths of a menu like 1,4,8.
+MODEL_FORMS = "a Hugging Face directory, a .gguf file, or glassllm's .npz of weights"
+"""What commands that run a model open, for their help."""
 
-    Raises:
-        InputError: something else than whole numbers.
-    """
-    try:
-        return tuple(int(word) for word in menu.split(","))
-    except ValueError:
-        raise InputError(
-            f"--menu {menu!r}: give whole numbers with commas between, e.g. 1,4,8,16"
-        ) from None
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """A file of examples for one kind of model."""
+
+    text: Path | None = option("Text file, for a language model.", default=None)
+    table: Path | None = option(
+        "Tab-separated file with a header and a column of labels, for a classifier or a "
+        "regression.",
+        default=None,
+    )
+    squad: Path | None = option("SQuAD JSON file, for a question answerer.", default=None)
+
+    @property
+    def data(self) -> tuple[Path, ...]:
+        """The files that are given."""
+        every = (self.text, self.table, self.squad)
+        return tuple(path for path in every if path is not None)
+
+    @property
+    def task(self) -> str | None:
+        """What a model is opened for to learn from the file; None: what it was made for."""
+        if self.text is not None:
+            return None
+        return "classify" if self.table is not None else "answer"
+
+    def only_file(self) -> Path:
+        """The one file that is given; InputError where there is none or another."""
+        if len(self.data) != 1:
+            raise InputError(f"give one of --text, --table, --squad; found {len(self.data)}")
+        return self.data[0]
+
+    def examples_for(self, opened: "OpenModel", length: int | None, seed: int) -> "Examples":
+        """The file in the form that the model learns from, see `data.examples.examples_of`."""
+        from pruning.data.examples import examples_of
+
+        return examples_of(opened, self.text, self.table, self.squad, length, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(DataOptions):
+    """Which examples of a file are taken."""
+
+    samples: Count = option("Number of examples, drawn at random.", default=128)
+    length: Count | None = option(
+        "Tokens of an example.", default=None, otherwise="the model's own, at most 512"
+    )
+    seed: Whole = option("Random seed of the choice of examples.", default=0)
+
+    def examples(self, opened: "OpenModel") -> "Examples":
+        """The examples that are taken, in the form that the model learns from."""
+        from pruning.data.examples import drawn
+
+        return drawn(self.examples_for(opened, self.length, self.seed), self.samples, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadOptions:
+    """How much of the machine PyTorch takes."""
+
+    threads: Count = option("Threads of PyTorch.", default=1, is_replayed=False)
+
+    def set_threads(self) -> None:
+        """Give PyTorch so many."""
+        import torch
+
+        torch.set_num_threads(self.threads)

@@ -1,172 +1,98 @@
 """The command `prune`: a model, or a mask that is there, into a mask file."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
-
-from pruning.commands.options import Exclude, Include, lengths
 from pruning.commands.progress import progress
+from pruning.recipe import OTHER_TABLES, Recipe, check_source, pattern_option
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.settings import group, option
 
 if TYPE_CHECKING:
-    from pruning.pipeline import Pruning
+    from pruning.report import Pruning
 
 
-def prune_command(
-    out: Annotated[Path, typer.Option(help="Mask file to write (.npz).")],
-    model: Annotated[
-        Path | None,
-        typer.Option(help="Hugging Face directory, .safetensors or .npz of weights to prune."),
-    ] = None,
-    from_mask: Annotated[
-        Path | None, typer.Option(help="Mask file to prune further or to cut into vectors.")
-    ] = None,
-    scores: Annotated[
-        Path | None,
-        typer.Option(help="With --from-mask: file of importances named and shaped as the masks."),
-    ] = None,
-    statistics: Annotated[
-        Path | None, typer.Option(help="What calibrate found out: gradients, sizes of inputs.")
-    ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="TOML file of the knobs below; flags go before it.")
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--pattern",
-            "--method",
-            help="mvp (default): mixed-length vectors; mvp_tiled; vector:16; fine: any weight; "
-            "2:4; vector_wise:4:16; block:32; row; column; channel; head; coupled; hybrid:32.",
-        ),
-    ] = None,
-    sparsity: Annotated[
-        float | None,
-        typer.Option(help="Fraction to remove, 0 to 1; default: the pattern's own, else 0.8."),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(help="Brought to the sparsity: each row, matrix (default), kind, or global."),
-    ] = None,
-    count: Annotated[
-        str | None, typer.Option(help="What sparsity counts: weights (default), flops or bits.")
-    ] = None,
-    score: Annotated[
-        str | None,
-        typer.Option(
-            help="Importance of a weight: magnitude (default), random, first_order, fisher, "
-            "wanda, sparsegpt, obs."
-        ),
-    ] = None,
-    update: Annotated[
-        str | None,
-        typer.Option(help="Of the survivors: none (default), least_squares, sparsegpt, obs."),
-    ] = None,
-    algorithm: Annotated[
-        str | None,
-        typer.Option(
-            help="Of mvp: C (default): mixed lengths; B: one length a matrix; A: longest losing "
-            "≤ epsilon."
-        ),
-    ] = None,
-    menu: Annotated[
-        str | None, typer.Option(help="Vector lengths, each dividing the next: 1,4,8,16,32,64.")
-    ] = None,
-    vector_cost: Annotated[
-        float | None,
-        typer.Option(help="Price of a vector in kept weights (1.5); more gives longer vectors."),
-    ] = None,
-    epsilon: Annotated[
-        float | None, typer.Option(help="Loss of importance algorithm A accepts (0.15).")
-    ] = None,
-    heads: Annotated[
-        int | None, typer.Option(help="Attention heads, where no config.json says it.")
-    ] = None,
-    key_value_heads: Annotated[
-        int | None, typer.Option(help="Key-value heads they share; default: as many.")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(help="Sequence length that FLOPs are counted at (128).")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of random scores.")] = None,
-    json: Annotated[
-        str | None, typer.Option(help="File for the account as JSON; - is standard output.")
-    ] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked(Recipe):
+    """A recipe whose pattern may be called method."""
+
+    pattern: str = pattern_option("--pattern", "--method")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(JsonOption):
     """Prune a model, or cut a mask into vectors, and write the mask file."""
-    from dataclasses import replace
 
-    from pruning.models.model_files import heads_with, read_heads
-    from pruning.pipeline import prune
-    from pruning.recipe import check_source, read_recipe
-    from pruning.scoring import score_mask, score_model
-    from sparse_formats.files.atomic import check_writable
-    from sparse_formats.files.mask_file import write_masks
+    CONFIG_FLAGS: ClassVar = ("--config", "--recipe")
+    FOREIGN_TABLES: ClassVar = OTHER_TABLES
 
-    source = _one_source(model, from_mask, scores)
-    if out.suffix.lower() != ".npz":
-        raise InputError(f"--out {out}: a mask file is called something.npz")
-    inputs = [source, *(p for p in (scores, statistics, recipe) if p is not None)]
-    check_writable(out, inputs)
-    if json not in (None, "-"):
-        check_writable(Path(json), inputs)
-        if Path(json).resolve() == out.resolve():
-            raise InputError(f"--json {json}: the mask file goes there; give another name")
-    flags = {
-        "pattern": pattern, "sparsity": sparsity, "budget": budget, "count": count,
-        "score": score, "update": update, "algorithm": algorithm,
-        "menu": None if menu is None else lengths(menu), "vector_cost": vector_cost,
-        "epsilon": epsilon, "heads": heads, "key_value_heads": key_value_heads,
-        "tokens": tokens, "seed": seed,
-        "include": tuple(include) if include else None,
-        "exclude": tuple(exclude) if exclude else None,
-    }  # fmt: skip
-    used = check_source(read_recipe(recipe, flags))
-    origin = model_name(source)
-    given = (used.score, used.seed, used.include, used.exclude, statistics)
+    out: Path = option("Mask file to write.", writes="file", suffix=".npz")
+    model: Path | None = option(
+        "Model to prune: a Hugging Face directory, or a .safetensors or .npz file of weights.",
+        default=None,
+    )
+    from_mask: Path | None = option(
+        "Mask file to prune further, or to cut into vectors.", default=None
+    )
+    scores: Path | None = option(
+        "File of importances, named and shaped as the masks of --from-mask.", default=None
+    )
+    statistics: Path | None = option(
+        "Statistics file that calibrate wrote, where the score or the update needs it.",
+        default=None,
+    )
+    recipe: Recipe = group(Asked)
+
+
+def run(settings: Settings) -> "Pruning":
+    """Score the matrices and prune them by the recipe."""
+    from pruning.models.model_files import heads_with, model_name, read_heads
+    from pruning.pipeline import prune_matrices
+    from pruning.scoring import score_masks, score_weights
+    from sparse_formats.files.mask_file import read_masks, read_weights
+
+    source, statistics = _source(settings), settings.statistics
+    recipe = check_source(settings.recipe)
     with progress() as tell:
         tell(f"reading {source}")
-        if from_mask is None:
-            matrices, cut = score_model(source, *given), read_heads(source)
+        if settings.from_mask is None:
+            matrices = score_weights(read_weights(source), recipe, statistics)
+            heads, origin = read_heads(source), model_name(source)
         else:
-            matrices, masks, found = score_mask(source, scores, *given)
-            cut = heads_with(source, masks.header)
-            origin = str(masks.header.get("model", origin))
-            used = replace(used, score=found)
-        pruning = prune(matrices, used, origin, tell, statistics, cut)
-        tell(f"writing {out}")
-        write_masks(out, pruning.masks)
-    if json is not None:
-        emit_json({"schema_version": 1, **pruning.masks.header, "notes": pruning.notes}, json)
-    if json != "-":
-        _print_pruning(pruning, out)
+            masks = read_masks(source)
+            given = None if settings.scores is None else read_weights(settings.scores)
+            matrices, used = score_masks(masks, recipe, given, statistics)
+            recipe, heads = replace(recipe, score=used), heads_with(source, masks.header)
+            origin = str(masks.header.get("model", model_name(source)))
+        return prune_matrices(matrices, recipe, origin, tell, statistics, heads)
 
 
-def _one_source(model: Path | None, from_mask: Path | None, scores: Path | None) -> Path:
-    if (model is None) == (from_mask is None):
+def show(settings: Settings, result: "Pruning") -> None:
+    """Write the mask file, and print what was done to each matrix."""
+    result.save(settings.out)
+    if settings.json is not None:
+        account = {"schema_version": 1, **result.masks.header, "notes": result.notes}
+        emit_json(account, settings.json)
+    if not settings.is_json_printed:
+        _print(result, settings.out)
+
+
+def _source(settings: Settings) -> Path:
+    model, mask = settings.model, settings.from_mask
+    if (model is None) == (mask is None):
         given = "neither" if model is None else "both"
         raise InputError(f"give either --model or --from-mask, found {given}")
-    if scores is not None and from_mask is None:
+    if settings.scores is not None and mask is None:
         raise InputError("--scores goes with --from-mask; a --model is scored by --score")
-    found = model if from_mask is None else from_mask
+    found = model if mask is None else mask
     assert found is not None
     return found
 
 
-def model_name(path: Path) -> str:
-    """What a mask file calls the model it came from: a file's name, a folder's with its parent's.
-
-    Many model folders are called "model" or by a revision; the whole path is the user's own.
-    """
-    whole = path.resolve()
-    return "/".join(whole.parts[1:][-2:]) if whole.is_dir() else whole.name
-
-
-def _print_pruning(pruning: "Pruning", out: Path) -> None:
+def _print(pruning: "Pruning", out: Path) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
     columns = [

@@ -1,12 +1,15 @@
 """The command `quantize`: a model's linear layers in 8-bit numbers."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
+from pruning.commands.progress import progress
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,57 +18,41 @@ if TYPE_CHECKING:
     from pruning.quantization.ranges import Ranges
     from sparse_formats.files.int8_file import QuantizedMatrix
 
-SAMPLES = 128
-"""Default number of examples that ranges are taken from; as calibrate takes."""
-
 SCHEME = (
     "weights int8, symmetric per matrix, scale max|w|/127; inputs uint8, asymmetric per matrix; "
     "sums and biases int32 at scale weight_scale · input_scale"
 )
 
 
-def quantize_command(
-    model: Annotated[
-        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
-    ],
-    out: Annotated[Path, typer.Option(help="File of 8-bit numbers to write (.safetensors).")],
-    text: Annotated[
-        Path | None, typer.Option(help="Text file to take ranges from, for a language model.")
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option(help="Tab-separated file with labels, for a classifier.")
-    ] = None,
-    squad: Annotated[Path | None, typer.Option(help="SQuAD JSON, for a question answerer.")] = None,
-    samples: Annotated[int, typer.Option(help="Examples, drawn by the seed.", min=1)] = SAMPLES,
-    length: Annotated[
-        int | None, typer.Option(help="Tokens of an example; the model's own, at most 512.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of examples.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch.", min=1)] = 1,
-    json: Annotated[
-        str | None, typer.Option(help="File for the account as JSON; - is standard output.")
-    ] = None,
-) -> None:
-    """Write a model's linear layers as 8-bit numbers; accel_sim run takes them as INT8.
+@dataclass(frozen=True, kw_only=True)
+class Settings(SampleOptions, ThreadOptions, JsonOption):
+    """Write a model's linear layers as 8-bit numbers, which `accel_sim run` takes as INT8.
 
-    Ranges of the inputs are those that train --quantize learned. Any other model has none: then
-    they are the smallest and largest values on the data given.
+    The ranges of the inputs are those that `train --quantize` learned. Any other model has none.
+    Then they are the smallest and largest values on the data given.
     """
-    from pruning.commands.progress import progress
+
+    model: Path = option(f"Model to write in 8-bit numbers: {MODEL_FORMS}.")
+    out: Path = option("File of 8-bit numbers to write.", writes="file", suffix=".safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The 8-bit matrices, where they come from, and the account of them."""
+
+    matrices: "Sequence[QuantizedMatrix]"
+    origin: dict[str, Any]
+    account: dict[str, Any]
+
+
+def run(settings: Settings) -> Result:
+    """Take the ranges from the model's folder or from the data, and round its layers by them."""
     from pruning.models.opening import open_model
     from pruning.quantization.export import exported
     from pruning.quantization.ranges import RANGES, read_ranges
-    from sparse_formats.files.atomic import check_writable
-    from sparse_formats.files.int8_file import write
     from sparse_formats.files.mask_file import sha256_of
 
-    data = [path for path in (text, table, squad) if path is not None]
-    if out.suffix.lower() != ".safetensors":
-        raise InputError(f"--out {out}: the file of 8-bit numbers is called something.safetensors")
-    inputs = [model, *data]
-    check_writable(out, inputs)
-    if json not in (None, "-"):
-        check_writable(Path(json), inputs)
+    model, data = settings.model, settings.data
     ranges = read_ranges(model)
     if ranges is not None and data:
         raise InputError(
@@ -81,37 +68,38 @@ def quantize_command(
     with progress() as tell:
         tell(f"opening {model}")
         opened = open_model(model)
-        import torch
-
-        torch.set_num_threads(threads)
+        settings.set_threads()
         if ranges is None:
-            from pruning.data.examples import Examples, examples_of, step_numbers
             from pruning.quantization.export import calibrated
 
-            every = examples_of(opened, text, table, squad, length, seed)
-            chosen = step_numbers(len(every), min(samples, len(every)), 0, seed)
-            drawn = Examples([every.rows[int(number)] for number in chosen], every.pad)
-            ranges = calibrated(opened, drawn, tell=tell)
+            examples = settings.examples(opened)
+            ranges = calibrated(opened, examples, tell=tell)
             origin["ranges"] = {
                 "data": data[0].name,
                 "sha256": sha256_of(data[0]),
-                "samples": len(drawn),
-                "seed": seed,
+                "samples": len(examples),
+                "seed": settings.seed,
             }
         origin |= {"model": opened.name, "sha256": sha256_of(model)}
         matrices = exported(opened, ranges)
-        tell(f"writing {out}")
-        write(out, matrices, origin)
     account = {
         "schema_version": 1,
         **origin,
         "left_in_floating_point": _left(opened, matrices),
         "matrices": [_entry(matrix, ranges[matrix.name]) for matrix in matrices],
     }
-    if json is not None:
-        emit_json(account, json)
-    if json != "-":
-        _print(account, out)
+    return Result(matrices, origin, account)
+
+
+def show(settings: Settings, result: Result) -> None:
+    """Write the file, and print a line for each matrix."""
+    from sparse_formats.files.int8_file import write
+
+    write(settings.out, result.matrices, result.origin)
+    if settings.json is not None:
+        emit_json(result.account, settings.json)
+    if not settings.is_json_printed:
+        _print(result.account, settings.out)
 
 
 def _versions() -> dict[str, str]:

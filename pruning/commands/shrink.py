@@ -1,61 +1,64 @@
 """The command `shrink`: remove what a mask empties and save a smaller dense model."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from pruning.commands.options import MODEL_FORMS
+from pruning.commands.progress import progress
+from sparse_formats.terminal.settings import option
 
-from sparse_formats.errors import InputError
+if TYPE_CHECKING:
+    from pruning.surgery.shrink import Shrunk
 
 
-def shrink_command(
-    model: Annotated[
-        Path, typer.Option(help="Hugging Face directory, .gguf, or glassllm's .npz of weights.")
-    ],
-    out: Annotated[Path, typer.Option(help="New folder for the smaller model.")],
-    mask: Annotated[
-        Path | None, typer.Option(help="Mask file; without it the zeros of the model count.")
-    ] = None,
-    pad: Annotated[
-        bool,
-        typer.Option(
-            help="Where layers differ, keep as many as the largest everywhere, the rest as zeros."
-        ),
-    ] = False,
-    own_code: Annotated[
-        bool,
-        typer.Option(
-            help="Where layers differ or heads are missing in BERT or DistilBERT, put a model of "
-            "our own code into the folder, which opens with trust_remote_code=True."
-        ),
-    ] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """Remove empty heads, neurons and channels, and save the smaller dense model."""
-    from pruning.commands.progress import progress
+
+    model: Path = option(f"Model to make smaller: {MODEL_FORMS}.")
+    out: Path = option("Folder for the smaller model.", writes="new folder")
+    mask: Path | None = option("Mask file. Without one the zeros of the model count.", default=None)
+    pad: bool = option(
+        "Where layers differ, keep as many units as the largest layer everywhere, and fill the "
+        "rest with zeros.",
+        default=False,
+    )
+    own_code: bool = option(
+        "Where layers differ or heads are missing in BERT or DistilBERT, put the code of this "
+        "package's own model into the folder, which then opens with trust_remote_code=True.",
+        default=False,
+    )
+
+
+def run(settings: Settings) -> "Shrunk":
+    """Put the mask on, take out what it empties, and compare the outputs."""
     from pruning.models.masking import apply_masks
-    from pruning.models.opening import open_model, quiet
+    from pruning.models.opening import open_model
     from pruning.surgery.shrink import shrink
     from sparse_formats.files.mask_file import read_masks
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out} exists already; give the name of a new folder")
-    masks = None if mask is None else read_masks(mask)
+    masks = None if settings.mask is None else read_masks(settings.mask)
     with progress() as tell:
-        tell(f"opening {model}")
-        opened = open_model(model)
+        tell(f"opening {settings.model}")
+        opened = open_model(settings.model)
         if masks is not None:
             apply_masks(opened, masks)
         tell("removing and comparing")
-        small = shrink(opened, pad, own_code)
-        tell(f"writing {out}")
-        with quiet():
-            small.opened.model.save_pretrained(out)
-        if opened.tokenizer is not None:
-            opened.tokenizer.save_pretrained(out)
+        return shrink(opened, settings.pad, settings.own_code)
+
+
+def show(settings: Settings, result: "Shrunk") -> None:
+    """Save the smaller model, and print what was removed."""
+    from pruning.models.saving import save_model
+
+    with progress() as tell:
+        tell(f"writing {settings.out}")
+        save_model(result.opened, settings.out)
     print(
-        f"removed {small.heads} heads, {small.neurons} neurons, {small.channels} channels: "
-        f"{small.before:,} → {small.after:,} parameters; outputs differ by {small.apart:.1e} of "
-        f"the largest; wrote {out}"
+        f"removed {result.heads} heads, {result.neurons} neurons, {result.channels} channels: "
+        f"{result.before:,} → {result.after:,} parameters; outputs differ by {result.apart:.1e} of "
+        f"the largest; wrote {settings.out}"
     )
-    if small.own_code:
+    if result.own_code:
         print("its layers are those of modeling_narrow.py inside: trust_remote_code=True opens it")

@@ -71,6 +71,12 @@ def step_numbers(count: int, batch: int, step: int, seed: int) -> NDArray[np.int
     return np.concatenate(orders)[start : start + batch]
 
 
+def drawn(examples: Examples, count: int, seed: int) -> Examples:
+    """Up to `count` of the examples, drawn by `seed` without repeats."""
+    numbers = step_numbers(len(examples), min(count, len(examples)), 0, seed)
+    return Examples([examples.rows[int(number)] for number in numbers], examples.pad)
+
+
 def token_ids(tokenizer: "PreTrainedTokenizerBase | None", text: str) -> list[int]:
     """The tokens of `text` without special ones."""
     return checked(tokenizer)(text, add_special_tokens=False, verbose=False).input_ids

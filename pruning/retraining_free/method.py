@@ -8,39 +8,51 @@ from typing import Annotated
 
 import msgspec
 
+from pruning.retraining_free.knowledge import PREDICTIVE
 from pruning.retraining_free.partial_run import Batch
 from pruning.retraining_free.sublayers import Encoder, Kept
 from pruning.retraining_free.weight_tuning import LEAST_RIDGE, RIDGE, Tuned
+from sparse_formats.terminal.settings import NotNegative, Positive, Whole, option
 
 Tell = Callable[[str], None]
 
-_Weight = Annotated[float, msgspec.Meta(ge=0)]
+Ridge = Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)]
 
 
 @dataclass(frozen=True)
 class Settings:
     """The knobs of the methods; most are K-prune's alone.
 
-    temperature: of the distance between answers (published: 2).
-    predictive: how its knowledge is measured, of `knowledge.PREDICTIVE`.
-    predictive_weight, representational_weight: λ of both; the second is chosen, see docs/kprune.md
-        (published 1 or 0.00025, beside squared batch gradients a thousand times smaller).
-    head_weight: μ, what a head counts beside a neuron. Published 64 with the mean over its
-        features, which is the sum for heads of 64; here sums, so 1.
-    ridge: λ of `tuning`.
-    tuning: off keeps the weights as they are. at_once: choose in all sublayers before anything is
-        removed, instead of one after the other.
+    temperature: published: 2. representational_weight: chosen, see docs/kprune.md (published 1 or
+    0.00025, beside squared batch gradients a thousand times smaller). head_weight: published 64
+    with the mean over its features, which is the sum for heads of 64; here sums, so 1.
     """
 
-    temperature: Annotated[float, msgspec.Meta(gt=0)] = 2.0
-    predictive: str = "gauss_newton"
-    predictive_weight: _Weight = 1.0
-    representational_weight: _Weight = 0.1
-    head_weight: _Weight = 1.0
-    ridge: Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)] = RIDGE
-    tuning: bool = True
-    at_once: bool = False
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    temperature: Positive = option(
+        "Temperature of the answers whose distance is measured.", default=2.0
+    )
+    predictive: str = option(
+        "How the knowledge of the answer is measured; squared_gradient is as published.",
+        default="gauss_newton",
+        choices=PREDICTIVE,
+    )
+    predictive_weight: NotNegative = option("Weight λ of the knowledge of the answer.", default=1.0)
+    representational_weight: NotNegative = option(
+        "Weight λ of the knowledge of a sublayer's own output.", default=0.1
+    )
+    head_weight: NotNegative = option(
+        "Weight μ of the knowledge of a head beside that of a neuron.", default=1.0
+    )
+    ridge: Ridge = option("Ridge λ of the tuning, in mean squares of the features.", default=RIDGE)
+    tuning: bool = option(
+        "Tune the output projections to make up for what went. Method kwon scales units instead.",
+        default=True,
+    )
+    at_once: bool = option(
+        "Choose in all sublayers before anything is removed, instead of one after the other.",
+        default=False,
+    )
+    seed: Whole = option("Random seed of the choice of examples, and of method random.", default=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import typer
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.outputs import Output, check_outputs
 from sparse_formats.terminal import application
-from sparse_formats.terminal.reading import Given, read
+from sparse_formats.terminal.reading import Given, read, spelled_out
 from sparse_formats.terminal.settings import (
     Setting,
     label_of,
@@ -36,7 +36,7 @@ class Command(Protocol):
 
     Settings: a frozen dataclass; its docstring is the help, the first paragraph the summary.
         CONFIG_FLAGS: other spellings of --config. FOREIGN_TABLES: tables of the TOML file that
-        belong to other commands.
+        belong to other commands. SET_FLAG: a flag that takes any setting as KEY=VALUE.
     run: from settings to a result. show: writes and prints it; gives the exit status, or None.
     """
 
@@ -91,8 +91,14 @@ def _function(command: Command, *, is_called: bool) -> Callable[..., int]:
     """A function with a parameter for each setting, as typer wants it."""
     cls = command.Settings
 
-    def function(config: list[str] | None = None, **flags: Any) -> int:
+    set_flag = getattr(cls, "SET_FLAG", "")
+
+    def function(
+        config: list[str] | None = None, settings: list[str] | None = None, **flags: Any
+    ) -> int:
         given = {name: _listed(value) for name, value in flags.items() if value is not None}
+        for name, value in spelled_out(settings or (), set_flag, cls).items():
+            given[name] = [*given.get(name, []), *value]
         path = None if not config else Path(_only(config))
         found = read(cls, given, path, getattr(cls, "FOREIGN_TABLES", ()))
         try:
@@ -110,8 +116,18 @@ def _function(command: Command, *, is_called: bool) -> Callable[..., int]:
             help="TOML file of these settings. Flags win over it.",
         ),
     ]
+    setting = Annotated[
+        list[str] | None,
+        typer.Option(
+            set_flag or "--set",
+            metavar="KEY=VALUE",
+            help="Any of these settings by its key in the TOML file, e.g. seed=1. [repeatable]",
+        ),
+    ]
     if is_called:
         parameters.append(_keyword("config", config))
+    if is_called and set_flag:
+        parameters.append(_keyword("settings", setting))
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in parameters}
     return function

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from sparse_formats.errors import InputError, SettingError, nearest
-from sparse_formats.files.toml import read_toml
+from sparse_formats.files.toml import read_toml, toml_value
 from sparse_formats.terminal.settings import (
     Setting,
     bare,
@@ -84,6 +84,31 @@ def checked(settings: Any, values: Mapping[str, Any]) -> Any:
         is_left_open = value is None and setting.default is None
         given[name] = None if is_left_open else converted(value, setting, name)
     return dataclasses.replace(settings, **given)
+
+
+def spelled_out(words: Iterable[str], flag: str, settings: type) -> dict[str, list[str | bool]]:
+    """Words KEY=VALUE behind one flag as what their own flags would be given, by setting.
+
+    A value is TOML, or a text as it stands.
+
+    Raises:
+        InputError: a word without "=", or a key that is none of a setting.
+    """
+    known = {setting.name: setting for setting in settings_of(settings)}
+    found: dict[str, list[str | bool]] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise InputError(f"{flag} {word}: write KEY=VALUE, e.g. seed=1")
+        if (name := name.strip()) not in known:
+            raise InputError(f"{flag} {word}: unknown key {name!r}{nearest(name, known)}")
+        value = toml_value(text)
+        each = value if isinstance(value, list) else [value]
+        given = [item if isinstance(item, bool) else str(item) for item in each]
+        if known[name].option.is_separated:
+            given = [",".join(map(str, given))]
+        found.setdefault(name, []).extend(given)
+    return found
 
 
 def _from_words(given: Sequence[str | bool], setting: Setting) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.commands.application import app
+from pruning.__main__ import COMMANDS
 from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.statistics.calibration import calibrated, in_rounds, readers
 from pruning.statistics.matrix_statistics import STATISTICS, read_statistics
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.command import call
 
 torch = pytest.importorskip("torch")
 
@@ -157,7 +158,7 @@ def test_the_command_writes_what_scores_read(
     (tmp_path / "text").write_text(TEXT)
     given = ["calibrate", "--model", tmp_path / "model", "--text", tmp_path / "text"]
     given += ["--length", 20, "--samples", 4, "--out", tmp_path / "calib.npz"]
-    app([str(word) for word in given], standalone_mode=False)
+    call(COMMANDS, *given)
     assert "8 matrices, 4 examples, 80 tokens" in capsys.readouterr().out
     opened = assemble("tiny", "causal", model, words)
     weights = {matrix.name: matrix.weight() for matrix in opened.matrices}
@@ -166,4 +167,4 @@ def test_the_command_writes_what_scores_read(
         assert all(getattr(known, field) is not None for field in STATISTICS), name
     given = [str(word) for word in [*given, "--score", "magnitude"]]
     with pytest.raises(InputError, match="no need to calibrate"):
-        app(given, standalone_mode=False)
+        call(COMMANDS, *given)

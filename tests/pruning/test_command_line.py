@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pruning.commands.analyze import picture_name
-from pruning.commands.prune import model_name
+from pruning.models.model_files import model_name
 from pruning.pipeline import as_json
 from pruning.recipe import Recipe
 from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
@@ -117,7 +117,7 @@ def test_check_says_where_a_mask_breaks_a_pattern(run, model: Path, tmp_path: Pa
         {"matrix": name, "row": 5, "col": 8, "found": "row 5, columns 8..11 keep 2"}
     ]
     status, printed, error = run("check", "--mask", broken, "--pattern", "2;4")
-    assert (status, printed) == (2, "") and error.startswith("error: pattern '2;4'")
+    assert (status, printed) == (2, "") and error.startswith("error: --pattern is '2;4'; write n_m")
 
 
 def test_check_of_heads_needs_their_number(run, tmp_path: Path) -> None:  # noqa: ANN001
@@ -206,18 +206,18 @@ def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None
         (["--model", "MISSING", "--out", "OUT"], "does not exist"),
         (["--model", "MODEL", "--out", "MODEL"], "it is the input"),
         (["--from-mask", "MODEL", "--out", "MODEL"], "it is the input"),
-        (["--model", "MODEL", "--out", "out.txt"], "something.npz"),
+        (["--model", "MODEL", "--out", "out.txt"], "--out is out.txt; give the name of a .npz file"),
         (["--model", "MODEL", "--out", "MISSING/out.npz"], "create it"),
-        (["--model", "MODEL", "--out", "OUT", "--sparsity", "1.5"], "sparsity 1.5"),
-        (["--model", "MODEL", "--out", "OUT", "--sparsity", "nan"], "sparsity nan"),
-        (["--model", "MODEL", "--out", "OUT", "--menu", "4,x"], "whole numbers"),
+        (["--model", "MODEL", "--out", "OUT", "--sparsity", "1.5"], "--sparsity is 1.5; give a finite number from 0 to 1"),
+        (["--model", "MODEL", "--out", "OUT", "--sparsity", "nan"], "--sparsity is nan"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", "4,x"], "--menu is 'x'; give a whole number"),
         (["--model", "MODEL", "--out", "OUT", "--menu", "4,6"], "does not divide"),
-        (["--model", "MODEL", "--out", "OUT", "--menu", ""], "whole numbers"),
+        (["--model", "MODEL", "--out", "OUT", "--menu", ""], "--menu is ''; give a whole number"),
         (["--model", "MODEL", "--out", "OUT", "--menu", "9" * 20], "lengths up to 65536"),
         (["--model", "MODEL", "--out", "OUT", "--menu", "65537"], "lengths up to 65536"),
-        (["--model", "MODEL", "--out", "OUT", "--epsilon", "nan"], "epsilon nan"),
-        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "inf"], "vector cost inf"),
-        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "nan"], "vector cost nan"),
+        (["--model", "MODEL", "--out", "OUT", "--epsilon", "nan"], "--epsilon is nan"),
+        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "inf"], "--vector-cost is inf"),
+        (["--model", "MODEL", "--out", "OUT", "--vector-cost", "nan"], "--vector-cost is nan"),
         (["--model", "MODEL", "--out", "x" * 300 + ".npz"], "File name too long"),
         (["--model", "x" * 300 + ".npz", "--out", "OUT"], "File name too long"),
         (["--model", "/dev/null", "--out", "OUT"], "neither a file nor"),
@@ -225,10 +225,10 @@ def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None
         (["--model", "MODEL", "--out", "OUT", "--score", "magnitud"], "did you mean 'magnitude'"),
         (["--model", "MODEL", "--out", "OUT", "--algorithm", "Z"], "known: A, B, C"),
         (["--model", "MODEL", "--out", "OUT", "--budget", "x"], "known: global, kind, matrix, row"),
-        (["--model", "MODEL", "--out", "OUT", "--seed", "-1"], "seed -1"),
+        (["--model", "MODEL", "--out", "OUT", "--seed", "-1"], "--seed is -1"),
         (["--model", "MODEL", "--out", "OUT", "--include", "("], "not a regular expression"),
         (["--model", "MODEL", "--out", "OUT", "--include", "zzz"], "no matrix is left"),
-        (["--from-mask", "MODEL", "--scores", "MISSING", "--out", "OUT"], "scores"),
+        (["--from-mask", "MODEL", "--scores", "MISSING", "--out", "OUT"], "does not exist"),
         (["--model", "MODEL", "--out", "OUT", "--score", "wanda"], "python -m pruning calibrate"),
         (["--model", "MODEL", "--out", "OUT", "--update", "obs"], "--statistics"),
         (["--model", "MODEL", "--out", "OUT", "--statistics", "MISSING"], "does not exist"),
@@ -353,7 +353,7 @@ def test_a_model_folder_is_named_with_its_parent(tmp_path: Path) -> None:
 
 def test_analyze_names_a_plot_folder_that_cannot_be_made(run, model: Path) -> None:  # noqa: ANN001
     status, _, error = run("analyze", "--mask", model, "--plot", model)
-    assert status == 2 and error.startswith("error: cannot make folder")
+    assert status == 2 and error.startswith("error: --plot ") and "is a file" in error
 
 
 def test_the_help_shows_both_commands(run) -> None:  # noqa: ANN001

@@ -141,12 +141,12 @@ def test_a_regression_is_evaluated_by_its_agreement(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--flops", 1.5], "--flops 1.5: give the share to keep, between 0 and 1"),
-        (["--flops", 0.5, "--method", "kprun"], "unknown method 'kprun'"),
-        (["--flops", 0.5, "--predictive", "hessian"], "unknown --predictive 'hessian'"),
-        (["--flops", 0.5, "--ridge", 0], "settings of kprune"),
-        (["--flops", 0.5, "--ridge", 1e-20], "settings of kprune"),
-        (["--flops", 0.5, "--predictive-weight", "inf"], "--predictive-weight is infinite"),
+        (["--flops", 1.5], "--flops is 1.5; give a finite number above 0 and below 1"),
+        (["--flops", 0.5, "--method", "kprun"], "--method is 'kprun'; did you mean 'kprune'?"),
+        (["--flops", 0.5, "--predictive", "hessian"], "--predictive is 'hessian'; known: gauss_newton"),
+        (["--flops", 0.5, "--ridge", 0], "--ridge is 0; give a finite number from 1e-09 up"),
+        (["--flops", 0.5, "--ridge", 1e-20], "--ridge is 1e-20"),
+        (["--flops", 0.5, "--predictive-weight", "inf"], "--predictive-weight is inf; give a finite number"),
         (["--flops", 0.5, "--json", "CONFIG"], "it is the input"),
         (["--flops", 0.5, "--out", "n" * 300], "File name too long"),
         (["--flops", 0.5, "--data", "NUMBERS"], "is none of the 2 classes of the model"),
@@ -190,10 +190,12 @@ def test_another_family_is_refused_before_work_is_spent_on_it(
 ) -> None:  # fmt: skip
     import transformers
 
+    from pruning.retraining_free import METHODS
+
     def work(*unused: Any) -> None:
         raise AssertionError("pruned")
 
-    monkeypatch.setattr("pruning.commands.kprune._method", lambda name: work)
+    monkeypatch.setitem(METHODS, "kprune", work)
     small = {"vocab_size": 48, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     made: Any = getattr(transformers, architecture)
     config = made.config_class(**small, max_position_embeddings=42, intermediate_size=64, **changes)
@@ -235,7 +237,7 @@ def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
         (out / "mine").write_text("mine")
         return METHODS["random"](*arguments)
 
-    monkeypatch.setattr("pruning.commands.kprune._method", lambda name: meanwhile)
+    monkeypatch.setitem(METHODS, "kprune", meanwhile)
     status, _, error = run(
         "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5, "--out", out
     )

@@ -47,6 +47,7 @@ class Settings(NameOptions, JsonOption):
     """
 
     FOREIGN_TABLES: ClassVar = ("printing",)
+    SET_FLAG: ClassVar = "--set"
 
     source: Path = option("File to read.")
     shape: str = option("Shape to draw.", default="square", choices=lambda: SHAPES)
@@ -223,6 +224,25 @@ def test_is_what_cannot_be_used_refused_in_one_line(
     assert said.replace("FOLDER", str(tmp_path)) in error
     assert drawing.ran == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "in.toml"]
+
+
+def test_may_any_setting_be_given_by_its_key(call: Call, drawing: Drawing) -> None:
+    words = ["copies=3", "menu=[2, 8]", "is_framed=false", "colour=red", 'include=["q", "k"]']
+    given = [part for word in words for part in ("--set", word)]
+    assert call("draw", "--source", "a", *given, "--include", "v")[0] == 0
+    assert drawing.ran == [
+        Settings(
+            source=Path("a"), copies=3, menu=(2, 8), is_framed=False, ink=Ink(colour="red"),
+            include=("v", "q", "k"),
+        )
+    ]  # fmt: skip
+    for wrong, said in [
+        (["copis=3"], "--set copis=3: unknown key 'copis'; did you mean 'copies'?"),
+        (["copies"], "--set copies: write KEY=VALUE"),
+        (["copies=3", "--copies", "4"], "--copies is given twice, as 4 and as 3"),
+        (["copies=0"], "--copies is 0; give a whole number from 1 up"),
+    ]:
+        assert said in call("draw", "--source", "a", "--set", *wrong)[2]
 
 
 def test_may_the_same_be_said_twice(call: Call, drawing: Drawing) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.commands.application import app
+from pruning.__main__ import COMMANDS
 from pruning.evaluation.comparison import measured
 from pruning.models.opening import OpenModel, assemble
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import write_masks
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.terminal.command import call
 
 torch = pytest.importorskip("torch")
 
@@ -59,7 +60,7 @@ def test_floors_have_the_density_of_the_mask(tiny: Tiny) -> None:
 
 
 def run(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
+    call(COMMANDS, *arguments)
 
 
 def test_the_command_prints_and_writes_the_figures(

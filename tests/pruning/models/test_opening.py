@@ -138,13 +138,14 @@ def test_heads_and_neurons_are_the_same_without_torch(
 def test_a_pruned_head_adds_nothing_and_check_needs_no_counts(
     family: str, tiny: Tiny, tmp_path: Path
 ) -> None:
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.terminal.command import call
 
     folder, mask = saved(tiny(family, hidden_size=64), tmp_path / "model"), tmp_path / "mask.npz"
     words = ["prune", "--model", folder, "--pattern", "coupled", "--sparsity", "0.6", "--out", mask]
-    app([str(word) for word in words], standalone_mode=False)
-    app(["check", "--mask", str(mask), "--pattern", "coupled"], standalone_mode=False)
+    call(COMMANDS, *words)
+    call(COMMANDS, "check", "--mask", mask, "--pattern", "coupled")
     opened, masks = open_model(folder), read_masks(mask)
     keep = {m.name: m.keep for m in masks.matrices}
     for attention in opened.attentions:

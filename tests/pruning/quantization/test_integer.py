@@ -197,7 +197,8 @@ def test_from_training_to_the_simulator_by_commands(
     reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from accel_sim.commands.run import app as simulator
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
     opened, _ = reader("bert", "masked")
     opened.model.save_pretrained(tmp_path / "model")
@@ -205,18 +206,15 @@ def test_from_training_to_the_simulator_by_commands(
     opened.tokenizer.save_pretrained(tmp_path / "model")
     (tmp_path / "text").write_text(" ".join(f"w{(i * i + 3 * (i // 7)) % 43}" for i in range(400)))
 
-    def call(program: Any, *words: object) -> None:
-        program([str(word) for word in words], standalone_mode=False)
-
     learned, file = tmp_path / "learned", tmp_path / "learned.safetensors"
     train = ("train", "--model", tmp_path / "model", "--text", tmp_path / "text")
     train = (*train, "--method", "recovery", "--quantize", "int8", "--steps", 10)
     train = (*train, "--length", 20, "--out", tmp_path / "mask.npz")
     with pytest.raises(InputError, match="--quantize needs --save"):
-        call(app, *train)
-    call(app, *train, "--save", learned, "--json", tmp_path / "train.json")
+        call(COMMANDS, *train)
+    call(COMMANDS, *train, "--save", learned, "--json", tmp_path / "train.json")
     quantize = ("quantize", "--model", learned, "--out", file)
-    call(app, *quantize, "--json", tmp_path / "quantize.json")
+    call(COMMANDS, *quantize, "--json", tmp_path / "quantize.json")
     account = json.loads((tmp_path / "quantize.json").read_text())
     ranges = json.loads((tmp_path / "train.json").read_text())["ranges"]
     assert account["ranges"] == "learned" and len(account["matrices"]) == len(ranges) == 13
@@ -224,18 +222,18 @@ def test_from_training_to_the_simulator_by_commands(
         assert entry["input_range"] == ranges[entry["name"]]["inputs"]
     assert "bert.embeddings.word_embeddings.weight" in account["left_in_floating_point"]
     with pytest.raises(InputError, match="has learned its ranges"):
-        call(app, *quantize, "--text", tmp_path / "text")
+        call(COMMANDS, *quantize, "--text", tmp_path / "text")
     with pytest.raises(InputError, match=r"learned no ranges.*found 0"):
-        call(app, "quantize", "--model", tmp_path / "model", "--out", file)
-    with pytest.raises(InputError, match=r"called something\.safetensors"):
-        call(app, "quantize", "--model", learned, "--out", tmp_path / "x.npz")
+        call(COMMANDS, "quantize", "--model", tmp_path / "model", "--out", file)
+    with pytest.raises(InputError, match=r"give the name of a \.safetensors file"):
+        call(COMMANDS, "quantize", "--model", learned, "--out", tmp_path / "x.npz")
     with pytest.raises(InputError, match="it is the input"):
-        call(app, "quantize", "--model", learned, "--out", learned / "model.safetensors")
+        call(COMMANDS, "quantize", "--model", learned, "--out", learned / "model.safetensors")
 
     recorded = tmp_path / "recorded"
     evaluate = ("eval", "--model", learned, "--text", tmp_path / "text", "--length", 20)
     call(
-        app, *evaluate, "--no-floors", "--quantized", file, "--record", recorded, "--json",
+        COMMANDS, *evaluate, "--no-floors", "--quantized", file, "--record", recorded, "--json",
         tmp_path / "eval.json",
     )  # fmt: skip
     figures = json.loads((tmp_path / "eval.json").read_text())["figures"]
@@ -243,12 +241,13 @@ def test_from_training_to_the_simulator_by_commands(
     assert 0.8 < figures["quantized"]["per_token"] / figures["dense"]["per_token"] < 1.25
     assert figures["quantized"]["per_token"] != figures["dense"]["per_token"]
     with pytest.raises(InputError, match="floating-point weights are needed"):
-        call(app, *evaluate, "--mask", file)
+        call(COMMANDS, *evaluate, "--mask", file)
 
-    call(
-        simulator, "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
+    run = (
+        "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
         tmp_path / "products.npz", "--json", tmp_path / "report.json",
     )  # fmt: skip
+    simulator([str(word) for word in run], standalone_mode=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["accelerator"]["array"]["datatype"]["value"] == "int8"
     assert report["total"]["product_is_equal"] is True

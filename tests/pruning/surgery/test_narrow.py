@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.commands.application import app
+from pruning.__main__ import COMMANDS
 from pruning.data.examples import text_windows
 from pruning.evaluation.head_importance import head_importance, leave_one_out
 from pruning.models.opening import OpenModel, assemble, open_model
@@ -22,6 +22,7 @@ from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_weights, write_masks
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.terminal.command import call
 
 torch = pytest.importorskip("torch")
 
@@ -363,7 +364,7 @@ def test_the_commands_take_a_mask_of_the_original(
         model.by_name[name].view.mul_(torch.from_numpy(mask))
 
     def run(*words: Any) -> str:
-        app([str(word) for word in words], standalone_mode=False)
+        call(COMMANDS, *words)
         return capsys.readouterr().out
 
     given = ["shrink", "--model", tmp_path / "model", "--mask", tmp_path / "mask.npz"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.commands.application import app
+from pruning.__main__ import COMMANDS
 from pruning.data.examples import labelled, text_windows
 from pruning.data.files import Table
 from pruning.evaluation.head_importance import head_importance, leave_one_out
@@ -18,6 +18,7 @@ from pruning.surgery.shrink import shrink
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import write_masks
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.terminal.command import call
 
 torch = pytest.importorskip("torch")
 
@@ -207,7 +208,7 @@ def test_the_command_saves_what_transformers_alone_loads(
     write_masks(tmp_path / "mask.npz", MaskSet(tuple(MaskedMatrix(n, k) for n, k in masks.items())))
     given = ["shrink", "--model", tmp_path / "model", "--mask", tmp_path / "mask.npz"]
     given = [str(word) for word in [*given, "--out", tmp_path / "small"]]
-    app(given, standalone_mode=False)
+    call(COMMANDS, *given)
     assert "removed 4 heads, 32 neurons, 0 channels" in capsys.readouterr().out
     loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "small", output_loading_info=True)
     small, report = loaded
@@ -217,7 +218,7 @@ def test_the_command_saves_what_transformers_alone_loads(
         found = small(torch.arange(4, 44).reshape(2, 20)).logits
     assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
     with pytest.raises(InputError, match="exists already"):
-        app(given, standalone_mode=False)
+        call(COMMANDS, *given)
 
 
 def test_head_importance_by_its_definitions(tiny: Tiny, words: Any) -> None:
@@ -313,7 +314,7 @@ def test_the_command_heads_prints_what_the_functions_find(
     given += ["--samples", 20, "--batch", 7, "--json", "-"]
 
     def printed(variant: str) -> list[Any]:
-        app([*(str(word) for word in given), "--variant", variant], standalone_mode=False)
+        call(COMMANDS, *given, "--variant", variant)
         return [layer["heads"] for layer in json.loads(capsys.readouterr().out)["layers"]]
 
     model = assemble("tiny", "causal", tiny("gpt2"), words)

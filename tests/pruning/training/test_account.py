@@ -1,4 +1,4 @@
-"""Does the account of a run say what its masks keep, retain and cost?"""
+"""Does the report of a run say what its masks keep, retain and cost?"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +26,8 @@ def learner(model: Any, words: Any) -> tuple[OpenModel, Examples]:
     return assemble("tiny", "causal", model, words), text_windows(words, TEXT, 20, "causal")
 
 
-def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
-    from pruning.training.report import account_of
+def test_the_report_of_a_run(tiny: Tiny, words: Any) -> None:
+    from pruning.training.report import report_of
 
     opened, examples = learner(tiny("gpt2"), words)
     rng = np.random.default_rng(0)
@@ -39,11 +39,11 @@ def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
         )
     )
     pruner = prepare(opened, Recipe("fine", 0.5), replace(SHORT, method="recovery"), masks)
-    account = account_of(pruner, train(opened, pruner, examples))
-    assert account["recipe"]["score"] == "recovery" and account["training"]["steps"] == 12
-    assert len(account["losses"]) == len(account["densities"]) == 12
+    report = report_of(pruner, train(opened, pruner, examples))
+    assert report["recipe"]["score"] == "recovery" and report["training"]["steps"] == 12
+    assert len(report["losses"]) == len(report["densities"]) == 12
     kept, most = 0.0, 0.0
-    for found, mask, weight in zip(account["matrices"], masks.matrices, dense, strict=True):
+    for found, mask, weight in zip(report["matrices"], masks.matrices, dense, strict=True):
         best = np.sort(weight.ravel())[-mask.nnz :].sum()
         assert found["retention"] == pytest.approx(weight[mask.keep].sum() / best, rel=1e-5)
         assert found["density"] == mask.nnz / weight.size == pytest.approx(1 / 3, abs=1e-3)
@@ -52,9 +52,9 @@ def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
         assert found["bytes"] == -(-(weight.size + 16 * mask.nnz) // 8)
         kept += weight[mask.keep].sum() / weight.mean()
         most += best / weight.mean()
-    assert account["total"]["retention"] == pytest.approx(kept / most, rel=1e-5)
-    assert account["total"]["bytes"] == sum(m["bytes"] for m in account["matrices"])
-    assert account["total"]["kept"] == sum(m.nnz for m in masks.matrices)
+    assert report["total"]["retention"] == pytest.approx(kept / most, rel=1e-5)
+    assert report["total"]["bytes"] == sum(m["bytes"] for m in report["matrices"])
+    assert report["total"]["kept"] == sum(m.nnz for m in masks.matrices)
 
 
 @pytest.mark.parametrize("method", ["movement", "gradual_magnitude", "l0", "head_gates"])

@@ -109,8 +109,9 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 def test_the_command_takes_a_checkpoint_up(
     tiny: Callable[..., Any], words: Any, tmp_path: Path
 ) -> None:
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.terminal.command import call
 
     tiny("gpt2").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
@@ -123,7 +124,7 @@ def test_the_command_takes_a_checkpoint_up(
     masks: list[MaskSet] = []
     for resumed_at in (0, 8):
         out = ["--out", str(tmp_path / f"{resumed_at}.npz")]
-        app([*(str(word) for word in given), *out], standalone_mode=False)
+        call(COMMANDS, *given, *out)
         assert json.loads((tmp_path / "account.json").read_text())["resumed_at"] == resumed_at
         masks.append(read_masks(tmp_path / f"{resumed_at}.npz"))
     assert_equal(*masks)

@@ -289,7 +289,8 @@ def test_a_sparse_language_model_becomes_a_classifier(
 ) -> None:
     import json
 
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
     sparse(tiny("bert")).save_pretrained(tmp_path / "model")
     masking.save_pretrained(tmp_path / "model")
@@ -302,7 +303,7 @@ def test_a_sparse_language_model_becomes_a_classifier(
             12, "--out", tmp_path / f"{name}.npz", "--save", tmp_path / name, "--json",
             tmp_path / f"{name}.json", *words,
         ]  # fmt: skip
-        app([str(word) for word in given], standalone_mode=False)
+        call(COMMANDS, *given)
         return open_model(tmp_path / name)
 
     model = ("--model", tmp_path / "model", "--new-head")
@@ -335,10 +336,10 @@ def test_the_recipes_of_the_document_are_recipes(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     for text in recipes:
         file.write_text(text)
-        recipe, training = read_recipe(file, {}), read_training(file, {})
+        recipe, training = read_recipe(file), read_training(file)
         assert recipe.sparsity is not None
         training.schedule(recipe.sparsity)
     file.write_text(recipes[0])
-    published = read_training(file, {}).schedule(0.9)
+    published = read_training(file).schedule(0.9)
     assert (published.begin, published.end, published.rewind) == (0, 50_000, 1000)
     assert published.is_settled(80_000) and not published.is_settled(79_999)

@@ -239,23 +239,24 @@ def test_distilling_learns_from_the_dense_model(tiny: Tiny, words: Any) -> None:
 def test_settings_are_checked_by_name(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text('pattern = "fine"\n[training]\nsteps = 30\nstages = ["fine"]\n')
-    assert read_training(file, {"batch": 2}) == Training(steps=30, stages=("fine",), batch=2)
+    assert read_training(file) == Training(steps=30, stages=("fine",))
     for text, message in [
         ("step = 3", "did you mean 'steps'"),
-        ("steps = 0", "'steps' is 0"),
-        ("distill = 1.5", "'distill' is 1.5"),
-        ("learning_rate = inf", "'learning_rate' is infinite"),
-        ("temperature = nan", "'temperature' is nan"),
-        ('method = "moving"', "unknown method 'moving'"),
-        ('first_scores = "nil"', "unknown first_scores 'nil'"),
+        ("steps = 0", "training.steps is 0"),
+        ("distill = 1.5", "training.distill is 1.5"),
+        ("learning_rate = inf", "learning_rate is inf; give a finite number"),
+        ("temperature = nan", "temperature is nan"),
+        ('method = "moving"', "method is 'moving'"),
+        ('first_scores = "nil"', "first_scores is 'nil'"),
     ]:
         file.write_text(f"[training]\n{text}\n")
         with pytest.raises(InputError, match=message):
-            read_training(file, {})
+            read_training(file)
 
 
 def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path) -> None:
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
     tiny("gpt2").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
@@ -267,7 +268,7 @@ def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path
     arguments = [str(word) for word in given]
     for word in ("every=3", "menu=[1, 4]", "method=movement", "steps=99", 'stages=["fine"]'):
         arguments += ["--set", word]
-    app(arguments, standalone_mode=False)
+    call(COMMANDS, *arguments)
     account = json.loads((tmp_path / "account.json").read_text())
     assert account["recipe"]["menu"] == [1, 4]
     training = account["training"]
@@ -282,7 +283,7 @@ def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path
         ("stages=fine", "'stages' is 'fine'"),
     ]:
         with pytest.raises(InputError, match=said):
-            app([*arguments, "--set", word], standalone_mode=False)
+            call(COMMANDS, *arguments, "--set", word)
 
 
 def test_a_run_that_diverges_is_told(tiny: Tiny, words: Any) -> None:
@@ -383,9 +384,10 @@ def test_a_checkpoint_is_of_one_mask_and_of_its_data(
 def test_a_new_head_has_a_class_for_each_label(
     tiny: Tiny, words: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pruning.commands.application import app
+    from pruning.__main__ import COMMANDS
     from pruning.models.opening import open_model
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.terminal.command import call
 
     tiny("bert_encoder").save_pretrained(tmp_path / "model")
     words.save_pretrained(tmp_path / "model")
@@ -396,12 +398,12 @@ def test_a_new_head_has_a_class_for_each_label(
     given += ["--out", tmp_path / "mask.npz", "--save", tmp_path / "saved"]
     words_given = [str(word) for word in given]
     with pytest.raises(InputError, match="no usable weights for classifier"):
-        app(words_given, standalone_mode=False)
+        call(COMMANDS, *words_given)
     with pytest.raises(InputError, match="a new head would stay as it begins"):
-        app([*words_given, "--new-head", "--method", "lora_prune"], standalone_mode=False)
-    app([*words_given, "--new-head"], standalone_mode=False)
+        call(COMMANDS, *words_given, "--new-head", "--method", "lora_prune")
+    call(COMMANDS, *words_given, "--new-head")
     with pytest.raises(InputError, match="saved holds a model already"):
-        app([*words_given, "--new-head"], standalone_mode=False)
+        call(COMMANDS, *words_given, "--new-head")
     saved = open_model(tmp_path / "saved")
     assert saved.task == "classify"
     assert saved.model.config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
