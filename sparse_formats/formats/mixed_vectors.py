@@ -9,10 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.csc import BAND, COLUMNS
 from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
-from sparse_formats.formats.parts.kept_values import take_by_column
+from sparse_formats.formats.parts.kept_values import BAND, COLUMNS, take_by_column
 from sparse_formats.formats.parts.pointers import read_pointers
 from sparse_formats.formats.parts.value_types import (
     bit_view,
