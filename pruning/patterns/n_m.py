@@ -12,7 +12,7 @@ from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.ties import of_groups
 from sparse_formats.errors import InputError
 from sparse_formats.formats.n_m import NM as Format
-from sparse_formats.formats.parts.n_of_m_groups import LONGEST_GROUP
+from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.compressed_lines import CompressedLines
+from sparse_formats.formats.compressed_lines import CompressedLines
 from sparse_formats.formats.parts.kept_values import BAND, COLUMNS, take_by_column
 from sparse_formats.masks.bit_words import Words, words_by_column, words_by_row
 

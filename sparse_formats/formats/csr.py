@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.compressed_lines import CompressedLines
+from sparse_formats.formats.compressed_lines import CompressedLines
 from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.masks.bit_words import Words, prefetch_word, trailing_zeros, words_by_row
 

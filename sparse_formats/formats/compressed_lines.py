@@ -1,6 +1,7 @@
 """Lines one behind the other, each as long as it has kept entries: what CSR and CSC share."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,21 +9,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_ascending, read_pointers
 from sparse_formats.formats.parts.value_types import (
     bit_view,
     read_values,
-    value_section,
-    value_type_of,
 )
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, trailing_zeros
 from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
-class CompressedLines(ABC):
+class CompressedLines(SparseMatrix):
     """Kept entries line by line, ascending within a line; a line is a row or a column.
 
     indptr: int32 (lines + 1): line i holds the entries indptr[i] … indptr[i + 1] − 1.
@@ -93,20 +93,17 @@ class CompressedLines(ABC):
             pointers=(self.shape[self.line_axis] + 1) * bits_for(self.nnz + 1),
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        return Descriptor(self.shape, typed, {"entries": self.nnz})
+        return {"entries": self.nnz}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        return pack(
-            [
-                Section(self.indptr, bits_for(self.nnz + 1)),
-                Section(self.indices, bits_for(self.shape[1 - self.line_axis])),
-                value_section(self.data, value_type_of(self.data, value_type)),
-            ]
-        )
+        return [
+            Section(self.indptr, bits_for(self.nnz + 1)),
+            Section(self.indices, bits_for(self.shape[1 - self.line_axis])),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
