@@ -13,10 +13,10 @@ from accel_sim.machines.description import Accelerator
 from accel_sim.pipeline import simulate
 from accel_sim.workload import Activations
 from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.formats.parts.tile_stream import TileStream
 from sparse_formats.masks.decompose import decompose, decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
+from tests.accel_sim.reference.tile_stream import TileStream
 from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
 
 # Tiles of 64 outputs, by 64 inputs where the buffer is small.

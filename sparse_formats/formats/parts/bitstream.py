@@ -72,11 +72,6 @@ class BitReader:
         """Bits read so far: where the next section starts."""
         return self._at
 
-    @property
-    def words(self) -> NDArray[np.uint64]:
-        """Bit k of the stream is bit k mod 64 of word k // 64; at least one word lies behind it."""
-        return self._words
-
     def read(self, name: str, count: int, width: int, dtype: DTypeLike) -> NDArray[Any]:
         """`count` fields of `width` bits as `dtype`, which is wide enough for them.
 

@@ -103,14 +103,3 @@ def from_patterns(patterns: NDArray[Any], value_type: ValueType) -> NDArray[Any]
         # The upper half of the byte repeats the sign.
         return (patterns << 4).astype(np.uint8).view(np.int8) >> np.int8(4)
     return patterns.view(dtype)
-
-
-def bfloat16(weight: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """bfloat16 patterns of finite `weight`, as float32 rounded to nearest, ties to even."""
-    bits = weight.astype(np.float32).view(np.uint32)
-    return ((bits + (np.uint32(0x7FFF) + (bits >> 16 & 1))) >> 16).astype(np.uint16)
-
-
-def from_bfloat16(patterns: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The float32 numbers that bfloat16 `patterns` stand for, exactly."""
-    return (patterns.astype(np.uint32) << 16).view(np.float32)

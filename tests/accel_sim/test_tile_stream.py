@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.formats.parts.tile_stream import TileStream
 from sparse_formats.formats.parts.value_types import VALUE_TYPES, from_patterns
 from sparse_formats.masks.vectors import Orientation, VectorLayout
+from tests.accel_sim.reference.tile_stream import TileStream
 
 MENUS = ((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), (8,), (128,))
 
