@@ -11,7 +11,8 @@ from sparse_formats.files.atomic import check_writable
 from sparse_formats.terminal.application import emit_json
 
 if TYPE_CHECKING:
-    from accel_sim.mask_source import Source
+    from accel_sim.activations import Activations
+    from accel_sim.workload import Workload
 
 
 def validate_command(
@@ -70,11 +71,12 @@ def compare_command(
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
     """Every mask on every accelerator: time, energy, their product and area over the first."""
+    from accel_sim.activations import Activations
+    from accel_sim.commands.run import check_generated
     from accel_sim.comparisons.compare import EQUALS, compare, made_equal
     from accel_sim.comparisons.terminal import print_pairs
     from accel_sim.machines.load import load_machine
-    from accel_sim.mask_source import DENSITY, PATTERN, check_generated
-    from accel_sim.workload import Activations
+    from accel_sim.workload import DENSITY, PATTERN
     from sparse_formats.errors import nearest
     from sparse_formats.terminal.tables import new_console
 
@@ -89,14 +91,13 @@ def compare_command(
         _make_folder(out)
     for target in targets:
         check_writable(target, inputs)
-    check_generated(
-        mask[0] if mask else None, shapes, {"--density": density, "--pattern": pattern or None}
-    )
+    if mask and shapes is None:
+        check_generated(mask[0], {"--density": density, "--pattern": pattern or None})
     share, patterns = DENSITY if density is None else density, pattern or [PATTERN]
-    masks = _masks(mask, shapes, share, patterns, seed, include, exclude)
-    machines = made_equal([load_machine(name) for name in accelerator], EQUALS[EQUALS.index(equal)])
     given = Activations(tokens, activation_density, seed)
-    pairs = list(compare(masks, machines, given, threads))
+    workloads = _workloads(mask, shapes, share, patterns, given, include, exclude)
+    machines = made_equal([load_machine(name) for name in accelerator], EQUALS[EQUALS.index(equal)])
+    pairs = list(compare(workloads, machines, threads))
     data: dict[str, Any] = {
         "command": shlex.join(
             ["python", "-m", "accel_sim", "compare"]
@@ -110,7 +111,7 @@ def compare_command(
             + [word for name in exclude for word in ("--exclude", name)]
         ),
         "equal": equal,
-        "masks": [source.mask for _, source in masks],
+        "masks": [workload.origin for workload in workloads.values()],
         "pairs": [pair.as_data(pairs[0]) for pair in pairs],
     }
     if out is not None:
@@ -122,8 +123,8 @@ def compare_command(
         emit_json(data, json)
     console = new_console(is_stderr=json == "-")
     print_pairs(pairs, console)
-    for name, source in masks:
-        if source.is_int8:
+    for name, workload in workloads.items():
+        if workload.is_int8:
             console.print(
                 f"note     {name}: its weights are INT8; every machine runs with its own datatype",
                 soft_wrap=True,
@@ -145,32 +146,38 @@ def diff_command(
     print_diff(diff(before, after), new_console())
 
 
-def _masks(
+def _workloads(
     paths: list[Path],
     shapes: str | None,
     density: float,
     patterns: list[str],
-    seed: int,
+    activations: "Activations",
     include: list[str],
     exclude: list[str],
-) -> "list[tuple[str, Source]]":
+) -> "dict[str, Workload]":
     """What is compared, by the name it has in the table: files first, then generated masks."""
-    from accel_sim.mask_source import Generated, find_source
+    from accel_sim.workload import Workload
 
     if not paths and shapes is None:
         raise InputError("give --mask FILE, once for each mask, or --shapes NAME")
     names = [path.name for path in paths]
-    masks = [
-        (
-            path.name if names.count(path.name) == 1 else str(path),
-            find_source(path, None, include, exclude),
+    workloads = {
+        path.name if names.count(path.name) == 1 else str(path): Workload.of(
+            path, activations, include=include, exclude=exclude
         )
         for path in paths
-    ]
+    }
     for pattern in patterns if shapes is not None else ():
-        generated = Generated(shapes or "", density, pattern, seed)
-        masks.append((f"{shapes} {pattern}", find_source(None, generated, include, exclude)))
-    return masks
+        workloads[f"{shapes} {pattern}"] = Workload.generated(
+            shapes or "",
+            activations,
+            density=density,
+            pattern=pattern,
+            seed=activations.seed,
+            include=include,
+            exclude=exclude,
+        )
+    return workloads
 
 
 def _make_folder(folder: Path) -> None:

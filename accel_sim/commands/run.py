@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,15 +16,13 @@ from sparse_formats.terminal.application import emit_json, new_app, run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accel_sim.comparisons.advice import Advice
-    from accel_sim.machines.description import Machine
-    from accel_sim.mask_source import Source
-    from accel_sim.reports.report import LayerResult, Report
-    from accel_sim.workload import Activations
+    from accel_sim.activations import Activations
+    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.reports.report import Report
+    from accel_sim.workload import Workload
 
 app = new_app("Latency and energy of a pruned transformer on a sparse accelerator, and why.")
 
-DRAWN_TOKENS = 128
 NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
 
 
@@ -76,10 +75,8 @@ def run_command(
     threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
 ) -> None:
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
-    from accel_sim.machines.description import Accelerator
-    from accel_sim.mask_source import DENSITY, PATTERN, Generated, check_generated, find_source
     from accel_sim.reports.folder import prepare_folder
-    from accel_sim.reports.report import of_use
+    from accel_sim.workload import DENSITY, PATTERN, Workload
 
     machine = _machine(accelerator, memory, settings, calibrated)
     if threads is not None and threads < 1:
@@ -90,27 +87,38 @@ def run_command(
         check_writable(Path(json), inputs)
     if outputs is not None:
         _check_outputs(outputs, inputs, check, json)
-    check_generated(mask, shapes, {"--density": density, "--pattern": pattern})
-    share = DENSITY if density is None else density
-    generated = None if shapes is None else Generated(shapes, share, pattern or PATTERN, seed)
-    source = find_source(mask, generated, include, exclude)
-    int8_note = ""
-    if source.is_int8:
-        settings, int8_note = _for_int8(machine, settings)
+    if (mask is None) == (shapes is None):
+        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
+    if mask is not None:
+        check_generated(mask, {"--density": density, "--pattern": pattern})
+        workload = Workload.of(mask, include=include, exclude=exclude)
+        named = ["--mask", str(mask)]
+    else:
+        assert shapes is not None
+        share, of = DENSITY if density is None else density, pattern or PATTERN
+        workload = Workload.generated(
+            shapes, density=share, pattern=of, seed=seed, include=include, exclude=exclude
+        )
+        named = ["--shapes", shapes, "--density", repr(share), "--pattern", of]
+    if workload.is_int8:
+        settings, note = _for_int8(machine, settings)
         machine = _machine(accelerator, memory, settings, calibrated)
-    if outputs is not None and not (source.is_weighted and isinstance(machine, Accelerator)):
-        what = "a mixed-vector machine" if source.is_weighted else "weights in the mask file"
+        workload = replace(workload, notes=(*workload.notes, *note))
+    if outputs is not None and not (workload.is_weighted and machine.computes_product):
+        what = "a mixed-vector machine" if workload.is_weighted else "weights in the mask file"
         raise InputError(f"--outputs: there is a product only with {what}")
-    given = _activations(activations, source, tokens, activation_density, seed)
+    given = _activations(activations, workload, tokens, activation_density, seed)
+    workload = replace(workload, activations=given)
     if out is not None:
         prepare_folder(out, inputs)
 
     products: dict[str, NDArray[Any]] = {}
     wanted = None if outputs is None else products
-    results = _simulate(source, machine, given, check, threads, wanted)
-    missing = "" if outputs is None else _write_outputs(outputs, products, source)
+    report = _simulate(workload, machine, check, threads, wanted)
+    missing = [] if outputs is None else _write_outputs(outputs, products, workload)
     may_advise = out is not None if advice is None else advice
-    advices = _advise(source, machine, given, may_advise, advice is None, threads)
+    advices = _advise(workload, machine, may_advise, advice is None, threads)
+    is_unasked = advices is None and advice is None and machine.changes
     words = _words(
         {
             "--accelerator": accelerator,
@@ -129,23 +137,18 @@ def run_command(
             "--no-advice": advice is False,
         }
     )
-    header = {
-        "command": shlex.join(["python", "-m", "accel_sim", "run", *source.arguments, *words]),
-        "versions": _versions(),
-        "mask": source.mask,
-        "activations": _origin(activations, given),
-        "notes": [
-            note
-            for note in (*source.notes, int8_note, missing, machine.note, *of_use(results))
-            if note
-        ],
-        "advice": None if advices is None else [item.as_data() for item in advices],
-    }
-    if advices is None and advice is None and isinstance(machine, Accelerator):
-        header["notes"].append(NO_ADVICE)
-    report = _report(results, machine, header, calibrated)
+    report = replace(
+        report,
+        command=shlex.join(["python", "-m", "accel_sim", "run", *named, *words]),
+        notes=(*report.notes, *missing, *([NO_ADVICE] if is_unasked else [])),
+        advice=advices,
+    )
+    if calibrated:
+        from accel_sim.reports.calibration import calibrated as with_factor
+
+        report = with_factor(report)
     _show(report, out, json)
-    if report.total["product_is_equal"] is False:
+    if report.total.product_is_equal is False:
         raise typer.Exit(1)
 
 
@@ -195,22 +198,30 @@ def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: 
     return machine
 
 
-def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], str]:
+def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], list[str]]:
     """Settings for weights that are 8-bit numbers, and what the report says of it."""
-    from accel_sim.machines.description import Accelerator
-
-    datatype = machine.numbers.name
+    datatype, key = machine.numbers.name, machine.datatype_key
     if datatype == "int8":
-        return settings, ""
-    if not isinstance(machine, Accelerator):
-        return settings, f"The weights are INT8; {machine.name} is run with its own {datatype}."
-    if machine.origins["array.datatype"].mark == "set":
-        return settings, f"The weights are INT8; they are run as {datatype}, as was set."
+        return settings, []
+    if key is None:
+        return settings, [f"The weights are INT8; {machine.name} is run with its own {datatype}."]
+    if machine.origins[key].mark == "set":
+        return settings, [f"The weights are INT8; they are run as {datatype}, as was set."]
     note = (
-        f"The weights are INT8, so the machine was set to array.datatype=int8; --set "
-        f"array.datatype={datatype} runs them as {datatype}."
+        f"The weights are INT8, so the machine was set to {key}=int8; --set "
+        f"{key}={datatype} runs them as {datatype}."
     )
-    return [*settings, "array.datatype=int8"], note
+    return [*settings, f"{key}=int8"], [note]
+
+
+def check_generated(mask: Path, options: Mapping[str, Any]) -> None:
+    """Refuse options of generated masks where there are none."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(
+            f"{' and '.join(given)}: of masks generated with --shapes; --mask {mask} says its own, "
+            f"leave {'them' if len(given) > 1 else 'it'} out"
+        )
 
 
 def _check_outputs(path: Path, inputs: list[Path], is_checked: bool, json: str | None) -> None:
@@ -224,47 +235,40 @@ def _check_outputs(path: Path, inputs: list[Path], is_checked: bool, json: str |
         raise InputError(f"--outputs {path}: the report goes there; give another name")
 
 
-def _write_outputs(path: Path, products: "dict[str, NDArray[Any]]", source: "Source") -> str:
+def _write_outputs(
+    path: Path, products: "dict[str, NDArray[Any]]", workload: "Workload"
+) -> list[str]:
     """Write the products, (tokens, outputs) by matrix; gives a note if there is not one of each."""
     from sparse_formats.files.atomic import write_npz
 
     write_npz(path, {name: product.T for name, product in products.items()})
-    missing = [name for name in source.names if name not in products]
+    missing = [name for name in workload.names if name not in products]
     if not missing:
-        return ""
-    return f"{path} holds no product of {len(missing)} matrices, e.g. {missing[0]}."
+        return []
+    return [f"{path} holds no product of {len(missing)} matrices, e.g. {missing[0]}."]
 
 
 def _activations(
-    path: Path | None, source: "Source", tokens: int | None, density: float, seed: int
+    path: Path | None, workload: "Workload", tokens: int | None, density: float, seed: int
 ) -> "Activations":
     """Recorded ones where there is a file of them, else drawn ones."""
-    from accel_sim.workload import Activations, read_activations
+    from accel_sim.activations import Activations, read_activations
+    from accel_sim.workload import TOKENS
 
     if path is None:
-        return Activations(DRAWN_TOKENS if tokens is None else tokens, density, seed)
+        return Activations(TOKENS if tokens is None else tokens, density, seed)
     if density != 1:
         raise InputError("give either --activations FILE or --activation-density, one of the two")
-    return read_activations(path, source.names, tokens, seed)
-
-
-def _origin(path: Path | None, activations: "Activations") -> dict[str, Any]:
-    """Where the activations come from, as the report says it."""
-    from sparse_formats.files.mask_file import sha256_of
-
-    if path is not None:
-        return {"source": str(path), "sha256": sha256_of(path)}
-    return {"source": "drawn", "density": activations.density, "seed": activations.seed}
+    return read_activations(path, workload.names, tokens, seed)
 
 
 def _simulate(
-    source: "Source",
+    workload: "Workload",
     machine: "Machine",
-    activations: "Activations",
     is_checked: bool,
     threads: int | None,
     products: "dict[str, NDArray[Any]] | None" = None,
-) -> "list[LayerResult]":
+) -> "Report":
     """Run with a progress bar on stderr, where somebody is looking; keep the `products` by name."""
     from rich.console import Console
     from rich.progress import Progress
@@ -273,11 +277,10 @@ def _simulate(
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("simulating", total=len(source.names))
+        task = progress.add_task("simulating", total=len(workload.names))
         return simulate(
-            source.matrices(),
+            workload,
             machine,
-            activations,
             is_checked=is_checked,
             threads=threads,
             on_layer=lambda name: progress.update(task, advance=1, description=name),
@@ -286,27 +289,18 @@ def _simulate(
 
 
 def _advise(
-    source: "Source",
+    workload: "Workload",
     machine: "Machine",
-    activations: "Activations",
     is_wanted: bool,
     is_only_if_quick: bool,
     threads: int | None,
-) -> "list[Advice] | None":
+) -> list[dict[str, Any]] | None:
     """What would help, where it is wanted and does not take longer than it may."""
     from accel_sim.comparisons.advice import advise, is_quick
-    from accel_sim.machines.description import Accelerator
 
-    if not isinstance(machine, Accelerator):
-        if is_wanted and not is_only_if_quick:
-            raise InputError(
-                f"--advice: changes are known for mixed-length vectors only, not for "
-                f"{machine.dataflow}; use --set, or compare"
-            )
+    if not is_wanted or (is_only_if_quick and not is_quick(workload, machine)):
         return None
-    if not is_wanted or (is_only_if_quick and not is_quick(source.weights, activations, machine)):
-        return None
-    return advise(source.matrices, machine, activations, threads)
+    return [item.as_data() for item in advise(workload, machine, threads)]
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:
@@ -321,22 +315,6 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _report(
-    results: "list[LayerResult]",
-    machine: "Machine",
-    header: dict[str, Any],
-    is_calibrated: bool,
-) -> "Report":
-    from accel_sim.costs.calibration import calibrated
-    from accel_sim.reports.report import make_report
-
-    calibration = None
-    if is_calibrated:
-        results, machine, calibration = calibrated(results, machine)
-    data = None if calibration is None else calibration.as_data()
-    return make_report(results, machine, {**header, "calibration": data})
-
-
 def _show(report: "Report", out: Path | None, json: str | None) -> None:
     """Into the folder, as JSON, and as a table."""
     from accel_sim.reports.folder import write_folder
@@ -344,7 +322,7 @@ def _show(report: "Report", out: Path | None, json: str | None) -> None:
     from accel_sim.reports.terminal import print_report
     from sparse_formats.terminal.tables import new_console
 
-    data = as_json(report, _now())
+    data = as_json(report)
     if out is not None:
         write_folder(out, report, data)
     if json is not None:
@@ -353,20 +331,6 @@ def _show(report: "Report", out: Path | None, json: str | None) -> None:
     print_report(report, console)
     if out is not None:
         console.print(f"report   {out / 'report.html'}", soft_wrap=True)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    packages = {name: version(name) for name in ("mvpsim", "numpy", "numba")}
-    return {"python": platform.python_version(), **packages}
-
-
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def main() -> None:

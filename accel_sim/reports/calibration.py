@@ -7,13 +7,16 @@ DRAM cannot be in it. The factor holds the clock tree, control and wires that th
 and every other gap between our machine, our workload and theirs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from accel_sim.machines.description import Machine, Origin
-from accel_sim.reports.report import LayerResult, totals
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.sections import Origin
 from sparse_formats.errors import InputError
+
+if TYPE_CHECKING:
+    from accel_sim.reports.report import LayerResult, Report
 
 BASIS = "dense_equivalent_core"
 """Which of the report's GOPS/W is set equal to the published one."""
@@ -29,10 +32,6 @@ class Calibration:
     factor: float
     missing_pj_per_mac: float
 
-    def as_data(self) -> dict[str, Any]:
-        """As it stands in report.json."""
-        return asdict(self)
-
 
 def check_calibratable(machine: Machine) -> None:
     """InputError unless the machine has a published efficiency and no factor of its own."""
@@ -47,18 +46,17 @@ def check_calibratable(machine: Machine) -> None:
         )
 
 
-def calibrated(
-    results: Sequence[LayerResult], machine: Machine
-) -> tuple[list[LayerResult], Machine, Calibration]:
-    """Results and machine with the factor, marked calibrated, and what it hides.
+def calibrated(report: "Report") -> "Report":
+    """The report with the factor on its core energy, marked calibrated, and what it hides.
 
     Raises:
         InputError: nothing is published for the machine, it has a factor already, or no core
             energy was spent.
     """
+    machine = report.machine
     check_calibratable(machine)
     published = machine.published.gops_per_watt or 0.0
-    found = totals(results, machine)["gops_per_watt"][BASIS]
+    found = report.total.gops_per_watt[BASIS]
     if not found:
         raise InputError("--calibrated: the run spends no energy in the core; leave it out")
     calibration = Calibration(
@@ -71,11 +69,15 @@ def calibrated(
     )
     energy = replace(machine.energy, scale=calibration.factor)
     origins = {**machine.origins, "energy.scale": origin}
-    scaled = [_scaled(result, calibration.factor) for result in results]
-    return scaled, replace(machine, energy=energy, origins=origins), calibration
+    return replace(
+        report,
+        layers=tuple(_scaled(layer, calibration.factor) for layer in report.layers),
+        machine=replace(machine, energy=energy, origins=origins),
+        calibration=calibration,
+    )
 
 
-def _scaled(result: LayerResult, factor: float) -> LayerResult:
+def _scaled(result: "LayerResult", factor: float) -> "LayerResult":
     by_component = _core_scaled(result.energy_by_component_j, factor)
     energy = sum(by_component.values())
     executed = result.macs_executed
