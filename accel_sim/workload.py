@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sparse_formats.files.readers.build_matrix import from_dense
 
 from accel_sim.activations import Activations
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
+from sparse_formats.files.readers.build_matrix import from_dense
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
@@ -126,7 +126,8 @@ def _masks(masks: Masks) -> tuple[MaskSet, dict[str, Any]]:
         return found, origin
     if isinstance(masks, Mapping):
         # `from_dense` writes into what it is given.
-        matrices = tuple(from_dense(Path("arrays"), n, np.array(a)) for n, a in masks.items())
+        arrays = {str(name): np.array(array) for name, array in masks.items()}
+        matrices = tuple(from_dense(Path("arrays"), name, a) for name, a in arrays.items())
         return MaskSet(matrices), {"source": "arrays", "sha256": None}
     if isinstance(masks, MaskSet):
         return masks, {"source": "masks", "sha256": None, "header": dict(masks.header)}

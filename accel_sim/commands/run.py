@@ -184,9 +184,9 @@ app.command("diff")(diff_command)
 
 
 def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: bool) -> "Machine":
-    from accel_sim.costs.calibration import check_calibratable
     from accel_sim.machines.load import load_machine
     from accel_sim.machines.memory import load_memory
+    from accel_sim.reports.calibration import check_calibratable
 
     named = []
     if memory is not None:

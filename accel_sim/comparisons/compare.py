@@ -90,8 +90,8 @@ def compare(
 def made_equal(machines: Sequence[Machine], equal: Equal) -> list[Machine]:
     """The machines with as many MACs, or as much area, as the first one has.
 
-    What is changed is the number of PEs (`Machine.resized`); buffers, DRAM and clock stay. Of the numbers
-    whose MACs or area do not exceed the first machine's, the largest is taken.
+    What is changed is the number of PEs (`Machine.resized`); buffers, DRAM and clock stay. Of the
+    numbers whose MACs or area do not exceed the first machine's, the largest is taken.
 
     Raises:
         InputError: naming the machine that exceeds them with the fewest PEs already.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sparse_formats.storage import Storage
 
-Counted = NDArray[np.int64] | int
-"""int64 (groups,): of each group; int64 (1,): of each group, all alike; int: of all groups."""
+Counted = Any
+"""int64 array (groups,): of each group; (1,): of each group, all alike; int: of all groups."""
 
 ACTIONS = (
     "weight_bits_read",

@@ -75,9 +75,7 @@ class CambriconX(MaskMachine):
         return replace(self, array=replace(self.array, pes=pes))
 
 
-def run_cambricon_x(
-    keep: Keep, tokens: int, machine: CambriconXArray
-) -> Tiles:
+def run_cambricon_x(keep: Keep, tokens: int, machine: CambriconXArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group: one each.
 
     No activation is skipped, so that all passes over a tile count the same.

@@ -154,7 +154,7 @@ class Machine(ABC):
         """What runs a layer as if nothing were pruned; it may remember what shapes share."""
 
     def run_changed(
-        self, layer: Layer, inputs: Inputs, changed: Mapping[str, Self]
+        self, layer: Layer, inputs: Inputs, changed: Mapping[str, Any]
     ) -> tuple[LayerRun, dict[str, LayerRun | None]]:
         """One layer on this machine and on each changed one of `changes`; None if it does not fit.
 

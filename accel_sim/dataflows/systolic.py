@@ -5,7 +5,7 @@ Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 20
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, ClassVar, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,7 @@ def last_cycle(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -
     return folds(machine, tokens, outputs, inputs) * cycles - 1
 
 
-def run_systolic(
-    keep: Keep, tokens: int, machine: SystolicArray
-) -> Tiles:
+def run_systolic(keep: Keep, tokens: int, machine: SystolicArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group.
 
     Dropped weights are multiplied like kept ones: the mask tells only what was of use.

@@ -19,7 +19,6 @@ from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
 from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for
 
-
 Mode = tuple[Size, Size]
 """N slots for every M neighbouring inputs; (1, 1) is dense."""
 
@@ -125,9 +124,7 @@ def slots_of(inputs: int, mode: Mode) -> int:
     return -(-inputs // length) * slots
 
 
-def run_tensor_core(
-    keep: Keep, tokens: int, machine: TensorCoreArray
-) -> Tiles:
+def run_tensor_core(keep: Keep, tokens: int, machine: TensorCoreArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group."""
     outputs, inputs = keep.shape
     mode = mode_of(keep, machine)

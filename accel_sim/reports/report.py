@@ -322,11 +322,11 @@ def is_product_equal(layers: Iterable[LayerResult]) -> bool | None:
     return all(compared) if compared else None
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """The whole report as JSON-able data; only `timestamp` differs between equal runs."""
+def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
+    """The whole report as JSON-able data; only `timestamp`, now if not given, differs."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "timestamp": timestamp or datetime.now(UTC).isoformat(timespec="seconds"),
         "command": report.command,
         "versions": _versions(),
         "mask": report.mask,

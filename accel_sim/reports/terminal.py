@@ -163,8 +163,8 @@ def _calibration(found: Calibration | None) -> list[str]:
         return []
     published = found.published_gops_per_watt
     return [
-        f"CALIBRATED: core energy × {found.factor:.2f}, so that dense-equivalent core GOPS/W is the "
-        f"published {published:g}; uncalibrated it is {found.uncalibrated_gops_per_watt:,.0f}: "
+        f"CALIBRATED: core energy × {found.factor:.2f}, so that dense-equivalent core GOPS/W is "
+        f"the published {published:g}; uncalibrated it is {found.uncalibrated_gops_per_watt:,.0f}: "
         f"{found.missing_pj_per_mac:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no table"
     ]
 

@@ -6,17 +6,16 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
+from accel_sim.activations import Activations
 from accel_sim.costs.timeline import Part, transfer_cycles
-from accel_sim.machines.description import Accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 
-def run(matrix: MaskedMatrix, machine: Accelerator, tokens: int, density: float) -> LayerResult:
-    (result,) = simulate([matrix], machine, Activations(tokens, density))
+def run(matrix: MaskedMatrix, machine: MixedVector, tokens: int, density: float) -> LayerResult:
+    (result,) = simulated([matrix], machine, Activations(tokens, density))
     return result
 
 
@@ -104,7 +103,7 @@ def test_do_weights_bound_a_single_token_by_the_dram() -> None:
     # and only the last pass and write-back are exposed.
     matrices = [vector_matrix((32, 64), "horizontal", 16, 0.5, s, f"m{s}") for s in range(6)]
     machine = roomy("dram.bytes_per_cycle=4")
-    results = simulate(matrices, machine, Activations(1))
+    results = simulated(matrices, machine, Activations(1))
     last = results[-1]
     loads = sum(transfer_cycles(Part(1, r.dram_bytes), machine) for r in results)
     alone = run(matrices[-1], machine, 1, 1.0)

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
-from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 OWN_QUEUES = "queue.per_column=true"
 
@@ -23,7 +22,7 @@ OWN_QUEUES = "queue.per_column=true"
 def recorded(matrix: MaskedMatrix, x: list[list[Any]], *settings: str) -> LayerResult:
     values = np.array(x, np.float32)
     activations = Activations(len(values), recorded={matrix.name: values})
-    (result,) = simulate([matrix], roomy(*settings), activations)
+    (result,) = simulated([matrix], roomy(*settings), activations)
     return result
 
 
@@ -110,7 +109,7 @@ def test_is_what_is_executed_what_is_effectual(
     scalars = roomy(f"policy={policy}", f"queue.per_column={str(per_column).lower()}", "lanes=1")
     activations = Activations(tokens, density, seed % 1000)
     for on, matrix in ((machine, columns), (scalars, random_matrix((11, 19), 0.3, seed % 999))):
-        (result,) = simulate([matrix], on, activations)
+        (result,) = simulated([matrix], on, activations)
         x = activations.draw(matrix.shape[1], 0)
         by_hand = int(matrix.keep.sum(axis=0) @ np.count_nonzero(x, axis=0))
         assert result.macs_executed == result.macs_effectual == by_hand
@@ -123,8 +122,8 @@ def test_is_what_is_executed_what_is_effectual(
 @pytest.mark.parametrize("policy", POLICIES)
 def test_are_columns_alone_and_in_step_the_same_where_nothing_is_zero(policy: str) -> None:
     matrix = random_matrix((37, 29), 0.3, 1)
-    (together,) = simulate([matrix], roomy(f"policy={policy}"), Activations(5))
-    (alone,) = simulate([matrix], roomy(f"policy={policy}", OWN_QUEUES), Activations(5))
+    (together,) = simulated([matrix], roomy(f"policy={policy}"), Activations(5))
+    (alone,) = simulated([matrix], roomy(f"policy={policy}", OWN_QUEUES), Activations(5))
     assert together.cycles == alone.cycles
     assert together.units["pe"] == alone.units["pe"]
     assert together.pe_load == alone.pe_load
@@ -169,7 +168,7 @@ def test_is_a_piece_with_zero_inputs_not_multiplied(
     machine = roomy(f"packing={packing}", f"queue.per_column={per_column}")
     matrix = vector_matrix((9, 24), "horizontal", length, 0.4, 7)
     activations = Activations(5, 0.3, 2)
-    (result,) = simulate([matrix], machine, activations)
+    (result,) = simulated([matrix], machine, activations)
     used = activations.draw(24, 0) != 0
     by_hand = 0
     for row in matrix.keep:

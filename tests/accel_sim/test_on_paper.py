@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.activations import Activations, Layer
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations, Layer
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.drawn_workloads import layer_inputs
 from tests.accel_sim.reference.layers import ReferenceLayer, reference
+from tests.accel_sim.workloads import load_mixed_vector, simulated
 
 # One PE of one lane; a port that takes a whole tile in one cycle; DRAM of one byte per cycle behind
 # a latency of 5; one word written back per cycle. A vector at the end of its line has the longest
@@ -49,14 +48,14 @@ def given(*tokens: Sequence[float]) -> Activations:
 def both(
     masks: list[list[list[int]]], settings: tuple[str, ...], activations: Activations
 ) -> tuple[Sequence[ReferenceLayer], list[LayerResult]]:
-    machine = load_accelerator("tf_mvp", [*PAPER, *settings])
+    machine = load_mixed_vector("tf_mvp", [*PAPER, *settings])
     matrices = [MaskedMatrix(f"m{i}", np.array(mask, np.bool_)) for i, mask in enumerate(masks)]
     inputs = [
         layer_inputs(activations, Layer(i, matrix), machine.array.datatype)
         for i, matrix in enumerate(matrices)
     ]
     layers = reference(matrices, inputs, machine).layers
-    return layers, simulate(matrices, machine, activations, threads=1)
+    return layers, simulated(matrices, machine, activations, threads=1)
 
 
 def causes(layer: ReferenceLayer | LayerResult) -> dict[str, int]:

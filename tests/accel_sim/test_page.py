@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.activations import Activations
+from accel_sim.machines.load import load_machine
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES
 from accel_sim.reports.quantities import quantity, saved
-from accel_sim.reports.report import as_json, make_report
-from accel_sim.workload import Activations
+from accel_sim.reports.report import Report, as_json
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.workloads import simulated
 
 # They have no end tag.
 VOID = {"meta", "img", "wbr", "br"}
@@ -64,21 +64,18 @@ class Page(HTMLParser):
         return f"{table} {part}"
 
 
-def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **header: Any) -> dict[str, Any]:
+def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **given: Any) -> dict[str, Any]:
     """A real run of small matrices on a small machine; a matrix named "empty" keeps nothing."""
-    machine = load_accelerator(
-        "tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"]
-    )
+    machine = load_machine("tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"])
     keep = np.random.default_rng(0).random((16, 16)) < 0.5
     matrices = [MaskedMatrix(name, keep & (name != "empty")) for name in names]
-    results = simulate(matrices, machine, Activations(8, 1.0, 0), threads=1)
+    results = simulated(matrices, machine, Activations(8, 1.0, 0), threads=1)
     defaults = {
         "command": "python -m accel_sim run --mask m.npz",
-        "versions": {"mvpsim": "0"},
         "mask": {"source": "m.npz", "sha256": "ab12" * 16},
-        "notes": ["Reconstructed, not validated.", "Second note with 1 < 2 & more."],
+        "notes": ("Reconstructed, not validated.", "Second note with 1 < 2 & more."),
     }
-    return as_json(make_report(results, machine, {**defaults, **header}), "2026-01-01T00:00:00")
+    return as_json(Report(machine, tuple(results), **{**defaults, **given}), "2026-01-01T00:00:00")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Changes of a mixed-vector machine, one thing at a time, and how to run a layer on each of them."""
+"""Changes of a mixed-vector machine, one thing at a time, and a layer run on each of them."""
 
 from collections.abc import Mapping
 from dataclasses import replace

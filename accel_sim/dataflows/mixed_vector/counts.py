@@ -1,4 +1,4 @@
-"""What the passes over a tile come to: causes, units and actions (docs/microarchitecture.md §7, §9).
+"""What the passes over a tile come to: causes, units, actions (docs/microarchitecture.md §7, §9).
 
 Every figure is counted, none is a remainder, so that the sums can be checked.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sparse_formats.storage import Storage
 
 from accel_sim.dataflows.account import Tile, Unit
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
@@ -16,6 +15,7 @@ from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
 from accel_sim.dataflows.mixed_vector.liveness import Liveness
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile
 from accel_sim.dataflows.mixed_vector.stream import Stored
+from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)

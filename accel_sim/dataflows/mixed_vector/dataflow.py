@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from accel_sim.activations import Inputs, Layer
 from accel_sim.dataflows.account import LayerRun
@@ -60,7 +60,7 @@ class MixedVector(Configuration):
         return DenseTwin(self)
 
     def run_changed(
-        self, layer: Layer, inputs: Inputs, changed: Mapping[str, Self]
+        self, layer: Layer, inputs: Inputs, changed: Mapping[str, Any]
     ) -> tuple[LayerRun, dict[str, LayerRun | None]]:
         return run_changed(layer, inputs, self, changed)
 

@@ -18,7 +18,6 @@ from accel_sim.dataflows.mixed_vector.stream import Stored
 from sparse_formats.masks.decompose import decompose
 
 
-
 def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: bool) -> LayerRun:
     """Encode, schedule and step one layer; multiply it too where weights are known.
 
@@ -44,7 +43,11 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: 
 
 
 def run_steppers(
-    layer: Layer, inputs: Inputs, stored: Stored, steppers: Sequence[Stepper], machine: Configuration
+    layer: Layer,
+    inputs: Inputs,
+    stored: Stored,
+    steppers: Sequence[Stepper],
+    machine: Configuration,
 ) -> LayerRun:
     """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]

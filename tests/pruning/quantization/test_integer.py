@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
-from accel_sim.workload import Activations
+from accel_sim.activations import Activations
+from accel_sim.machines.load import load_machine
 from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel
 from pruning.quantization.export import calibrated, exported
@@ -23,6 +22,7 @@ from pruning.quantization.ranges import Range
 from sparse_formats.errors import InputError
 from sparse_formats.files import int8_file
 from sparse_formats.files.int8_file import QuantizedMatrix
+from tests.accel_sim.workloads import simulated
 
 torch = pytest.importorskip("torch")
 
@@ -93,7 +93,7 @@ def test_sums_are_the_simulators_bit_for_bit(
         logits(opened, examples)
     recording.write(tmp_path)
     inputs, sums = (np.load(tmp_path / f"{name}.npz") for name in ("inputs", "sums"))
-    machine = load_accelerator("tf_mvp", ["array.datatype=int8"])
+    machine = load_machine("tf_mvp", ["array.datatype=int8"])
     for held in matrices:
         x = inputs[held.name]
         assert x.dtype == np.int8 and x.shape[1] == held.weight.shape[1]
@@ -102,7 +102,7 @@ def test_sums_are_the_simulators_bit_for_bit(
         assert np.array_equal(sums[held.name], by_brute_force)
         assert by_brute_force.any()
         products: dict[str, NDArray[Any]] = {}
-        (result,) = simulate(
+        (result,) = simulated(
             [held.masked],
             machine,
             Activations(len(x), recorded={held.name: x}),
