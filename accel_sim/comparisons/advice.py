@@ -15,7 +15,7 @@ from accel_sim.dataflows.account import LayerRun
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.pipeline import in_order
 from accel_sim.workload import Workload
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 
 NOTHING = 0.01
 """A gain or a loss below this share of the cycles is called nothing."""
@@ -57,11 +57,14 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
     Changes under which a matrix no longer fits are left out.
 
     Raises:
-        InputError: the dataflow names no changes; a matrix does not fit the machine as it is.
+        SettingError: the dataflow names no changes.
+        InputError: a matrix does not fit the machine as it is.
     """
     if not machine.changes:
-        raise InputError(
-            f"advice: changes are not known for dataflow {machine.dataflow}; use --set, or compare"
+        raise SettingError(
+            "advice",
+            f"is not available for dataflow {machine.dataflow}, which names no changes; change the "
+            "machine yourself, or compare it with others",
         )
     possible = {key: change.change(machine) for key, change in machine.changes.items()}
     machines = {key: changed for key, changed in possible.items() if changed is not None}

@@ -41,7 +41,7 @@ that come back from the activation buffer.
 """
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Unit:
     """A kind of unit: how many there are, and in which state they spent count · cycles.
 

@@ -230,9 +230,9 @@ def _build(
             converted[leaf] = _convert(value, hints[leaf], place, f"{key}.{leaf}")
         parts[key] = section(**converted)
     hints = get_type_hints(Machine, include_extras=True)
-    named = values["dataflow"]
-    tops = {key: _convert(values[key], hints[key], where, key) for key in _TOP_KEYS if key in hints}
-    machine = DATAFLOWS[named](**tops, **parts, origins=origins)
+    texts = [key for key in _TOP_KEYS if key != "dataflow"]
+    tops = {key: _convert(values[key], hints[key], where, key) for key in texts}
+    machine = DATAFLOWS[values["dataflow"]](**tops, **parts, origins=origins)
     try:
         machine.check()
     except InputError as error:

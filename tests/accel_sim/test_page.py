@@ -1,6 +1,7 @@
 """Is the page well-formed, complete, and safe whatever the names in the file are?"""
 
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from accel_sim.activations import Activations
 from accel_sim.machines.load import load_machine
+from accel_sim.reports.calibration import Calibration
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES
 from accel_sim.reports.quantities import quantity, saved
@@ -73,9 +75,10 @@ def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **given: Any)
     defaults = {
         "command": "python -m accel_sim run --mask m.npz",
         "mask": {"source": "m.npz", "sha256": "ab12" * 16},
-        "notes": ("Reconstructed, not validated.", "Second note with 1 < 2 & more."),
+        "notes": ["Reconstructed, not validated.", "Second note with 1 < 2 & more."],
     }
-    return as_json(Report(machine, tuple(results), **{**defaults, **given}), "2026-01-01T00:00:00")
+    data = as_json(Report(machine, tuple(results)), "2026-01-01T00:00:00")
+    return {**data, **defaults, **given}
 
 
 @pytest.fixture(scope="module")
@@ -234,14 +237,8 @@ def test_the_band_of_the_tables_stands_beside_the_figures(data: dict[str, Any], 
 
 
 def test_a_calibrated_run_says_so() -> None:
-    fit = {
-        "basis": "dense_equivalent_core",
-        "published_gops_per_watt": 377.0,
-        "uncalibrated_gops_per_watt": 6673.2,
-        "factor": 17.7,
-        "missing_pj_per_mac": 5.005,
-    }
-    text = Page(page(report(calibration=fit), [])).text
+    fit = Calibration("dense_equivalent_core", 377.0, 6673.2, factor=17.7, missing_pj_per_mac=5.005)
+    text = Page(page(report(calibration=asdict(fit)), [])).text
     assert "multiplied by 17.70" in text
     assert "Uncalibrated it is 6,673: 5.00 of 5.31 pJ" in text
     assert "In GOPS/W (calibrated)" in text

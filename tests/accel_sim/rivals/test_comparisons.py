@@ -169,7 +169,7 @@ def test_is_the_report_of_a_rival_whole(
     assert "dropped weights" in page
     assert "pe_load.png" not in page
     assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 2
-    assert "mixed-length vectors only" in capsys.readouterr().err
+    assert "--advice is not available" in capsys.readouterr().err
 
 
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
