@@ -133,7 +133,7 @@ def test_a_missing_statistic_says_how_to_get_it(score: str) -> None:
 
 def test_weights_beyond_float32_are_refused() -> None:
     evidence = Evidence(np.full((2, 2), 1e300), generator("a", 0))
-    with pytest.raises(InputError, match="matrix a: weights beyond"):
+    with pytest.raises(InputError, match="matrix a: weights or their magnitude exceed"):
         importance("a", evidence, "magnitude")
 
 
