@@ -7,10 +7,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, read_flags
+from sparse_formats.formats.parts.bitstream import (
+    BitReader,
+    Section,
+    flags,
+    read_flags,
+    read_values,
+)
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
-from sparse_formats.formats.parts.value_types import read_values
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage
 

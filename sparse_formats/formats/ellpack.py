@@ -9,12 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.formats.csr import CSR
-from sparse_formats.formats.parts.bitstream import BitReader, Section
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-)
+from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 

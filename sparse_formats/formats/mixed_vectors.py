@@ -10,14 +10,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, Section
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.kept_values import BAND, COLUMNS, take_by_column
 from sparse_formats.formats.parts.pointers import read_pointers
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-)
+from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, prefetch, words_by_column, words_by_row
 from sparse_formats.masks.decompose import cut

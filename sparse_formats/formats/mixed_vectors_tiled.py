@@ -9,12 +9,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, read_flags
-from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
+from sparse_formats.formats.parts.bitstream import (
+    BitReader,
+    Section,
+    flags,
+    read_flags,
     read_values,
 )
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, set_bits, trailing_zeros, turn_block, words_by_row
 from sparse_formats.masks.decompose import length_at, offered, vector_starts

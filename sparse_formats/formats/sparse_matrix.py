@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.bitstream import Section, pack
+from sparse_formats.formats.parts.bitstream import Section, pack, value_section
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import value_section, value_type_of
+from sparse_formats.formats.parts.value_types import value_type_of
 from sparse_formats.storage import Storage
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.formats.parts.bitstream import BitReader, Section
 
 
 @dataclass(frozen=True)
@@ -77,22 +76,6 @@ def value_bits(value_type: ValueType | None) -> int:
 def bit_view(array: NDArray[Any]) -> NDArray[Any]:
     """The same memory as unsigned integers: copied, moved and compared, a bit stays as it is."""
     return array.view(f"u{array.dtype.itemsize}")
-
-
-def value_section(data: NDArray[Any] | None, value_type: ValueType | None) -> Section:
-    """`data` ready to be packed as `value_type`."""
-    if data is None or value_type is None:
-        return Section(np.empty(0, np.uint8), 0)
-    return Section(bit_view(np.ascontiguousarray(data)), value_type.bits)
-
-
-def read_values(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray[Any] | None:
-    """The next `count` values of a stream; None for a stream without values."""
-    if value_type is None:
-        return None
-    itemsize = np.dtype(value_type.dtype).itemsize
-    patterns = reader.read("values", count, value_type.bits, f"u{itemsize}")
-    return from_patterns(patterns, value_type)
 
 
 def from_patterns(patterns: NDArray[Any], value_type: ValueType) -> NDArray[Any]:

@@ -14,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader
-from sparse_formats.formats.parts.value_types import ValueType, bit_view, read_values
+from sparse_formats.formats.parts.bitstream import BitReader, read_values
+from sparse_formats.formats.parts.value_types import ValueType, bit_view
 from sparse_formats.storage import Storage
 
 MOST_RUN_BITS = 8

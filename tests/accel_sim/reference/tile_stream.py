@@ -24,9 +24,9 @@ from sparse_formats.formats.mixed_vectors import (
     pointers_of,
     read_header,
 )
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, pack, value_section
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import from_patterns, value_section, value_type_of
+from sparse_formats.formats.parts.value_types import from_patterns, value_type_of
 from sparse_formats.masks.bit_words import Words
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import bits_for
