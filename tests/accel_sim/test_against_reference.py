@@ -35,7 +35,8 @@ from tests.accel_sim.reference.product import operands, ordered_product, product
 from tests.accel_sim.reference.stream import DoesNotFit
 from tests.accel_sim.workloads import simulated
 
-EXAMPLES = int(os.environ.get("MVPSIM_REFERENCE_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("MVPSIM_REFERENCE_EXAMPLES", 20 * settings().max_examples))
+"""2000; `make check`, whose tests draw fewer examples, also draws fewer workloads."""
 
 
 def plain(value: object) -> object:

@@ -160,6 +160,7 @@ def test_do_recorded_activations_decide_what_is_skipped(
         assert layer["product"]["is_equal"]
 
 
+@pytest.mark.slow
 def test_is_advice_ranked_and_told_where_it_is_not_given(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -276,6 +277,7 @@ def test_is_a_foreign_file_in_the_folder_left_alone(
     assert (folder / "layers.csv").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_does_a_second_run_replace_the_first_report(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

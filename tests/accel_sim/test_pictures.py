@@ -203,6 +203,7 @@ def test_names_are_short_and_unlike_each_other(names: list[str], short: list[str
 ODD_NAMES = ("$x_$", "$", "_hidden", "<script>", "", "\u6f22\u5b57", "\\frac", "a\0b", "q" * 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -225,6 +226,7 @@ def test_all_pictures_are_drawn(data: dict[str, Any], tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
 
 
+@pytest.mark.slow
 def test_odd_names_of_masks_are_drawn_too(tmp_path: Path) -> None:
     for mask in (
         None,
@@ -234,12 +236,14 @@ def test_odd_names_of_masks_are_drawn_too(tmp_path: Path) -> None:
         assert draw({**many(1), "mask": mask}, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     first, again = draw(many(3), tmp_path), draw(many(3), tmp_path / "again")
     assert [x.read_bytes() for x in first] == [x.read_bytes() for x in again]
 
 
+@pytest.mark.slow
 def test_settings_of_the_users_matplotlib_change_nothing(tmp_path: Path) -> None:
     import matplotlib
 

@@ -169,7 +169,7 @@ def test_are_the_entries_those_of_the_stream(
     st.sampled_from((512, 1024, 4096)),
     st.sampled_from(("true", "false")),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 def test_are_they_however_the_tiles_are_cut(
     orientation: Orientation,
     shape: tuple[int, int],

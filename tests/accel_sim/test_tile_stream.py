@@ -133,7 +133,7 @@ def test_in_which_order_do_the_bits_of_vertical_vectors_stand() -> None:
 
 
 @given(streams)
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 def test_is_it_as_long_as_the_matrix_and_gives_it_back(stream: TileStream) -> None:
     data, matrix = stream.to_bytes(), stream.matrix
     assert len(data) == len(matrix.to_bytes())
@@ -186,7 +186,7 @@ def refused_or_canonical(data: bytes, of: TileStream) -> None:
 
 
 @given(streams, st.data())
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 def test_is_a_damaged_stream_refused_or_another_matrix(
     stream: TileStream, data: st.DataObject
 ) -> None:

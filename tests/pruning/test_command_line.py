@@ -176,6 +176,7 @@ def test_a_thumbnail_shows_block_densities(shape: tuple[int, int]) -> None:
     assert image[-1, -1] == pytest.approx(rest.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (17, 1), (0, 4), (5, 341)])
 @pytest.mark.parametrize("kept", [0, 1])
 def test_odd_masks_are_drawn(tmp_path: Path, shape: tuple[int, int], kept: int) -> None:

@@ -77,6 +77,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "changes", "file", "loader"), CASES)
 def test_the_smaller_model_opens_anywhere_and_is_the_masked_one(
     family: str, changes: Any, file: str, loader: str, run: Any, tiny: Tiny, words: Any,

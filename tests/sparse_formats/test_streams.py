@@ -86,7 +86,7 @@ cases = st.tuples(
 
 
 @given(cases)
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_is_it_as_long_as_its_storage_and_gives_the_matrix_back(case: Any) -> None:
     variant, value_type = case[0], case[4]
     keep, weight = drawn(*case)
@@ -118,7 +118,7 @@ def test_is_a_mask_without_weights_packed(variant: str) -> None:
 
 
 @given(cases, st.data())
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 def test_is_a_damaged_stream_refused_or_another_matrix(case: Any, data: st.DataObject) -> None:
     variant, value_type = case[0], case[4]
     matrix = encoded(variant, *drawn(*case))
@@ -142,7 +142,7 @@ def test_is_a_damaged_stream_refused_or_another_matrix(case: Any, data: st.DataO
     st.sampled_from(TYPES),
     st.integers(0, 9),
 )
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_are_any_bytes_refused_or_a_matrix(
     variant: str, stream: bytes, value_type: str, seed: int
 ) -> None:
