@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accel_sim.activations import Activations, read_activations
     from accel_sim.comparisons.advice import advise
-    from accel_sim.comparisons.compare import compare, made_equal
+    from accel_sim.comparisons.compare import compare
+    from accel_sim.comparisons.equal import made_equal
     from accel_sim.dataflows.dataflow import Machine
-    from accel_sim.machines.load import builtin_accelerators, load_machine
+    from accel_sim.machines.builtin import builtin_accelerators
+    from accel_sim.machines.load import load_machine
     from accel_sim.pipeline import simulate
     from accel_sim.reports.report import LayerResult, Report
     from accel_sim.workload import Workload
@@ -37,10 +39,10 @@ _HOMES = {
     "Report": "accel_sim.reports.report",
     "Workload": "accel_sim.workload",
     "advise": "accel_sim.comparisons.advice",
-    "builtin_accelerators": "accel_sim.machines.load",
+    "builtin_accelerators": "accel_sim.machines.builtin",
     "compare": "accel_sim.comparisons.compare",
     "load_machine": "accel_sim.machines.load",
-    "made_equal": "accel_sim.comparisons.compare",
+    "made_equal": "accel_sim.comparisons.equal",
     "read_activations": "accel_sim.activations",
     "read_masks": "sparse_formats.files.mask_file",
     "simulate": "accel_sim.pipeline",

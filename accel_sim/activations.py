@@ -172,7 +172,7 @@ def read_activations(
     try:
         arrays = _arrays(path, list(names))
     except OSError as error:
-        raise InputError(f"--activations {path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     for name, x in arrays.items():
         where = f"{path}: activations of {name}"
         if x.dtype.kind not in "biuf":
@@ -186,7 +186,7 @@ def read_activations(
             )
         first = next(iter(arrays))
         if tokens is not None and len(x) != tokens:
-            raise InputError(f"{where} hold {len(x)} tokens, --tokens says {tokens}")
+            raise SettingError("tokens", f"is {tokens}, but {where} hold {len(x)} tokens")
         if len(x) != len(arrays[first]):
             raise InputError(
                 f"{where} hold {len(x)} tokens, those of {first} {len(arrays[first])}; "
@@ -210,7 +210,7 @@ def _arrays(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
         tensors = safetensors.read_file(path)
         _check_named(path, names, {name: tensor.shape for name, tensor in tensors.items()})
         return {name: tensors[name] for name in names}
-    raise InputError(f"--activations {path}: give an .npz or a .safetensors file")
+    raise InputError(f"{path} holds no activations; give an .npz or a .safetensors file")
 
 
 def _check_named(path: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:

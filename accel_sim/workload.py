@@ -9,18 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.activations import Activations
+from accel_sim.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
 from sparse_formats.files.readers.build_matrix import from_dense
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
-
-TOKENS = 128
-"""Tokens through each matrix, where nothing is said."""
-
-DENSITY, PATTERN = 0.2, "mvp"
-"""Of generated masks, where nothing is said."""
 
 GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
 NOT_WEIGHTED = "The file holds no weights: the product was not computed."

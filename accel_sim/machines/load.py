@@ -19,16 +19,11 @@ import msgspec
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.dataflows.registry import DATAFLOWS, sections_of
 from accel_sim.dataflows.sections import MARKS, SHARED, Origin, Positive
+from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import InputError, SettingError, nearest
 
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
-
-
-def builtin_accelerators() -> dict[str, Path]:
-    """Name → file of the machines that come with the package."""
-    folder = Path(__file__).parent / "accelerators"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
@@ -167,13 +162,17 @@ def _apply_setting(
     """One `--set section.key=value`; the section may be left out where the key is unique."""
     key, equals, text = (part.strip() for part in setting.partition("="))
     if not equals or not key or not text or len(setting.splitlines()) != 1:
-        raise InputError(f"--set {setting!r}: write KEY=VALUE, e.g. --set array.token_columns=1")
+        raise SettingError(
+            "set", f"{setting!r} is not KEY=VALUE; write for example array.token_columns=1"
+        )
     paths = sorted(_paths(sections))
     matches = [path for path in paths if path == key or path.partition(".")[2] == key]
     if not matches:
-        raise InputError(f"--set {setting}: unknown key {key!r}{_nearest_setting(key, paths)}")
+        raise SettingError(
+            "set", f"{setting} has the unknown key {key!r}{_nearest_setting(key, paths)}"
+        )
     if len(matches) > 1:
-        raise InputError(f"--set {setting}: {key!r} could be {' or '.join(matches)}; name one")
+        raise SettingError("set", f"{setting} could mean {' or '.join(matches)}; name one")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.dataflows.sections import Origin
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 
 if TYPE_CHECKING:
     from accel_sim.reports.report import LayerResult, Report
@@ -34,15 +34,18 @@ class Calibration:
 
 
 def check_calibratable(machine: Machine) -> None:
-    """InputError unless the machine has a published efficiency and no factor of its own."""
+    """SettingError unless the machine has a published efficiency and no factor of its own."""
     if machine.published.gops_per_watt is None:
-        raise InputError(
-            f"--calibrated: nothing is published for {machine.name}; leave it out, or state "
-            "[published] gops_per_watt in the machine's file"
+        raise SettingError(
+            "calibrated",
+            f"needs a published efficiency, and {machine.name} has none; leave it out, or state "
+            "[published] gops_per_watt in the machine's file",
         )
     if machine.energy.scale != 1:
-        raise InputError(
-            f"--calibrated: energy.scale is {machine.energy.scale:g} already; leave one of the two"
+        raise SettingError(
+            "calibrated",
+            f"sets energy.scale, but energy.scale is {machine.energy.scale:g} already; leave one "
+            "of the two",
         )
 
 
@@ -50,7 +53,7 @@ def calibrated(report: "Report") -> "Report":
     """The report with the factor on its core energy, marked calibrated, and what it hides.
 
     Raises:
-        InputError: nothing is published for the machine, it has a factor already, or no core
+        SettingError: nothing is published for the machine, it has a factor already, or no core
             energy was spent.
     """
     machine = report.machine
@@ -58,7 +61,7 @@ def calibrated(report: "Report") -> "Report":
     published = machine.published.gops_per_watt or 0.0
     found = report.total.gops_per_watt[BASIS]
     if not found:
-        raise InputError("--calibrated: the run spends no energy in the core; leave it out")
+        raise SettingError("calibrated", "needs energy in the core, and this run has none")
     calibration = Calibration(
         BASIS, published, found, found / published, 2e3 / published - 2e3 / found
     )

@@ -162,9 +162,8 @@ class Report:
         Raises:
             InputError: the folder cannot be made or written, or holds somebody else's files.
         """
-        from accel_sim.reports.folder import prepare_folder, write_folder
+        from accel_sim.reports.folder import write_folder
 
-        prepare_folder(Path(folder), [])
         write_folder(Path(folder), self, as_json(self))
 
     def _repr_html_(self) -> str:

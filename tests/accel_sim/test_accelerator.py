@@ -7,7 +7,8 @@ import pytest
 
 from accel_sim.dataflows.registry import sections_of
 from accel_sim.dataflows.sections import MARKS
-from accel_sim.machines.load import builtin_accelerators, load_machine, resolved
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine, resolved
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import load_mixed_vector
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.commands.run import main
+from accel_sim.__main__ import main
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

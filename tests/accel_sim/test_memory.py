@@ -7,8 +7,9 @@ import pytest
 from accel_sim.costs.tables import energy_pj
 from accel_sim.costs.timeline import Part, transfer_cycles
 from accel_sim.dataflows.sections import MARKS
+from accel_sim.machines.builtin import builtin_memories
 from accel_sim.machines.load import load_machine, resolved
-from accel_sim.machines.memory import DRAM_KEYS, builtin_memories, load_memory
+from accel_sim.machines.memory import DRAM_KEYS, load_memory
 from sparse_formats.errors import InputError
 
 # DRAMsim3, reads of random runs: GB/s, and for DDR4 pJ per bit. Typed from the table of figures

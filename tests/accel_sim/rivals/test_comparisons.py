@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.commands.run import main
-from accel_sim.comparisons.compare import made_equal
+from accel_sim.__main__ import main
 from accel_sim.comparisons.diff import diff
+from accel_sim.comparisons.equal import made_equal
 from accel_sim.costs.area import machine_area
-from accel_sim.machines.load import builtin_accelerators, load_machine
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine
 from accel_sim.validation import table
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError

@@ -10,7 +10,8 @@ from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.dataflows.registry import causes_of
-from accel_sim.machines.load import builtin_accelerators, load_machine
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine
 from accel_sim.reports.report import LayerResult, Report, as_json, csv_rows, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix

@@ -22,6 +22,7 @@ from pruning.quantization.ranges import Range
 from sparse_formats.errors import InputError
 from sparse_formats.files import int8_file
 from sparse_formats.files.int8_file import QuantizedMatrix
+from sparse_formats.terminal import command
 from tests.accel_sim.workloads import simulated
 
 torch = pytest.importorskip("torch")
@@ -196,7 +197,7 @@ def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
 def test_from_training_to_the_simulator_by_commands(
     reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from accel_sim.commands.run import app as simulator
+    from accel_sim.__main__ import COMMANDS as SIMULATOR
     from pruning.commands.application import app
 
     opened, _ = reader("bert", "masked")
@@ -245,8 +246,8 @@ def test_from_training_to_the_simulator_by_commands(
     with pytest.raises(InputError, match="floating-point weights are needed"):
         call(app, *evaluate, "--mask", file)
 
-    call(
-        simulator, "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
+    command.call(
+        SIMULATOR, "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
         tmp_path / "products.npz", "--json", tmp_path / "report.json",
     )  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
