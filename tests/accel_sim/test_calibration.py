@@ -72,5 +72,5 @@ def test_is_calibration_refused_without_a_published_figure() -> None:
     unpublished = dataclasses.replace(
         machine, published=dataclasses.replace(machine.published, gops_per_watt=None)
     )
-    with pytest.raises(InputError, match="nothing is published for tf_mvp"):
+    with pytest.raises(InputError, match="calibrated needs a published efficiency"):
         calibrated(Report(unpublished, ()))

@@ -212,7 +212,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
         (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
         (
             ("--mask", "{mask}", "--density", "0.2", "--pattern", "mvp"),
-            "--density and --pattern: of masks generated with --shapes",
+            "--density and --pattern belong to masks generated with --shapes",
         ),
         (("--mask", "{mask}", "--density", "0.1"), "says its own, leave it out"),
         (("--mask", "{folder}/none.npz"), "none.npz"),
@@ -239,7 +239,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
         (("--shapes", "8x8", "--density", "2"), "2"),
         (("--shapes", "8x8", "--pattern", "mpv"), "mvp"),
         (("--mask", "{mask}", "--set", "weight_buffer.bytes=16"), "weight_buffer.bytes"),
-        (("--mask", "{mask}", "--memory", "ddr4"), "--memory: memory 'ddr4' is unknown"),
+        (("--mask", "{mask}", "--memory", "ddr4"), "--memory is 'ddr4'; did you mean 'ddr4_3200'?"),
         (("--mask", "{mask}", "--activations", "{folder}/none.npz"), "none.npz"),
         (
             ("--mask", "{mask}", "--activations", "{mask}", "--activation-density", "0.5"),

@@ -87,11 +87,13 @@ def test_are_the_products_written_as_tokens_by_outputs(whole: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--outputs", "{}/y.txt"], "called something.npz"),
+        (["--outputs", "{}/y.txt"], "give the name of a .npz file"),
         (["--outputs", "{}/y.npz", "--no-check"], "--no-check does not compute"),
         (["--outputs", "{}/m.npz"], "it is the input"),
-        (["--outputs", "{}/y.npz", "--accelerator", "eie"], "only with a mixed-vector machine"),
-        (["--outputs", "{}/y.npz", "--mask", "{}/bare.npz"], "only with weights in the mask file"),
+        (
+            ["--outputs", "{}/y.npz", "--accelerator", "eie"],
+            "needs a machine that computes",
+        ),
     ],
 )
 def test_is_a_product_that_cannot_be_refused_before_the_run(
@@ -102,6 +104,8 @@ def test_is_a_product_that_cannot_be_refused_before_the_run(
     before = (tmp_path / "m.npz").read_bytes()
     with pytest.raises(InputError, match=says):
         run(tmp_path, "--mask", tmp_path / "m.npz", *(w.format(tmp_path) for w in words))
+    with pytest.raises(InputError, match="needs weights in the mask file"):
+        run(tmp_path, "--mask", tmp_path / "bare.npz", "--outputs", tmp_path / "y.npz")
     assert (tmp_path / "m.npz").read_bytes() == before
     assert not (tmp_path / "y.npz").exists()
 

@@ -88,7 +88,7 @@ def test_does_compare_normalise_to_the_first_pair(
     ("words", "reason"),
     [
         ((), "give --mask FILE"),
-        (("--mask", "a.npz", "--pattern", "mvp"), "--pattern: of masks generated with --shapes"),
+        (("--mask", "a.npz", "--pattern", "mvp"), "--pattern belongs to masks generated"),
         (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
         (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
         (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is unknown"),
