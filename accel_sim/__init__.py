@@ -1,7 +1,6 @@
 """A cycle-level simulator of TF-MVP-style sparse transformer accelerators."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # True for type checkers; importing typing would load it
 
 if TYPE_CHECKING:
     from accel_sim.activations import Activations, read_activations
@@ -47,10 +46,12 @@ _HOMES = {
     "read_masks": "sparse_formats.files.mask_file",
     "simulate": "accel_sim.pipeline",
 }
+"""The module of each public name."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is asked for: importing the package itself stays quick."""
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -143,6 +143,24 @@ def test_does_the_command_in_the_report_give_the_report_again(
     assert {**data, "timestamp": ""} == {**same, "timestamp": ""}
 
 
+def test_does_a_file_of_settings_give_what_the_flags_give(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = mask_file.parent / "run.toml"
+    config.write_text(
+        f'mask = "{mask_file}"\ntokens = 5\nset = ["queue.depth_entries=3"]\ninclude = ["a"]\n'
+    )
+    words = ("--mask", str(mask_file), "--set", "queue.depth_entries=3", "--include", "a")
+    reports = []
+    for given in (("--config", str(config)), (*words, "--tokens", "5")):
+        assert call(monkeypatch, "run", *given, "--json", "-") == 0
+        reports.append({**json.loads(capsys.readouterr().out), "timestamp": ""})
+    assert reports[0] == reports[1]
+    config.write_text('accelerator = "tf_mvp"\npattern = "mpv"\nshapes = "8x8"\n')
+    assert call(monkeypatch, "run", "--config", str(config)) == 2
+    assert f"{config}: pattern is 'mpv'; did you mean 'mvp'?" in capsys.readouterr().err
+
+
 def test_do_recorded_activations_decide_what_is_skipped(
     mask_file: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from sparse_formats.terminal.command import Command, help_of
 from sparse_formats.terminal.settings import settings_of
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("sparse_formats", "kernels")
+PACKAGES = ("sparse_formats", "kernels", "accel_sim")
 HEAVY = {"matplotlib", "numba", "pandas", "scipy", "torch", "transformers"}
 
 
