@@ -24,6 +24,7 @@ def test_does_every_value_of_a_shipped_machine_say_where_it_comes_from(name: str
             assert item["source"], f"{section}.{key} has no source"
 
 
+@pytest.mark.rule(microarchitecture=1)
 def test_does_tf_mvp_have_the_published_4096_macs() -> None:
     machine = load_mixed_vector("tf_mvp")
     assert machine.macs == 4096

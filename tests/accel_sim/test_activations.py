@@ -26,6 +26,7 @@ def test_do_both_kinds_of_file_give_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read.recorded["a"], x)
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_do_booleans_say_where_a_drawn_value_stands(tmp_path: Path) -> None:
     where = np.random.default_rng(0).random((5, 16)) < 0.5
     np.savez(tmp_path / "x.npz", m=where)
@@ -36,6 +37,7 @@ def test_do_booleans_say_where_a_drawn_value_stands(tmp_path: Path) -> None:
     np.testing.assert_array_equal(x[where], drawn[where])
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_are_recorded_zeros_skipped() -> None:
     matrix = random_matrix((12, 16), 0.5)
     x = np.ones((4, 16), np.float32)

@@ -11,6 +11,8 @@ from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
+pytestmark = pytest.mark.rule(microarchitecture=9)
+
 TIGHT = (
     "decompressor.bytes_per_cycle=24",
     "queue.depth_entries=2",
@@ -26,6 +28,9 @@ def matrices() -> Iterator[MaskedMatrix]:
     yield random_matrix((37, 29), 0.3, 1, "a")
     yield vector_matrix((32, 48), "vertical", 8, 0.3, 2, "b")
     yield vector_matrix((16, 80), "horizontal", 16, 0.5, 3, "c")
+
+
+ACTIVE = Activations(5)
 
 
 def cycles(machine: MixedVector, activations: Activations) -> int:
@@ -62,6 +67,33 @@ def test_is_each_answer_a_run_of_the_changed_machine(
         assert found[key].gain == pytest.approx(1 - found[key].cycles / before), key
     gains = [advice.gain for advice in found.values()]
     assert gains == sorted(gains, reverse=True)
+
+
+# Machines on which each half of a twofold change shows: one half alone takes other cycles.
+TELLING: dict[str, tuple[str, ...]] = {
+    "window": ("inputs_per_cycle=1", "dram.bytes_per_cycle=64", "decompressor.bytes_per_cycle=400"),
+    "decompressor": ("decompressor.entries_per_cycle=2", "queue.depth_entries=8"),
+    "narrower": ("queue.depth_entries=8",),
+    "wider": ("queue.depth_entries=8",),
+}
+FILLED = ("window_inputs=64", "inputs_per_cycle=64", "dram.bytes_per_cycle=64")
+TWOFOLD: dict[str, tuple[str, ...]] = {
+    "window": ("window_inputs=16", "inputs_per_cycle=2"),
+    "decompressor": ("decompressor.bytes_per_cycle=48", "decompressor.entries_per_cycle=4"),
+    "narrower": SETTINGS["narrower"],
+    "wider": SETTINGS["wider"],
+}
+
+
+@pytest.mark.parametrize("key", TELLING)
+def test_is_no_part_of_a_change_forgotten(key: str) -> None:
+    base = (*TIGHT, *(() if key == "window" else FILLED), *TELLING[key])
+    whole = TWOFOLD[key]
+    (found,) = (a for a in advise(Workload.of(matrices(), ACTIVE), roomy(*base)) if a.key == key)
+    assert found.cycles == cycles(roomy(*base, *whole), ACTIVE)
+    for left_out in whole:
+        rest = [setting for setting in whole if setting != left_out]
+        assert found.cycles != cycles(roomy(*base, *rest), ACTIVE), left_out
 
 
 def test_does_a_perfect_schedule_even_out_what_a_bad_one_does_not() -> None:

@@ -35,6 +35,17 @@ from tests.accel_sim.reference.product import operands, ordered_product, product
 from tests.accel_sim.reference.stream import DoesNotFit
 from tests.accel_sim.workloads import simulated
 
+pytestmark = [
+    pytest.mark.rule(microarchitecture=2),
+    pytest.mark.rule(microarchitecture=3),
+    pytest.mark.rule(microarchitecture=4),
+    pytest.mark.rule(microarchitecture=5),
+    pytest.mark.rule(microarchitecture=6),
+    pytest.mark.rule(microarchitecture=7),
+    pytest.mark.rule(microarchitecture=8),
+    pytest.mark.rule(microarchitecture=9),
+]
+
 EXAMPLES = int(os.environ.get("MVPSIM_REFERENCE_EXAMPLES", 20 * settings().max_examples))
 """2000; `make check`, whose tests draw fewer examples, also draws fewer workloads."""
 

@@ -14,6 +14,8 @@ from accel_sim.workload import Workload
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 
+pytestmark = pytest.mark.rule(microarchitecture=9)
+
 
 def run(machine: Machine) -> Report:
     matrices = [random_matrix((24, 40), 0.3, 1, "a"), random_matrix((40, 24), 0.2, 2, "b")]

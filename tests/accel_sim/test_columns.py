@@ -31,6 +31,8 @@ def one_unit(inputs: int) -> MaskedMatrix:
     return MaskedMatrix("m", np.ones((1, inputs), np.bool_))
 
 
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.rule(microarchitecture=7)
 def test_does_a_gated_column_wait_for_its_neighbour() -> None:
     # 1 × 16, row mode, 4 entries of 4 inputs, one PE row (interleaved: unit 0 → PE row 0).
     # Token 0 needs entries 0, 1; token 1 needs 2, 3. In lock-step nothing is dead for both: the row
@@ -47,6 +49,7 @@ def test_does_a_gated_column_wait_for_its_neighbour() -> None:
     assert (causes["compute"], causes["lockstep"], causes["imbalance"]) == (1, 0, 3)
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_a_column_of_its_own_skip_what_is_dead_for_it() -> None:
     # The same with queues of their own: each PE issues 2 and drops 2. Fetched in cycle 0, header in
     # 1, all four delivered in 2 (4 per cycle). In cycle 3 token 0 issues entry 0, token 1 drops
@@ -65,6 +68,7 @@ def test_does_a_column_of_its_own_skip_what_is_dead_for_it() -> None:
     assert in_pass == 3 + 3 + 3
 
 
+@pytest.mark.rule(microarchitecture=4)
 def test_does_a_queue_of_a_set_feed_whoever_is_free() -> None:
     # Two sets of two PE rows. 1 × 16 is one unit, hence set 0: both its PE rows take from one
     # queue, an entry each: 4 entries in 2 cycles, the lower row first.
@@ -75,6 +79,7 @@ def test_does_a_queue_of_a_set_feed_whoever_is_free() -> None:
     assert alone.cycles - result.cycles == 2
 
 
+@pytest.mark.rule(microarchitecture=4)
 def test_does_longest_first_fill_the_least_loaded_row_with_room() -> None:
     # 8 units of 4, 3, 2, 2, 1, 1, 1, 0 entries on 4 PE rows: the first four open a row each;
     # 1 → row 2, 1 → row 3, 1 → row 1 (3, 3 and 3: ties to the lowest).
@@ -94,6 +99,7 @@ def test_does_longest_first_fill_the_least_loaded_row_with_room() -> None:
     assert full.pe_load == [12, 4, 4, 4]
 
 
+@pytest.mark.rule(microarchitecture=7)
 @given(
     seed=st.integers(0, 2**32),
     density=st.sampled_from([0.0, 0.2, 0.7, 1.0]),
@@ -119,6 +125,7 @@ def test_is_what_is_executed_what_is_effectual(
             assert result.units["pe"].stalled["lockstep"] == 0
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_are_columns_alone_and_in_step_the_same_where_nothing_is_zero(policy: str) -> None:
     matrix = random_matrix((37, 29), 0.3, 1)
@@ -129,6 +136,7 @@ def test_are_columns_alone_and_in_step_the_same_where_nothing_is_zero(policy: st
     assert together.pe_load == alone.pe_load
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("settings", [(), (OWN_QUEUES,)])
 def test_are_equal_passes_stepped_once_counted_as_often(
@@ -146,6 +154,7 @@ def test_are_equal_passes_stepped_once_counted_as_often(
         assert three.units["pe"].stalled[state] == 3 * one.units["pe"].stalled[state]
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("settings", [(), (OWN_QUEUES,)])
 def test_do_tokens_of_other_groups_not_matter(settings: tuple[str, ...]) -> None:
     # Groups in another order: the same passes in another order.
@@ -159,6 +168,7 @@ def test_do_tokens_of_other_groups_not_matter(settings: tuple[str, ...]) -> None
     assert one.macs_executed == other.macs_executed
 
 
+@pytest.mark.rule(microarchitecture=2)
 @pytest.mark.parametrize(("length", "packing"), [(1, "true"), (1, "false"), (8, "true")])
 @pytest.mark.parametrize("per_column", ["true", "false"])
 def test_is_a_piece_with_zero_inputs_not_multiplied(

@@ -13,6 +13,8 @@ from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated
 
+pytestmark = pytest.mark.rule(microarchitecture=8)
+
 
 @pytest.mark.parametrize(("datatype", "largest"), [("int8", 127), ("int16", 32767)])
 def test_are_floats_scaled_to_the_largest(datatype: str, largest: int) -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from accel_sim.activations import Activations
-from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.costs.tables import energy_pj, sram_bank, table_rows
-from accel_sim.machines.load import load_machine
 from accel_sim.reports.report import LayerResult, totals
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import roomy, simulated, vector_matrix
+
+pytestmark = pytest.mark.rule(microarchitecture=9)
 
 ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")
 
@@ -104,20 +104,6 @@ def test_is_sram_interpolated_between_the_computed_sizes() -> None:
     )
     # Beyond the table area grows in proportion.
     assert sram_bank(4 * 1024 * 1024, "nominal").mm2 == pytest.approx(4 * 1.8)
-
-
-def test_is_the_multipliers_area_that_of_4096_macs() -> None:
-    assert machine_area(load_machine("tf_mvp"))["mac"] == pytest.approx(4096 * 2194e-6)
-
-
-def test_do_columns_with_queues_of_their_own_pay_for_them() -> None:
-    shared, own = (
-        machine_area(load_machine("tf_mvp", [f"queue.per_column={value}"]))
-        for value in ("false", "true")
-    )
-    assert own["queues"] == pytest.approx(16 * shared["queues"])
-    assert own["zero_skip"] == pytest.approx(16 * shared["zero_skip"])
-    assert own["mac"] == shared["mac"]
 
 
 @pytest.mark.parametrize(

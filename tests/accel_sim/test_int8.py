@@ -14,6 +14,8 @@ from sparse_formats.files import int8_file
 from sparse_formats.files.int8_file import QuantizedMatrix
 from sparse_formats.terminal.command import call
 
+pytestmark = pytest.mark.rule(microarchitecture=8)
+
 
 def run(folder: Path, *words: object) -> Any:
     """The report of `run`, as JSON."""

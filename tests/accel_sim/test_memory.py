@@ -12,6 +12,8 @@ from accel_sim.machines.load import load_machine, resolved
 from accel_sim.machines.memory import DRAM_KEYS, load_memory
 from sparse_formats.errors import InputError
 
+pytestmark = pytest.mark.rule(microarchitecture=9)
+
 # DRAMsim3, reads of random runs: GB/s, and for DDR4 pJ per bit. Typed from the table of figures
 # computed for this project, not from the memories' files.
 RANDOM_READS = {

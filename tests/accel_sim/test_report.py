@@ -43,6 +43,7 @@ def workload() -> list[MaskedMatrix]:
     ]
 
 
+@pytest.mark.rule(microarchitecture=7)
 @given(
     seed=st.integers(0, 2**32),
     tokens=st.integers(1, 7),
@@ -72,6 +73,7 @@ def test_is_every_cycle_of_every_unit_accounted_for(
         assert result.product is not None and result.product["is_equal"]
 
 
+@pytest.mark.rule(microarchitecture=7)
 def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
     # One token per group and one lane: nothing is multiplied that is not needed.
     machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")
@@ -134,6 +136,7 @@ def test_are_layers_csv_and_json_the_same_figures() -> None:
         assert float(row["energy_by_component_j.mac"]) == result.energy_by_component_j["mac"]
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_does_a_wrong_product_get_noticed() -> None:
     # The machine is given one matrix and compared with another: a PE that dropped a weight.
     machine, matrix = roomy(), random_matrix((16, 16), 0.5, 7)
@@ -154,6 +157,7 @@ def test_does_a_wrong_product_get_noticed() -> None:
     assert check.is_equal is False
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_is_a_weight_beyond_fp16_reported_and_not_multiplied() -> None:
     keep = np.ones((2, 2), np.bool_)
     matrix = MaskedMatrix("big", keep, np.full((2, 2), 1e6, np.float32))
@@ -163,6 +167,7 @@ def test_is_a_weight_beyond_fp16_reported_and_not_multiplied() -> None:
     assert is_product_equal([result]) is None
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_prefetching_hide_loads_and_never_lose_time() -> None:
     def total(prefetch: str) -> int:
         machine = roomy("dram.bytes_per_cycle=8", f"prefetch_across_layers={prefetch}")
@@ -171,6 +176,7 @@ def test_does_prefetching_hide_loads_and_never_lose_time() -> None:
     assert total("true") < total("false")
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_a_layer_without_prefetch_take_what_it_takes_alone() -> None:
     machine = roomy("prefetch_across_layers=false")
     together = simulated(workload(), machine, Activations(6))
@@ -178,6 +184,7 @@ def test_does_a_layer_without_prefetch_take_what_it_takes_alone() -> None:
     assert [r.cycles for r in together] == [r.cycles for r in alone]
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_do_spilled_activations_cost_dram_bytes() -> None:
     # 16×16 at 4 tokens: 2·4·(16 + 16) = 256 bytes of activations.
     matrix = random_matrix((16, 16), 1.0)
@@ -209,6 +216,7 @@ def test_does_a_matrix_without_entries_run_in_no_time(shape: tuple[int, int]) ->
     json_text(as_json(report, "then"))
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_are_weights_too_small_for_fp16_counted() -> None:
     keep = np.ones((2, 2), np.bool_)
     matrix = MaskedMatrix("tiny", keep, np.array([[1, 1e-30], [1e-30, 2]], np.float32))

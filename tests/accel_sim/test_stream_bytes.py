@@ -18,6 +18,8 @@ from sparse_formats.masks.vectors import Orientation, VectorLayout
 from tests.accel_sim.reference.tile_stream import TileStream
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
+pytestmark = pytest.mark.rule(microarchitecture=3)
+
 # Tiles of 64 outputs, by 64 inputs where the buffer is small.
 SMALL_BUFFER = "weight_buffer.bytes=16384"
 TILES_OF_64 = ("accumulators_per_pe=32", "sets=2")

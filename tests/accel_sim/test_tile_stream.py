@@ -16,6 +16,8 @@ from sparse_formats.formats.parts.value_types import VALUE_TYPES, from_patterns
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 from tests.accel_sim.reference.tile_stream import TileStream
 
+pytestmark = pytest.mark.rule(microarchitecture=3)
+
 MENUS = ((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), (8,), (128,))
 
 

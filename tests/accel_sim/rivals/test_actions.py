@@ -1,6 +1,7 @@
 """Are the actions that energy is charged for those that one counts by hand?"""
 
 import numpy as np
+import pytest
 
 from accel_sim.dataflows.account import Tile
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
@@ -15,6 +16,7 @@ def once(tile: Tile) -> dict[str, int]:
     return {action: int(counted[0]) for action, counted in tile.actions.items()}
 
 
+@pytest.mark.rule(rivals=2)
 def test_of_a_held_weight() -> None:
     # 2 × 2 PEs; 3 inputs, 1 output, 5 tokens: folds of 2 inputs and of 1.
     (first, second), _ = run_systolic(np.ones((1, 3), np.bool_), 5, SystolicArray(2, 2, "weight"))
@@ -33,6 +35,7 @@ def test_of_a_held_weight() -> None:
     assert once(second)["adds"] == 5
 
 
+@pytest.mark.rule(rivals=3)
 def test_of_eie() -> None:
     # 18 outputs on one PE, inputs 0 and 1 of 3 not zero. Column 0 keeps row 17 (a padding zero and
     # a weight), column 1 rows 0 and 2, column 2 row 5.
@@ -53,6 +56,7 @@ def test_of_eie() -> None:
     assert int(tile.skipped[0]) == 1
 
 
+@pytest.mark.rule(rivals=4)
 def test_of_cambricon_x() -> None:
     # 2 outputs × 6 inputs in windows of 4, two multipliers: 3 + 0 and 1 + 2 kept: 2 + 1 + 1 issues.
     keep = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 1, 0, 1, 1]], np.bool_)
@@ -72,6 +76,7 @@ def test_of_cambricon_x() -> None:
     }
 
 
+@pytest.mark.rule(rivals=5)
 def test_of_a_tensor_core() -> None:
     # 3 outputs × 8 inputs, 2:4: 4 slots a row of which row 2 uses none; 2 × 2 × 2 multipliers.
     keep = np.array([[1, 1, 0, 0] * 2, [0, 1, 0, 1] * 2, [0] * 8], np.bool_)
@@ -89,6 +94,7 @@ def test_of_a_tensor_core() -> None:
     assert int(tile.padding[0]) == 8
 
 
+@pytest.mark.rule(rivals=6)
 def test_of_a_set_of_scalar_pes() -> None:
     # One set of two PEs, inputs 0, 1 and 9 of 10, W = 2: inputs 0 and 1, then 9 enter the window.
     keep = np.zeros((2, 10), np.bool_)

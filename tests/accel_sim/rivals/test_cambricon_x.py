@@ -1,12 +1,15 @@
 """Does Cambricon-X take ⌈nnz/16⌉ cycles per output and window, and no others?"""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from tests.accel_sim.rivals.sums import check_sums
+
+pytestmark = pytest.mark.rule(rivals=4)
 
 
 def stepped(

@@ -9,6 +9,8 @@ from accel_sim.dataflows.eie import Count, EieArray, recurrence, run_eie, steppe
 from tests.accel_sim.rivals.eie_reference import column_entries, run_pass
 from tests.accel_sim.rivals.sums import check_sums
 
+pytestmark = pytest.mark.rule(rivals=3)
+
 
 @given(
     seed=st.integers(0, 2**32),

@@ -24,6 +24,7 @@ def run(machine: Machine, *matrices: MaskedMatrix, density: float = 1.0) -> list
     return simulated(matrices, machine, Activations(5, density), threads=1)
 
 
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("density", [1.0, 0.4])
 @pytest.mark.parametrize("name", RIVALS)
 def test_does_everything_counted_add_up(name: str, density: float) -> None:
@@ -46,6 +47,7 @@ def test_does_everything_counted_add_up(name: str, density: float) -> None:
     assert csv_rows(layers)[1]
 
 
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", RIVALS)
 def test_is_a_mask_with_nothing_pruned_its_own_dense_twin(name: str) -> None:
     whole = MaskedMatrix("m", np.ones((40, 48), np.bool_))
@@ -53,6 +55,7 @@ def test_is_a_mask_with_nothing_pruned_its_own_dense_twin(name: str) -> None:
     assert layer.dense_cycles == layer.cycles
 
 
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", RIVALS)
 def test_does_a_matrix_without_outputs_take_no_time(name: str) -> None:
     machine = load_machine(name)
@@ -63,6 +66,7 @@ def test_does_a_matrix_without_outputs_take_no_time(name: str) -> None:
     assert Report(machine, (empty, other)).total.cycles == other.cycles
 
 
+@pytest.mark.rule(rivals=5)
 def test_is_a_pattern_that_cannot_be_used_told() -> None:
     machine = load_machine("tensor_core_2_4")
     pairs = MaskedMatrix("p", np.tile([True, True, False, False], (32, 8)))
@@ -77,6 +81,7 @@ def test_is_a_pattern_that_cannot_be_used_told() -> None:
     assert notes_on_use(run(machine, random), machine) == []
 
 
+@pytest.mark.rule(rivals=2)
 def test_does_a_systolic_array_alone_end_in_the_cycle_that_scale_sim_prints() -> None:
     machine = load_machine("systolic_ws")
     keep = np.ones((768, 768), np.bool_)
@@ -84,6 +89,7 @@ def test_does_a_systolic_array_alone_end_in_the_cycle_that_scale_sim_prints() ->
     assert layer.last_pass_cycle == 45_791
 
 
+@pytest.mark.rule(rivals=1)
 def test_is_a_matrix_cut_until_its_tiles_fit() -> None:
     matrix = random_matrix((64, 100), 0.5)
     whole = run(load_machine("tensor_core_dense"), matrix)[0]
@@ -96,6 +102,7 @@ def test_is_a_matrix_cut_until_its_tiles_fit() -> None:
         run(load_machine("tensor_core_dense", ["weight_buffer.bytes=300"]), matrix)
 
 
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", RIVALS)
 def test_has_every_machine_the_area_of_its_multipliers(name: str) -> None:
     machine = load_machine(name)
@@ -125,6 +132,7 @@ def test_is_a_bad_setting_refused(name: str, setting: str, words: list[str]) -> 
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.rule(rivals=1)
 def test_can_a_file_change_the_dataflow_of_the_machine_it_extends(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(

@@ -22,6 +22,8 @@ from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.rivals.sums import check_sums
 from tests.accel_sim.workloads import simulated
 
+pytestmark = pytest.mark.rule(rivals=6)
+
 
 def counts_of(keep: NDArray[np.bool_], machine: RcscArray) -> NDArray[np.int64]:
     return pass_counts(schedule(keep, machine), machine.window_inputs)

@@ -15,6 +15,8 @@ from accel_sim.validation.scale_sim import Counts, frozen
 from tests.accel_sim.rivals.sums import check_sums
 from tests.accel_sim.rivals.systolic_reference import product
 
+pytestmark = pytest.mark.rule(rivals=2)
+
 
 @pytest.mark.parametrize("stationary", STATIONARY)
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from accel_sim.dataflows.account import total_cycles
 from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, mode_of, run_tensor_core
 from tests.accel_sim.rivals.sums import check_sums
 
+pytestmark = pytest.mark.rule(rivals=5)
+
 
 def pruned(shape: tuple[int, int], mode: Mode, seed: int = 0) -> NDArray[np.bool_]:
     """Exactly N of every M kept, at random; shape's inputs a multiple of M."""

@@ -188,7 +188,9 @@ def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
         with pytest.raises(InputError, match=says), integer_products(model, file):
             pass
 
-    refused(reader("bert", "masked", seed=3)[0], matrices, "give the model that they were made from")
+    refused(
+        reader("bert", "masked", seed=3)[0], matrices, "give the model that they were made from"
+    )
     cut = replace(matrices[0], weight=matrices[0].weight[1:])
     refused(opened, (cut,), "of the 8-bit weights is 31×32, but 32×32 in model tiny")
     refused(reader("gpt2", "causal")[0], matrices, "has no linear layer")
