@@ -138,7 +138,7 @@ def run(settings: Settings) -> Result:
 def show(settings: Settings, result: Result) -> int:
     """Write the folder, the JSON and the products; print the table. 1 if a product is wrong."""
     from accel_sim.reports.folder import write_folder
-    from accel_sim.reports.report import as_json
+    from accel_sim.reports.report import as_csv, as_json
     from accel_sim.reports.terminal import print_report
     from sparse_formats.files.atomic import write_npz
     from sparse_formats.terminal.tables import new_console
@@ -148,7 +148,7 @@ def show(settings: Settings, result: Result) -> int:
         arrays = {name: product.T for name, product in result.products.items()}
         write_npz(settings.outputs, arrays)
     if settings.out is not None:
-        write_folder(settings.out, result.report, data)
+        write_folder(settings.out, data, as_csv(result.report.layers))
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)

@@ -22,18 +22,25 @@ from accel_sim.dataflows.sections import MARKS, SHARED, Origin, Positive
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, SettingError, nearest
+from sparse_formats.files.toml import read_toml
 
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
 
-def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
+def load_machine(name: str | Path, settings: Iterable[str] = ()) -> Machine:
     """The machine called `name`, or described by the file `name`, with `KEY=VALUE` settings.
 
     Raises:
         InputError: no such machine or file; a key unknown, missing, mistyped or out of range; a
             value that does not fit another. The message names file and key.
     """
-    tree, where = _read_tree(name, seen=())
+    if not isinstance(name, (str, Path)):
+        known = ", ".join(builtin_accelerators())
+        raise InputError(
+            f"an accelerator is named by text, found {type(name).__name__}; give one of {known}, "
+            "or the path of a .toml file"
+        )
+    tree, where = _read_tree(str(name), seen=())
     dataflow = tree.get("dataflow", "mixed_vector")
     if dataflow not in list(DATAFLOWS):
         raise InputError(f"{where}: 'dataflow' is {dataflow!r}; choose from {', '.join(DATAFLOWS)}")
@@ -42,7 +49,7 @@ def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
     settings = list(settings)
     for setting in settings:
         _apply_setting(values, origins, setting, sections)
-    place = " ".join([where, *(f"--set {item}" for item in settings)])
+    place = f"{where} with {', '.join(settings)}" if settings else where
     return _build(values, origins, place, sections)
 
 
@@ -57,16 +64,7 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"accelerator file {path} does not exist") from None
-    except OSError as error:
-        raise InputError(f"accelerator file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
+    tree = read_toml(path)
     if "extends" in tree:
         parent = tree.pop("extends")
         if not isinstance(parent, str):

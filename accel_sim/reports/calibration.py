@@ -8,29 +8,15 @@ and every other gap between our machine, our workload and theirs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.dataflows.sections import Origin
+from accel_sim.reports.report import Calibration, LayerResult, Report
 from sparse_formats.errors import SettingError
-
-if TYPE_CHECKING:
-    from accel_sim.reports.report import LayerResult, Report
 
 BASIS = "dense_equivalent_core"
 """Which of the report's GOPS/W is set equal to the published one."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """factor: of core energy. missing_pj_per_mac: published less tabulated, per dense MAC."""
-
-    basis: str
-    published_gops_per_watt: float
-    uncalibrated_gops_per_watt: float
-    factor: float
-    missing_pj_per_mac: float
 
 
 def check_calibratable(machine: Machine) -> None:
@@ -49,7 +35,7 @@ def check_calibratable(machine: Machine) -> None:
         )
 
 
-def calibrated(report: "Report") -> "Report":
+def calibrated(report: Report) -> Report:
     """The report with the factor on its core energy, marked calibrated, and what it hides.
 
     Raises:
@@ -80,7 +66,7 @@ def calibrated(report: "Report") -> "Report":
     )
 
 
-def _scaled(result: "LayerResult", factor: float) -> "LayerResult":
+def _scaled(result: LayerResult, factor: float) -> LayerResult:
     by_component = _core_scaled(result.energy_by_component_j, factor)
     energy = sum(by_component.values())
     executed = result.macs_executed

@@ -1,12 +1,9 @@
 """A run's folder: report.json, layers.csv, pictures and the page that shows them."""
 
-import csv
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from accel_sim.reports.report import Report, csv_rows
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, write_text
 from sparse_formats.files.output_folder import prepare_folder
@@ -36,8 +33,8 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> None:
-    """Write the whole report into `folder`; `data` is the report as JSON.
+def write_folder(folder: Path, data: dict[str, Any], csv: str) -> None:
+    """Write the whole report into `folder`; data: the report as JSON; csv: the text of layers.csv.
 
     Everything is written beside first: a run that is stopped leaves the last report whole.
 
@@ -52,7 +49,7 @@ def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as name:
         beside = Path(name)
         pictures = draw(data, beside)
-        write_text(beside / "layers.csv", _csv(report))
+        write_text(beside / "layers.csv", csv)
         write_text(beside / "report.html", page(data, [picture.name for picture in pictures]))
         write_text(beside / "report.json", json_text(data))
         for name in NAMES:
@@ -60,12 +57,3 @@ def write_folder(folder: Path, report: Report, data: dict[str, Any]) -> None:
                 (beside / name).replace(folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)  # of an earlier report
-
-
-def _csv(report: Report) -> str:
-    header, rows = csv_rows(report.layers)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

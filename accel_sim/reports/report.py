@@ -3,6 +3,8 @@
 The words are those of docs/microarchitecture.md §7 and mean the same wherever they appear.
 """
 
+import csv
+import io
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +21,6 @@ from accel_sim.costs.tables import table_rows
 from accel_sim.dataflows.account import LayerRun, LayerTime, Unit
 from accel_sim.dataflows.dataflow import Machine
 from accel_sim.machines.load import resolved
-from accel_sim.reports.calibration import Calibration
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,6 +116,17 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """factor: of core energy. missing_pj_per_mac: published less tabulated, per dense MAC."""
+
+    basis: str
+    published_gops_per_watt: float
+    uncalibrated_gops_per_watt: float
+    factor: float
+    missing_pj_per_mac: float
+
+
+@dataclass(frozen=True)
 class Report:
     """A whole run.
 
@@ -164,7 +176,7 @@ class Report:
         """
         from accel_sim.reports.folder import write_folder
 
-        write_folder(Path(folder), self, as_json(self))
+        write_folder(Path(folder), as_json(self), as_csv(self.layers))
 
     def _repr_html_(self) -> str:
         """The table of the layers, as a notebook shows it."""
@@ -364,6 +376,16 @@ def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]
         for layer in layers
     ]
     return header, rows
+
+
+def as_csv(layers: Sequence[LayerResult]) -> str:
+    """layers.csv: one row a layer."""
+    header, rows = csv_rows(layers)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _ratio(above: float, below: float) -> float | None:

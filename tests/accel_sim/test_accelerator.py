@@ -70,7 +70,7 @@ def test_is_a_setting_marked_as_set() -> None:
         ("clock_hz=inf", ["finite"]),
         ("clock_hz=nan", ["finite"]),
         ("clock_hz=-1", ["'clock.clock_hz' is -1"]),
-        ("sets=3", ["does not divide", "16", "--set sets=3"]),
+        ("sets=3", ["does not divide", "16", "with sets=3"]),
         ("accumulators_per_pe=8", ["less than", "array.lanes"]),
         ("window_inputs=8", ["less than", "array.lanes"]),
         ("efficiency_permille=[900]", ["go in pairs"]),

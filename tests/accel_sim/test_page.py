@@ -10,11 +10,10 @@ import pytest
 
 from accel_sim.activations import Activations
 from accel_sim.machines.load import load_machine
-from accel_sim.reports.calibration import Calibration
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES
 from accel_sim.reports.quantities import quantity, saved
-from accel_sim.reports.report import Report, as_json
+from accel_sim.reports.report import Calibration, Report, as_json
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import simulated
 
