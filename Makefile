@@ -11,7 +11,7 @@ MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint quality bench clean
+.PHONY: help demo check unit test lint quality bench clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -20,6 +20,13 @@ demo: $(VENV)/.core  ## Prune a trained encoder to 80 % and simulate it (no torc
 	@mkdir -p $(OUT)
 	$(BIN)/python -m pruning prune --model "$(MODEL)" --method mvp --sparsity 0.8 --out $(OUT)/out.npz
 	$(BIN)/python -m accel_sim run --mask $(OUT)/out.npz --out $(OUT)/report
+
+# Tests run in one process: Numba's cache on disk stands no two that write to it at once.
+check: $(VENV)/.full  ## Check style and types and run the tests that are not slow, side by side
+	@$(MAKE) --no-print-directory -j 2 lint unit
+
+unit: $(VENV)/.full
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
 
 test: $(VENV)/.full  ## Run all the tests
 	$(BIN)/python -m pytest

@@ -1,8 +1,8 @@
-"""The whole way in one sentence: load → encode → schedule → machine → energy → report."""
+"""The whole way in one sentence: run each layer → lay the runs out in time → price → report."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
@@ -10,79 +10,91 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from accel_sim.activations import Inputs, Layer, layers_of
 from accel_sim.costs.timeline import lay_out
-from accel_sim.dataflows.account import Passes
-from accel_sim.dataflows.families import run_dense_rival, run_on
-from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper
-from accel_sim.dataflows.mixed_vector.layer import LayerRun, run_steppers, steppers_of
-from accel_sim.dataflows.mixed_vector.stream import Stored, dense
-from accel_sim.machines.description import Accelerator, Machine, Rival
-from accel_sim.reports.report import LayerResult, layer_result
-from accel_sim.workload import Activations, Inputs, Layer, layers_of
-from sparse_formats.masks.matrix import MaskedMatrix
+from accel_sim.dataflows.account import LayerRun
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.reports.report import Report, layer_result, notes_on_use
+from accel_sim.workload import Masks, Workload
+from sparse_formats.errors import InputError
 
 
 def simulate(
-    matrices: Iterable[MaskedMatrix],
+    workload: Workload | Masks,
     machine: Machine,
-    activations: Activations,
     *,
     is_checked: bool = True,
     threads: int | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
     on_outputs: Callable[[str, NDArray[Any]], None] | None = None,
-) -> list[LayerResult]:
+) -> Report:
     """Latency and energy of each matrix, in order.
 
-    matrices: taken one at a time, so a model larger than memory can be generated on the way.
-    is_checked: compute the product in scheduled order, where weights are known. threads: how many
-    layers run at once (default: all cores); the result does not depend on it. on_layer is called
-    with the name of each finished layer; on_outputs with the name and the output (rows, tokens) of
-    each layer that was multiplied, in order.
+    workload: what to run, or masks in any form that `Workload.of` takes, with 128 drawn tokens.
+    Its matrices are taken one at a time, so a model larger than memory can be generated on the way.
+    is_checked: compute the product in scheduled order, where weights are known and the dataflow
+    can. threads: how many layers run at once (default: all cores); the result does not depend on
+    it. on_layer is called with the name of each finished layer; on_outputs with the name and the
+    output (rows, tokens) of each layer that was multiplied, in order.
 
     Raises:
-        InputError: a matrix does not fit the machine.
+        InputError: a matrix does not fit the machine, or an argument is of another kind.
     """
-    dense_runs = DenseRuns(machine)
+    workload = workload if isinstance(workload, Workload) else Workload.of(workload)
+    if not isinstance(machine, Machine):
+        raise InputError(
+            f"machine is {type(machine).__name__}; give what load_machine(NAME) returns"
+        )
+    runs, dense_runs = [], []
+    for run, dense_run in _runs(workload, machine, is_checked, threads):
+        if on_outputs is not None and run.outputs is not None:
+            on_outputs(run.name, run.outputs)
+        runs.append(replace(run, outputs=None))  # as large as the layer's activations
+        dense_runs.append(dense_run)
+        on_layer(run.name)
+    if not runs:
+        raise InputError("there is no matrix to simulate; give at least one")
+    times, dense_times = lay_out(runs, machine), lay_out(dense_runs, machine)
+    layers = tuple(
+        layer_result(run, time, dense_time.cycles, machine)
+        for run, time, dense_time in zip(runs, times, dense_times, strict=True)
+    )
+    return Report(
+        machine,
+        layers,
+        mask=workload.origin,
+        activations=workload.activations.origin,
+        notes=tuple(
+            note for note in (*workload.notes, machine.note, *notes_on_use(layers, machine)) if note
+        ),
+    )
 
-    def both(layer: Layer) -> tuple[Passes, Passes]:
-        is_multiplied = is_checked and layer.matrix.weight is not None
-        inputs = activations.inputs(layer, machine.numbers, is_multiplied)
-        run = run_on(layer, inputs, machine, is_checked)
-        if on_outputs is None and isinstance(run, LayerRun):
-            run = replace(run, outputs=None)  # as large as the layer's activations
+
+def _runs(
+    workload: Workload, machine: Machine, is_checked: bool, threads: int | None
+) -> Iterator[tuple[LayerRun, LayerRun]]:
+    """Each layer's passes, and those of its dense twin."""
+    dense_runs = _DenseRuns(machine)
+
+    def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
+        is_multiplied = is_checked and machine.computes_product and layer.matrix.weight is not None
+        inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied)
+        run = machine.run(layer, inputs, is_checked=is_checked)
         return run, dense_runs.of(layer, inputs)
 
-    pairs = []
-    for run, dense_run in in_order(both, layers_of(iter(matrices)), threads or os.cpu_count() or 1):
-        if on_outputs is not None and isinstance(run, LayerRun) and run.outputs is not None:
-            on_outputs(run.name, run.outputs)
-            run = replace(run, outputs=None)
-        pairs.append((run, dense_run))
-        on_layer(run.name)
-    runs, dense_twins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    dense_times = lay_out(dense_twins, machine)
-    return [
-        layer_result(run, time, dense_time.cycles, machine)
-        for run, time, dense_time in zip(runs, lay_out(runs, machine), dense_times, strict=True)
-    ]
+    layers = layers_of(workload.matrices())
+    return in_order(both, layers, threads or os.cpu_count() or 1)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-class DenseRuns:
-    """The dense twin of each layer: encoded once per shape, and run once where nothing is zero."""
+class _DenseRuns:
+    """The dense twin of each layer: run once per shape where no activation is zero."""
 
     def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._modes: dict[tuple[int, int], list[tuple[Stored, list[Stepper]]]] = {}
-        self._without_zeros: dict[tuple[int, int], Passes] = {}
+        self._run = machine.dense_twin()
+        self._without_zeros: dict[tuple[int, int], LayerRun] = {}
         self._lock = Lock()
 
-    def of(self, layer: Layer, inputs: Inputs) -> Passes:
-        """With mixed-length vectors the faster of row mode and column mode (ties: row mode)."""
+    def of(self, layer: Layer, inputs: Inputs) -> LayerRun:
         shape = layer.matrix.shape
         if inputs.nonzero is not None:
             return self._run(layer, inputs)
@@ -91,21 +103,9 @@ class DenseRuns:
                 self._without_zeros[shape] = self._run(layer, inputs)
             return replace(self._without_zeros[shape], name=layer.matrix.name)
 
-    def _run(self, layer: Layer, inputs: Inputs) -> Passes:
-        if isinstance(self._machine, Rival):
-            return run_dense_rival(layer, inputs, self._machine)
-        assert isinstance(self._machine, Accelerator)
-        return self._faster(layer, inputs, self._machine)
 
-    def _faster(self, layer: Layer, inputs: Inputs, machine: Accelerator) -> Passes:
-        shape = layer.matrix.shape
-        if shape not in self._modes:
-            self._modes[shape] = [
-                (stored, steppers_of(stored, machine, layer.matrix.name))
-                for stored in (dense(shape, "horizontal"), dense(shape, "vertical"))
-            ]
-        runs = [run_steppers(layer, inputs, *mode, machine) for mode in self._modes[shape]]
-        return min(runs, key=lambda run: run.counts.cycles)
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:

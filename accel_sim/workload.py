@@ -1,230 +1,149 @@
-"""What is to be run: the matrices of a model in order, the tokens, the activations."""
+"""What is to be run: the matrices of a model in order, and what goes into each of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.machines.datatypes import DATATYPES, Datatype
-from sparse_formats.errors import InputError, nearest
-from sparse_formats.files.readers import safetensors
-from sparse_formats.files.readers.npz import open_npz
-from sparse_formats.masks.matrix import MaskedMatrix
+from accel_sim.activations import Activations
+from accel_sim.defaults import DENSITY, PATTERN, TOKENS
+from sparse_formats.errors import InputError
+from sparse_formats.files.mask_file import read_masks, sha256_of
+from sparse_formats.files.readers.build_matrix import from_dense
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.selection import select
+from sparse_formats.masks.synthetic import generate, parse_shapes
 
-CHECKED_TOKENS = 256
-"""The product is computed for the first so many tokens; a token's output depends on no other."""
+GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
+NOT_WEIGHTED = "The file holds no weights: the product was not computed."
 
-
-@dataclass(frozen=True)
-class Layer:
-    """A masked matrix and its place in the model."""
-
-    index: int
-    matrix: MaskedMatrix
+Masks = MaskSet | Mapping[str, NDArray[Any]] | Iterable[MaskedMatrix] | str | Path
+"""Masks as people have them; of arrays (outputs, inputs) by name, what is not zero is kept."""
 
 
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What a layer's multipliers see.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Workload:
+    """The matrices, from the first one at each call, their inputs, and what a report says of both.
 
-    x: operands (tokens, inputs); the first `CHECKED_TOKENS` where no zero can be among them, None
-    where nothing depends on them. nonzero: bool (tokens, inputs), None where no operand is zero.
+    weights: of all matrices, pruned or not. origin: where the masks came from, as JSON-able data;
+    notes: what a reader of the results must know of them. is_int8: all matrices hold 8-bit numbers;
+    is_weighted: some matrix holds weights.
     """
 
-    tokens: int
-    x: NDArray[Any] | None
-    nonzero: NDArray[np.bool_] | None
-    _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
+    names: tuple[str, ...]
+    weights: int
+    matrices: Callable[[], Iterator[MaskedMatrix]]
+    activations: Activations = field(default_factory=lambda: Activations(TOKENS))
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    is_int8: bool = False
+    is_weighted: bool = False
 
-    def token_bits(self, token_columns: int) -> NDArray[np.uint64]:
-        """Bit t mod 64 of [g, c, t // 64]: whether input c of token t of group g is not zero.
+    @classmethod
+    def of(
+        cls,
+        masks: Masks,
+        activations: Activations | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Self:
+        """The matrices of `masks`, those whose names match some of `include` and none of `exclude`.
 
-        uint64 (groups, inputs, words); kept for the next call.
-        """
-        if token_columns not in self._packed:
-            assert self.nonzero is not None
-            self._packed[token_columns] = _packed(self.nonzero, token_columns)
-        return self._packed[token_columns]
-
-
-@dataclass(frozen=True, eq=False)
-class Activations:
-    """The inputs of each layer: drawn, a given share of them non-zero, or recorded.
-
-    recorded: (tokens, inputs) of each matrix by its name, floats, integers or booleans; booleans
-    say where a drawn value stands and where a zero. None: all are drawn; with density 1 no input
-    is zero then, and only the numerical check of the product depends on them.
-    """
-
-    tokens: int
-    density: float = 1.0
-    seed: int = 0
-    recorded: Mapping[str, NDArray[Any]] | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.tokens <= 2**24:
-            raise InputError(f"--tokens is {self.tokens}; give a whole number from 1 to {2**24}")
-        if not 0.0 <= self.density <= 1.0:
-            raise InputError(f"--activation-density is {self.density}; give a number from 0 to 1")
-        if self.seed < 0:
-            raise InputError(f"--seed is {self.seed}; give a number from 0 up")
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether no activation of any layer is zero, by construction."""
-        return self.density == 1.0 and self.recorded is None
-
-    def inputs(self, layer: Layer, datatype: Datatype, is_multiplied: bool) -> Inputs:
-        """What the layer's multipliers see; `is_multiplied`: their values matter too.
+        masks: a mask file or folder, what `read_masks` returns, arrays by name, or matrices one
+        after the other. activations: 128 drawn tokens if not given.
 
         Raises:
-            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+            InputError: a file that cannot be read, masks of another kind, names that match nothing.
         """
-        if not layer.matrix.keep.size or (self.is_dense and not is_multiplied):
-            return Inputs(self.tokens, None, None)
-        x = self.operands(layer, datatype)
-        nonzero = None if self.is_dense else x != 0
-        if nonzero is not None and nonzero.all():
-            nonzero = None
-        return Inputs(self.tokens, x, nonzero)
+        found, origin = _masks(masks)
+        names = set(select([m.name for m in found.matrices], include, exclude))
+        chosen = [matrix for matrix in found.matrices if matrix.name in names]
+        weights = [m.weight for m in chosen if m.weight is not None]
+        return cls(
+            names=tuple(matrix.name for matrix in chosen),
+            weights=sum(matrix.keep.size for matrix in chosen),
+            matrices=lambda: iter(chosen),
+            activations=Activations(TOKENS) if activations is None else activations,
+            origin=origin,
+            notes=tuple(_notes(found, chosen, bool(weights))),
+            is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
+            is_weighted=bool(weights),
+        )
 
-    def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
-        """The layer's inputs as operands of `datatype`: (tokens, inputs).
-
-        Where all are drawn and none is zero, at most `CHECKED_TOKENS` tokens.
+    @classmethod
+    def generated(
+        cls,
+        shapes: str,
+        activations: Activations | None = None,
+        *,
+        density: float = DENSITY,
+        pattern: str = PATTERN,
+        seed: int = 0,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Self:
+        """Masks made up to `shapes` (a known model's, or sizes such as "768x768,3072x768").
 
         Raises:
-            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+            InputError: shapes, density or pattern that cannot be; names that match nothing.
         """
-        matrix = layer.matrix
-        if self.recorded is None:
-            return self.draw(matrix.shape[1], layer.index, datatype)
-        if matrix.name not in self.recorded:
-            raise InputError(
-                f"no activations of matrix {matrix.name}{nearest(matrix.name, self.recorded)}"
-            )
-        x = self.recorded[matrix.name]
-        if x.shape != (self.tokens, matrix.shape[1]):
-            raise InputError(
-                f"activations of matrix {matrix.name} have shape {x.shape}; its "
-                f"{self.tokens} tokens of {matrix.shape[1]} inputs need "
-                f"({self.tokens}, {matrix.shape[1]})"
-            )
-        if x.dtype == np.bool_:
-            rng = np.random.default_rng([self.seed, layer.index])
-            return np.where(x, datatype.draw(rng, x.shape), np.zeros((), datatype.operand))
-        return datatype.operands(x, f"activations of matrix {matrix.name}")
-
-    def draw(
-        self, inputs: int, layer_index: int, datatype: Datatype = DATATYPES["fp16"]
-    ) -> NDArray[Any]:
-        """Drawn operands (tokens, inputs); the same for the same seed and layer index.
-
-        Where no activation is zero only the product depends on them: then only the tokens that
-        are multiplied are drawn, `CHECKED_TOKENS` at most.
-        """
-        rng = np.random.default_rng([self.seed, layer_index])
-        tokens = min(self.tokens, CHECKED_TOKENS) if self.is_dense else self.tokens
-        shape = (tokens, inputs)
-        x = datatype.draw(rng, shape)
-        if not self.is_dense:
-            x[rng.random(shape) >= self.density] = 0
-        return x
+        found = parse_shapes(shapes)
+        names = set(select([shape.name for shape in found], include, exclude))
+        chosen = [shape for shape in found if shape.name in names]
+        generate(chosen, density, pattern, seed)  # refuses what cannot be before anything runs
+        return cls(
+            names=tuple(shape.name for shape in chosen),
+            weights=sum(shape.rows * shape.cols for shape in chosen),
+            matrices=lambda: generate(chosen, density, pattern, seed),
+            activations=Activations(TOKENS) if activations is None else activations,
+            origin={
+                "source": "generated",
+                "sha256": None,
+                "shapes": shapes,
+                "density": density,
+                "pattern": pattern,
+                "seed": seed,
+            },
+            notes=(GENERATED,),
+        )
 
 
-def read_activations(
-    path: Path, names: Iterable[str], tokens: int | None = None, seed: int = 0
-) -> Activations:
-    """The recorded inputs of the matrices `names`: a 2-D array (tokens, inputs) of each.
-
-    path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array.
-    tokens: how many there must be, if it was said. seed: of the values where booleans stand.
-    Arrays of other names are left alone.
-
-    Raises:
-        InputError: the file is missing, damaged, pickled or of another kind; a matrix is missing;
-            an array is not 2-D, not of numbers, not finite, or of other tokens than the first.
-    """
-    try:
-        arrays = _arrays(path, list(names))
-    except OSError as error:
-        raise InputError(f"--activations {path}: cannot be read: {error.strerror}") from error
-    for name, x in arrays.items():
-        where = f"{path}: activations of {name}"
-        if x.dtype.kind not in "biuf":
-            raise InputError(f"{where} are {x.dtype}; give floats, integers or booleans")
-        finite = np.isfinite(x)
-        if not finite.all():
-            token, column = (int(i) for i in np.argwhere(~finite)[0])
-            raise InputError(
-                f"{where} have {x[token, column]} at token {token}, input {column}; "
-                "give finite numbers"
-            )
-        first = next(iter(arrays))
-        if tokens is not None and len(x) != tokens:
-            raise InputError(f"{where} hold {len(x)} tokens, --tokens says {tokens}")
-        if len(x) != len(arrays[first]):
-            raise InputError(
-                f"{where} hold {len(x)} tokens, those of {first} {len(arrays[first])}; "
-                "record the same tokens of every matrix"
-            )
-        if len(x) == 0:
-            raise InputError(f"{where} hold no token; record at least one")
-    if not arrays:
-        raise InputError(f"{path}: there is no matrix to take activations for")
-    return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays)
+def _masks(masks: Masks) -> tuple[MaskSet, dict[str, Any]]:
+    """Masks of any kind, and where they came from."""
+    if isinstance(masks, (str, Path)):
+        path = Path(masks)
+        found = read_masks(path)
+        origin = {"source": str(path), "sha256": sha256_of(path), "header": dict(found.header)}
+        return found, origin
+    if isinstance(masks, Mapping):
+        # `from_dense` writes into what it is given.
+        arrays = {str(name): np.array(array) for name, array in masks.items()}
+        matrices = tuple(from_dense(Path("arrays"), name, a) for name, a in arrays.items())
+        return MaskSet(matrices), {"source": "arrays", "sha256": None}
+    if isinstance(masks, MaskSet):
+        return masks, {"source": "masks", "sha256": None, "header": dict(masks.header)}
+    matrices = tuple(masks) if isinstance(masks, Iterable) else ()
+    if not isinstance(masks, Iterable) or not all(isinstance(m, MaskedMatrix) for m in matrices):
+        raise InputError(
+            f"masks are {type(masks).__name__}; give the path of a mask file, what read_masks "
+            "returns, or a dict of 2-D arrays by name"
+        )
+    return MaskSet(matrices), {"source": "matrices", "sha256": None}
 
 
-def _arrays(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
-    """The 2-D arrays called `names`, as stored."""
-    if path.suffix == ".npz":
-        with open_npz(path) as npz:
-            shapes = {name: header.shape for name, header in npz.headers.items()}
-            _check_named(path, names, shapes)
-            return {name: npz.read(name) for name in names}
-    if path.suffix == ".safetensors":
-        tensors = safetensors.read_file(path)
-        _check_named(path, names, {name: tensor.shape for name, tensor in tensors.items()})
-        return {name: tensors[name] for name in names}
-    raise InputError(f"--activations {path}: give an .npz or a .safetensors file")
-
-
-def _check_named(path: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    for name in names:
-        if name not in shapes:
-            raise InputError(f"{path}: no activations of matrix {name}{nearest(name, shapes)}")
-        if len(shapes[name]) != 2:
-            raise InputError(
-                f"{path}: activations of {name} have shape {shapes[name]}; "
-                "give two dimensions, tokens × inputs"
-            )
-
-
-def layers_of(matrices: Iterator[MaskedMatrix]) -> Iterator[Layer]:
-    """Number the matrices as they come."""
-    for index, matrix in enumerate(matrices):
-        yield Layer(index, matrix)
-
-
-@njit(cache=True, nogil=True)
-def _packed(nonzero: Any, token_columns: int) -> Any:
-    tokens, inputs = nonzero.shape
-    groups, words = -(-tokens // token_columns), -(-token_columns // 64)
-    bits = np.zeros((groups, inputs, words), np.uint64)
-    for token in range(tokens):
-        group, column = token // token_columns, token % token_columns
-        for c in range(inputs):
-            bits[group, c, column // 64] |= np.uint64(nonzero[token, c]) << np.uint64(column % 64)
-    return bits
-
-
-def group_tokens(tokens: int, token_columns: int) -> NDArray[np.int64]:
-    """Tokens of each group: int64 (groups,); the last group may have fewer."""
-    groups = -(-tokens // token_columns)
-    sizes: NDArray[Any] = np.full(groups, token_columns, np.int64)
-    sizes[-1] = tokens - (groups - 1) * token_columns
-    return sizes
+def _notes(found: MaskSet, chosen: Sequence[MaskedMatrix], is_weighted: bool) -> Iterator[str]:
+    if not is_weighted:
+        yield NOT_WEIGHTED
+    turned = found.header.get("stored_in_out", ())
+    if turned:
+        yield (
+            f"{len(turned)} matrices are stored (in, out) by their names and were transposed: "
+            f"{turned[0]}{', …' if len(turned) > 1 else ''}"
+        )
+    left_out = len(found.matrices) - len(chosen)
+    if left_out:
+        yield f"{left_out} of {len(found.matrices)} matrices of the file were left out."

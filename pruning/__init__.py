@@ -1,6 +1,6 @@
 """Masks for transformers: pruning patterns and scores, direction strength, training, evaluation."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pruning.direction.analysis import Analysis, analyze
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pruning.report import MatrixReport, Pruning
     from pruning.scores import SCORES
     from pruning.surgery.shrink import shrink
-    from pruning.training.methods import METHODS as TRAINING_METHODS
     from pruning.training.pruner import Pruner, prepare
     from pruning.training.settings import Training
     from pruning.training.trainer_callback import trainer_callback
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PATTERNS",
     "SCORES",
-    "TRAINING_METHODS",
     "UPDATES",
     "Analysis",
     "DirectionStrength",
@@ -47,7 +45,6 @@ __all__ = [
 _HOMES = {
     "PATTERNS": "patterns",
     "SCORES": "scores",
-    "TRAINING_METHODS": "training.methods:METHODS",
     "UPDATES": "reconstruct",
     "Analysis": "direction.analysis",
     "DirectionStrength": "direction.strength",
@@ -68,13 +65,12 @@ _HOMES = {
     "shrink": "surgery.shrink",
     "trainer_callback": "training.trainer_callback",
 }
-"""The module of each public name, and what it is called there if not so."""
+"""The module of each public name."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home, _, called = _HOMES[name].partition(":")
-    return getattr(import_module(f"{__name__}.{home}"), called or name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,271 +1,241 @@
-"""The command line of the simulator. Heavy modules load inside the commands, for a quick --help."""
+"""The command `run`: one mask on one accelerator, layer by layer."""
 
-import shlex
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from accel_sim.commands.comparing import compare_command, diff_command, validate_command
-from sparse_formats.errors import InputError
-from sparse_formats.files.atomic import check_writable
-from sparse_formats.terminal.application import emit_json, new_app, run
+from accel_sim.commands.simulation_options import (
+    A_FILE,
+    SimulationOptions,
+    TokenCount,
+    check_generated,
+    patterns,
+)
+from accel_sim.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
+from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
+from sparse_formats.errors import InputError, SettingError
+from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.command import command_line
+from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accel_sim.comparisons.advice import Advice
-    from accel_sim.machines.description import Machine
-    from accel_sim.mask_source import Source
-    from accel_sim.reports.report import LayerResult, Report
-    from accel_sim.workload import Activations
+    from accel_sim.activations import Activations
+    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.reports.report import Report
+    from accel_sim.workload import Workload
 
-app = new_app("Latency and energy of a pruned transformer on a sparse accelerator, and why.")
-
-DRAWN_TOKENS = 128
 NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
 
 
-@app.command("run")
-def run_command(
-    mask: Annotated[Path | None, typer.Option(help="Mask file or folder: .npz, .smtx, …")] = None,
-    shapes: Annotated[
-        str | None, typer.Option(help="gpt2-small | bert-base | llama-7b | 2304x768,768x768,…")
-    ] = None,
-    density: Annotated[
-        float | None, typer.Option(help="Kept share of generated masks; 0.2 if not given.")
-    ] = None,
-    pattern: Annotated[
-        str | None, typer.Option(help="Generated masks: mvp (if not given) | random.")
-    ] = None,
-    accelerator: Annotated[str, typer.Option(help="Name or .toml file.")] = "tf_mvp",
-    memory: Annotated[
-        str | None, typer.Option(help="ddr4_3200 | lpddr4_2400 | hbm2_2000 for its DRAM.")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(help="Tokens through each matrix; 128, or as recorded.")
-    ] = None,
-    activations: Annotated[
-        Path | None, typer.Option(help="Recorded tokens × inputs of each matrix: .npz.")
-    ] = None,
-    activation_density: Annotated[
-        float, typer.Option(help="Non-zero share of drawn activations.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
-    settings: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one accelerator value.")
-    ] = [],  # noqa: B006 - typer copies it
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Fit core energy to the published GOPS/W.")
-    ] = False,
-    include: Annotated[list[str], typer.Option(help="Only names matching this regex.")] = [],  # noqa: B006
-    exclude: Annotated[list[str], typer.Option(help="No names matching this regex.")] = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="Folder for report, CSV and pictures.")] = None,
-    json: Annotated[str | None, typer.Option(help="Report as JSON: file, or - for stdout.")] = None,
-    outputs: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for the products: first 256 tokens × outputs of each matrix: .npz."
-        ),
-    ] = None,
-    check: Annotated[bool, typer.Option(help="Compute and compare the product.")] = True,
-    advice: Annotated[
-        bool | None, typer.Option(help="Simulate what would help; unasked if quick, with --out.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Layers simulated at once.")] = None,
-) -> None:
-    """Simulate a mask file, or generated masks of known shapes, layer by layer."""
-    from accel_sim.machines.description import Accelerator
-    from accel_sim.mask_source import DENSITY, PATTERN, Generated, check_generated, find_source
-    from accel_sim.reports.folder import prepare_folder
-    from accel_sim.reports.report import of_use
+def _report_files() -> Iterable[str]:
+    from accel_sim.reports.folder import NAMES
 
-    machine = _machine(accelerator, memory, settings, calibrated)
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads is {threads}; give a whole number from 1 up")
-    paths = (mask, activations, Path(accelerator))
-    inputs = [path for path in paths if path is not None and path.exists()]
-    if json is not None and json != "-":
-        check_writable(Path(json), inputs)
-    if outputs is not None:
-        _check_outputs(outputs, inputs, check, json)
-    check_generated(mask, shapes, {"--density": density, "--pattern": pattern})
-    share = DENSITY if density is None else density
-    generated = None if shapes is None else Generated(shapes, share, pattern or PATTERN, seed)
-    source = find_source(mask, generated, include, exclude)
-    int8_note = ""
-    if source.is_int8:
-        settings, int8_note = _for_int8(machine, settings)
-        machine = _machine(accelerator, memory, settings, calibrated)
-    if outputs is not None and not (source.is_weighted and isinstance(machine, Accelerator)):
-        what = "a mixed-vector machine" if source.is_weighted else "weights in the mask file"
-        raise InputError(f"--outputs: there is a product only with {what}")
-    given = _activations(activations, source, tokens, activation_density, seed)
-    if out is not None:
-        prepare_folder(out, inputs)
+    return NAMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SimulationOptions):
+    """Simulate a mask file, or generated masks of known shapes, layer by layer."""
+
+    mask: Path | None = option("Mask file or folder to simulate, e.g. out.npz.", default=None)
+    pattern: str | None = option(
+        "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
+    )
+    accelerator: str = option(
+        "Accelerator to simulate.",
+        default=ACCELERATOR,
+        choices=builtin_accelerators,
+        or_else=A_FILE,
+        reads=True,
+    )
+    memory: str | None = option(
+        "Memory that the accelerator gets in place of its own DRAM.",
+        default=None,
+        choices=builtin_memories,
+    )
+    tokens: TokenCount | None = option(
+        "Tokens through each matrix.", default=None, otherwise=f"{TOKENS}, or as many as recorded"
+    )
+    activations: Path | None = option(
+        "Recorded activations of each matrix, tokens × inputs (.npz or .safetensors). "
+        "Without this file they are drawn.",
+        default=None,
+    )
+    set: tuple[str, ...] = option(
+        "Change one value of the accelerator.", default=(), metavar="KEY=VALUE"
+    )
+    calibrated: bool = option(
+        "Scale the energy of the core to the published GOPS/W.", default=False
+    )
+    check: bool = option("Compute the product and compare it with the dense one.", default=True)
+    advice: bool | None = option(
+        "Simulate which changes of the accelerator would help.",
+        default=None,
+        otherwise="yes, with --out and where it is quick",
+    )
+    out: Path | None = option(
+        "Folder for the report as page, JSON, CSV and pictures.",
+        default=None,
+        writes="folder",
+        holds=_report_files,
+        is_replayed=False,
+    )
+    outputs: Path | None = option(
+        "File for the products (.npz): the first 256 tokens × outputs of each matrix.",
+        default=None,
+        writes="file",
+        suffix=".npz",
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """The report, and the product (outputs, tokens) of each matrix by name, where it is wanted."""
+
+    report: Report
+    products: Mapping[str, NDArray[Any]]
+
+
+def run(settings: Settings) -> Result:
+    """Simulate; compute the products and the advice that are asked for."""
+    from accel_sim.reports.folder import check_folder
+
+    machine = _machine(settings, settings.set)
+    workload = _workload(settings)
+    if workload.is_int8:
+        words, notes = _for_int8(machine, settings.set)
+        machine = _machine(settings, words)
+        workload = replace(workload, notes=(*workload.notes, *notes))
+    _check_outputs(settings, workload, machine)
+    workload = replace(workload, activations=_activations(settings, workload))
+    if settings.out is not None:
+        check_folder(settings.out)
 
     products: dict[str, NDArray[Any]] = {}
-    wanted = None if outputs is None else products
-    results = _simulate(source, machine, given, check, threads, wanted)
-    missing = "" if outputs is None else _write_outputs(outputs, products, source)
-    may_advise = out is not None if advice is None else advice
-    advices = _advise(source, machine, given, may_advise, advice is None, threads)
-    words = _words(
-        {
-            "--accelerator": accelerator,
-            "--memory": memory,
-            "--tokens": given.tokens,
-            "--activations": activations,
-            "--activation-density": None if given.density == 1 else given.density,
-            "--seed": seed,
-            "--set": settings,
-            "--calibrated": calibrated,
-            "--include": include,
-            "--exclude": exclude,
-            "--outputs": outputs,
-            "--no-check": not check,
-            "--advice": advices is not None,
-            "--no-advice": advice is False,
-        }
+    report = _simulate(settings, workload, machine, products)
+    notes = [] if settings.outputs is None else _missing(settings.outputs, products, workload)
+    advice = _advice(settings, workload, machine)
+    if advice is None and settings.advice is None and machine.changes:
+        notes.append(NO_ADVICE)
+    report = replace(
+        report,
+        command=command_line("accel_sim", "run", _resolved(settings, workload, advice is not None)),
+        notes=(*report.notes, *notes),
+        advice=advice,
     )
-    header = {
-        "command": shlex.join(["python", "-m", "accel_sim", "run", *source.arguments, *words]),
-        "versions": _versions(),
-        "mask": source.mask,
-        "activations": _origin(activations, given),
-        "notes": [
-            note
-            for note in (*source.notes, int8_note, missing, machine.note, *of_use(results))
-            if note
-        ],
-        "advice": None if advices is None else [item.as_data() for item in advices],
-    }
-    if advices is None and advice is None and isinstance(machine, Accelerator):
-        header["notes"].append(NO_ADVICE)
-    report = _report(results, machine, header, calibrated)
-    _show(report, out, json)
-    if report.total["product_is_equal"] is False:
-        raise typer.Exit(1)
+    if settings.calibrated:
+        from accel_sim.reports.calibration import calibrated
+
+        report = calibrated(report)
+    return Result(report, products)
 
 
-@app.command("accelerators")
-def accelerators_command(
-    show: Annotated[str | None, typer.Option(help="Every value of this one, with sources.")] = None,
-) -> None:
-    """List machines and memories, or show every value of one with its mark and source."""
-    from accel_sim.machines.load import builtin_accelerators, load_machine, resolved
-    from accel_sim.machines.memory import builtin_memories, load_memory
-    from accel_sim.reports.terminal import (
-        print_accelerator,
-        print_accelerators,
-        print_memories,
-        print_memory,
-    )
+def show(settings: Settings, result: Result) -> int:
+    """Write the folder, the JSON and the products; print the table. 1 if a product is wrong."""
+    from accel_sim.reports.folder import write_folder
+    from accel_sim.reports.report import as_csv, as_json
+    from accel_sim.reports.terminal import print_report
+    from sparse_formats.files.atomic import write_npz
     from sparse_formats.terminal.tables import new_console
 
-    console = new_console()
-    if show in builtin_memories():
-        print_memory(show, load_memory(show), console)
-    elif show is not None:
-        print_accelerator(resolved(load_machine(show)), console)
-    else:
-        print_accelerators([load_machine(name) for name in builtin_accelerators()], console)
-        console.print()
-        print_memories({name: load_memory(name) for name in builtin_memories()}, console)
+    data = as_json(result.report)
+    if settings.outputs is not None:
+        arrays = {name: product.T for name, product in result.products.items()}
+        write_npz(settings.outputs, arrays)
+    if settings.out is not None:
+        write_folder(settings.out, data, as_csv(result.report.layers))
+    if settings.json is not None:
+        emit_json(data, settings.json)
+    console = new_console(is_stderr=settings.is_json_printed)
+    print_report(result.report, console)
+    if settings.out is not None:
+        console.print(f"report   {settings.out / 'report.html'}", soft_wrap=True)
+    return int(result.report.total.product_is_equal is False)
 
 
-app.command("validate")(validate_command)
-app.command("compare")(compare_command)
-app.command("diff")(diff_command)
-
-
-def _machine(name: str, memory: str | None, settings: list[str], is_calibrated: bool) -> "Machine":
-    from accel_sim.costs.calibration import check_calibratable
+def _machine(settings: Settings, values: Iterable[str]) -> Machine:
+    """The accelerator with the memory and the KEY=VALUE `values`."""
     from accel_sim.machines.load import load_machine
-    from accel_sim.machines.memory import load_memory
+    from accel_sim.reports.calibration import check_calibratable
 
-    named = []
-    if memory is not None:
-        load_memory(memory)  # says that it is --memory that names none
-        named = [f"dram.memory={memory}"]
-    machine = load_machine(name, [*named, *settings])
-    if is_calibrated:
+    memory = [] if settings.memory is None else [f"dram.memory={settings.memory}"]
+    machine = load_machine(settings.accelerator, [*memory, *values])
+    if settings.calibrated:
         check_calibratable(machine)
     return machine
 
 
-def _for_int8(machine: "Machine", settings: list[str]) -> tuple[list[str], str]:
-    """Settings for weights that are 8-bit numbers, and what the report says of it."""
-    from accel_sim.machines.description import Accelerator
+def _workload(settings: Settings) -> Workload:
+    """The masks of the file, or generated ones."""
+    from accel_sim.workload import Workload
 
-    datatype = machine.numbers.name
-    if datatype == "int8":
-        return settings, ""
-    if not isinstance(machine, Accelerator):
-        return settings, f"The weights are INT8; {machine.name} is run with its own {datatype}."
-    if machine.origins["array.datatype"].mark == "set":
-        return settings, f"The weights are INT8; they are run as {datatype}, as was set."
-    note = (
-        f"The weights are INT8, so the machine was set to array.datatype=int8; --set "
-        f"array.datatype={datatype} runs them as {datatype}."
+    if (settings.mask is None) == (settings.shapes is None):
+        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
+    if settings.mask is not None:
+        own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
+        check_generated(settings.mask, own)
+        return Workload.of(settings.mask, include=settings.include, exclude=settings.exclude)
+    return Workload.generated(
+        settings.shapes or "",
+        density=DENSITY if settings.density is None else settings.density,
+        pattern=settings.pattern or PATTERN,
+        seed=settings.seed,
+        include=settings.include,
+        exclude=settings.exclude,
     )
-    return [*settings, "array.datatype=int8"], note
 
 
-def _check_outputs(path: Path, inputs: list[Path], is_checked: bool, json: str | None) -> None:
-    """Refuse a file that products cannot go to, before anything is computed."""
-    if path.suffix.lower() != ".npz":
-        raise InputError(f"--outputs {path}: the file of products is called something.npz")
-    if not is_checked:
-        raise InputError("--outputs writes the product, which --no-check does not compute")
-    check_writable(path, inputs)
-    if json is not None and path.resolve() == Path(json).resolve():
-        raise InputError(f"--outputs {path}: the report goes there; give another name")
+def _for_int8(machine: Machine, values: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """`values` for weights that are 8-bit numbers, and what the report says of it."""
+    datatype, key = machine.numbers.name, machine.datatype_key
+    if datatype == "int8":
+        return values, []
+    if key is None:
+        return values, [f"The weights are INT8; {machine.name} is run with its own {datatype}."]
+    if machine.origins[key].mark == "set":
+        return values, [f"The weights are INT8; they are run as {datatype}, as was set."]
+    note = (
+        f"The weights are INT8, so the machine was set to {key}=int8; --set "
+        f"{key}={datatype} runs them as {datatype}."
+    )
+    return (*values, f"{key}=int8"), [note]
 
 
-def _write_outputs(path: Path, products: "dict[str, NDArray[Any]]", source: "Source") -> str:
-    """Write the products, (tokens, outputs) by matrix; gives a note if there is not one of each."""
-    from sparse_formats.files.atomic import write_npz
+def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> None:
+    """Refuse to write products that there will not be, before anything is computed."""
+    if settings.outputs is None:
+        return
+    if not settings.check:
+        raise SettingError("outputs", "needs the product, which --no-check does not compute")
+    if not workload.is_weighted:
+        raise SettingError("outputs", "needs weights in the mask file to compute the product")
+    if not machine.computes_product:
+        raise SettingError(
+            "outputs", "needs a machine that computes the product: one of mixed-length vectors"
+        )
 
-    write_npz(path, {name: product.T for name, product in products.items()})
-    missing = [name for name in source.names if name not in products]
-    if not missing:
-        return ""
-    return f"{path} holds no product of {len(missing)} matrices, e.g. {missing[0]}."
 
-
-def _activations(
-    path: Path | None, source: "Source", tokens: int | None, density: float, seed: int
-) -> "Activations":
+def _activations(settings: Settings, workload: Workload) -> Activations:
     """Recorded ones where there is a file of them, else drawn ones."""
-    from accel_sim.workload import Activations, read_activations
+    from accel_sim.activations import Activations, read_activations
 
-    if path is None:
-        return Activations(DRAWN_TOKENS if tokens is None else tokens, density, seed)
-    if density != 1:
+    if settings.activations is None:
+        tokens = TOKENS if settings.tokens is None else settings.tokens
+        return Activations(tokens, settings.activation_density, settings.seed)
+    if settings.activation_density != 1:
         raise InputError("give either --activations FILE or --activation-density, one of the two")
-    return read_activations(path, source.names, tokens, seed)
-
-
-def _origin(path: Path | None, activations: "Activations") -> dict[str, Any]:
-    """Where the activations come from, as the report says it."""
-    from sparse_formats.files.mask_file import sha256_of
-
-    if path is not None:
-        return {"source": str(path), "sha256": sha256_of(path)}
-    return {"source": "drawn", "density": activations.density, "seed": activations.seed}
+    return read_activations(settings.activations, workload.names, settings.tokens, settings.seed)
 
 
 def _simulate(
-    source: "Source",
-    machine: "Machine",
-    activations: "Activations",
-    is_checked: bool,
-    threads: int | None,
-    products: "dict[str, NDArray[Any]] | None" = None,
-) -> "list[LayerResult]":
-    """Run with a progress bar on stderr, where somebody is looking; keep the `products` by name."""
+    settings: Settings, workload: Workload, machine: Machine, products: dict[str, NDArray[Any]]
+) -> Report:
+    """Run with a progress bar on stderr, where somebody is looking; keep wanted `products`."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -273,102 +243,47 @@ def _simulate(
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("simulating", total=len(source.names))
+        task = progress.add_task("simulating", total=len(workload.names))
         return simulate(
-            source.matrices(),
+            workload,
             machine,
-            activations,
-            is_checked=is_checked,
-            threads=threads,
+            is_checked=settings.check,
+            threads=settings.threads,
             on_layer=lambda name: progress.update(task, advance=1, description=name),
-            on_outputs=None if products is None else products.__setitem__,
+            on_outputs=None if settings.outputs is None else products.__setitem__,
         )
 
 
-def _advise(
-    source: "Source",
-    machine: "Machine",
-    activations: "Activations",
-    is_wanted: bool,
-    is_only_if_quick: bool,
-    threads: int | None,
-) -> "list[Advice] | None":
-    """What would help, where it is wanted and does not take longer than it may."""
+def _missing(path: Path, products: Mapping[str, Any], workload: Workload) -> list[str]:
+    """A note, if there is not a product of each matrix."""
+    missing = [name for name in workload.names if name not in products]
+    if not missing:
+        return []
+    return [f"{path} holds no product of {len(missing)} matrices, e.g. {missing[0]}."]
+
+
+def _advice(
+    settings: Settings, workload: Workload, machine: Machine
+) -> list[dict[str, Any]] | None:
+    """What would help, where it is wanted, or goes into a report and does not take long."""
     from accel_sim.comparisons.advice import advise, is_quick
-    from accel_sim.machines.description import Accelerator
 
-    if not isinstance(machine, Accelerator):
-        if is_wanted and not is_only_if_quick:
-            raise InputError(
-                f"--advice: changes are known for mixed-length vectors only, not for "
-                f"{machine.dataflow}; use --set, or compare"
-            )
+    if settings.advice is None:
+        is_wanted = settings.out is not None and is_quick(workload, machine)
+    else:
+        is_wanted = settings.advice
+    if not is_wanted:
         return None
-    if not is_wanted or (is_only_if_quick and not is_quick(source.weights, activations, machine)):
-        return None
-    return advise(source.matrices, machine, activations, threads)
+    return [item.as_data() for item in advise(workload, machine, settings.threads)]
 
 
-def _words(options: Mapping[str, Any]) -> list[str]:
-    """`options` as words of a command: True is the option alone, None and False are left out."""
-    words = []
-    for option, value in options.items():
-        for item in value if isinstance(value, list) else [value]:
-            if item is True:
-                words.append(option)
-            elif item is not None and item is not False:
-                words += [option, str(item)]
-    return words
-
-
-def _report(
-    results: "list[LayerResult]",
-    machine: "Machine",
-    header: dict[str, Any],
-    is_calibrated: bool,
-) -> "Report":
-    from accel_sim.costs.calibration import calibrated
-    from accel_sim.reports.report import make_report
-
-    calibration = None
-    if is_calibrated:
-        results, machine, calibration = calibrated(results, machine)
-    data = None if calibration is None else calibration.as_data()
-    return make_report(results, machine, {**header, "calibration": data})
-
-
-def _show(report: "Report", out: Path | None, json: str | None) -> None:
-    """Into the folder, as JSON, and as a table."""
-    from accel_sim.reports.folder import write_folder
-    from accel_sim.reports.report import as_json
-    from accel_sim.reports.terminal import print_report
-    from sparse_formats.terminal.tables import new_console
-
-    data = as_json(report, _now())
-    if out is not None:
-        write_folder(out, report, data)
-    if json is not None:
-        emit_json(data, json)
-    console = new_console(is_stderr=json == "-")
-    print_report(report, console)
-    if out is not None:
-        console.print(f"report   {out / 'report.html'}", soft_wrap=True)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    packages = {name: version(name) for name in ("mvpsim", "numpy", "numba")}
-    return {"python": platform.python_version(), **packages}
-
-
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def main() -> None:
-    """Entry point of `python -m accel_sim` and of the script `mvpsim-sim`."""
-    run(app, "accel_sim")
+def _resolved(settings: Settings, workload: Workload, is_advised: bool) -> Settings:
+    """The settings with what was taken where nothing was said, for the report's command."""
+    is_generated = settings.mask is None
+    return replace(
+        settings,
+        tokens=workload.activations.tokens,
+        density=DENSITY if is_generated and settings.density is None else settings.density,
+        pattern=PATTERN if is_generated and settings.pattern is None else settings.pattern,
+        advice=True if is_advised else settings.advice,
+    )

@@ -1,37 +1,76 @@
-"""Counted actions × energy per action (docs/microarchitecture.md §9)."""
+"""Energy: counted actions × energy per action (docs/microarchitecture.md §9)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from accel_sim.costs.tables import energy_pj, sram_bank
-from accel_sim.machines.description import Machine
-
-COMPONENTS = (
-    "dram",
-    "weight_buffer",
-    "decompressor",
-    "queues",
-    "zero_skip",
-    "matching",
-    "activation_buffer",
-    "mac",
-    "accumulators",
-    "writeback",
-    "leakage",
-)
+from accel_sim.dataflows.dataflow import Machine
 
 
-def _adder(machine: Machine) -> str:
-    """What adds two accumulators."""
-    if not machine.numbers.is_integer:
-        return "fp32_add"
-    return "int32_add" if machine.accumulator_bits <= 32 else "int48_add"
+@dataclass(frozen=True)
+class Component:
+    """words: what its energy is spent on, for people; colour: in pictures, as #RRGGBB."""
+
+    words: str
+    colour: str
 
 
-def layer_energy(
-    actions: Mapping[str, Mapping[str, float]], machine: Machine
-) -> dict[str, dict[str, float]]:
-    """Joule per component (`COMPONENTS`) of a layer's actions; only "dram" is off the chip.
+# Paul Tol's "muted" for the core; DRAM is hatched in pictures, because it is off the chip.
+COMPONENTS = {
+    "dram": Component(
+        "bytes and opened rows of the memory (off the chip; all else is the core)", "#5B5B5B"
+    ),
+    "weight_buffer": Component(
+        "compressed weights written once, read once per group of tokens", "#332288"
+    ),
+    "decompressor": Component("decoding the format", "#117733"),
+    "queues": Component(
+        "entries waiting for their PE row; operands stepping through registers", "#999933"
+    ),
+    "zero_skip": Component("inspecting entries for zero activations", "#882255"),
+    "matching": Component("comparing indices, activation window", "#CC6677"),
+    "activation_buffer": Component("reading the layer's input", "#AA4499"),
+    "mac": Component("multiplications, and gating of lanes with nothing to multiply", "#88CCEE"),
+    "accumulators": Component("partial sums read and written", "#DDCC77"),
+    "writeback": Component("adding partial sums, writing the output", "#44AA99"),
+    "leakage": Component("power that flows whatever is done", "#DDDDDD"),
+}
+"""Where energy goes; only "dram" is off the chip."""
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an action is charged: so many of a price (`prices_pj`), to a component."""
+
+    component: str
+    price: str
+    per_action: float = 1
+
+
+CHARGES = {
+    "dram_bytes": Charge("dram", "dram_byte"),
+    "dram_activations": Charge("dram", "dram_activation"),
+    "weight_bits_written": Charge("weight_buffer", "weight_byte_written", 1 / 8),
+    "weight_bits_read": Charge("weight_buffer", "weight_byte_read", 1 / 8),
+    "decoded_bits": Charge("decompressor", "decoded_bit"),
+    "register_bits": Charge("queues", "register_bit"),
+    "zero_compares": Charge("zero_skip", "comparison"),
+    "compares": Charge("matching", "comparison"),
+    "window_bits": Charge("matching", "register_bit"),
+    "activation_bits_read": Charge("activation_buffer", "activation_byte_read", 1 / 8),
+    "macs": Charge("mac", "mac"),
+    "gated_lanes": Charge("mac", "gated_lane"),
+    "accumulator_bits": Charge("accumulators", "register_bit"),
+    "adds": Charge("writeback", "add"),
+    "activation_bits_written": Charge("writeback", "activation_byte_written", 1 / 8),
+    "partial_bits_read": Charge("writeback", "activation_byte_read", 1 / 8),
+    "leaking_cycles": Charge("leakage", "leaking_cycle"),
+}
+"""Every action that an account may count (`account.ACTIONS`, and what time adds to them)."""
+
+
+def layer_energy(actions: Mapping[str, int], machine: Machine) -> dict[str, dict[str, float]]:
+    """Joule per component (`COMPONENTS`) of a layer's actions.
 
     "chosen": in the case of the tables that the machine names; "low" and "high": with every row
     low, and with every row high.
@@ -43,19 +82,21 @@ def layer_energy(
     }
 
 
-def energy_of(actions: Mapping[str, Mapping[str, float]], machine: Machine) -> dict[str, float]:
+def energy_of(actions: Mapping[str, int], machine: Machine) -> dict[str, float]:
     """Joule per component of the counted `actions`, in the machine's case of the tables."""
-    prices = prices_pj(machine)
-    joule = {
-        component: 1e-12 * sum(count * prices[action] for action, count in counted.items())
-        for component, counted in actions.items()
+    prices, core = prices_pj(machine), machine.energy.scale
+    picojoule: dict[str, float] = dict.fromkeys(COMPONENTS, 0)
+    for action, charge in CHARGES.items():
+        count = actions.get(action, 0) * charge.per_action
+        picojoule[charge.component] += count * prices[charge.price]
+    return {
+        component: 1e-12 * spent * (1 if component == "dram" else core)
+        for component, spent in picojoule.items()
     }
-    core = machine.energy.scale
-    return {part: joule[part] * (1 if part == "dram" else core) for part in COMPONENTS}
 
 
 def prices_pj(machine: Machine) -> dict[str, float]:
-    """pJ per action, in the machine's case of the tables."""
+    """pJ of each price, in the machine's case of the tables."""
     case, datatype, memory = machine.energy.case, machine.numbers.name, machine.dram.energy
     weights, activations = machine.weight_buffer, machine.activation_buffer
     weight_bank = sram_bank(weights.bytes / weights.banks, case)
@@ -76,3 +117,10 @@ def prices_pj(machine: Machine) -> dict[str, float]:
         # Leakage is a power of the machine, not of the tables, and has no band.
         "leaking_cycle": machine.energy.leakage_w / machine.clock.clock_hz * 1e12,
     }
+
+
+def _adder(machine: Machine) -> str:
+    """What adds two accumulators."""
+    if not machine.numbers.is_integer:
+        return "fp32_add"
+    return "int32_add" if machine.accumulator_bits <= 32 else "int48_add"

@@ -12,35 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.account import Passes
-from accel_sim.machines.description import Machine
-
-
-@dataclass(frozen=True)
-class LayerTime:
-    """When a layer ran, in cycles.
-
-    wait_dram, wait_writeback: cycles before passes, by what they waited for; tail: from the end
-    of the last pass to the end of the layer. dram_busy, dram_latency: cycles of [start, end) in
-    which the DRAM transferred or had yet to answer, whatever layer the bytes were for. Bytes and
-    row activations are those of the layer's own loads.
-    """
-
-    start: int
-    end: int
-    wait_dram: int
-    wait_writeback: int
-    tail: int
-    write_busy: int
-    dram_busy: int
-    dram_latency: int
-    dram_read_bytes: int
-    dram_write_bytes: int
-    dram_activations: int
-
-    @property
-    def cycles(self) -> int:
-        return self.end - self.start
+from accel_sim.dataflows.account import LayerRun, LayerTime
+from accel_sim.dataflows.dataflow import Machine
 
 
 @dataclass(frozen=True)
@@ -68,7 +41,7 @@ class Load:
         return self.weights, self.inputs, self.outputs
 
 
-def lay_out(runs: Sequence[Passes], machine: Machine) -> list[LayerTime]:
+def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
     """When each layer of the workload starts and ends."""
     loads = [tile_loads(run, machine) for run in runs]
     layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
@@ -121,7 +94,7 @@ def lay_out(runs: Sequence[Passes], machine: Machine) -> list[LayerTime]:
     ]
 
 
-def tile_loads(run: Passes, machine: Machine) -> list[Load]:
+def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
     (rows, cols), tokens = run.shape, run.tokens
     operand = machine.operand_bytes
@@ -166,15 +139,15 @@ def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
 
 
 def _per_pass(
-    runs: Sequence[Passes], groups: int, machine: Machine
+    runs: Sequence[LayerRun], groups: int, machine: Machine
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
     tiles = [(run, tile) for run in runs for tile in run.tiles]
-    kinds = max((len(tile.pass_cycles) for _, tile in tiles), default=1)
+    kinds = max((len(tile.cycles) for _, tile in tiles), default=1)
     pass_cycles = np.empty((len(tiles), kinds), np.int64)
     write_cycles = np.empty((len(tiles), 2), np.int64)
     for i, (run, tile) in enumerate(tiles):
-        pass_cycles[i] = tile.pass_cycles
+        pass_cycles[i] = tile.cycles
         for j, group in enumerate((0, groups - 1)):
             tokens = int(run.group_sizes[group])
             write_cycles[i, j] = write_back_cycles(tile.outputs, tokens, machine)

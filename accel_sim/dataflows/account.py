@@ -1,37 +1,139 @@
-"""What the passes of a layer come to, in words that machines of every dataflow share."""
+"""What a layer's passes counted, and what they come to once they are laid out in time.
 
-from collections.abc import Mapping, Sequence
+A pass is one tile of weights × one group of tokens. The words are the same for every dataflow
+(docs/microarchitecture.md §7, docs/rivals.md §1), so that whoever lays passes out in time, charges
+energy or prints a report needs to know no dataflow.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.storage import Storage
 
+Counted = Any
+"""int64 array (groups,): of each group; (1,): of each group, all alike; int: of all groups."""
+
+ACTIONS = (
+    "weight_bits_read",
+    "decoded_bits",
+    "register_bits",
+    "zero_compares",
+    "compares",
+    "window_bits",
+    "activation_bits_read",
+    "macs",
+    "gated_lanes",
+    "accumulator_bits",
+    "adds",
+    "activation_bits_written",
+    "partial_bits_read",
+)
+"""Actions with an energy each (`costs.energy` says of which component).
+
+What time adds: `weight_bits_written`, `dram_bytes`, `dram_activations`, `leaking_cycles`.
+Bits of the two buffers; bits that pass an expander; bits of queues, windows, operand registers and
+accumulators, written or read; comparisons of the zero-skip and of the matching unit; partial sums
+that come back from the activation buffer.
+"""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A kind of unit: how many there are, and in which state they spent count · cycles.
+
+    states: "busy", "idle", and what they were stalled by.
+    """
+
+    count: int
+    states: Mapping[str, Counted]
+
+    @property
+    def busy(self) -> Any:
+        return self.states["busy"]
+
+    @property
+    def idle(self) -> Any:
+        return self.states.get("idle", 0)
+
+    @property
+    def stalled(self) -> dict[str, Any]:
+        return {name: n for name, n in self.states.items() if name not in ("busy", "idle")}
+
+    def as_data(self) -> dict[str, Any]:
+        """As it stands in report.json."""
+        return {
+            "count": self.count,
+            "busy": self.busy,
+            "stalled": self.stalled,
+            "idle": self.idle,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A tile of weights as it is laid out in time; tiles of one `strip` share their outputs.
+    """One tile of outputs `rows` × inputs `cols`; tiles of one `strip` share their outputs.
 
-    bytes: what DRAM delivers, once. pass_cycles: int64 (groups,), or (1,) where all take equally
-    long.
+    storage: of the encoded tile, which DRAM delivers once. cycles: of each pass; `causes` sum to
+    it. executed: MACs; weights of the tile × tokens that were not executed are `skipped`; `padding`
+    is what lanes did besides. units: their states sum to count · cycles. actions: of `ACTIONS`.
     """
 
     strip: int
     rows: tuple[int, int]
     cols: tuple[int, int]
-    bytes: int
     storage: Storage
-    pass_cycles: NDArray[np.int64]
+    cycles: NDArray[np.int64]
+    causes: Mapping[str, Counted]
+    executed: Counted
+    skipped: Counted
+    padding: Counted
+    units: Mapping[str, Unit]
+    actions: Mapping[str, Counted]
 
     @property
     def outputs(self) -> int:
         return self.rows[1] - self.rows[0]
 
+    @property
+    def bytes(self) -> int:
+        return -(-self.storage.bits // 8)
+
+
+@dataclass(frozen=True)
+class ProductCheck:
+    """How far the machine's output is from the dense masked product.
+
+    tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
+    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding);
+    integers have no error to allow: 0 or infinite. note: why nothing was compared, or what the
+    comparison does not see.
+    """
+
+    tokens: int
+    max_abs_error: float | None
+    max_error_over_bound: float | None
+    note: str = ""
+
+    @property
+    def is_equal(self) -> bool | None:
+        """None where nothing was compared."""
+        ratio = self.max_error_over_bound
+        return None if ratio is None else ratio <= 1.0
+
 
 @dataclass(frozen=True, eq=False)
-class Passes:
-    """All passes of one layer. group_sizes: tokens of each group, int64 (groups,)."""
+class LayerRun:
+    """All passes of one layer, before time is laid out.
+
+    group_sizes: tokens of each group, int64 (groups,). format: how the weights are stored;
+    orientation: "" and vectors: 0 where the format has none. pe_load: entries of each PE row, ()
+    where the dataflow deals none out. product: None where it was not computed; outputs: (rows,
+    tokens) of the tokens that were multiplied, in the accumulators' type.
+    """
 
     name: str
     kind: str
@@ -40,6 +142,12 @@ class Passes:
     tiles: tuple[Tile, ...]
     group_sizes: NDArray[np.int64]
     macs_effectual: int
+    format: str
+    orientation: str = ""
+    vectors: int = 0
+    pe_load: Sequence[int] = ()
+    product: ProductCheck | None = None
+    outputs: NDArray[Any] | None = None
 
     @property
     def tokens(self) -> int:
@@ -53,38 +161,119 @@ class Passes:
     @property
     def pass_cycles(self) -> int:
         """Cycles of all passes, one right after the other."""
-        groups = len(self.group_sizes)
-        return sum(
-            int(tile.pass_cycles.sum()) * (groups if len(tile.pass_cycles) == 1 else 1)
-            for tile in self.tiles
-        )
+        return total_cycles(self.tiles, len(self.group_sizes))
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One kind of unit: busy + stalled + idle = count · cycles of the layer."""
+class LayerTime:
+    """When a layer ran, in cycles.
 
-    count: int
-    busy: int
-    stalled: Mapping[str, int]
-    idle: int
+    wait_dram, wait_writeback: cycles before passes, by what they waited for; tail: from the end
+    of the last pass to the end of the layer. dram_busy, dram_latency: cycles of [start, end) in
+    which the DRAM transferred or had yet to answer, whatever layer the bytes were for. Bytes and
+    row activations are those of the layer's own loads.
+    """
+
+    start: int
+    end: int
+    wait_dram: int
+    wait_writeback: int
+    tail: int
+    write_busy: int
+    dram_busy: int
+    dram_latency: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    dram_activations: int
+
+    @property
+    def cycles(self) -> int:
+        return self.end - self.start
 
 
 @dataclass(frozen=True)
 class Account:
     """What a layer's passes came to, once laid out in time.
 
-    causes: the critical path, in the order in which ties are broken; actions: of
-    `energy.prices_pj`, by component; pe_load: entries of each PE row, () where the dataflow deals
-    none out; orientation: "" and vectors: 0 where the format has none.
+    causes: the critical path, in the order in which ties are broken; actions: of `ACTIONS`, and
+    what time adds to them.
     """
 
-    format: str
-    orientation: str
-    vectors: int
     executed: int
     padding: int
     causes: Mapping[str, int]
     units: Mapping[str, Unit]
-    actions: Mapping[str, Mapping[str, float]]
-    pe_load: Sequence[int]
+    actions: Mapping[str, int]
+
+
+def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[str, str]) -> Account:
+    """The account of one layer from what its passes counted and its place in time.
+
+    empty: any tile of the machine, for the names of what is counted where there is no tile.
+    waits_as: units whose time between passes is one state; it is "dram" and "writeback" for others.
+    """
+    groups = len(run.group_sizes)
+
+    def added(counted: Iterable[Counted]) -> int:
+        return sum(summed(item, groups) for item in counted)
+
+    between = {"dram": time.wait_dram, "writeback": time.wait_writeback + time.tail}
+    units = {}
+    for kind, unit in empty.units.items():
+        states = {
+            state: added(tile.units[kind].states[state] for tile in run.tiles)
+            for state in unit.states
+        }
+        for cause, cycles in between.items():
+            state = waits_as.get(kind, cause)
+            states[state] = states.get(state, 0) + unit.count * cycles
+        units[kind] = Unit(unit.count, states)
+    return Account(
+        executed=added(tile.executed for tile in run.tiles),
+        padding=added(tile.padding for tile in run.tiles),
+        causes={cause: added(tile.causes[cause] for tile in run.tiles) for cause in empty.causes}
+        | between,
+        units=units | _units_behind(time),
+        actions={
+            **{
+                action: added(tile.actions[action] for tile in run.tiles)
+                for action in empty.actions
+            },
+            "weight_bits_written": 8 * sum(tile.bytes for tile in run.tiles),
+            "dram_bytes": time.dram_read_bytes + time.dram_write_bytes,
+            "dram_activations": time.dram_activations,
+            "leaking_cycles": time.cycles,
+        },
+    )
+
+
+def _units_behind(time: LayerTime) -> dict[str, Unit]:
+    """The units behind every array."""
+    return {
+        "dram": Unit(
+            1,
+            {
+                "busy": time.dram_busy,
+                "first_latency": time.dram_latency,
+                "idle": time.cycles - time.dram_busy - time.dram_latency,
+            },
+        ),
+        "writeback": Unit(1, {"busy": time.write_busy, "idle": time.cycles - time.write_busy}),
+    }
+
+
+def total_cycles(tiles: Iterable[Tile], groups: int) -> int:
+    """Cycles of all passes, one after the other."""
+    return sum(summed(tile.cycles, groups) for tile in tiles)
+
+
+def summed(counted: Counted, groups: int) -> int:
+    """A count over all groups."""
+    if isinstance(counted, int):
+        return counted
+    return int(counted.sum()) * (groups if len(counted) == 1 else 1)
+
+
+def ranges(length: int, part: int) -> list[tuple[int, int]]:
+    """[0, length) cut into parts of `part`, the last one shorter; [] if length is 0."""
+    return [(first, min(first + part, length)) for first in range(0, length, part)]

@@ -3,21 +3,79 @@
 Source: Zhang et al., MICRO 2016 (abstract), and secondary notes; the body is not public here.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import CambriconX
-from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
-from accel_sim.workload import group_tokens
+from accel_sim.activations import Inputs, group_tokens
+from accel_sim.dataflows.account import Tile, Unit, ranges
+from accel_sim.dataflows.causes import COMPUTE, EMPTY_LANES, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
 from sparse_formats.storage import Storage, bits_for
 
 
-def run_cambricon_x(
-    keep: NDArray[np.bool_], tokens: int, machine: CambriconX
-) -> tuple[tuple[TilePasses, ...], Counted]:
+@dataclass(frozen=True)
+class CambriconXArray:
+    """pes PEs of `multipliers`; output r of a strip is of PE r mod pes.
+
+    window_inputs: inputs among which the indexing module picks in one step. input_words,
+    output_words: of the two neuron buffers.
+    """
+
+    pes: Size = 16
+    multipliers: Size = 16
+    window_inputs: Size = 256
+    input_words: Size = 4096
+    output_words: Size = 4096
+    pe_latency_cycles: SizeOrZero = 4
+    value_bits: Bits = 16
+    accumulator_bits: Bits = 32
+
+    @property
+    def macs(self) -> int:
+        return self.pes * self.multipliers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CambriconX(MaskMachine):
+    """No activation is skipped."""
+
+    array: CambriconXArray
+
+    dataflow = "cambricon_x"
+    causes: ClassVar[Mapping[str, Cause]] = {
+        "compute": COMPUTE,
+        "empty_lanes": EMPTY_LANES,
+        "imbalance": IMBALANCE,
+        "empty_window": Cause("windows of inputs in which an output keeps nothing", "#99DDFF"),
+        "pipeline": PIPELINE,
+    }
+
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        return run_cambricon_x(keep, inputs.tokens, self.array)
+
+    def format_of(self, keep: Keep) -> str:
+        return "step_indices"
+
+    def area_parts(self) -> dict[str, dict[str, float]]:
+        array = self.array
+        return {
+            "mac": {f"mac_{self.numbers.name}": array.macs},
+            "accumulators": {"register_bit": array.pes * array.accumulator_bits},
+            "matching": {"pick_of_16": array.macs * array.window_inputs / 16},
+            "queues": {"register_bit": array.window_inputs * array.value_bits},
+        }
+
+    def resized(self, pes: int) -> Self:
+        return replace(self, array=replace(self.array, pes=pes))
+
+
+def run_cambricon_x(keep: Keep, tokens: int, machine: CambriconXArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group: one each.
 
     No activation is skipped, so that all passes over a tile count the same.
@@ -35,9 +93,9 @@ def _tile(
     strip: int,
     rows: tuple[int, int],
     cols: tuple[int, int],
-    keep: NDArray[np.bool_],
-    machine: CambriconX,
-) -> TilePasses:
+    keep: Keep,
+    machine: CambriconXArray,
+) -> Tile:
     outputs, inputs = keep.shape
     pes, lanes, latency = machine.pes, machine.multipliers, machine.pe_latency_cycles
     issues, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
@@ -54,7 +112,7 @@ def _tile(
     counts_bits = steps * bits_for(machine.window_inputs + 1)
     storage = Storage(nnz * v, nnz * index_bits, counts_bits)
     later = int(cols[0] > 0)
-    return TilePasses(
+    return Tile(
         strip=strip,
         rows=rows,
         cols=cols,
@@ -109,6 +167,6 @@ def _spend(keep: Any, multipliers: int, window: int, issues: Any, empty: Any) ->
             empty[pe] += kept == 0
 
 
-def _once(count: int) -> Counted:
+def _once(count: int) -> NDArray[np.int64]:
     """A count that is the same for every group."""
     return np.array([count], np.int64)

@@ -5,18 +5,92 @@ takes one step per broadcast. `run_eie` uses the recurrence; `validate` compares
 Source: Han et al., ISCA 2016; recurrence: ours.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Eie
-from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
-from accel_sim.workload import group_tokens
+from accel_sim.activations import Inputs, group_tokens
+from accel_sim.dataflows.account import Tile, Unit, ranges
+from accel_sim.dataflows.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage
+
+
+@dataclass(frozen=True)
+class EieArray:
+    """pes PEs; row r of a strip is of PE r mod pes. outputs_per_pe: accumulators of a PE.
+
+    operand_bits: of an activation, wider than a weight, which is a code of a shared table.
+    """
+
+    pes: Size = 64
+    queue_depth: Size = 8
+    run_bits: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
+    outputs_per_pe: Size = 64
+    pe_latency_cycles: SizeOrZero = 4
+    value_bits: Bits = 4
+    operand_bits: Bits = 16
+    accumulator_bits: Bits = 16
+
+    @property
+    def macs(self) -> int:
+        return self.pes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eie(MaskMachine):
+    """The columns of activations that are zero are not broadcast."""
+
+    array: EieArray
+
+    dataflow = "eie"
+    causes: ClassVar[Mapping[str, Cause]] = {
+        "compute": COMPUTE,
+        "padding": Cause("padding zeros between weights too far apart for the index", "#DDAA33"),
+        "imbalance": IMBALANCE,
+        "empty_column": Cause("columns in which a PE has nothing", "#BBCC33"),
+        "queue_full": Cause(
+            "PEs waiting while the queue of another holds the broadcast up", "#225522"
+        ),
+        "broadcast": Cause("PEs waiting for the next activation to be broadcast", "#EE8866"),
+        "pipeline": PIPELINE,
+    }
+
+    @property
+    def operand_bits(self) -> int:
+        return self.array.operand_bits
+
+    @property
+    def skips_zeros(self) -> bool:
+        return True
+
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        return run_eie(keep, inputs.nonzero, inputs.tokens, self.array)
+
+    def format_of(self, keep: Keep) -> str:
+        return "relative_csc"
+
+    def area_parts(self) -> dict[str, dict[str, float]]:
+        array = self.array
+        sums = array.pes * array.outputs_per_pe * array.accumulator_bits
+        queued = array.pes * array.queue_depth * (array.operand_bits + 16)
+        return {
+            "mac": {f"mac_{self.numbers.name}": array.macs},
+            "accumulators": {"register_bit": sums},
+            "queues": {"register_bit": queued},
+            "zero_skip": {"zero_skip": array.pes},
+        }
+
+    def resized(self, pes: int) -> Self:
+        return replace(self, array=replace(self.array, pes=pes))
 
 
 class Count(IntEnum):
@@ -56,7 +130,7 @@ def stepped(work: NDArray[np.int64], queue_depth: int) -> NDArray[np.int64]:
     return counts
 
 
-def entries_per_column(keep: NDArray[np.bool_], machine: Eie) -> tuple[Any, Any, Storage]:
+def entries_per_column(keep: Keep, machine: EieArray) -> tuple[Any, Any, Storage]:
     """Entries with padding, entries without (int64, inputs × PEs each), and what is stored."""
     encoded = RelativeCSC.encode(keep, run_bits=machine.run_bits, pes=machine.pes)
     work = np.diff(encoded.pointers, axis=1).T
@@ -66,9 +140,7 @@ def entries_per_column(keep: NDArray[np.bool_], machine: Eie) -> tuple[Any, Any,
     return np.ascontiguousarray(work), kept, encoded.storage(machine.value_bits)
 
 
-def run_eie(
-    keep: NDArray[np.bool_], nonzero: NDArray[np.bool_] | None, tokens: int, machine: Eie
-) -> tuple[tuple[TilePasses, ...], Counted]:
+def run_eie(keep: Keep, nonzero: Keep | None, tokens: int, machine: EieArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group: one each.
 
     nonzero: bool (tokens, inputs); None where no activation is zero.
@@ -86,10 +158,10 @@ def run_eie(
 def _tile(
     strip: int,
     rows: tuple[int, int],
-    keep: NDArray[np.bool_],
-    nonzero: NDArray[np.bool_] | None,
-    machine: Eie,
-) -> TilePasses:
+    keep: Keep,
+    nonzero: Keep | None,
+    machine: EieArray,
+) -> Tile:
     work, kept, storage = entries_per_column(keep, machine)
     inputs = len(work)
     live = np.ones((1, inputs), np.bool_) if nonzero is None else nonzero
@@ -107,7 +179,7 @@ def _tile(
     v, operand, a = machine.value_bits, machine.operand_bits, machine.accumulator_bits
     entry_bits = of[Count.ENTRY] * (v + machine.run_bits)
     pointer_bits = columns * 2 * machine.pes * 16
-    return TilePasses(
+    return Tile(
         strip=strip,
         rows=rows,
         cols=(0, inputs),

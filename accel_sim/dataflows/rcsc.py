@@ -4,20 +4,103 @@ Source: Park et al., MLSys 2020 (abstract); assignment and window: a public beha
 SA-RCSC. One kept weight is one entry; a PE takes one a cycle while its input is in the window.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Policy, Rcsc
-from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
-from accel_sim.workload import group_tokens
+from accel_sim.activations import Inputs, group_tokens
+from accel_sim.dataflows.account import Tile, Unit, ranges
+from accel_sim.dataflows.causes import COMPUTE, IMBALANCE, PIPELINE, WINDOW, Cause
+from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
+from sparse_formats.errors import InputError
 from sparse_formats.formats.sa_rcsc import SARCSC
 
-POLICIES: tuple[Policy, ...] = ("interleaved", "snake", "set_associative")
+Policy = Literal["interleaved", "snake", "set_associative"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+@dataclass(frozen=True)
+class RcscArray:
+    """pe_rows × token_columns PEs of one MAC; the PEs of a row take the same entry.
+
+    sets: of PE rows that share outputs, under "set_associative"; every PE row is a set under the
+    other two. outputs_per_set: accumulators that each PE of a set has for the set's outputs.
+    """
+
+    pe_rows: Size = 1024
+    token_columns: Size = 1
+    policy: Policy = "set_associative"
+    sets: Size = 8
+    window_inputs: Size = 128
+    outputs_per_set: Size = 512
+    pe_latency_cycles: SizeOrZero = 4
+    value_bits: Bits = 16
+    accumulator_bits: Bits = 32
+
+    @property
+    def macs(self) -> int:
+        return self.pe_rows * self.token_columns
+
+    @property
+    def set_count(self) -> int:
+        """Sets of `pe_rows` / `set_count` PE rows each."""
+        return self.sets if self.policy == "set_associative" else self.pe_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rcsc(MaskMachine):
+    """Every kept weight is an entry of its own; no activation is skipped."""
+
+    array: RcscArray
+
+    dataflow = "rcsc"
+    causes: ClassVar[Mapping[str, Cause]] = {
+        "compute": COMPUTE,
+        "imbalance": IMBALANCE,
+        "window": WINDOW,
+        "pipeline": PIPELINE,
+    }
+
+    def check(self) -> None:
+        super().check()
+        array = self.array
+        if array.pe_rows % array.set_count:
+            raise InputError(
+                f"array.sets is {array.sets}, which does not divide array.pe_rows "
+                f"{array.pe_rows}; sets must be equal"
+            )
+
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        return run_rcsc(keep, inputs.tokens, self.array)
+
+    def format_of(self, keep: Keep) -> str:
+        return "sa_rcsc" if self.array.policy == "set_associative" else "rcsc"
+
+    def area_parts(self) -> dict[str, dict[str, float]]:
+        array = self.array
+        window = array.window_inputs * array.token_columns
+        sums = array.macs * array.outputs_per_set * array.accumulator_bits
+        return {
+            "mac": {f"mac_{self.numbers.name}": array.macs},
+            "accumulators": {"register_bit": sums},
+            # Every PE row picks its input out of the window of each token.
+            "matching": {"pick_of_16": array.pe_rows * window / 16},
+            "queues": {"register_bit": window * array.value_bits},
+        }
+
+    @property
+    def resize_step(self) -> int:
+        return self.array.sets if self.array.policy == "set_associative" else 1
+
+    def resized(self, pes: int) -> Self:
+        """`pes`: PE rows."""
+        return replace(self, array=replace(self.array, pe_rows=pes))
 
 
 class Count(IntEnum):
@@ -52,7 +135,7 @@ class Schedule:
         return np.diff(self.first)
 
 
-def schedule(keep: NDArray[np.bool_], machine: Rcsc) -> Schedule:
+def schedule(keep: Keep, machine: RcscArray) -> Schedule:
     """Hand the entries of bool mask `keep` (outputs × inputs) to the PE rows, offline."""
     outputs, inputs = keep.shape
     order = np.arange(outputs)
@@ -73,9 +156,7 @@ def pass_counts(entries: Schedule, window_inputs: int) -> NDArray[np.int64]:
     return counts
 
 
-def run_rcsc(
-    keep: NDArray[np.bool_], tokens: int, machine: Rcsc
-) -> tuple[tuple[TilePasses, ...], Counted]:
+def run_rcsc(keep: Keep, tokens: int, machine: RcscArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group.
 
     No activation is skipped.
@@ -93,10 +174,10 @@ def run_rcsc(
 def _tile(
     strip: int,
     rows: tuple[int, int],
-    keep: NDArray[np.bool_],
-    sizes: Counted,
-    machine: Rcsc,
-) -> TilePasses:
+    keep: Keep,
+    sizes: NDArray[np.int64],
+    machine: RcscArray,
+) -> Tile:
     outputs, inputs = keep.shape
     counts = pass_counts(schedule(keep, machine), machine.window_inputs)
     of = {count: int(counts[count]) for count in Count}
@@ -110,7 +191,7 @@ def _tile(
     v, a = machine.value_bits, machine.accumulator_bits
     # Each PE of a set may hold a part of each of the set's sums: they are added at the end.
     adds = outputs * (machine.pe_rows // machine.set_count - 1) * sizes
-    return TilePasses(
+    return Tile(
         strip=strip,
         rows=rows,
         cols=(0, inputs),

@@ -3,18 +3,75 @@
 Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 2020).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Stationary, Systolic
-from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
-from accel_sim.workload import group_tokens
+from accel_sim.activations import Inputs, group_tokens
+from accel_sim.dataflows.account import Tile, Unit, ranges
+from accel_sim.dataflows.causes import ARRAY_EDGE, COMPUTE, Cause
+from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.sections import Bits, Size
 from sparse_formats.storage import Storage
 
-DATAFLOWS: tuple[Stationary, ...] = ("weight", "output", "input")
+Stationary = Literal["weight", "output", "input"]
+STATIONARY: tuple[Stationary, ...] = get_args(Stationary)
 
 
-def fold_cycles(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+@dataclass(frozen=True)
+class SystolicArray:
+    """rows × cols PEs of one MAC. accumulator_bits: of a partial sum on its way."""
+
+    rows: Size
+    cols: Size
+    stationary: Stationary
+    value_bits: Bits = 16
+    accumulator_bits: Bits = 32
+
+    @property
+    def macs(self) -> int:
+        return self.rows * self.cols
+
+
+@dataclass(frozen=True, kw_only=True)
+class Systolic(MaskMachine):
+    """Dropped weights are multiplied like kept ones: the mask tells only what was of use."""
+
+    array: SystolicArray
+
+    dataflow = "systolic"
+    numbers_last_cycle = True
+    causes: ClassVar[Mapping[str, Cause]] = {
+        "compute": COMPUTE,
+        "dropped_weights": Cause("multiplying weights that the mask drops", "#A50026"),
+        "array_edge": ARRAY_EDGE,
+        "preload": Cause("bringing the operand that stays into the array", "#AAAA00"),
+        "skew": Cause("the wave running into the array and out of it", "#44BB99"),
+    }
+
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        return run_systolic(keep, inputs.tokens, self.array)
+
+    def format_of(self, keep: Keep) -> str:
+        return "dense"
+
+    def area_parts(self) -> dict[str, dict[str, float]]:
+        array = self.array
+        return {
+            "mac": {f"mac_{self.numbers.name}": array.macs},
+            "queues": {"register_bit": array.macs * 2 * array.value_bits},
+            "accumulators": {"register_bit": array.macs * array.accumulator_bits},
+        }
+
+    def resized(self, pes: int) -> Self:
+        """`pes`: columns."""
+        return replace(self, array=replace(self.array, cols=pes))
+
+
+def fold_cycles(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -> int:
     """Cycles of one fold of the product tokens × inputs by inputs × outputs.
 
     A stationary operand enters row by row, R cycles. The stream of S elements then passes: the
@@ -25,7 +82,7 @@ def fold_cycles(machine: Systolic, tokens: int, outputs: int, inputs: int) -> in
     return preload + _stream(machine, tokens, outputs, inputs) + machine.rows + machine.cols - 2
 
 
-def folds(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+def folds(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -> int:
     """How often the array is filled anew: ⌈·/R⌉·⌈·/C⌉ of the two operands that lie on it."""
     on_rows, on_cols = {
         "weight": (inputs, outputs),
@@ -35,15 +92,13 @@ def folds(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
     return -(-on_rows // machine.rows) * -(-on_cols // machine.cols)
 
 
-def last_cycle(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+def last_cycle(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -> int:
     """The number, counted from 0, of the cycle of the last MAC: SCALE-Sim's "Total Cycles"."""
     cycles = fold_cycles(machine, tokens, outputs, inputs)
     return folds(machine, tokens, outputs, inputs) * cycles - 1
 
 
-def run_systolic(
-    keep: NDArray[np.bool_], tokens: int, machine: Systolic
-) -> tuple[tuple[TilePasses, ...], Counted]:
+def run_systolic(keep: Keep, tokens: int, machine: SystolicArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group.
 
     Dropped weights are multiplied like kept ones: the mask tells only what was of use.
@@ -72,19 +127,19 @@ def run_systolic(
     return tiles, sizes
 
 
-def _stream(machine: Systolic, tokens: int, outputs: int, inputs: int) -> int:
+def _stream(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -> int:
     """Elements that stream through the array in one fold."""
     return {"weight": tokens, "output": inputs, "input": outputs}[machine.stationary]
 
 
 def _tile(
-    machine: Systolic,
-    sizes: Counted,
+    machine: SystolicArray,
+    sizes: NDArray[np.int64],
     strip: int,
     rows: tuple[int, int],
     cols: tuple[int, int],
-    keep: NDArray[np.bool_],
-) -> TilePasses:
+    keep: Keep,
+) -> Tile:
     outputs, inputs = keep.shape
     pes, v, a = machine.rows * machine.cols, machine.value_bits, machine.accumulator_bits
     weights = outputs * inputs
@@ -106,7 +161,7 @@ def _tile(
         "output": macs * 2 * v,
         "input": macs * (v + a) + sizes * down * v,
     }[machine.stationary]
-    return TilePasses(
+    return Tile(
         strip=strip,
         rows=rows,
         cols=cols,

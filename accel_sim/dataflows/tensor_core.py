@@ -4,16 +4,98 @@ Source: NVIDIA's Ampere (2:4: half the operand, twice the mathematics); vector-w
 al., Sparse Tensor Core, MICRO 2019.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Mode, TensorCore
-from accel_sim.dataflows.passes import Counted, TilePasses, Unit, ranges
-from accel_sim.workload import group_tokens
+from accel_sim.activations import Inputs, group_tokens
+from accel_sim.dataflows.account import Tile, Unit, ranges
+from accel_sim.dataflows.causes import ARRAY_EDGE, COMPUTE, PIPELINE, Cause
+from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
+from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for
 
+Mode = tuple[Size, Size]
+"""N slots for every M neighbouring inputs; (1, 1) is dense."""
 
-def mode_of(keep: NDArray[np.bool_], machine: TensorCore) -> Mode:
+
+@dataclass(frozen=True)
+class TensorCoreArray:
+    """`outputs` × `tokens` × `slots` multipliers. strip_outputs: whose sums fit the accumulators.
+
+    modes: what the machine can do, in any order; dense, (1, 1), is always possible.
+    vector_length: L of vector-wise K of L, K being the most that any group of the matrix keeps; 0
+    where the machine has no such mode.
+    """
+
+    outputs: Size = 16
+    tokens: Size = 16
+    slots: Size = 16
+    strip_outputs: Size = 128
+    modes: tuple[Mode, ...] = ((2, 4), (1, 4))
+    vector_length: SizeOrZero = 0
+    pe_latency_cycles: SizeOrZero = 4
+    value_bits: Bits = 16
+    accumulator_bits: Bits = 32
+
+    @property
+    def macs(self) -> int:
+        return self.outputs * self.tokens * self.slots
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorCore(MaskMachine):
+    """Each matrix runs in the mode with the fewest slots that holds it."""
+
+    array: TensorCoreArray
+
+    dataflow = "tensor_core"
+    causes: ClassVar[Mapping[str, Cause]] = {
+        "compute": COMPUTE,
+        "unused_slots": Cause("multiplying slots that hold no kept weight", "#AA3377"),
+        "array_edge": ARRAY_EDGE,
+        "pipeline": PIPELINE,
+    }
+
+    def check(self) -> None:
+        super().check()
+        for slots, length in self.array.modes:
+            if slots > length:
+                raise InputError(
+                    f"array.modes has [{slots}, {length}]; give [N, M] with N of M kept"
+                )
+
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        return run_tensor_core(keep, inputs.tokens, self.array)
+
+    def format_of(self, keep: Keep) -> str:
+        slots, length = mode_of(keep, self.array)
+        return "dense" if length == 1 else f"{slots}:{length}"
+
+    def area_parts(self) -> dict[str, dict[str, float]]:
+        array = self.array
+        operands = array.outputs * array.slots + array.slots * array.tokens
+        sums = array.strip_outputs * array.tokens * array.accumulator_bits
+        parts: dict[str, dict[str, float]] = {
+            "mac": {f"mac_{self.numbers.name}": array.macs},
+            "accumulators": {"register_bit": sums},
+            "queues": {"register_bit": operands * array.value_bits},
+        }
+        longest = max([array.vector_length, *(length for _, length in array.modes)])
+        if longest:
+            parts["matching"] = {"pick_of_16": array.macs * longest / 16}
+        return parts
+
+    def resized(self, pes: int) -> Self:
+        """`pes`: tokens at once."""
+        return replace(self, array=replace(self.array, tokens=pes))
+
+
+def mode_of(keep: Keep, machine: TensorCoreArray) -> Mode:
     """The mode with the fewest slots that holds every group of bool mask `keep`, ties to dense."""
     possible: list[Mode] = [(1, 1)]
     for slots, length in machine.modes:
@@ -25,7 +107,7 @@ def mode_of(keep: NDArray[np.bool_], machine: TensorCore) -> Mode:
     return min(possible, key=lambda mode: slots_of(keep.shape[1], mode))
 
 
-def most_kept(keep: NDArray[np.bool_], length: int) -> int:
+def most_kept(keep: Keep, length: int) -> int:
     """The most that any `length` neighbouring inputs of a row keep, groups counted from input 0."""
     outputs, inputs = keep.shape
     if not keep.size:
@@ -42,9 +124,7 @@ def slots_of(inputs: int, mode: Mode) -> int:
     return -(-inputs // length) * slots
 
 
-def run_tensor_core(
-    keep: NDArray[np.bool_], tokens: int, machine: TensorCore
-) -> tuple[tuple[TilePasses, ...], Counted]:
+def run_tensor_core(keep: Keep, tokens: int, machine: TensorCoreArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group."""
     outputs, inputs = keep.shape
     mode = mode_of(keep, machine)
@@ -60,11 +140,11 @@ def run_tensor_core(
 def _tile(
     strip: int,
     rows: tuple[int, int],
-    keep: NDArray[np.bool_],
+    keep: Keep,
     mode: Mode,
-    sizes: Counted,
-    machine: TensorCore,
-) -> TilePasses:
+    sizes: NDArray[np.int64],
+    machine: TensorCoreArray,
+) -> Tile:
     outputs, inputs = keep.shape
     nnz, slots = int(np.count_nonzero(keep)), slots_of(inputs, mode)
     multipliers = machine.outputs * machine.tokens * machine.slots
@@ -79,7 +159,7 @@ def _tile(
     offered_slots = outputs * slots
     storage = Storage(nnz * v, offered_slots * index_bits, 0, (offered_slots - nnz) * v)
     executed, offered = nnz * sizes, outputs * slots * sizes
-    return TilePasses(
+    return Tile(
         strip=strip,
         rows=rows,
         cols=(0, inputs),

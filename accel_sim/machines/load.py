@@ -16,56 +16,31 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from accel_sim.dataflows.parameters import (
-    Parameters,
-    Rcsc,
-    TensorCore,
-)
-from accel_sim.machines.description import (
-    DATAFLOWS,
-    MARKS,
-    SHARED,
-    WITH_SETS,
-    Accelerator,
-    Dram,
-    Machine,
-    Origin,
-    Positive,
-    Rival,
-    sections_of,
-)
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.registry import DATAFLOWS, sections_of
+from accel_sim.dataflows.sections import MARKS, SHARED, Origin, Positive
+from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import InputError, SettingError, nearest
+from sparse_formats.files.toml import read_toml
 
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
 
-def builtin_accelerators() -> dict[str, Path]:
-    """Name → file of the machines that come with the package."""
-    folder = Path(__file__).parent / "accelerators"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def load_accelerator(name: str, settings: Iterable[str] = ()) -> Accelerator:
-    """A machine of mixed-length vectors: like `load_machine`.
-
-    Raises:
-        InputError: as `load_machine`; the machine is of another dataflow.
-    """
-    machine = load_machine(name, settings)
-    if not isinstance(machine, Accelerator):
-        raise InputError(f"{name} is a machine of dataflow {machine.dataflow}, not mixed_vector")
-    return machine
-
-
-def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
+def load_machine(name: str | Path, settings: Iterable[str] = ()) -> Machine:
     """The machine called `name`, or described by the file `name`, with `KEY=VALUE` settings.
 
     Raises:
         InputError: no such machine or file; a key unknown, missing, mistyped or out of range; a
             value that does not fit another. The message names file and key.
     """
-    tree, where = _read_tree(name, seen=())
+    if not isinstance(name, (str, Path)):
+        known = ", ".join(builtin_accelerators())
+        raise InputError(
+            f"an accelerator is named by text, found {type(name).__name__}; give one of {known}, "
+            "or the path of a .toml file"
+        )
+    tree, where = _read_tree(str(name), seen=())
     dataflow = tree.get("dataflow", "mixed_vector")
     if dataflow not in list(DATAFLOWS):
         raise InputError(f"{where}: 'dataflow' is {dataflow!r}; choose from {', '.join(DATAFLOWS)}")
@@ -74,7 +49,7 @@ def load_machine(name: str, settings: Iterable[str] = ()) -> Machine:
     settings = list(settings)
     for setting in settings:
         _apply_setting(values, origins, setting, sections)
-    place = " ".join([where, *(f"--set {item}" for item in settings)])
+    place = f"{where} with {', '.join(settings)}" if settings else where
     return _build(values, origins, place, sections)
 
 
@@ -89,16 +64,7 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"accelerator file {path} does not exist") from None
-    except OSError as error:
-        raise InputError(f"accelerator file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
+    tree = read_toml(path)
     if "extends" in tree:
         parent = tree.pop("extends")
         if not isinstance(parent, str):
@@ -194,13 +160,17 @@ def _apply_setting(
     """One `--set section.key=value`; the section may be left out where the key is unique."""
     key, equals, text = (part.strip() for part in setting.partition("="))
     if not equals or not key or not text or len(setting.splitlines()) != 1:
-        raise InputError(f"--set {setting!r}: write KEY=VALUE, e.g. --set array.token_columns=1")
+        raise SettingError(
+            "set", f"{setting!r} is not KEY=VALUE; write for example array.token_columns=1"
+        )
     paths = sorted(_paths(sections))
     matches = [path for path in paths if path == key or path.partition(".")[2] == key]
     if not matches:
-        raise InputError(f"--set {setting}: unknown key {key!r}{_nearest_setting(key, paths)}")
+        raise SettingError(
+            "set", f"{setting} has the unknown key {key!r}{_nearest_setting(key, paths)}"
+        )
     if len(matches) > 1:
-        raise InputError(f"--set {setting}: {key!r} could be {' or '.join(matches)}; name one")
+        raise SettingError("set", f"{setting} could mean {' or '.join(matches)}; name one")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -257,14 +227,13 @@ def _build(
             converted[leaf] = _convert(value, hints[leaf], place, f"{key}.{leaf}")
         parts[key] = section(**converted)
     hints = get_type_hints(Machine, include_extras=True)
-    tops = {key: _convert(values[key], hints[key], where, key) for key in _TOP_KEYS}
-    if tops["dataflow"] == "mixed_vector":
-        machine = Accelerator(**tops, **parts, origins=origins)
-        _check_mixed_vector(machine, where)
-    else:
-        machine = Rival(**tops, **parts, origins=origins)
-        _check_rival(machine.array, where)
-    _check_dram(machine.dram, where)
+    texts = [key for key in _TOP_KEYS if key != "dataflow"]
+    tops = {key: _convert(values[key], hints[key], where, key) for key in texts}
+    machine = DATAFLOWS[values["dataflow"]](**tops, **parts, origins=origins)
+    try:
+        machine.check()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     return machine
 
 
@@ -288,57 +257,6 @@ def _in_words(error: msgspec.ValidationError) -> str:
     for name, word in {**words, "array": "a list", "object": "a table"}.items():
         reason = reason.replace(f"`{name}`", word)
     return reason
-
-
-def _check_mixed_vector(machine: Accelerator, where: str) -> None:
-    """Values that must fit each other (docs/microarchitecture.md §2, §5)."""
-    array = machine.array
-    if machine.scheduler.policy in WITH_SETS and array.pe_rows % machine.scheduler.sets:
-        raise InputError(
-            f"{where}: scheduler.sets is {machine.scheduler.sets}, which does not divide "
-            f"array.pe_rows {array.pe_rows}; sets must be equal"
-        )
-    if array.accumulators_per_pe < array.lanes:
-        raise InputError(
-            f"{where}: array.accumulators_per_pe is {array.accumulators_per_pe}, less than "
-            f"array.lanes {array.lanes}: column mode needs a word per lane"
-        )
-    if machine.matching.window_inputs < array.lanes:
-        raise InputError(
-            f"{where}: matching.window_inputs is {machine.matching.window_inputs}, less than "
-            f"array.lanes {array.lanes}: row mode could never match an entry"
-        )
-
-
-def _check_rival(array: Parameters, where: str) -> None:
-    """Values that must fit each other (docs/rivals.md §5, §6)."""
-    if isinstance(array, Rcsc) and array.pe_rows % array.set_count:
-        raise InputError(
-            f"{where}: array.sets is {array.sets}, which does not divide array.pe_rows "
-            f"{array.pe_rows}; sets must be equal"
-        )
-    if isinstance(array, TensorCore):
-        for slots, length in array.modes:
-            if slots > length:
-                raise InputError(
-                    f"{where}: array.modes has [{slots}, {length}]; give [N, M] with N of M kept"
-                )
-
-
-def _check_dram(dram: Dram, where: str) -> None:
-    """Values that must fit each other (docs/microarchitecture.md §6)."""
-    if len(dram.efficiency_run_bytes) != len(dram.efficiency_permille):
-        raise InputError(
-            f"{where}: dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
-            f"dram.efficiency_permille {len(dram.efficiency_permille)}; they go in pairs"
-        )
-    if dram.bytes_per_cycle != dram.bytes_per_1000_cycles / 1000:
-        raise InputError(
-            f"{where}: dram.bytes_per_cycle is {dram.bytes_per_cycle}; give at most three digits "
-            "after the point"
-        )
-    if list(dram.efficiency_run_bytes) != sorted(set(dram.efficiency_run_bytes)):
-        raise InputError(f"{where}: dram.efficiency_run_bytes must rise from item to item")
 
 
 _DEFAULT = Origin("chosen", "default of the dataflow: docs/rivals.md")

@@ -6,9 +6,9 @@ cycles of its own clock; what the machine states itself stays.
 
 import math
 import tomllib
-from pathlib import Path
 from typing import Any
 
+from accel_sim.machines.builtin import builtin_memories
 from sparse_formats.errors import InputError, nearest
 
 DRAM_KEYS = (
@@ -23,21 +23,15 @@ DRAM_KEYS = (
 """What a memory says of the keys of [dram]."""
 
 
-def builtin_memories() -> dict[str, Path]:
-    """Name → file of the memories that come with the package."""
-    folder = Path(__file__).parent / "memories"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def load_memory(name: str, where: str = "--memory") -> dict[str, Any]:
+def load_memory(name: str) -> dict[str, Any]:
     """The data sheet called `name`: a description, and { value, mark, source } for each key.
 
     Raises:
-        InputError: no memory is called so; the message begins with `where`.
+        InputError: no memory is called so.
     """
     known = builtin_memories()
     if name not in known:
-        raise InputError(f"{where}: memory {name!r} is unknown{nearest(name, known)}")
+        raise InputError(f"memory {name!r} is unknown{nearest(name, known)}")
     return tomllib.loads(known[name].read_text(encoding="utf-8"))
 
 
@@ -49,7 +43,10 @@ def in_cycles(name: str, clock_hz: float, where: str) -> dict[str, dict[str, Any
     Raises:
         InputError: no memory is called so, or it has less than 0.001 bytes for a cycle.
     """
-    sheet = load_memory(name, where)
+    try:
+        sheet = load_memory(name)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     peak, latency = sheet["peak_bytes_per_second"], sheet["first_latency_ns"]
     at_clock = f"at {clock_hz / 1e6:g} MHz"
     bytes_per_cycle = round(peak["value"] / clock_hz, 3)

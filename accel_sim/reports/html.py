@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from accel_sim.reports.glossary import CAPTIONS, CAUSE_WORDS
+from accel_sim.dataflows.causes import Cause
+from accel_sim.dataflows.registry import causes_of
+from accel_sim.reports.glossary import CAPTIONS
 from accel_sim.reports.html_tables import (
     accelerator_table,
     advice_table,
@@ -87,7 +89,7 @@ def _verdict(data: Mapping[str, Any]) -> str:
         f"{total['tokens']:,} tokens through {matrices(total['layers'])} take "
         f"<strong>{quantity(total['latency_s'], 's')}</strong> and "
         f"<strong>{quantity(total['energy_j'], 'J')}</strong>{_against_dense(total)}.",
-        _bound_sentence(total),
+        _bound_sentence(total, causes_of(data["accelerator"]["dataflow"])),
         _costliest_sentence(layers, total),
         _balance_sentence(data),
         _efficiency_sentence(data),
@@ -105,12 +107,12 @@ def _against_dense(total: Mapping[str, Any]) -> str:
     return f", <strong>{speedup:.2f} times as fast</strong> as {dense}"
 
 
-def _bound_sentence(total: Mapping[str, Any]) -> str:
+def _bound_sentence(total: Mapping[str, Any], known: Mapping[str, Cause]) -> str:
     if not total["cycles"]:
         return "No cycle was spent: there was nothing to do."
     causes, bound = total["cycles_by_cause"], total["bound_by"]
     part = share_of(causes[bound], total["cycles"], ".0f")
-    meaning = f" ({CAUSE_WORDS[bound]})" if bound in CAUSE_WORDS else ""
+    meaning = f" ({known[bound].words})"
     sentence = f"It is bound by <strong>{spoken(bound)}</strong>{meaning}: {part} of the cycles"
     others = sorted((key for key in causes if key != bound), key=lambda key: -causes[key])
     if others and causes[others[0]]:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from accel_sim.reports.glossary import CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.costs.energy import COMPONENTS
+from accel_sim.dataflows.registry import causes_of
+from accel_sim.reports.glossary import MARK_WORDS
 from accel_sim.reports.quantities import (
     UNKNOWN,
     breakable,
@@ -87,7 +89,9 @@ def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def cycles_table(data: Mapping[str, Any]) -> str:
     causes, whole = data["total"]["cycles_by_cause"], data["total"]["cycles"]
-    return _parts_table("cause", "cycles", causes, whole, CAUSE_WORDS, lambda value: f"{value:,}")
+    known = causes_of(data["accelerator"]["dataflow"])
+    words = {name: cause.words for name, cause in known.items()}
+    return _parts_table("cause", "cycles", causes, whole, words, lambda value: f"{value:,}")
 
 
 def advice_table(data: Mapping[str, Any]) -> str:
@@ -146,7 +150,7 @@ _BAND_HEADS = ("GOPS/W", "all tables high", "all tables low")
 
 def energy_table(data: Mapping[str, Any]) -> str:
     parts, whole = data["total"]["energy_by_component_j"], data["total"]["energy_j"]
-    words = COMPONENT_WORDS
+    words = {name: component.words for name, component in COMPONENTS.items()}
     return _parts_table("component", "energy", parts, whole, words, lambda j: quantity(j, "J"))
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.costs.energy import COMPONENTS
+from accel_sim.dataflows.registry import causes_of
 from sparse_formats.files.atomic import replace_file
 from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, layer_of
 
@@ -21,47 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
-
-# Okabe and Ito's colours, told apart with any kind of colour vision, and one of Paul Tol's.
-CAUSE_COLOURS = {
-    "compute": "#0072B2",
-    "empty_lanes": "#56B4E9",
-    "lockstep": "#882255",
-    "imbalance": "#E69F00",
-    "zero_skip": "#CC79A7",
-    "window": "#F0E442",
-    "decompressor": "#009E73",
-    "pipeline": "#B8B8B8",
-    "dram": "#D55E00",
-    "writeback": "#4A4A4A",
-    "dropped_weights": "#A50026",
-    "unused_slots": "#AA3377",
-    "padding": "#DDAA33",
-    "array_edge": "#66CCEE",
-    "preload": "#AAAA00",
-    "skew": "#44BB99",
-    "empty_column": "#BBCC33",
-    "empty_window": "#99DDFF",
-    "queue_full": "#225522",
-    "broadcast": "#EE8866",
-}
-"""One colour per cause: those of docs/microarchitecture.md §7 in their order, then the rivals'."""
-
-# Paul Tol's "muted" for the core; DRAM is hatched, because it is off the chip.
-COMPONENT_COLOURS = {
-    "dram": "#5B5B5B",
-    "weight_buffer": "#332288",
-    "decompressor": "#117733",
-    "queues": "#999933",
-    "zero_skip": "#882255",
-    "matching": "#CC6677",
-    "activation_buffer": "#AA4499",
-    "mac": "#88CCEE",
-    "accumulators": "#DDCC77",
-    "writeback": "#44AA99",
-    "leakage": "#DDDDDD",
-}
-"""One colour per component of docs/microarchitecture.md §9."""
 
 KIND_STYLES = {
     "Q": ("#332288", "o"),
@@ -157,7 +118,9 @@ def figure_of_cycles(data: Mapping[str, Any]) -> "Figure":
     from matplotlib.patheffects import withStroke
 
     bars = bars_of(data, "cycles_by_cause", list(data["layers"][0]["cycles_by_cause"]))
-    figure, axes = _figure_of_bars(bars, CAUSE_COLOURS, "Where the cycles went", data)
+    known = causes_of(data["accelerator"]["dataflow"])
+    colours = {name: cause.colour for name, cause in known.items()}
+    figure, axes = _figure_of_bars(bars, colours, "Where the cycles went", data)
     axes.plot(
         bars.ideal,
         np.arange(len(bars.labels)),
@@ -179,7 +142,7 @@ def figure_of_cycles(data: Mapping[str, Any]) -> "Figure":
 
 def figure_of_energy(data: Mapping[str, Any]) -> "Figure":
     """A bar per layer, its energy by component; DRAM is hatched, the rest is the core."""
-    bars = bars_of(data, "energy_by_component_j", tuple(COMPONENT_COLOURS))
+    bars = bars_of(data, "energy_by_component_j", tuple(COMPONENTS))
     factor, unit = _energy_unit(float(bars.ends.max(initial=0.0)))
     bars = Bars(
         bars.labels,
@@ -187,7 +150,8 @@ def figure_of_energy(data: Mapping[str, Any]) -> "Figure":
         bars.ideal,
         bars.is_by_kind,
     )
-    figure, axes = _figure_of_bars(bars, COMPONENT_COLOURS, "Where the energy went", data)
+    colours = {name: component.colour for name, component in COMPONENTS.items()}
+    figure, axes = _figure_of_bars(bars, colours, "Where the energy went", data, hatched="dram")
     _label_ends(axes, bars.ends, [f"{end:,.3g} {unit}" for end in bars.ends])
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel(f"energy in {unit} (hatched: DRAM; the rest is the core)")
@@ -392,7 +356,11 @@ def _figure(bars: int) -> "Figure":
 
 
 def _figure_of_bars(
-    bars: Bars, colours: Mapping[str, str], says: str, data: Mapping[str, Any]
+    bars: Bars,
+    colours: Mapping[str, str],
+    says: str,
+    data: Mapping[str, Any],
+    hatched: str = "",
 ) -> "tuple[Figure, Axes]":
     """Stacked horizontal bars of the parts that occur, first bar on top."""
     figure = _figure(len(bars.labels))
@@ -407,7 +375,7 @@ def _figure_of_bars(
             left=start,
             height=0.78,
             color=colours[part],
-            hatch="////" if part == "dram" and colours is COMPONENT_COLOURS else None,
+            hatch="////" if part == hatched else None,
             edgecolor="white",
             linewidth=0.3,
             label=part.replace("_", " "),

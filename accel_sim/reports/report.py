@@ -3,36 +3,30 @@
 The words are those of docs/microarchitecture.md §7 and mean the same wherever they appear.
 """
 
+import csv
+import io
+import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import layer_energy
 from accel_sim.costs.tables import table_rows
-from accel_sim.costs.timeline import LayerTime
-from accel_sim.dataflows.account import Passes, Unit
-from accel_sim.dataflows.families import account_of
-from accel_sim.dataflows.mixed_vector.layer import LayerRun
-from accel_sim.machines.description import Machine
+from accel_sim.dataflows.account import LayerRun, LayerTime, Unit
+from accel_sim.dataflows.dataflow import Machine
 from accel_sim.machines.load import resolved
+from sparse_formats.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA_VERSION = 1
-
-CAUSES = (
-    "compute",
-    "empty_lanes",
-    "lockstep",
-    "imbalance",
-    "zero_skip",
-    "window",
-    "decompressor",
-    "pipeline",
-    "dram",
-    "writeback",
-)
-"""Where a cycle may go with mixed-length vectors: docs/microarchitecture.md §7, in its order."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +77,120 @@ class LayerResult:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """What adds up over the layers, and the ratios of the sums; names as in report.json."""
+
+    layers: int
+    tokens: int
+    nnz: int
+    density: float | None
+    vectors: int
+    mean_vector_length: float | None
+    storage_bits: Mapping[str, int]
+    tiles: int
+    cycles: int
+    latency_s: float
+    ideal_cycles: int
+    ideal_compute_cycles: int
+    ideal_dram_cycles: int
+    dense_cycles: int
+    speedup_vs_dense: float | None
+    utilization: float | None
+    bound_by: str | None
+    energy_j: float
+    energy_by_component_j: Mapping[str, float]
+    energy_band_j: Mapping[str, Mapping[str, float]]
+    pj_per_executed_mac: float | None
+    gops_per_watt: Mapping[str, float | None]
+    gops_per_watt_band: Mapping[str, Sequence[float | None]]
+    macs_dense: int
+    macs_executed: int
+    macs_skipped: int
+    macs_padding: int
+    macs_effectual: int
+    dram_bytes: int
+    cycles_by_cause: Mapping[str, int]
+    units: Mapping[str, Unit]
+    imbalance: float | None
+    product_is_equal: bool | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """factor: of core energy. missing_pj_per_mac: published less tabulated, per dense MAC."""
+
+    basis: str
+    published_gops_per_watt: float
+    uncalibrated_gops_per_watt: float
+    factor: float
+    missing_pj_per_mac: float
+
+
+@dataclass(frozen=True)
 class Report:
-    """A whole run. header: command, versions, mask, notes; everything but time stamps is pure."""
+    """A whole run.
+
+    mask, activations: where the matrices and their inputs came from, as JSON-able data. notes: what
+    a reader must know besides. advice: each change with what it saves, None if none was simulated.
+    command: that does the run again, "" where it was called from Python.
+    """
 
     machine: Machine
-    header: Mapping[str, Any]
-    layers: Sequence[LayerResult]
-    area_mm2: Mapping[str, float]
+    layers: tuple[LayerResult, ...]
+    mask: Mapping[str, Any] = field(default_factory=dict)
+    activations: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    advice: Sequence[Mapping[str, Any]] | None = None
+    calibration: Calibration | None = None
+    command: str = ""
 
-    @property
-    def total(self) -> dict[str, Any]:
+    @cached_property
+    def total(self) -> Totals:
         return totals(self.layers, self.machine)
 
+    @cached_property
+    def area_mm2(self) -> dict[str, float]:
+        """mm² by component."""
+        return machine_area(self.machine)
 
-def layer_result(run: Passes, time: LayerTime, dense_cycles: int, machine: Machine) -> LayerResult:
+    def frame(self) -> "DataFrame":
+        """The table of layers.csv as a pandas DataFrame, one row a layer.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise InputError(
+                "report.frame() needs pandas, which is not installed; pip install pandas"
+            ) from None
+        header, rows = csv_rows(self.layers)
+        return DataFrame(rows, columns=header)
+
+    def save(self, folder: str | Path) -> None:
+        """Write report.json, layers.csv, the pictures and report.html into `folder`.
+
+        Raises:
+            InputError: the folder cannot be made or written, or holds somebody else's files.
+        """
+        from accel_sim.reports.folder import write_folder
+
+        write_folder(Path(folder), as_json(self), as_csv(self.layers))
+
+    def _repr_html_(self) -> str:
+        """The table of the layers, as a notebook shows it."""
+        from accel_sim.reports.html_tables import layers_table
+
+        return layers_table(as_json(self))
+
+
+def layer_result(
+    run: LayerRun, time: LayerTime, dense_cycles: int, machine: Machine
+) -> LayerResult:
     """One layer's figures from its passes and its place in time."""
     rows, cols = run.shape
-    account = account_of(run, time, machine)
+    account = machine.account(run, time)
     executed, causes = account.executed, account.causes
     energy = layer_energy(account.actions, machine)
     energy_j = sum(energy["chosen"].values())
@@ -112,8 +203,7 @@ def layer_result(run: Passes, time: LayerTime, dense_cycles: int, machine: Machi
         part: sum(getattr(tile.storage, part) for tile in run.tiles)
         for part in ("values", "indices", "pointers", "padding")
     }
-    product = run.product if isinstance(run, LayerRun) else None
-    loads = account.pe_load
+    product = run.product
     return LayerResult(
         name=run.name,
         kind=run.kind,
@@ -122,10 +212,10 @@ def layer_result(run: Passes, time: LayerTime, dense_cycles: int, machine: Machi
         nnz=run.nnz,
         density=_ratio(run.nnz, rows * cols),
         tokens=run.tokens,
-        orientation=account.orientation,
-        vectors=account.vectors,
-        mean_vector_length=_ratio(run.nnz, account.vectors),
-        format=account.format,
+        orientation=run.orientation,
+        vectors=run.vectors,
+        mean_vector_length=_ratio(run.nnz, run.vectors),
+        format=run.format,
         storage_bits=storage,
         tiles=len(run.tiles),
         cycles=time.cycles,
@@ -149,8 +239,8 @@ def layer_result(run: Passes, time: LayerTime, dense_cycles: int, machine: Machi
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
         units=account.units,
-        pe_load=loads,
-        imbalance=_imbalance([loads]),
+        pe_load=run.pe_load,
+        imbalance=_imbalance([run.pe_load]),
         product=None if product is None else {**asdict(product), "is_equal": product.is_equal},
         last_pass_cycle=run.pass_cycles - 1 if run.tiles else None,
     )
@@ -161,40 +251,44 @@ def bound_by(causes: Mapping[str, int]) -> str | None:
     return max(causes, key=lambda cause: causes[cause]) if any(causes.values()) else None
 
 
-def totals(layers: Sequence[LayerResult], machine: Machine) -> dict[str, Any]:
+_ADDED = (
+    *("nnz", "vectors", "tiles", "cycles", "dense_cycles", "energy_j"),
+    *("ideal_compute_cycles", "ideal_dram_cycles"),
+    *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "macs_effectual"),
+    "dram_bytes",
+)
+_ADDED_BY_PART = ("storage_bits", "energy_by_component_j", "cycles_by_cause")
+
+
+def totals(layers: Sequence[LayerResult], machine: Machine) -> Totals:
     """What adds up over the layers, and the ratios of the sums."""
-    added = (
-        *("nnz", "vectors", "tiles", "cycles", "dense_cycles", "energy_j"),
-        *("ideal_compute_cycles", "ideal_dram_cycles"),
-        *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "macs_effectual"),
-        "dram_bytes",
-    )
-    total: dict[str, Any] = {key: sum(getattr(layer, key) for layer in layers) for key in added}
-    for key in ("storage_bits", "energy_by_component_j", "cycles_by_cause"):
-        total[key] = _added([getattr(layer, key) for layer in layers])
-    total["energy_band_j"] = {
+    sums: dict[str, Any] = {key: sum(getattr(layer, key) for layer in layers) for key in _ADDED}
+    for key in _ADDED_BY_PART:
+        sums[key] = _added([getattr(layer, key) for layer in layers])
+    band = {
         case: _added([layer.energy_band_j[case] for layer in layers]) for case in ("low", "high")
     }
-    low, high = (_efficiency(total, total["energy_band_j"][case]) for case in ("high", "low"))
-    weights = sum(layer.rows * layer.cols for layer in layers)
-    total |= {
-        "layers": len(layers),
-        "tokens": layers[0].tokens,
-        "ideal_cycles": max(total["ideal_compute_cycles"], total["ideal_dram_cycles"]),
-        "density": _ratio(total["nnz"], weights),
-        "mean_vector_length": _ratio(total["nnz"], total["vectors"]),
-        "product_is_equal": is_product_equal(layers),
-        "imbalance": _imbalance([layer.pe_load for layer in layers]),
-        "latency_s": total["cycles"] / machine.clock.clock_hz,
-        "speedup_vs_dense": _ratio(total["dense_cycles"], total["cycles"]),
-        "utilization": _ratio(total["macs_executed"], machine.macs * total["cycles"]),
-        "pj_per_executed_mac": _ratio(total["energy_j"] * 1e12, total["macs_executed"]),
-        "bound_by": bound_by(total["cycles_by_cause"]),
-        "units": _added_units(layers),
-        "gops_per_watt": _efficiency(total, total["energy_by_component_j"]),
-        "gops_per_watt_band": {key: [low[key], high[key]] for key in low},
-    }
-    return total
+    low, high = (_efficiency(sums, band[case]) for case in ("high", "low"))
+    cycles, executed = sums["cycles"], sums["macs_executed"]
+    return Totals(
+        **sums,
+        layers=len(layers),
+        tokens=layers[0].tokens,
+        ideal_cycles=max(sums["ideal_compute_cycles"], sums["ideal_dram_cycles"]),
+        density=_ratio(sums["nnz"], sum(layer.rows * layer.cols for layer in layers)),
+        mean_vector_length=_ratio(sums["nnz"], sums["vectors"]),
+        product_is_equal=is_product_equal(layers),
+        imbalance=_imbalance([layer.pe_load for layer in layers]),
+        latency_s=cycles / machine.clock.clock_hz,
+        speedup_vs_dense=_ratio(sums["dense_cycles"], cycles),
+        utilization=_ratio(executed, machine.macs * cycles),
+        pj_per_executed_mac=_ratio(sums["energy_j"] * 1e12, executed),
+        bound_by=bound_by(sums["cycles_by_cause"]),
+        units=_added_units(layers),
+        energy_band_j=band,
+        gops_per_watt=_efficiency(sums, sums["energy_by_component_j"]),
+        gops_per_watt_band={key: [low[key], high[key]] for key in low},
+    )
 
 
 def _efficiency(total: Mapping[str, Any], energy: Mapping[str, float]) -> dict[str, float | None]:
@@ -208,11 +302,11 @@ def _efficiency(total: Mapping[str, Any], energy: Mapping[str, float]) -> dict[s
     }
 
 
-def of_use(layers: Sequence[LayerResult]) -> list[str]:
-    """What a machine that cannot use a pattern makes of it; nothing with mixed-length vectors."""
-    formats = Counter(layer.format for layer in layers)
-    if "mixed_vectors" in formats:
+def notes_on_use(layers: Sequence[LayerResult], machine: Machine) -> list[str]:
+    """What a machine that cannot use every pattern makes of the mask; nothing for one that can."""
+    if machine.stores_any_mask:
         return []
+    formats = Counter(layer.format for layer in layers)
     executed, padding = (
         sum(getattr(layer, key) for layer in layers) for key in ("macs_executed", "macs_padding")
     )
@@ -239,26 +333,35 @@ def is_product_equal(layers: Iterable[LayerResult]) -> bool | None:
     return all(compared) if compared else None
 
 
-def as_json(report: Report, timestamp: str) -> dict[str, Any]:
-    """The whole report as JSON-able data; only `timestamp` differs between equal runs."""
+def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
+    """The whole report as JSON-able data; only `timestamp`, now if not given, differs."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "timestamp": timestamp,
-        **report.header,
+        "timestamp": timestamp or datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": report.command,
+        "versions": _versions(),
+        "mask": report.mask,
+        "activations": report.activations,
+        "notes": list(report.notes),
+        "advice": report.advice,
+        "calibration": None if report.calibration is None else asdict(report.calibration),
         "accelerator": resolved(report.machine),
-        "layers": [asdict(layer) for layer in report.layers],
-        "total": {**report.total, "units": _plain(report.total["units"])},
+        "layers": [_as_data(layer) for layer in report.layers],
+        "total": _as_data(report.total),
         "area_mm2": {**report.area_mm2, "total": sum(report.area_mm2.values())},
         "peak_macs_per_cycle": report.machine.macs,
         "tables": table_rows(),
     }
 
 
-def make_report(
-    results: Sequence[LayerResult], machine: Machine, header: Mapping[str, Any]
-) -> Report:
-    """The report of a finished run."""
-    return Report(machine, header, results, machine_area(machine))
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("mvpsim", "numpy", "numba")}
+    return {"python": platform.python_version(), **packages}
+
+
+def _as_data(result: LayerResult | Totals) -> dict[str, Any]:
+    data = {each.name: getattr(result, each.name) for each in fields(result)}
+    return {**data, "units": {kind: unit.as_data() for kind, unit in result.units.items()}}
 
 
 def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]:
@@ -273,6 +376,16 @@ def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]
         for layer in layers
     ]
     return header, rows
+
+
+def as_csv(layers: Sequence[LayerResult]) -> str:
+    """layers.csv: one row a layer."""
+    header, rows = csv_rows(layers)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _ratio(above: float, below: float) -> float | None:
@@ -298,15 +411,6 @@ def _added(maps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _added_units(layers: Sequence[LayerResult]) -> dict[str, Unit]:
     return {
-        kind: Unit(
-            unit.count,
-            sum(layer.units[kind].busy for layer in layers),
-            _added([layer.units[kind].stalled for layer in layers]) if unit.stalled else {},
-            sum(layer.units[kind].idle for layer in layers),
-        )
+        kind: Unit(unit.count, _added([layer.units[kind].states for layer in layers]))
         for kind, unit in layers[0].units.items()
     }
-
-
-def _plain(units: Mapping[str, Unit]) -> dict[str, Any]:
-    return {kind: asdict(unit) for kind, unit in units.items()}

@@ -6,9 +6,9 @@ from typing import Any, Literal
 from rich.console import Console
 
 from accel_sim.costs.tables import energy_pj
-from accel_sim.machines.description import Machine, Rival
+from accel_sim.dataflows.dataflow import Machine
 from accel_sim.reports.quantities import saved
-from accel_sim.reports.report import LayerResult, Report
+from accel_sim.reports.report import Calibration, LayerResult, Report, Totals
 from sparse_formats.terminal.tables import Column, print_table, printable
 
 COLUMNS = (
@@ -40,7 +40,7 @@ def print_report(report: Report, console: Console) -> None:
         console,
         COLUMNS,
         [_cells(name, layer) for name, layer in zip(names, report.layers, strict=True)],
-        title=f"{machine.name}: {total['tokens']} tokens, {machine.macs} MACs "
+        title=f"{machine.name}: {total.tokens} tokens, {machine.macs} MACs "
         f"at {machine.clock.clock_hz / 1e6:g} MHz",
         total=_total_cells(total),
         footnotes=[f"names begin with {prefix}"] if prefix else [],
@@ -61,25 +61,25 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
     return prefix, [name[len(prefix) :].removesuffix(".weight") for name in names]
 
 
-def _total_cells(total: Mapping[str, Any]) -> list[str]:
+def _total_cells(total: Totals) -> list[str]:
     return [
         "total",
-        f"{total['layers']} matrices",
+        f"{total.layers} matrices",
         "",
-        _share(total["density"]),
+        _share(total.density),
         "",
         "",
-        _amount(total["dram_bytes"] / 1e6),
-        f"{total['cycles']:,}",
-        f"{total['ideal_compute_cycles']:,}",
-        f"{total['ideal_dram_cycles']:,}",
-        _amount(total["latency_s"] * 1e6),
-        _number(total["speedup_vs_dense"]),
-        _share(total["utilization"]),
-        _bound(total["bound_by"], total["cycles_by_cause"], total["cycles"]),
-        _number(total["imbalance"]),
-        _amount(total["energy_j"] * 1e6),
-        _number(total["pj_per_executed_mac"]),
+        _amount(total.dram_bytes / 1e6),
+        f"{total.cycles:,}",
+        f"{total.ideal_compute_cycles:,}",
+        f"{total.ideal_dram_cycles:,}",
+        _amount(total.latency_s * 1e6),
+        _number(total.speedup_vs_dense),
+        _share(total.utilization),
+        _bound(total.bound_by, total.cycles_by_cause, total.cycles),
+        _number(total.imbalance),
+        _amount(total.energy_j * 1e6),
+        _number(total.pj_per_executed_mac),
     ]
 
 
@@ -107,41 +107,41 @@ def _cells(name: str, layer: LayerResult) -> list[str]:
 
 
 def _summary(report: Report) -> list[str]:
-    total, header = report.total, report.header
-    causes, energy = total["cycles_by_cause"], total["energy_by_component_j"]
+    total = report.total
+    causes, energy = total.cycles_by_cause, total.energy_by_component_j
     lines = [
         "",
-        f"cycles   {_stack(causes, total['cycles'])}",
-        f"energy   {_stack(energy, total['energy_j'])}; {_energy_band(total)}",
+        f"cycles   {_stack(causes, total.cycles)}",
+        f"energy   {_stack(energy, total.energy_j)}; {_energy_band(total)}",
         f"GOPS/W   {_efficiency(report)}",
-        *_calibration(header.get("calibration")),
+        *_calibration(report.calibration),
         f"area     {sum(report.area_mm2.values()):.2f} mm²: "
         + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
         f"product  {_product(report)}",
-        *_balance(total["imbalance"], header.get("advice") or ()),
-        *_advice(header.get("advice")),
+        *_balance(total.imbalance, report.advice or ()),
+        *_advice(report.advice),
     ]
     lines += _last_cycles(report)
-    return lines + [f"note     {note}" for note in header.get("notes", ())]
+    return lines + [f"note     {note}" for note in report.notes]
 
 
 def _last_cycles(report: Report) -> list[str]:
     """What SCALE-Sim prints as "Total Cycles": the number, from 0, of the array's last cycle."""
-    if report.machine.dataflow != "systolic":
+    if not report.machine.numbers_last_cycle:
         return []
     last = [f"{layer.last_pass_cycle:,}" for layer in report.layers if layer.last_pass_cycle]
     shown = ", ".join(last[:6]) + (", …" if len(last) > 6 else "")
     return [f"last_cycle of the array alone, counted from 0 as SCALE-Sim does: {shown}"]
 
 
-def _energy_band(total: Mapping[str, Any]) -> str:
-    low, high = (sum(total["energy_band_j"][case].values()) * 1e6 for case in ("low", "high"))
+def _energy_band(total: Totals) -> str:
+    low, high = (sum(total.energy_band_j[case].values()) * 1e6 for case in ("low", "high"))
     return f"{_amount(low)} … {_amount(high)} µJ between low and high tables"
 
 
 def _efficiency(report: Report) -> str:
     """Each of the four GOPS/W with its band, and what is published."""
-    gops, bands = report.total["gops_per_watt"], report.total["gops_per_watt_band"]
+    gops, bands = report.total.gops_per_watt, report.total.gops_per_watt_band
     published = report.machine.published.gops_per_watt
 
     def shown(key: str) -> str:
@@ -157,15 +157,14 @@ def _efficiency(report: Report) -> str:
     return text + (f"   (published: {published:g}, basis unknown)" if published else "")
 
 
-def _calibration(data: Mapping[str, Any] | None) -> list[str]:
-    if data is None:
+def _calibration(found: Calibration | None) -> list[str]:
+    if found is None:
         return []
-    published, factor = data["published_gops_per_watt"], data["factor"]
-    whole = 2e3 / published
+    published = found.published_gops_per_watt
     return [
-        f"CALIBRATED: core energy × {factor:.2f}, so that dense-equivalent core GOPS/W is the "
-        f"published {published:g}; uncalibrated it is {data['uncalibrated_gops_per_watt']:,.0f}: "
-        f"{data['missing_pj_per_mac']:.2f} of {whole:.2f} pJ per dense MAC are in no table"
+        f"CALIBRATED: core energy × {found.factor:.2f}, so that dense-equivalent core GOPS/W is "
+        f"the published {published:g}; uncalibrated it is {found.uncalibrated_gops_per_watt:,.0f}: "
+        f"{found.missing_pj_per_mac:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no table"
     ]
 
 
@@ -195,7 +194,7 @@ def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def _product(report: Report) -> str:
-    if isinstance(report.machine, Rival):
+    if not report.machine.computes_product:
         return "not computed on machines of this dataflow"
     products = [layer.product for layer in report.layers if layer.product is not None]
     compared = [product for product in products if product["is_equal"] is not None]

@@ -4,8 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from accel_sim.dataflows.cambricon_x import run_cambricon_x
-from accel_sim.dataflows.parameters import CambriconX
+from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from accel_sim.validation.agreement import Agreement
 
 CLOCK_HZ = 1e9
@@ -17,7 +16,7 @@ def saved(sparsity: float) -> float:
     """Share of the dense time that a random mask of this sparsity saves (seed 0)."""
     keep = np.random.default_rng(0).random((SIDE, SIDE)) >= sparsity
     times = [
-        int(run_cambricon_x(mask, 1, CambriconX())[0][0].cycles[0])
+        int(run_cambricon_x(mask, 1, CambriconXArray())[0][0].cycles[0])
         for mask in (keep, np.ones_like(keep))
     ]
     return 1 - times[0] / times[1]
@@ -30,7 +29,7 @@ def gains_from() -> float:
 
 def peak_gops() -> float:
     """Two operations a multiplier and cycle."""
-    machine = CambriconX()
+    machine = CambriconXArray()
     return 2 * machine.pes * machine.multipliers * CLOCK_HZ / 1e9
 
 

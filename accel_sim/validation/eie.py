@@ -6,8 +6,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.eie import Count, entries_per_column, recurrence, stepped
-from accel_sim.dataflows.parameters import Eie
+from accel_sim.dataflows.eie import Count, EieArray, entries_per_column, recurrence, stepped
 from accel_sim.validation.agreement import Agreement
 
 CLOCK_HZ = 800e6
@@ -36,18 +35,18 @@ def work(name: str) -> NDArray[np.int64]:
     layer, rng = LAYERS[name], np.random.default_rng(0)
     keep = rng.random((layer.outputs, layer.inputs)) < layer.weight_density
     live = rng.random(layer.inputs) < layer.activation_density
-    return entries_per_column(keep, Eie())[0][live]
+    return entries_per_column(keep, EieArray())[0][live]
 
 
 def theoretical_us(name: str) -> float:
     """Time if every PE took an entry in every cycle."""
-    return float(work(name).sum()) / Eie().pes / CLOCK_HZ * 1e6
+    return float(work(name).sum()) / EieArray().pes / CLOCK_HZ * 1e6
 
 
 def efficiency(name: str, queue_depth: int) -> float:
     """Theoretical over actual time."""
     cycles = int(recurrence(work(name), queue_depth)[Count.CYCLES])
-    return float(work(name).sum()) / Eie().pes / cycles
+    return float(work(name).sum()) / EieArray().pes / cycles
 
 
 def differing_counters() -> float:

@@ -11,8 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Policy, Rcsc
-from accel_sim.dataflows.rcsc import Count, pass_counts, schedule
+from accel_sim.dataflows.rcsc import Count, Policy, RcscArray, pass_counts, schedule
 from accel_sim.validation.agreement import Agreement
 
 MASKS = 100
@@ -61,7 +60,7 @@ def means(kind: Kind) -> dict[tuple[Scheme, int], float]:
     for seed in range(MASKS):
         keep = mask(kind, seed)
         for scheme in SCHEMES:
-            entries = schedule(keep, Rcsc(PE_ROWS, 1, scheme.policy, scheme.sets))
+            entries = schedule(keep, RcscArray(PE_ROWS, 1, scheme.policy, scheme.sets))
             sums[scheme, 0] += float(entries.loads.mean() / entries.loads.max())
             for window in WINDOWS:
                 counts = pass_counts(entries, window)

@@ -21,8 +21,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
-from accel_sim.dataflows.parameters import Stationary
-from accel_sim.dataflows.systolic import DATAFLOWS
+from accel_sim.dataflows.systolic import STATIONARY, Stationary
 from sparse_formats.errors import InputError
 
 VERSION = "3.0.0"
@@ -92,7 +91,7 @@ def live(python: Path, cases: Sequence[Counts]) -> list[Counts]:
 def cases() -> Iterator[Counts]:
     """Every product of `ARRAYS` in every dataflow, not yet counted."""
     for (rows, cols), products in ARRAYS.items():
-        for stationary in DATAFLOWS:
+        for stationary in STATIONARY:
             for tokens, outputs, inputs in products:
                 yield Counts(rows, cols, stationary, tokens, outputs, inputs, 0, 0, 0, 0)
 
@@ -108,7 +107,7 @@ def write(counts: Sequence[Counts], path: Path) -> None:
 
 
 def _counts(row: dict[str, str]) -> Counts:
-    stationary = DATAFLOWS[DATAFLOWS.index(row["stationary"])]  # type: ignore[arg-type]
+    stationary = STATIONARY[STATIONARY.index(row["stationary"])]  # type: ignore[arg-type]
     numbers = {key: int(value) for key, value in row.items() if key != "stationary"}
     return Counts(stationary=stationary, **numbers)
 

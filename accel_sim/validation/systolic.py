@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from accel_sim.dataflows.parameters import Stationary, Systolic
-from accel_sim.dataflows.systolic import DATAFLOWS, last_cycle
+from accel_sim.dataflows.systolic import STATIONARY, Stationary, SystolicArray, last_cycle
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.scale_sim import VERSION, Counts, frozen
 
 
 def ours(counts: Counts) -> int:
     """Our cycles of the same product, numbered as SCALE-Sim does."""
-    machine = Systolic(counts.array_rows, counts.array_cols, counts.stationary)
+    machine = SystolicArray(counts.array_rows, counts.array_cols, counts.stationary)
     return last_cycle(machine, counts.tokens, counts.outputs, counts.inputs)
 
 
@@ -42,7 +41,7 @@ AGREEMENTS = (
     *(
         Agreement(
             "systolic",
-            f"{stationary}-stationary: products, of {len(frozen()) // len(DATAFLOWS)}, that take "
+            f"{stationary}-stationary: products, of {len(frozen()) // len(STATIONARY)}, that take "
             "other cycles",
             0,
             "computed",
@@ -50,7 +49,7 @@ AGREEMENTS = (
             partial(differing, stationary),
             tolerance=0,
         )
-        for stationary in DATAFLOWS
+        for stationary in STATIONARY
     ),
     Agreement(
         "systolic",
@@ -58,7 +57,7 @@ AGREEMENTS = (
         45_791,
         "computed",
         _SOURCE,
-        lambda: last_cycle(Systolic(64, 64, "weight"), 128, 768, 768),
+        lambda: last_cycle(SystolicArray(64, 64, "weight"), 128, 768, 768),
         tolerance=0,
     ),
 )

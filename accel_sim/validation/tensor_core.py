@@ -4,9 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from accel_sim.dataflows.parameters import Mode, TensorCore
-from accel_sim.dataflows.passes import summed
-from accel_sim.dataflows.tensor_core import run_tensor_core
+from accel_sim.dataflows.account import total_cycles
+from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, run_tensor_core
 from accel_sim.validation.agreement import Agreement
 
 SHAPES = ((2304, 768), (768, 768), (3072, 768), (768, 3072))
@@ -17,13 +16,13 @@ def speed_up(mode: Mode) -> float:
     """Dense cycles over those of masks that keep exactly N of every M; no DRAM, no latency."""
     slots, length = mode
     vector = 0 if length == 4 else length
-    machine = TensorCore(modes=((2, 4), (1, 4)), vector_length=vector, pe_latency_cycles=0)
+    machine = TensorCoreArray(modes=((2, 4), (1, 4)), vector_length=vector, pe_latency_cycles=0)
     cycles = {mode: 0, (1, 1): 0}
     for shape in SHAPES:
         first = np.arange(shape[1]) % length < slots
         for kept, row in ((mode, first), ((1, 1), np.ones_like(first))):
             tiles, sizes = run_tensor_core(np.tile(row, (shape[0], 1)), TOKENS, machine)
-            cycles[kept] += sum(summed(tile.cycles, len(sizes)) for tile in tiles)
+            cycles[kept] += total_cycles(tiles, len(sizes))
     return cycles[1, 1] / cycles[mode]
 
 

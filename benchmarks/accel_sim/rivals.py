@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accel_sim.activations import Activations
 from accel_sim.comparisons.compare import Pair, compare
-from accel_sim.machines.description import Machine
 from accel_sim.machines.load import load_machine
-from accel_sim.mask_source import Generated, Source, find_source
-from accel_sim.workload import Activations
+from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic import parse_shapes
 
@@ -67,15 +66,26 @@ ASSUMPTIONS = (
 )
 
 
+def generated(pattern: str, tokens: int) -> Workload:
+    """Generated masks of the layer."""
+    return Workload.generated(
+        "gpt2-small",
+        Activations(tokens),
+        density=DENSITY,
+        pattern=pattern,
+        seed=SEED,
+        include=LAYER,
+    )
+
+
 def ratios(assumption: Assumption) -> tuple[float, float]:
     """OPTIMUS over TF-MVP: time and energy."""
-    generated = Generated("gpt2-small", DENSITY, assumption.pattern, SEED)
-    masks = [("", find_source(None, generated, LAYER, []))]
+    workload = generated(assumption.pattern, assumption.tokens)
     machines = [
         load_machine("tf_mvp", assumption.tf_mvp),
         load_machine("optimus", [*EQUAL, *assumption.optimus]),
     ]
-    ours, theirs = compare(masks, machines, Activations(assumption.tokens))
+    ours, theirs = compare({"": workload}, machines)
     return theirs.latency_s / ours.latency_s, theirs.energy_j / ours.energy_j
 
 
@@ -112,7 +122,7 @@ PATTERNS = {
 MACHINES = ("tf_mvp", "optimus", "tensor_core_1_4", "tensor_core_vector_wise", "cambricon_x")
 
 
-def source(name: str) -> Source:
+def drawn(name: str) -> Workload:
     """Masks of one pattern of the layer's shapes."""
     rng = np.random.default_rng(SEED)
     shapes = [shape for shape in parse_shapes("gpt2-small") if shape.name.startswith("h.0.")]
@@ -120,16 +130,13 @@ def source(name: str) -> Source:
         MaskedMatrix(shape.name, PATTERNS[name](rng, shape.rows, shape.cols), kind=shape.kind)
         for shape in shapes
     ]
-    weights = sum(matrix.keep.size for matrix in matrices)
-    names = [matrix.name for matrix in matrices]
-    return Source({"source": name}, [], [], names, weights, lambda: iter(matrices))
+    return Workload.of(matrices, Activations(TOKENS))
 
 
 def pattern_rows() -> list[Pair]:
-    mvp = find_source(None, Generated("gpt2-small", DENSITY, "mvp", SEED), LAYER, [])
-    masks = [("mixed-length vectors", mvp), *((name, source(name)) for name in PATTERNS)]
-    machines: list[Machine] = [load_machine(name) for name in MACHINES]
-    return list(compare(masks, machines, Activations(TOKENS)))
+    workloads = {"mixed-length vectors": generated("mvp", TOKENS)}
+    workloads |= {name: drawn(name) for name in PATTERNS}
+    return list(compare(workloads, [load_machine(name) for name in MACHINES]))
 
 
 def main() -> None:

@@ -12,16 +12,17 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from accel_sim.machines.load import load_accelerator
+from accel_sim.activations import Activations
+from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
+from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic import SHAPES, MatrixShape, generate
 
@@ -57,10 +58,11 @@ def show(name: str, seconds: list[float], note: str = "") -> None:
 def run(
     matrices: Iterable[MaskedMatrix], activations: Activations, *settings: str
 ) -> list[LayerResult]:
-    return simulate(matrices, load_accelerator("tf_mvp", settings), activations)
+    workload = Workload.of(matrices, activations)
+    return list(simulate(workload, load_machine("tf_mvp", settings)).layers)
 
 
-def rates(results: list[LayerResult], seconds: float) -> str:
+def rates(results: Sequence[LayerResult], seconds: float) -> str:
     """Cycles that were simulated in a second, of the machine and of its PEs."""
     cycles = sum(result.cycles for result in results)
     pes = results[0].units["pe"].count
@@ -79,9 +81,10 @@ def gpt2(name: str, pattern: str, density: float, *settings: str) -> None:
 
 def llama() -> None:
     """224 matrices made one by one: 6.5 G weights, a single token; one round."""
-    run(generate(SHAPES["llama-7b"][:1], 0.2), Activations(1))
+    machine = load_machine("tf_mvp")
+    simulate(Workload.generated("4096x4096", Activations(1)), machine)
     start = time.perf_counter()
-    results = run(generate(SHAPES["llama-7b"], 0.2), Activations(1))
+    results = simulate(Workload.generated("llama-7b", Activations(1)), machine).layers
     seconds = time.perf_counter() - start
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     show("Llama-7B, 1 token, streamed", [seconds], f"{rates(results, seconds)}, {held:.2f} GB held")

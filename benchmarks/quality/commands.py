@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,14 @@ def evaluated(*options: object) -> dict[str, Any]:
 
 def simulated(mask: Path, *options: object) -> dict[str, float]:
     """Cycles and energy of 128 tokens on tf_mvp, by the simulator's own command."""
-    from accel_sim.commands.run import app
+    from accel_sim.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
 
-    words = ("run", "--mask", mask, *options, "--json", "-", "--no-check", "--no-advice")
-    total = _printed(app, *words)["total"]
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        report = Path(folder) / "report.json"
+        words = ("--mask", mask, *options, "--json", report, "--no-check", "--no-advice")
+        call(COMMANDS, "run", *words)
+        total = json.loads(report.read_text())["total"]
     return {
         "cycles": total["cycles"],
         "dense_cycles": total["dense_cycles"],
@@ -78,12 +83,6 @@ def installed(package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"it needs the package {package}: make quality")
     return Path(spec.submodule_search_locations[0])
-
-
-def _printed(app: Any, *words: object) -> dict[str, Any]:
-    with _unprinted() as printed:
-        app([str(word) for word in words], standalone_mode=False)
-    return json.loads(printed.getvalue())
 
 
 @contextlib.contextmanager

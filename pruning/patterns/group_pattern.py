@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pruning.patterns.pattern import Break, Pattern, Target
 from pruning.selection.groups import best_of_groups, full_groups
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.n_of_m_groups import LONGEST_GROUP
+from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
 from sparse_formats.masks.matrix import MaskedMatrix
 
 

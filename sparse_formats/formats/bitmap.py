@@ -1,20 +1,27 @@
 """One bit an entry, and the kept weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.bitstream import BitReader, flags, pack, read_flags
+from sparse_formats.formats.parts.bitstream import (
+    BitReader,
+    Section,
+    flags,
+    read_flags,
+    read_values,
+)
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
-from sparse_formats.formats.parts.value_types import read_values, value_section, value_type_of
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
-class Bitmap:
+class Bitmap(SparseMatrix):
     """The mask and the kept weights, both row by row. SIGMA stores its operands so.
 
     keep: bool (rows, cols). data: the kept weights (nnz), None if encoded without.
@@ -44,14 +51,14 @@ class Bitmap:
         """nnz·v + rows·cols bits."""
         return Storage(values=self.nnz * value_bits, indices=self.keep.size, pointers=0)
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        return Descriptor(self.shape, value_type_of(self.data, value_type))
+        return {}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        return pack([*flags(self.keep), value_section(self.data, typed)])
+        return flags(self.keep)
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

@@ -1,5 +1,6 @@
 """Block sparse rows: square blocks, kept whole or dropped whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,15 +9,11 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.csr import CSR
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.pointers import check_ascending, read_pointers
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 
 LARGEST_BLOCK = 1024
@@ -24,7 +21,7 @@ LARGEST_BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class BSR:
+class BSR(SparseMatrix):
     """Kept block × block squares, block row by block row, ascending block columns.
 
     A square that reaches over the matrix' edge is stored whole, with zeros outside.
@@ -109,21 +106,17 @@ class BSR:
             padding=(blocks * self.block**2 - nnz) * value_bits,
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        told = {"block": self.block, "blocks": len(self.indices)}
-        return Descriptor(self.shape, typed, told)
+        return {"block": self.block, "blocks": len(self.indices)}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        return pack(
-            [
-                Section(self.indptr, bits_for(len(self.indices) + 1)),
-                Section(self.indices, bits_for(-(-self.shape[1] // self.block))),
-                value_section(self.data, value_type_of(self.data, value_type)),
-            ]
-        )
+        return [
+            Section(self.indptr, bits_for(len(self.indices) + 1)),
+            Section(self.indices, bits_for(-(-self.shape[1] // self.block))),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

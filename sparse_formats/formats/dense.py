@@ -1,5 +1,6 @@
 """Every entry stored, kept or not: what the others are compared with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -7,19 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(SparseMatrix):
     """The whole matrix, row by row.
 
     keep: bool; data: weights of the same shape, 0 where not kept, None if encoded without.
@@ -57,15 +54,14 @@ class Dense:
             padding=(self.keep.size - self.nnz) * value_bits,
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
         # Without a dropped entry a zero is a kept zero.
-        return Descriptor(self.shape, typed, {"entries": self.nnz})
+        return {"entries": self.nnz}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
         if self.nnz < self.keep.size:
             zero = self.keep if self.data is None else self.keep & (bit_view(self.data) == 0)
             if zero.any():
@@ -74,7 +70,7 @@ class Dense:
                     f"dense values cannot distinguish the kept zero at row {row}, column {col} "
                     'from a dropped weight; drop it, or pack as "bitmap"'
                 )
-        return pack([value_section(self.data, typed)])
+        return []
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

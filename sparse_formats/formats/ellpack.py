@@ -1,5 +1,6 @@
 """ELLPACK-R: every row as long as the longest, and how long each really is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,19 +9,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.formats.csr import CSR
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
-class Ellpack:
+class Ellpack(SparseMatrix):
     """Kept entries row by row, ascending columns, each row filled up to `width` slots.
 
     lengths: int32 (rows): slots in use. indices: int32 (rows, width): columns, 0 where unused.
@@ -78,20 +75,17 @@ class Ellpack:
             padding=(rows * self.width - self.nnz) * (value_bits + index),
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        return Descriptor(self.shape, typed, {"width": self.width})
+        return {"width": self.width}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        return pack(
-            [
-                Section(self.lengths, bits_for(self.width + 1)),
-                Section(self.indices, bits_for(self.shape[1])),
-                value_section(self.data, value_type_of(self.data, value_type)),
-            ]
-        )
+        return [
+            Section(self.lengths, bits_for(self.width + 1)),
+            Section(self.indices, bits_for(self.shape[1])),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

@@ -1,5 +1,6 @@
 """Mixed-length vectors: one index and one length code for many weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -9,17 +10,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.csc import BAND, COLUMNS
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
-from sparse_formats.formats.parts.kept_values import take_by_column
+from sparse_formats.formats.parts.kept_values import BAND, COLUMNS, take_by_column
 from sparse_formats.formats.parts.pointers import read_pointers
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, prefetch, words_by_column, words_by_row
 from sparse_formats.masks.decompose import cut
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout, check_vectors
@@ -27,7 +23,7 @@ from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
-class MixedVectors:
+class MixedVectors(SparseMatrix):
     """Vectors line by line, ascending starts, and their weights one behind the other.
 
     vectors: orientation, and line, start and nominal length of each vector.
@@ -127,30 +123,21 @@ class MixedVectors:
             pointers=len(self.indptr) * bits_for(count + 1),
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        told = {"vectors": len(self.vectors), "lengths": self.lengths}
-        return Descriptor(self.shape, typed, told)
+        return {"vectors": len(self.vectors), "lengths": self.lengths}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed, lengths, layout = (
-            value_type_of(self.data, value_type),
-            self.lengths,
-            self.vectors,
-        )
+        lengths, layout = self.lengths, self.vectors
         index, code = field_widths(self.axis, lengths)
-        vertical = np.array([layout.orientation == "vertical"])
-        return pack(
-            [
-                Section(vertical, 1),
-                Section(self.indptr, bits_for(len(layout) + 1)),
-                Section(layout.starts // np.int32(min(lengths, default=1)), index),
-                Section(length_codes(lengths)[layout.lengths], code),
-                value_section(self.data, typed),
-            ]
-        )
+        return [
+            Section(np.array([layout.orientation == "vertical"]), 1),
+            Section(self.indptr, bits_for(len(layout) + 1)),
+            Section(layout.starts // np.int32(min(lengths, default=1)), index),
+            Section(length_codes(lengths)[layout.lengths], code),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

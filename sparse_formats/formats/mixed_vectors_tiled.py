@@ -1,5 +1,6 @@
 """Mixed-length vectors with an orientation for each 64×64 tile."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,14 +9,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
-from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
+from sparse_formats.formats.parts.bitstream import (
+    BitReader,
+    Section,
+    flags,
+    read_flags,
     read_values,
-    value_section,
-    value_type_of,
 )
+from sparse_formats.formats.parts.descriptor import Descriptor
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, set_bits, trailing_zeros, turn_block, words_by_row
 from sparse_formats.masks.decompose import length_at, offered, vector_starts
 from sparse_formats.masks.vectors import MENU
@@ -27,7 +30,7 @@ _MENU = np.array(sorted({1, *MENU}), np.int32)
 
 
 @dataclass(frozen=True, eq=False)
-class MixedVectorsTiled:
+class MixedVectorsTiled(SparseMatrix):
     """Each tile a small mixed-vector matrix of its own; tiles row by row.
 
     Tiles at the right and lower edge are smaller. Each is cut by `decompose` in the orientation
@@ -115,32 +118,27 @@ class MixedVectorsTiled:
             pointers=int(((widths.line_count + 1) * widths.pointer).sum()),
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        told = {
+        return {
             "vectors": np.diff(self.first_vectors).astype(np.int32),
             "lengths": self._present(),
         }
-        return Descriptor(self.shape, typed, told)
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
         present = self._present()
         widths, tile = self._widths(present), self._tile_of_vectors()
         pointers = _pointers(self.first_vectors, self.lines, widths.line_count)
         code_of = np.searchsorted(_MENU, self.lengths)
         below = present[tile] & ((1 << code_of) - 1).astype(np.uint8)
-        return pack(
-            [
-                *flags(self.vertical),
-                Section(pointers, np.repeat(widths.pointer, widths.line_count + 1)),
-                Section(self.starts // widths.shortest[tile], widths.index[tile]),
-                Section(np.bitwise_count(below), widths.code[tile]),
-                value_section(self.data, typed),
-            ]
-        )
+        return [
+            *flags(self.vertical),
+            Section(pointers, np.repeat(widths.pointer, widths.line_count + 1)),
+            Section(self.starts // widths.shortest[tile], widths.index[tile]),
+            Section(np.bitwise_count(below), widths.code[tile]),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

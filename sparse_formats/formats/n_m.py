@@ -6,16 +6,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.n_of_m_groups import FixedGroups, encode_groups
+from sparse_formats.formats.n_of_m_groups import NOfMGroups
 
 
 @dataclass(frozen=True, eq=False)
-class NM(FixedGroups):
-    """Groups of M inputs with N slots each, unused slots filled up (`fixed_groups`).
+class NM(NOfMGroups):
+    """Groups of M inputs with N slots each, unused slots filled up (`n_of_m_groups`).
 
     N counts the kept (NVIDIA's convention). 2:4 takes two 2-bit indices a group, as Ampere's
     sparse tensor cores do; whether unused slots are marked as here is not published.
     """
+
+    is_exact = False
 
     @classmethod
     def encode(
@@ -30,4 +32,4 @@ class NM(FixedGroups):
         Raises:
             InputError: a group keeps more than `kept` (or, for one slot, none).
         """
-        return cls(*encode_groups(keep, weight, kept, length, is_exact=False))
+        return cls._encode(keep, weight, kept, length)

@@ -1,15 +1,15 @@
 """CSC with relative indices, its rows dealt out to processing elements: EIE's format."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_rising
-from sparse_formats.formats.parts.value_types import value_section, value_type_of
 from sparse_formats.formats.parts.zero_runs import (
     MOST_RUN_BITS,
     Runs,
@@ -18,16 +18,18 @@ from sparse_formats.formats.parts.zero_runs import (
     encode_runs,
     read_entries,
 )
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
-class RelativeCSC:
+class RelativeCSC(SparseMatrix):
     """Kept entries column by column, each with the dropped ones before it (`zero_runs`).
 
     Row r is of processing element r mod pes, whose columns lie together; a run counts its rows.
     Each element has pointers of its own, all of one width, for its fullest memory; EIE's are 16
     bits wide (published), ours as wide as needed (chosen).
+    data: the entries' weights, 0 where padding, None if encoded without.
     Stream: pointers (pes × (cols + 1)), runs, values. Descriptor: run_bits, pes, fullest (entries
     of the fullest element, padding included).
     """
@@ -36,18 +38,11 @@ class RelativeCSC:
     run_bits: int
     pes: int
     entries: Runs
-
-    @property
-    def data(self) -> NDArray[Any] | None:
-        return self.entries.data
+    data: NDArray[Any] | None
 
     @property
     def nnz(self) -> int:
-        return len(self.entries.runs) - self.padding_zeros
-
-    @property
-    def padding_zeros(self) -> int:
-        return int(np.count_nonzero(self.entries.is_padding))
+        return self.entries.nnz
 
     @property
     def pointers(self) -> NDArray[np.int64]:
@@ -78,38 +73,29 @@ class RelativeCSC:
             InputError: run_bits is not 1 … 8, or there is no processing element.
         """
         rows, cols = keep.shape
-        return cls((rows, cols), run_bits, pes, encode_runs(keep, weight, run_bits, pes))
+        return cls((rows, cols), run_bits, pes, *encode_runs(keep, weight, run_bits, pes))
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
-        return decode_runs(self.entries, self.shape, self.run_bits, self.pes)
+        return decode_runs(self.entries, self.data, self.shape, self.run_bits, self.pes)
 
     def storage(self, value_bits: int) -> Storage:
         """(nnz + padding zeros)·(v + k) + pes·(cols + 1)·⌈log2(fullest + 1)⌉ bits."""
-        return Storage(
-            values=self.nnz * value_bits,
-            indices=self.nnz * self.run_bits,
-            pointers=self.pes * (self.shape[1] + 1) * bits_for(self.fullest + 1),
-            padding=self.padding_zeros * (value_bits + self.run_bits),
-        )
+        pointers = self.pes * (self.shape[1] + 1) * bits_for(self.fullest + 1)
+        return self.entries.storage(value_bits, self.run_bits, pointers)
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        told = {"run_bits": self.run_bits, "pes": self.pes, "fullest": self.fullest}
-        return Descriptor(self.shape, typed, told)
+        return {"run_bits": self.run_bits, "pes": self.pes, "fullest": self.fullest}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        check_telling(self.entries, self.run_bits, "relative_csc")
-        return pack(
-            [
-                Section(self.pointers, bits_for(self.fullest + 1)),
-                Section(self.entries.runs, self.run_bits),
-                value_section(self.data, typed),
-            ]
-        )
+        check_telling(self.entries, self.data, self.run_bits, "relative_csc")
+        return [
+            Section(self.pointers, bits_for(self.fullest + 1)),
+            Section(self.entries.runs, self.run_bits),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
@@ -129,5 +115,5 @@ class RelativeCSC:
             raise reader.fail(at, f"the fullest element has {fullest} entries, found {found}")
         firsts = np.cumsum(every[:, -1]) - every[:, -1]
         pointers = np.append(0, (every[:, 1:] + firsts[:, None]).reshape(-1)).astype(np.int64)
-        entries = read_entries(reader, pointers, (rows, cols), run_bits, pes, descriptor.value_type)
-        return cls((rows, cols), run_bits, pes, entries)
+        runs = read_entries(reader, pointers, (rows, cols), run_bits, pes, descriptor.value_type)
+        return cls((rows, cols), run_bits, pes, *runs)

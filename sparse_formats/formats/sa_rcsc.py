@@ -8,6 +8,7 @@ has a pointer to each of its windows; the permutation is stored, ⌈log2 rows⌉
 W = 128.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,20 +17,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.pointers import check_rising
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 
 
 @dataclass(frozen=True, eq=False)
-class SARCSC:
+class SARCSC(SparseMatrix):
     """Entries set by set, window by window, then by column, then by row tag.
 
     order: int32 (rows): the rows by descending non-zeros, ties by lower number. Row order[j] is
@@ -126,24 +123,20 @@ class SARCSC:
             pointers=self.pointers.size * pointer + len(self.order) * row,
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        told = {"sets": self.sets, "window": self.window, "fullest": self.fullest}
-        return Descriptor(self.shape, typed, told)
+        return {"sets": self.sets, "window": self.window, "fullest": self.fullest}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
         column, tag, pointer, row = self._widths
-        return pack(
-            [
-                Section(self.order, row),
-                Section(self.pointers, pointer),
-                Section(self.columns, column),
-                Section(self.tags, tag),
-                value_section(self.data, value_type_of(self.data, value_type)),
-            ]
-        )
+        return [
+            Section(self.order, row),
+            Section(self.pointers, pointer),
+            Section(self.columns, column),
+            Section(self.tags, tag),
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:

@@ -6,18 +6,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.n_of_m_groups import FixedGroups, encode_groups, read_groups
+from sparse_formats.formats.n_of_m_groups import NOfMGroups
 
 
 @dataclass(frozen=True, eq=False)
-class VectorWise(FixedGroups):
+class VectorWise(NOfMGroups):
     """Vectors of L inputs that all keep K, so that every one takes the same time.
 
-    Only the last vector of a row, where it is shorter than L, may keep fewer (`fixed_groups`).
+    Only the last vector of a row, where it is shorter than L, may keep fewer (`n_of_m_groups`).
     Source: Zhu et al., Sparse Tensor Core (MICRO 2019): fixed K in every vector; L = 16 with an
     index of ⌈log2 L⌉ bits is our choice.
     """
+
+    is_exact = True
 
     @classmethod
     def encode(
@@ -36,9 +37,4 @@ class VectorWise(FixedGroups):
         """
         if kept is None:
             kept = int(np.count_nonzero(keep[:1, : max(length, 0)]))
-        return cls(*encode_groups(keep, weight, kept, length, is_exact=True))
-
-    @classmethod
-    def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
-        """See `SparseMatrix`."""
-        return cls(*read_groups(data, descriptor, cls.__name__, is_exact=True))
+        return cls._encode(keep, weight, kept, length)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.atomic import json_text, write_text
 
 _INTERRUPTED = 130
@@ -36,6 +36,8 @@ def run(app: typer.Typer, package: str) -> None:
     try:
         status = app(sys.argv[1:] or ["--help"], prog_name=program, standalone_mode=False)
         sys.stdout.flush()
+    except SettingError as error:
+        _fail(f"--{error.setting.replace('_', '-')} {error.reason}")
     except InputError as error:
         _fail(str(error))
     except typer.TyperException as error:

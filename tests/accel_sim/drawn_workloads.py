@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.machines.datatypes import DATATYPES
-from accel_sim.machines.description import Accelerator
-from accel_sim.machines.load import load_accelerator
-from accel_sim.workload import Activations, Layer
+from accel_sim.activations import Activations, Layer
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.datatypes import DATATYPES
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
 from tests.accel_sim.reference.product import operands
+from tests.accel_sim.workloads import load_mixed_vector
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +26,7 @@ class Workload:
     activations: Activations
 
     @property
-    def machine(self) -> Accelerator:
+    def machine(self) -> MixedVector:
         return with_settings(DEFAULT, self.settings)
 
     def inputs(self) -> list[NDArray[Any]]:
@@ -55,10 +55,10 @@ def _layout_text(layout: VectorLayout | None) -> str:
     return f"{layout.orientation} {list(triples)}"
 
 
-DEFAULT = load_accelerator("tf_mvp")
+DEFAULT = load_mixed_vector("tf_mvp")
 
 
-def with_settings(machine: Accelerator, settings: Mapping[str, Any]) -> Accelerator:
+def with_settings(machine: MixedVector, settings: Mapping[str, Any]) -> MixedVector:
     """The machine with other values of some keys; they are not checked, which is quick."""
     sections: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():

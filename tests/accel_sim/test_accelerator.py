@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.machines.description import MARKS, sections_of
-from accel_sim.machines.load import builtin_accelerators, load_accelerator, load_machine, resolved
+from accel_sim.dataflows.registry import sections_of
+from accel_sim.dataflows.sections import MARKS
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine, resolved
 from sparse_formats.errors import InputError
+from tests.accel_sim.workloads import load_mixed_vector
 
 
 @pytest.mark.parametrize("name", builtin_accelerators())
@@ -21,8 +24,9 @@ def test_does_every_value_of_a_shipped_machine_say_where_it_comes_from(name: str
             assert item["source"], f"{section}.{key} has no source"
 
 
+@pytest.mark.rule(microarchitecture=1)
 def test_does_tf_mvp_have_the_published_4096_macs() -> None:
-    machine = load_accelerator("tf_mvp")
+    machine = load_mixed_vector("tf_mvp")
     assert machine.macs == 4096
     assert machine.published.gops_per_watt == 377.0
 
@@ -30,7 +34,7 @@ def test_does_tf_mvp_have_the_published_4096_macs() -> None:
 def test_can_a_file_extend_a_machine_and_change_one_value(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('extends = "tf_mvp"\nname = "mine"\n[array]\nlanes = 8\n')
-    machine, base = load_accelerator(str(file)), load_accelerator("tf_mvp")
+    machine, base = load_mixed_vector(str(file)), load_mixed_vector("tf_mvp")
     assert (machine.name, machine.array.lanes) == ("mine", 8)
     assert dataclasses.replace(machine.array, lanes=16) == base.array
     assert machine.origins["array.lanes"].mark == "chosen"
@@ -41,7 +45,7 @@ def test_can_a_file_extend_a_machine_and_change_one_value(tmp_path: Path) -> Non
 
 
 def test_is_a_setting_marked_as_set() -> None:
-    machine = load_accelerator("tf_mvp", ["array.packing=false", "policy=snake", "clock_hz=1e9"])
+    machine = load_mixed_vector("tf_mvp", ["array.packing=false", "policy=snake", "clock_hz=1e9"])
     assert machine.array.packing is False
     assert machine.scheduler.policy == "snake"
     assert machine.clock.clock_hz == 1e9
@@ -66,7 +70,7 @@ def test_is_a_setting_marked_as_set() -> None:
         ("clock_hz=inf", ["finite"]),
         ("clock_hz=nan", ["finite"]),
         ("clock_hz=-1", ["'clock.clock_hz' is -1"]),
-        ("sets=3", ["does not divide", "16", "--set sets=3"]),
+        ("sets=3", ["does not divide", "16", "with sets=3"]),
         ("accumulators_per_pe=8", ["less than", "array.lanes"]),
         ("window_inputs=8", ["less than", "array.lanes"]),
         ("efficiency_permille=[900]", ["go in pairs"]),
@@ -75,7 +79,7 @@ def test_is_a_setting_marked_as_set() -> None:
 )
 def test_is_a_bad_setting_refused_with_its_reason(setting: str, words: list[str]) -> None:
     with pytest.raises(InputError) as error:
-        load_accelerator("tf_mvp", [setting])
+        load_mixed_vector("tf_mvp", [setting])
     message = str(error.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
@@ -110,7 +114,7 @@ def test_is_a_bad_file_refused_naming_file_and_key(
     file = tmp_path / "self.toml"
     file.write_text(text)
     with pytest.raises(InputError) as error:
-        load_accelerator(str(file))
+        load_mixed_vector(str(file))
     message = str(error.value)
     assert all(word in message for word in words), message
     assert "self.toml" in message or "tf_mpv" in message
@@ -118,10 +122,10 @@ def test_is_a_bad_file_refused_naming_file_and_key(
 
 def test_are_unreadable_files_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        load_accelerator(str(tmp_path / "none.toml"))
+        load_mixed_vector(str(tmp_path / "none.toml"))
     with pytest.raises(InputError, match="cannot be read"):
         (tmp_path / "folder.toml").mkdir()
-        load_accelerator(str(tmp_path / "folder.toml"))
+        load_mixed_vector(str(tmp_path / "folder.toml"))
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
-        load_accelerator(str(tmp_path / "binary.toml"))
+        load_mixed_vector(str(tmp_path / "binary.toml"))

@@ -20,10 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
+from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.product import machine_product
-from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -34,8 +33,21 @@ from tests.accel_sim.reference.layers import Reference, reference
 from tests.accel_sim.reference.one_pass import run_pass
 from tests.accel_sim.reference.product import operands, ordered_product, product_error
 from tests.accel_sim.reference.stream import DoesNotFit
+from tests.accel_sim.workloads import simulated
 
-EXAMPLES = int(os.environ.get("MVPSIM_REFERENCE_EXAMPLES", "2000"))
+pytestmark = [
+    pytest.mark.rule(microarchitecture=2),
+    pytest.mark.rule(microarchitecture=3),
+    pytest.mark.rule(microarchitecture=4),
+    pytest.mark.rule(microarchitecture=5),
+    pytest.mark.rule(microarchitecture=6),
+    pytest.mark.rule(microarchitecture=7),
+    pytest.mark.rule(microarchitecture=8),
+    pytest.mark.rule(microarchitecture=9),
+]
+
+EXAMPLES = int(os.environ.get("MVPSIM_REFERENCE_EXAMPLES", 20 * settings().max_examples))
+"""2000; `make check`, whose tests draw fewer examples, also draws fewer workloads."""
 
 
 def plain(value: object) -> object:
@@ -54,7 +66,7 @@ def differences(work: Workload) -> list[str]:
         expected = reference(work.matrices, work.inputs(), machine)
     except DoesNotFit:
         with pytest.raises(InputError):
-            simulate(work.matrices, machine, work.activations, threads=1)
+            simulated(work.matrices, machine, work.activations, threads=1)
         return []
     found, outputs = simulate_with_outputs(work)
     texts: list[str] = []
@@ -92,7 +104,7 @@ def simulate_with_outputs(work: Workload) -> tuple[list[LayerResult], list[NDArr
         return outputs[-1]
 
     with patch("accel_sim.dataflows.mixed_vector.product.machine_product", recorded):
-        return simulate(work.matrices, work.machine, work.activations, threads=1), outputs
+        return simulated(work.matrices, work.machine, work.activations, threads=1), outputs
 
 
 def product_differences(

@@ -4,26 +4,32 @@ import dataclasses
 
 import pytest
 
-from accel_sim.costs.calibration import calibrated
-from accel_sim.machines.description import Machine
-from accel_sim.machines.load import load_accelerator, resolved
+from accel_sim.activations import Activations
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.machines.load import load_machine, resolved
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import LayerResult, as_json, make_report, totals
-from accel_sim.workload import Activations
+from accel_sim.reports.calibration import calibrated
+from accel_sim.reports.report import LayerResult, Report, as_json
+from accel_sim.workload import Workload
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 
+pytestmark = pytest.mark.rule(microarchitecture=9)
 
-def run(machine: Machine) -> list[LayerResult]:
+
+def run(machine: Machine) -> Report:
     matrices = [random_matrix((24, 40), 0.3, 1, "a"), random_matrix((40, 24), 0.2, 2, "b")]
-    return simulate(matrices, machine, Activations(6))
+    return simulate(Workload.of(matrices, Activations(6)), machine)
 
 
 def test_does_the_factor_make_the_published_figure_come_out() -> None:
     machine = roomy()
     plain = run(machine)
-    results, fitted, calibration = calibrated(plain, machine)
-    before, after = (totals(r, machine)["gops_per_watt"] for r in (plain, results))
+    fitted = calibrated(plain)
+    calibration = fitted.calibration
+    assert calibration is not None
+    before, after = plain.total.gops_per_watt, fitted.total.gops_per_watt
+    assert before["dense_equivalent_core"]
     assert after["dense_equivalent_core"] == pytest.approx(377)
     assert calibration.uncalibrated_gops_per_watt == before["dense_equivalent_core"]
     # 377 GOPS/W is 2/377 nJ for a multiply-accumulate of two operations; the rest is missing.
@@ -31,7 +37,7 @@ def test_does_the_factor_make_the_published_figure_come_out() -> None:
     assert calibration.missing_pj_per_mac == pytest.approx(2000 / 377 - tabulated)
     assert calibration.factor == pytest.approx(2000 / 377 / tabulated)
     # The same as saying the factor beforehand, in every figure of energy and in no other.
-    for one, other in zip(results, run(fitted), strict=True):
+    for one, other in zip(fitted.layers, run(fitted.machine).layers, strict=True):
         for field in dataclasses.fields(LayerResult):
             here, there = getattr(one, field.name), getattr(other, field.name)
             if field.name == "energy_band_j":
@@ -44,9 +50,10 @@ def test_does_the_factor_make_the_published_figure_come_out() -> None:
 
 def test_is_the_factor_marked_calibrated() -> None:
     machine = roomy()
-    _, fitted, calibration = calibrated(run(machine), machine)
-    scale = resolved(fitted)["energy"]["scale"]
-    assert (scale["value"], scale["mark"]) == (calibration.factor, "calibrated")
+    fitted = calibrated(run(machine))
+    scale = resolved(fitted.machine)["energy"]["scale"]
+    assert fitted.calibration is not None
+    assert (scale["value"], scale["mark"]) == (fitted.calibration.factor, "calibrated")
     assert "377" in scale["source"]
     # Nothing is calibrated unasked.
     marks = [
@@ -56,16 +63,16 @@ def test_is_the_factor_marked_calibrated() -> None:
         for item in section.values()
     ]
     assert "calibrated" not in marks
-    data = as_json(make_report(run(machine), machine, {}), "then")
-    assert data.get("calibration") is None
+    data = as_json(run(machine))
+    assert data["calibration"] is None
 
 
 def test_is_calibration_refused_without_a_published_figure() -> None:
-    machine = load_accelerator("tf_mvp", ["energy.scale=2"])
+    machine = load_machine("tf_mvp", ["energy.scale=2"])
     with pytest.raises(InputError, match=r"energy\.scale is 2"):
-        calibrated([], machine)
+        calibrated(Report(machine, ()))
     unpublished = dataclasses.replace(
         machine, published=dataclasses.replace(machine.published, gops_per_watt=None)
     )
-    with pytest.raises(InputError, match="nothing is published for tf_mvp"):
-        calibrated([], unpublished)
+    with pytest.raises(InputError, match="calibrated needs a published efficiency"):
+        calibrated(Report(unpublished, ()))

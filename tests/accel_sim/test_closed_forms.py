@@ -6,20 +6,22 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
+from accel_sim.activations import Activations
 from accel_sim.costs.timeline import Part, transfer_cycles
-from accel_sim.machines.description import Accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 
-def run(matrix: MaskedMatrix, machine: Accelerator, tokens: int, density: float) -> LayerResult:
-    (result,) = simulate([matrix], machine, Activations(tokens, density))
+def run(matrix: MaskedMatrix, machine: MixedVector, tokens: int, density: float) -> LayerResult:
+    (result,) = simulated([matrix], machine, Activations(tokens, density))
     return result
 
 
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.rule(microarchitecture=6)
+@pytest.mark.rule(microarchitecture=7)
 def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
     # 32 rows × 64 columns, all kept, stored as one horizontal vector of 64 per row.
     # Row mode, one strip (2 sets × 16 words = 32 outputs), one range.
@@ -60,6 +62,7 @@ def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
     assert result.dense_cycles == 118 + 2 * 133 + 1
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_one_weight_take_fetch_header_delivery_issue() -> None:
     # §5: fetch in cycle 0, header (2·1 + 1 = 3 bits) in 1, delivery in 2, issue in 3: 4 cycles.
     # Load: 16 + 0 + 3 = 19 bits = 3 bytes → one burst of 64 at 80 %: ⌈64000/51200⌉ = 2 cycles.
@@ -71,6 +74,8 @@ def test_does_one_weight_take_fetch_header_delivery_issue() -> None:
     assert result.macs_padding == 3
 
 
+@pytest.mark.rule(microarchitecture=3)
+@pytest.mark.rule(microarchitecture=5)
 def test_is_an_empty_matrix_only_a_header() -> None:
     # Horizontal (ties): 5 lines, no vector: header (5 + 1)·⌈log2 1⌉ + 1 = 1 bit.
     # Pass: fetch in cycle 0, header in 1: 2 cycles + 3. Write-back of zeros: ⌈5·2/64⌉ = 1.
@@ -82,6 +87,7 @@ def test_is_an_empty_matrix_only_a_header() -> None:
     assert result.imbalance is None
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("orientation", ["horizontal", "vertical"])
 def test_does_a_full_zero_input_skip_everything(orientation: str) -> None:
     matrix = vector_matrix((24, 40), orientation, 4, 0.4)  # type: ignore[arg-type]
@@ -91,6 +97,8 @@ def test_does_a_full_zero_input_skip_everything(orientation: str) -> None:
     assert result.macs_effectual == 0
 
 
+@pytest.mark.rule(microarchitecture=2)
+@pytest.mark.rule(microarchitecture=5)
 def test_is_a_machine_without_zero_skip_blind_to_zeros() -> None:
     matrix = random_matrix((24, 40), 0.3)
     blind = roomy("zero_skip.entries_per_cycle=0")
@@ -99,12 +107,13 @@ def test_is_a_machine_without_zero_skip_blind_to_zeros() -> None:
     assert sparse.macs_executed == matrix.nnz * 5
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_do_weights_bound_a_single_token_by_the_dram() -> None:
     # With one token each pass is shorter than its load, so loads follow each other without a gap
     # and only the last pass and write-back are exposed.
     matrices = [vector_matrix((32, 64), "horizontal", 16, 0.5, s, f"m{s}") for s in range(6)]
     machine = roomy("dram.bytes_per_cycle=4")
-    results = simulate(matrices, machine, Activations(1))
+    results = simulated(matrices, machine, Activations(1))
     last = results[-1]
     loads = sum(transfer_cycles(Part(1, r.dram_bytes), machine) for r in results)
     alone = run(matrices[-1], machine, 1, 1.0)
@@ -112,6 +121,7 @@ def test_do_weights_bound_a_single_token_by_the_dram() -> None:
     assert sum(r.cycles for r in results) == 50 + loads + last_pass
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_a_transfer_take_whole_bursts_at_the_listed_efficiency() -> None:
     machine = roomy()
     # 64 B at 80 %, 256 B at 90 %, 1 KB at 95 % of 64 bytes per cycle.
@@ -124,12 +134,14 @@ def test_does_a_transfer_take_whole_bursts_at_the_listed_efficiency() -> None:
     assert transfer_cycles(Part(3, 256), machine) == 14  # 768/57.6 = 13.3
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_is_a_decimal_bandwidth_counted_exactly() -> None:
     # 3136 / (0.7 · 0.7) is 6400; in binary fractions it is a little more, and would round up.
     machine = roomy("dram.bytes_per_cycle=0.7", "efficiency_permille=[700, 700, 700]")
     assert transfer_cycles(Part(49, 64), machine) == 6400
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("policy", ["interleaved", "snake", "set_associative"])
 def test_does_a_narrow_array_take_its_work_over_its_lanes(policy: str) -> None:
     # One PE row of one lane: one weight a cycle, whatever the policy; issue starts in cycle 3.

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
-from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 OWN_QUEUES = "queue.per_column=true"
 
@@ -23,7 +22,7 @@ OWN_QUEUES = "queue.per_column=true"
 def recorded(matrix: MaskedMatrix, x: list[list[Any]], *settings: str) -> LayerResult:
     values = np.array(x, np.float32)
     activations = Activations(len(values), recorded={matrix.name: values})
-    (result,) = simulate([matrix], roomy(*settings), activations)
+    (result,) = simulated([matrix], roomy(*settings), activations)
     return result
 
 
@@ -32,6 +31,8 @@ def one_unit(inputs: int) -> MaskedMatrix:
     return MaskedMatrix("m", np.ones((1, inputs), np.bool_))
 
 
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.rule(microarchitecture=7)
 def test_does_a_gated_column_wait_for_its_neighbour() -> None:
     # 1 × 16, row mode, 4 entries of 4 inputs, one PE row (interleaved: unit 0 → PE row 0).
     # Token 0 needs entries 0, 1; token 1 needs 2, 3. In lock-step nothing is dead for both: the row
@@ -48,6 +49,7 @@ def test_does_a_gated_column_wait_for_its_neighbour() -> None:
     assert (causes["compute"], causes["lockstep"], causes["imbalance"]) == (1, 0, 3)
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_a_column_of_its_own_skip_what_is_dead_for_it() -> None:
     # The same with queues of their own: each PE issues 2 and drops 2. Fetched in cycle 0, header in
     # 1, all four delivered in 2 (4 per cycle). In cycle 3 token 0 issues entry 0, token 1 drops
@@ -66,6 +68,7 @@ def test_does_a_column_of_its_own_skip_what_is_dead_for_it() -> None:
     assert in_pass == 3 + 3 + 3
 
 
+@pytest.mark.rule(microarchitecture=4)
 def test_does_a_queue_of_a_set_feed_whoever_is_free() -> None:
     # Two sets of two PE rows. 1 × 16 is one unit, hence set 0: both its PE rows take from one
     # queue, an entry each: 4 entries in 2 cycles, the lower row first.
@@ -76,6 +79,7 @@ def test_does_a_queue_of_a_set_feed_whoever_is_free() -> None:
     assert alone.cycles - result.cycles == 2
 
 
+@pytest.mark.rule(microarchitecture=4)
 def test_does_longest_first_fill_the_least_loaded_row_with_room() -> None:
     # 8 units of 4, 3, 2, 2, 1, 1, 1, 0 entries on 4 PE rows: the first four open a row each;
     # 1 → row 2, 1 → row 3, 1 → row 1 (3, 3 and 3: ties to the lowest).
@@ -95,6 +99,7 @@ def test_does_longest_first_fill_the_least_loaded_row_with_room() -> None:
     assert full.pe_load == [12, 4, 4, 4]
 
 
+@pytest.mark.rule(microarchitecture=7)
 @given(
     seed=st.integers(0, 2**32),
     density=st.sampled_from([0.0, 0.2, 0.7, 1.0]),
@@ -110,7 +115,7 @@ def test_is_what_is_executed_what_is_effectual(
     scalars = roomy(f"policy={policy}", f"queue.per_column={str(per_column).lower()}", "lanes=1")
     activations = Activations(tokens, density, seed % 1000)
     for on, matrix in ((machine, columns), (scalars, random_matrix((11, 19), 0.3, seed % 999))):
-        (result,) = simulate([matrix], on, activations)
+        (result,) = simulated([matrix], on, activations)
         x = activations.draw(matrix.shape[1], 0)
         by_hand = int(matrix.keep.sum(axis=0) @ np.count_nonzero(x, axis=0))
         assert result.macs_executed == result.macs_effectual == by_hand
@@ -120,16 +125,18 @@ def test_is_what_is_executed_what_is_effectual(
             assert result.units["pe"].stalled["lockstep"] == 0
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_are_columns_alone_and_in_step_the_same_where_nothing_is_zero(policy: str) -> None:
     matrix = random_matrix((37, 29), 0.3, 1)
-    (together,) = simulate([matrix], roomy(f"policy={policy}"), Activations(5))
-    (alone,) = simulate([matrix], roomy(f"policy={policy}", OWN_QUEUES), Activations(5))
+    (together,) = simulated([matrix], roomy(f"policy={policy}"), Activations(5))
+    (alone,) = simulated([matrix], roomy(f"policy={policy}", OWN_QUEUES), Activations(5))
     assert together.cycles == alone.cycles
     assert together.units["pe"] == alone.units["pe"]
     assert together.pe_load == alone.pe_load
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("settings", [(), (OWN_QUEUES,)])
 def test_are_equal_passes_stepped_once_counted_as_often(
@@ -147,6 +154,7 @@ def test_are_equal_passes_stepped_once_counted_as_often(
         assert three.units["pe"].stalled[state] == 3 * one.units["pe"].stalled[state]
 
 
+@pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("settings", [(), (OWN_QUEUES,)])
 def test_do_tokens_of_other_groups_not_matter(settings: tuple[str, ...]) -> None:
     # Groups in another order: the same passes in another order.
@@ -160,6 +168,7 @@ def test_do_tokens_of_other_groups_not_matter(settings: tuple[str, ...]) -> None
     assert one.macs_executed == other.macs_executed
 
 
+@pytest.mark.rule(microarchitecture=2)
 @pytest.mark.parametrize(("length", "packing"), [(1, "true"), (1, "false"), (8, "true")])
 @pytest.mark.parametrize("per_column", ["true", "false"])
 def test_is_a_piece_with_zero_inputs_not_multiplied(
@@ -169,7 +178,7 @@ def test_is_a_piece_with_zero_inputs_not_multiplied(
     machine = roomy(f"packing={packing}", f"queue.per_column={per_column}")
     matrix = vector_matrix((9, 24), "horizontal", length, 0.4, 7)
     activations = Activations(5, 0.3, 2)
-    (result,) = simulate([matrix], machine, activations)
+    (result,) = simulated([matrix], machine, activations)
     used = activations.draw(24, 0) != 0
     by_hand = 0
     for row in matrix.keep:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.commands.run import main
+from accel_sim.__main__ import main
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -143,6 +143,24 @@ def test_does_the_command_in_the_report_give_the_report_again(
     assert {**data, "timestamp": ""} == {**same, "timestamp": ""}
 
 
+def test_does_a_file_of_settings_give_what_the_flags_give(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = mask_file.parent / "run.toml"
+    config.write_text(
+        f'mask = "{mask_file}"\ntokens = 5\nset = ["queue.depth_entries=3"]\ninclude = ["a"]\n'
+    )
+    words = ("--mask", str(mask_file), "--set", "queue.depth_entries=3", "--include", "a")
+    reports = []
+    for given in (("--config", str(config)), (*words, "--tokens", "5")):
+        assert call(monkeypatch, "run", *given, "--json", "-") == 0
+        reports.append({**json.loads(capsys.readouterr().out), "timestamp": ""})
+    assert reports[0] == reports[1]
+    config.write_text('accelerator = "tf_mvp"\npattern = "mpv"\nshapes = "8x8"\n')
+    assert call(monkeypatch, "run", "--config", str(config)) == 2
+    assert f"{config}: pattern is 'mpv'; did you mean 'mvp'?" in capsys.readouterr().err
+
+
 def test_do_recorded_activations_decide_what_is_skipped(
     mask_file: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +178,7 @@ def test_do_recorded_activations_decide_what_is_skipped(
         assert layer["product"]["is_equal"]
 
 
+@pytest.mark.slow
 def test_is_advice_ranked_and_told_where_it_is_not_given(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,7 +230,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
         (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
         (
             ("--mask", "{mask}", "--density", "0.2", "--pattern", "mvp"),
-            "--density and --pattern: of masks generated with --shapes",
+            "--density and --pattern belong to masks generated with --shapes",
         ),
         (("--mask", "{mask}", "--density", "0.1"), "says its own, leave it out"),
         (("--mask", "{folder}/none.npz"), "none.npz"),
@@ -238,7 +257,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
         (("--shapes", "8x8", "--density", "2"), "2"),
         (("--shapes", "8x8", "--pattern", "mpv"), "mvp"),
         (("--mask", "{mask}", "--set", "weight_buffer.bytes=16"), "weight_buffer.bytes"),
-        (("--mask", "{mask}", "--memory", "ddr4"), "--memory: memory 'ddr4' is unknown"),
+        (("--mask", "{mask}", "--memory", "ddr4"), "--memory is 'ddr4'; did you mean 'ddr4_3200'?"),
         (("--mask", "{mask}", "--activations", "{folder}/none.npz"), "none.npz"),
         (
             ("--mask", "{mask}", "--activations", "{mask}", "--activation-density", "0.5"),
@@ -276,6 +295,7 @@ def test_is_a_foreign_file_in_the_folder_left_alone(
     assert (folder / "layers.csv").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_does_a_second_run_replace_the_first_report(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

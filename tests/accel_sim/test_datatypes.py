@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from accel_sim.activations import Activations, Layer
 from accel_sim.dataflows.mixed_vector import product
-from accel_sim.machines.datatypes import DATATYPES
-from accel_sim.pipeline import simulate
-from accel_sim.workload import Activations, Layer
+from accel_sim.datatypes import DATATYPES
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy
+from tests.accel_sim.workloads import random_matrix, roomy, simulated
+
+pytestmark = pytest.mark.rule(microarchitecture=8)
 
 
 @pytest.mark.parametrize(("datatype", "largest"), [("int8", 127), ("int16", 32767)])
@@ -59,7 +60,7 @@ def test_is_an_integer_product_exact(
     settings = (f"datatype={datatype}", f"policy={policy}", f"queue.per_column={per_column}")
     matrix = random_matrix((21, 33), 0.4, 4)
     activations = Activations(7, 0.6, 1)
-    (result,) = simulate([matrix], roomy(*settings), activations)
+    (result,) = simulated([matrix], roomy(*settings), activations)
     assert matrix.weight is not None
     numbers = DATATYPES[datatype]
     weight = [[int(w) for w in row] for row in numbers.operands(matrix.weight, "w")]
@@ -81,7 +82,7 @@ def test_does_a_sum_beyond_the_accumulator_wrap_and_is_told() -> None:
     matrix = MaskedMatrix("m", np.ones((1, inputs), np.bool_), np.full((1, inputs), 127.0))
     x = np.full((1, inputs), 127, np.int8)
     machine = roomy("datatype=int8", "weight_buffer.bytes=1048576")
-    (result,) = simulate([matrix], machine, Activations(1, recorded={"m": x}))
+    (result,) = simulated([matrix], machine, Activations(1, recorded={"m": x}))
     assert result.product is not None
     assert result.product["is_equal"] is False
     assert result.product["max_abs_error"] == 2**32
@@ -91,7 +92,7 @@ def test_does_a_sum_beyond_the_accumulator_wrap_and_is_told() -> None:
 def test_do_narrow_operands_take_fewer_bytes() -> None:
     keep = np.ones((4, 8), np.bool_)
     sizes = {
-        datatype: simulate(
+        datatype: simulated(
             [MaskedMatrix("m", keep)], roomy(f"datatype={datatype}"), Activations(1)
         )[0].storage_bits["values"]
         for datatype in DATATYPES

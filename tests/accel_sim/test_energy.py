@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from accel_sim.costs.area import machine_area
+from accel_sim.activations import Activations
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.costs.tables import energy_pj, sram_bank, table_rows
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult, totals
-from accel_sim.workload import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import roomy, vector_matrix
+from tests.accel_sim.workloads import roomy, simulated, vector_matrix
+
+pytestmark = pytest.mark.rule(microarchitecture=9)
 
 ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")
 
@@ -19,7 +18,7 @@ ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activatio
 def run(*settings: str) -> LayerResult:
     # 8 × 16, four full rows… each row one vector of 16: nnz = 128, all in one pass per group.
     matrix = vector_matrix((8, 16), "horizontal", 16, 1.0)
-    (result,) = simulate([matrix], roomy(*ONE_BANK, *settings), Activations(4))
+    (result,) = simulated([matrix], roomy(*ONE_BANK, *settings), Activations(4))
     return result
 
 
@@ -80,7 +79,7 @@ def test_does_the_band_reach_from_all_low_to_all_high(case: str) -> None:
     assert band["high"] == high.energy_by_component_j
     # Least energy is most efficiency.
     machine = roomy(*ONE_BANK, f"energy.case={case}")
-    efficiency = totals([run(f"energy.case={case}")], machine)["gops_per_watt_band"]
+    efficiency = totals([run(f"energy.case={case}")], machine).gops_per_watt_band
     assert efficiency["executed_with_dram"] == [
         pytest.approx(2 * 512 / 1e9 / high.energy_j),
         pytest.approx(2 * 512 / 1e9 / low.energy_j),
@@ -107,20 +106,6 @@ def test_is_sram_interpolated_between_the_computed_sizes() -> None:
     assert sram_bank(4 * 1024 * 1024, "nominal").mm2 == pytest.approx(4 * 1.8)
 
 
-def test_is_the_multipliers_area_that_of_4096_macs() -> None:
-    assert machine_area(load_accelerator("tf_mvp"))["mac"] == pytest.approx(4096 * 2194e-6)
-
-
-def test_do_columns_with_queues_of_their_own_pay_for_them() -> None:
-    shared, own = (
-        machine_area(load_accelerator("tf_mvp", [f"queue.per_column={value}"]))
-        for value in ("false", "true")
-    )
-    assert own["queues"] == pytest.approx(16 * shared["queues"])
-    assert own["zero_skip"] == pytest.approx(16 * shared["zero_skip"])
-    assert own["mac"] == shared["mac"]
-
-
 @pytest.mark.parametrize(
     ("datatype", "mac", "value_bits", "accumulator_bits"),
     [("int8", 0.15, 8, 32), ("int16", 0.43, 16, 48)],
@@ -141,10 +126,10 @@ def test_do_dead_pairs_gate_all_their_lanes() -> None:
     # multiplies with 1 of 4 lanes and gates 3, the other gates all 4.
     one = MaskedMatrix("m", np.ones((1, 1), np.bool_))
     recorded = {"m": np.array([[False], [True]])}
-    (result,) = simulate([one], roomy(), Activations(2, recorded=recorded))
+    (result,) = simulated([one], roomy(), Activations(2, recorded=recorded))
     assert result.energy_by_component_j["mac"] * 1e12 == pytest.approx(1.01 + 7 * 0.009)
     # With queues of their own the zero is dropped and nothing is gated for it.
-    (result,) = simulate([one], roomy("per_column=true"), Activations(2, recorded=recorded))
+    (result,) = simulated([one], roomy("per_column=true"), Activations(2, recorded=recorded))
     assert result.energy_by_component_j["mac"] * 1e12 == pytest.approx(1.01 + 3 * 0.009)
 
 

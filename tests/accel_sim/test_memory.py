@@ -6,10 +6,13 @@ import pytest
 
 from accel_sim.costs.tables import energy_pj
 from accel_sim.costs.timeline import Part, transfer_cycles
-from accel_sim.machines.description import MARKS
-from accel_sim.machines.load import load_accelerator, resolved
-from accel_sim.machines.memory import DRAM_KEYS, builtin_memories, load_memory
+from accel_sim.dataflows.sections import MARKS
+from accel_sim.machines.builtin import builtin_memories
+from accel_sim.machines.load import load_machine, resolved
+from accel_sim.machines.memory import DRAM_KEYS, load_memory
 from sparse_formats.errors import InputError
+
+pytestmark = pytest.mark.rule(microarchitecture=9)
 
 # DRAMsim3, reads of random runs: GB/s, and for DDR4 pJ per bit. Typed from the table of figures
 # computed for this project, not from the memories' files.
@@ -28,7 +31,7 @@ DDR4_PJ_PER_BIT = {64: 33.0, 256: 21.6, 1024: 19.4}
 def test_is_random_access_as_fast_as_simulated(
     memory: str, run_bytes: int, gigabytes: float, clock_hz: float
 ) -> None:
-    machine = load_accelerator("tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}"])
+    machine = load_machine("tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}"])
     part = Part(10_000, run_bytes)
     seconds = transfer_cycles(part, machine) / clock_hz
     assert part.bytes / seconds / 1e9 == pytest.approx(gigabytes, rel=0.1)
@@ -49,16 +52,16 @@ def test_does_every_value_of_a_memory_say_where_it_comes_from(memory: str) -> No
     for key, item in sheet.items():
         assert item["mark"] in MARKS, key
         assert item["source"], key
-    dram = resolved(load_accelerator("tf_mvp", [f"dram.memory={memory}"]))["dram"]
+    dram = resolved(load_machine("tf_mvp", [f"dram.memory={memory}"]))["dram"]
     assert all(memory in dram[key]["source"] for key in DRAM_KEYS)
     assert dram["memory"]["value"] == memory
 
 
 def test_is_a_memory_converted_with_the_machines_clock() -> None:
     # 25.6 GB/s at 700 MHz: 36.571428… bytes, three digits kept; 100 ns: 70 cycles.
-    dram = load_accelerator("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=700e6"]).dram
+    dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=700e6"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (36.571, 70)
-    dram = load_accelerator("tf_mvp", ["dram.memory=hbm2_2000", "clock_hz=1e9"]).dram
+    dram = load_machine("tf_mvp", ["dram.memory=hbm2_2000", "clock_hz=1e9"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (256, 100)
 
 
@@ -67,20 +70,20 @@ def test_does_what_is_stated_win_over_the_memory(tmp_path: Path) -> None:
     file.write_text(
         'extends = "tf_mvp"\nname = "mine"\n[dram]\nmemory = "ddr4_3200"\nrow_bytes = 512\n'
     )
-    dram = load_accelerator(str(file)).dram
+    dram = load_machine(str(file)).dram
     assert (dram.bytes_per_cycle, dram.row_bytes, dram.energy) == (51.2, 512, "ddr4")
     # What a parent says of its own memory goes, what was set for the run stays, in any order.
     child = tmp_path / "child.toml"
     child.write_text('extends = "mine.toml"\nname = "child"\n[dram]\nmemory = "lpddr4_2400"\n')
-    assert load_accelerator(str(child)).dram.row_bytes == 8192
+    assert load_machine(str(child)).dram.row_bytes == 8192
     for settings in (
         ["dram.memory=hbm2_2000", "dram.bytes_per_cycle=3.5"],
         ["dram.bytes_per_cycle=3.5", "dram.memory=hbm2_2000"],
     ):
-        dram = load_accelerator(str(file), settings).dram
+        dram = load_machine(str(file), settings).dram
         assert (dram.bytes_per_cycle, dram.row_bytes, dram.energy) == (3.5, 2048, "hbm2")
 
 
 def test_is_an_unknown_memory_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"ddr4_320.*unknown.*ddr4_3200"):
-        load_accelerator("tf_mvp", ["dram.memory=ddr4_320"])
+        load_machine("tf_mvp", ["dram.memory=ddr4_320"])

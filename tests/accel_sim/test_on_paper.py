@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.activations import Activations, Layer
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Activations, Layer
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.drawn_workloads import layer_inputs
 from tests.accel_sim.reference.layers import ReferenceLayer, reference
+from tests.accel_sim.workloads import load_mixed_vector, simulated
 
 # One PE of one lane; a port that takes a whole tile in one cycle; DRAM of one byte per cycle behind
 # a latency of 5; one word written back per cycle. A vector at the end of its line has the longest
@@ -49,14 +48,14 @@ def given(*tokens: Sequence[float]) -> Activations:
 def both(
     masks: list[list[list[int]]], settings: tuple[str, ...], activations: Activations
 ) -> tuple[Sequence[ReferenceLayer], list[LayerResult]]:
-    machine = load_accelerator("tf_mvp", [*PAPER, *settings])
+    machine = load_mixed_vector("tf_mvp", [*PAPER, *settings])
     matrices = [MaskedMatrix(f"m{i}", np.array(mask, np.bool_)) for i, mask in enumerate(masks)]
     inputs = [
         layer_inputs(activations, Layer(i, matrix), machine.array.datatype)
         for i, matrix in enumerate(matrices)
     ]
     layers = reference(matrices, inputs, machine).layers
-    return layers, simulate(matrices, machine, activations, threads=1)
+    return layers, simulated(matrices, machine, activations, threads=1)
 
 
 def causes(layer: ReferenceLayer | LayerResult) -> dict[str, int]:
@@ -64,6 +63,9 @@ def causes(layer: ReferenceLayer | LayerResult) -> dict[str, int]:
     return {cause: cycles for cause, cycles in layer.cycles_by_cause.items() if cycles}
 
 
+@pytest.mark.rule(microarchitecture=3)
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.rule(microarchitecture=6)
 def test_what_does_a_single_weight_take() -> None:
     # 16 + 3 bits = 3 bytes: loaded in 5 + 3 = 8 cycles.
     # 0: 19 bits arrive. 1: the header goes. 2: the entry is delivered. 3: it is issued.
@@ -77,6 +79,8 @@ def test_what_does_a_single_weight_take() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.rule(microarchitecture=3)
+@pytest.mark.rule(microarchitecture=5)
 def test_what_does_a_single_empty_place_take() -> None:
     # A header of (1 + 1)·0 + 1 = 1 bit = 1 byte: loaded in 5 + 1 = 6 cycles.
     # 0: it arrives. 1: it goes. The pass: 2 + 2, until 10; written at 11.
@@ -85,6 +89,7 @@ def test_what_does_a_single_empty_place_take() -> None:
         assert causes(layer) == {"dram": 6, "decompressor": 2, "pipeline": 2, "writeback": 1}
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_a_queue_of_one_deliver_every_other_cycle() -> None:
     # 4·16 + 3 = 67 bits = 9 bytes: loaded in 14 cycles. The decompressor sees the queue as it was:
     # cycle     0      1       2       3     4       5     6       7     8       9
@@ -103,6 +108,7 @@ def test_does_a_queue_of_one_deliver_every_other_cycle() -> None:
         assert unit.stalled == {"queue_full": 3, "weight_buffer": 1}
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_a_far_input_wait_for_the_window() -> None:
     # Two vectors of length 1, i = ⌈log2 8⌉ = 3, header 2·2 + 1 = 5: 2·(16 + 3) + 5 = 43 bits =
     # 6 bytes, loaded in 11 cycles. Window of 2, 1 input per cycle; at the start of each cycle:
@@ -122,6 +128,7 @@ def test_does_a_far_input_wait_for_the_window() -> None:
         assert layer.units["matching"].stalled == {"window_full": 3}
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_a_run_of_zeros_longer_than_z_take_more_cycles() -> None:
     # 4·16 + 3 = 67 bits = 9 bytes: 14 cycles. 0: bits, 1: header, 2: all four are delivered.
     # 3: two are dropped. 4: the third is dropped, the fourth is issued. The pass: 5 + 2, until 21.
@@ -136,6 +143,7 @@ def test_does_a_run_of_zeros_longer_than_z_take_more_cycles() -> None:
         assert (layer.macs_executed, layer.macs_skipped) == (1, 3)
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_is_a_pass_of_zeros_only_skipped_z_at_a_time() -> None:
     # 5·16 + 3 = 83 bits = 11 bytes: 16 cycles. Delivered in 2; dropped in 3, 4 and 5: 2 + 2 + 1.
     for (layer,) in both(
@@ -147,6 +155,7 @@ def test_is_a_pass_of_zeros_only_skipped_z_at_a_time() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_a_pass_wait_for_its_accumulator_bank() -> None:
     # One column of 8: a vertical vector, 8·16 + 3 = 131 bits = 17 bytes, loaded in 22 cycles.
     # 8 entries, one per output: delivered in 2, issued in 3 … 10: a pass of 11 + 2 = 13 cycles.
@@ -163,6 +172,7 @@ def test_does_a_pass_wait_for_its_accumulator_bank() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.rule(microarchitecture=7)
 def test_is_a_wait_for_both_the_weights_and_the_bank_put_down_to_dram() -> None:
     # Two strips of one output, 40 inputs: each tile 40·16 + 3 = 643 bits = 81 bytes, which at half
     # the peak rate take 162 cycles. Loads: 5 + 162 = 167, and 329 without a gap.
@@ -180,6 +190,7 @@ def test_is_a_wait_for_both_the_weights_and_the_bank_put_down_to_dram() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.rule(microarchitecture=6)
 @pytest.mark.parametrize(
     ("is_prefetched", "cycles"),
     [
@@ -196,6 +207,7 @@ def test_do_the_weights_of_the_next_layer_run_ahead(is_prefetched: str, cycles: 
         assert second.cycles == cycles
 
 
+@pytest.mark.rule(microarchitecture=7)
 def test_is_a_column_without_a_token_idle_for_the_whole_pass() -> None:
     # One weight as above, one token on two columns: a pass of 4 + 2 cycles, the second column idle
     # in all 6. The first: 3 decompressor, 1 busy, 2 pipeline. Waits count for both columns.
@@ -208,6 +220,7 @@ def test_is_a_column_without_a_token_idle_for_the_whole_pass() -> None:
         assert (pe.stalled["pipeline"], pe.idle) == (2, 6)
 
 
+@pytest.mark.rule(microarchitecture=2)
 def test_is_a_piece_whose_input_is_zero_not_multiplied() -> None:
     # Inputs 0 and 2 of one entry of 4 lanes: two vectors of 1, i = 2, header 2·2 + 1: 2·16 + 4 + 5
     # = 41 bits = 6 bytes, 11 cycles. The entry is issued in 3 for its first piece: 4 + 2, 1 word.
@@ -225,6 +238,8 @@ def test_is_a_piece_whose_input_is_zero_not_multiplied() -> None:
 WIDE_WINDOW = ("window_inputs=8", "inputs_per_cycle=8")
 
 
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.rule(microarchitecture=7)
 def test_do_columns_in_lock_step_wait_for_each_other() -> None:
     # 6·16 + 3 = 99 bits = 13 bytes: loaded in 18 cycles. All six are delivered in 2, issued in
     # 3 … 8: each is live for one of the two tokens, none may be dropped. The pass: 9 + 2, until 29;
@@ -245,6 +260,7 @@ def test_do_columns_in_lock_step_wait_for_each_other() -> None:
         assert list(layer.pe_load) == [2 * 6]
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_do_columns_with_queues_of_their_own_drift_apart() -> None:
     # The same with a queue and a controller per PE. Entries 0 … 5 are delivered in 2:
     # cycle     3            4            5         6            7
@@ -267,6 +283,7 @@ def test_do_columns_with_queues_of_their_own_drift_apart() -> None:
         assert list(layer.pe_load) == [3 + 3]
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_the_fullest_column_hold_up_all() -> None:
     # 4·16 + 3 = 67 bits = 9 bytes: 14 cycles. Queues of 2; column 0 needs all, column 1 the last.
     # cycle     2       3            4        5         6
@@ -288,6 +305,7 @@ def test_does_the_fullest_column_hold_up_all() -> None:
         assert (pe.stalled["decompressor"], pe.stalled["zero_skip"], pe.idle) == (3 + 4, 2, 0)
 
 
+@pytest.mark.rule(microarchitecture=2)
 def test_does_a_short_last_group_run_as_one_column() -> None:
     # 9 bytes: 14 cycles; all four entries are delivered in 2. Columns of tokens 0 and 2 drop e0 and
     # issue e1 in 3: done in 5. That of token 1 issues e0 … e3 in 3 … 6.
@@ -303,6 +321,7 @@ def test_does_a_short_last_group_run_as_one_column() -> None:
         assert list(layer.pe_load) == [3 + 4 + 3]
 
 
+@pytest.mark.rule(microarchitecture=5)
 def test_does_the_window_wait_for_the_slowest_column() -> None:
     # Column 0 drops all six in 3, column 1 needs them all; a window of 2, up to 2 inputs per cycle.
     # cycle     3   4   5       6   7   8       9   10
@@ -322,6 +341,7 @@ def test_does_the_window_wait_for_the_slowest_column() -> None:
         assert layer.units["matching"].stalled == {"window_full": 5}
 
 
+@pytest.mark.rule(microarchitecture=7)
 def test_is_the_lowest_pe_row_critical_before_the_lowest_column() -> None:
     # Vertical: columns of 1, 1 and 2 outputs: n = 3, i = 1, k = 1, header 4·2 + 1: 4·16 + 6 + 9 =
     # 79 bits = 10 bytes, 15 cycles. All are delivered in 2. Token 0 has input 0 only, token 1 not:
@@ -344,6 +364,8 @@ def test_is_the_lowest_pe_row_critical_before_the_lowest_column() -> None:
 # --- schedules ------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(microarchitecture=4)
+@pytest.mark.rule(microarchitecture=5)
 def test_do_two_pe_rows_share_a_queue() -> None:
     # One output on two PE rows of one set, whose queue of 2·8 has all four entries in 2; Z = 1.
     # cycle  3                                    4
@@ -363,6 +385,7 @@ def test_do_two_pe_rows_share_a_queue() -> None:
         assert list(layer.pe_load) == [1, 1]
 
 
+@pytest.mark.rule(microarchitecture=4)
 def test_is_a_shared_queue_as_deep_as_those_it_stands_for() -> None:
     # Queues of 1 for two PE rows: one of 2. It is refilled when the decompressor sees it empty.
     # cycle     2       3       4       5
@@ -379,6 +402,7 @@ def test_is_a_shared_queue_as_deep_as_those_it_stands_for() -> None:
         assert layer.units["decompressor"].stalled == {"queue_full": 1, "weight_buffer": 1}
 
 
+@pytest.mark.rule(microarchitecture=4)
 @pytest.mark.parametrize(
     ("accumulators", "load", "imbalance"),
     [
@@ -406,6 +430,7 @@ def test_does_the_longest_unit_go_first_where_accumulators_allow(
 # --- data types, memory ---------------------------------------------------------------------------
 
 
+@pytest.mark.rule(microarchitecture=8)
 @pytest.mark.parametrize(("datatype", "bytes_", "cycles"), [("fp16", 5, 17), ("int8", 3, 15)])
 def test_is_an_input_that_rounds_to_zero_dropped(datatype: str, bytes_: int, cycles: int) -> None:
     # Two weights and a header of 3 bits: 5 or 3 bytes. In 3 the first is dropped, the second
@@ -416,6 +441,7 @@ def test_is_an_input_that_rounds_to_zero_dropped(datatype: str, bytes_: int, cyc
         assert (layer.macs_executed, layer.macs_effectual) == (1, 1)
 
 
+@pytest.mark.rule(microarchitecture=6)
 @pytest.mark.parametrize(("rate", "cycles", "dense_cycles"), [(1.5, 14, 13), (0.3, 22, 18)])
 def test_does_a_decimal_bandwidth_count_whole_cycles(
     rate: float, cycles: int, dense_cycles: int
@@ -425,6 +451,7 @@ def test_does_a_decimal_bandwidth_count_whole_cycles(
         assert (layer.cycles, layer.dense_cycles) == (cycles, dense_cycles)
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_do_activations_off_chip_come_in_runs() -> None:
     # One row of 4 in two ranges of 2 inputs: two vectors of 1 each, i = 1, header 2·2 + 1:
     # 2·16 + 2 + 5 = 39 bits = 5 bytes. Two tokens; bursts of 8 bytes. A tile's inputs: two runs of
@@ -438,6 +465,7 @@ def test_do_activations_off_chip_come_in_runs() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.rule(microarchitecture=3)
 def test_does_a_tile_count_from_its_own_start() -> None:
     # A column of 20 in strips of 12 and 8 outputs. 12 = 8 + 4: n = 2, i = ⌈log2 12/4⌉ = 2, k = 1,
     # header 2·2 + 1: 12·16 + 6 + 5 = 203 bits. 8, at output 12, is one vector at place 0 of its

@@ -1,20 +1,21 @@
 """Is the page well-formed, complete, and safe whatever the names in the file are?"""
 
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
+from accel_sim.activations import Activations
+from accel_sim.machines.load import load_machine
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES
 from accel_sim.reports.quantities import quantity, saved
-from accel_sim.reports.report import as_json, make_report
-from accel_sim.workload import Activations
+from accel_sim.reports.report import Calibration, Report, as_json
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.workloads import simulated
 
 # They have no end tag.
 VOID = {"meta", "img", "wbr", "br"}
@@ -64,21 +65,19 @@ class Page(HTMLParser):
         return f"{table} {part}"
 
 
-def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **header: Any) -> dict[str, Any]:
+def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **given: Any) -> dict[str, Any]:
     """A real run of small matrices on a small machine; a matrix named "empty" keeps nothing."""
-    machine = load_accelerator(
-        "tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"]
-    )
+    machine = load_machine("tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"])
     keep = np.random.default_rng(0).random((16, 16)) < 0.5
     matrices = [MaskedMatrix(name, keep & (name != "empty")) for name in names]
-    results = simulate(matrices, machine, Activations(8, 1.0, 0), threads=1)
+    results = simulated(matrices, machine, Activations(8, 1.0, 0), threads=1)
     defaults = {
         "command": "python -m accel_sim run --mask m.npz",
-        "versions": {"mvpsim": "0"},
         "mask": {"source": "m.npz", "sha256": "ab12" * 16},
         "notes": ["Reconstructed, not validated.", "Second note with 1 < 2 & more."],
     }
-    return as_json(make_report(results, machine, {**defaults, **header}), "2026-01-01T00:00:00")
+    data = as_json(Report(machine, tuple(results)), "2026-01-01T00:00:00")
+    return {**data, **defaults, **given}
 
 
 @pytest.fixture(scope="module")
@@ -237,14 +236,8 @@ def test_the_band_of_the_tables_stands_beside_the_figures(data: dict[str, Any], 
 
 
 def test_a_calibrated_run_says_so() -> None:
-    fit = {
-        "basis": "dense_equivalent_core",
-        "published_gops_per_watt": 377.0,
-        "uncalibrated_gops_per_watt": 6673.2,
-        "factor": 17.7,
-        "missing_pj_per_mac": 5.005,
-    }
-    text = Page(page(report(calibration=fit), [])).text
+    fit = Calibration("dense_equivalent_core", 377.0, 6673.2, factor=17.7, missing_pj_per_mac=5.005)
+    text = Page(page(report(calibration=asdict(fit)), [])).text
     assert "multiplied by 17.70" in text
     assert "Uncalibrated it is 6,673: 5.00 of 5.31 pJ" in text
     assert "In GOPS/W (calibrated)" in text

@@ -1,6 +1,6 @@
 """Do the pictures show what the report says, whatever the report holds?"""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from accel_sim.costs.energy import COMPONENTS
-from accel_sim.machines.description import MARKS
-from accel_sim.machines.load import load_accelerator
-from accel_sim.reports.glossary import CAPTIONS, CAUSE_WORDS, COMPONENT_WORDS, MARK_WORDS
+from accel_sim.dataflows.account import Unit
+from accel_sim.dataflows.registry import DATAFLOWS, causes_of
+from accel_sim.dataflows.sections import MARKS
+from accel_sim.machines.load import load_machine
+from accel_sim.reports.glossary import CAPTIONS, MARK_WORDS
 from accel_sim.reports.pictures import (
-    CAUSE_COLOURS,
-    COMPONENT_COLOURS,
     KIND_STYLES,
     MANY_LAYERS,
     PICTURES,
@@ -30,10 +30,11 @@ from accel_sim.reports.pictures import (
     roofline_points,
     short_names,
 )
-from accel_sim.reports.report import CAUSES, LayerResult, Unit, as_json, make_report
+from accel_sim.reports.report import LayerResult, Report, as_json
 from sparse_formats.masks.matrix_names import KINDS
 
-MACHINE = load_accelerator("tf_mvp")
+MACHINE = load_machine("tf_mvp")
+CAUSES = causes_of(MACHINE.dataflow)
 NOTHING = dict.fromkeys(CAUSES, 0)
 
 
@@ -54,14 +55,13 @@ def layer(name: str, kind: str = "Q", scale: int = 1) -> LayerResult:
         **{"energy_by_component_j": energy, "pj_per_executed_mac": None, "macs_dense": 32},
         **{"macs_executed": executed, "macs_skipped": 0, "macs_padding": 0},
         **{"macs_effectual": executed, "dram_bytes": 64, "cycles_by_cause": causes},
-        **{"units": {"pe": Unit(256, 0, {}, 0)}, "pe_load": [scale, 3 * scale]},
+        **{"units": {"pe": Unit(256, {"busy": 0})}, "pe_load": [scale, 3 * scale]},
         **{"imbalance": 1.5 if scale else None, "product": None},
     )
 
 
 def report(*layers: LayerResult) -> dict[str, Any]:
-    header = {"command": "", "versions": {}, "mask": {"source": "m.npz"}, "notes": []}
-    return as_json(make_report(layers, MACHINE, header), "now")
+    return as_json(Report(MACHINE, layers, mask={"source": "m.npz"}), "now")
 
 
 def many(count: int) -> dict[str, Any]:
@@ -87,13 +87,16 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_everything_that_can_occur_has_a_look_and_a_meaning() -> None:
-    assert tuple(CAUSE_COLOURS) == tuple(CAUSE_WORDS)
-    assert tuple(CAUSE_COLOURS)[: len(CAUSES)] == CAUSES
-    assert tuple(COMPONENT_COLOURS) == COMPONENTS == tuple(COMPONENT_WORDS)
+    causes = {name: cause for flow in DATAFLOWS for name, cause in causes_of(flow).items()}
+    # One name means the same and looks the same in every dataflow.
+    assert all(causes[name] == cause for f in DATAFLOWS for name, cause in causes_of(f).items())
+    cause_colours = {name: cause.colour for name, cause in causes.items()}
+    component_colours = {name: component.colour for name, component in COMPONENTS.items()}
+    assert all(each.words for each in (*causes.values(), *COMPONENTS.values()))
     assert tuple(KIND_STYLES) == KINDS
     assert set(MARK_WORDS) == set(MARKS)
     assert PICTURES.keys() == CAPTIONS.keys()
-    for colours in (CAUSE_COLOURS, COMPONENT_COLOURS, KIND_STYLES):
+    for colours in (cause_colours, component_colours, KIND_STYLES):
         assert len(set(colours.values())) == len(colours)
 
 
@@ -200,6 +203,7 @@ def test_names_are_short_and_unlike_each_other(names: list[str], short: list[str
 ODD_NAMES = ("$x_$", "$", "_hidden", "<script>", "", "\u6f22\u5b57", "\\frac", "a\0b", "q" * 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -222,6 +226,7 @@ def test_all_pictures_are_drawn(data: dict[str, Any], tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
 
 
+@pytest.mark.slow
 def test_odd_names_of_masks_are_drawn_too(tmp_path: Path) -> None:
     for mask in (
         None,
@@ -231,12 +236,14 @@ def test_odd_names_of_masks_are_drawn_too(tmp_path: Path) -> None:
         assert draw({**many(1), "mask": mask}, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     first, again = draw(many(3), tmp_path), draw(many(3), tmp_path / "again")
     assert [x.read_bytes() for x in first] == [x.read_bytes() for x in again]
 
 
+@pytest.mark.slow
 def test_settings_of_the_users_matplotlib_change_nothing(tmp_path: Path) -> None:
     import matplotlib
 
@@ -252,4 +259,3 @@ def test_the_report_is_only_read(tmp_path: Path) -> None:
     data, untouched = many(50), many(50)
     draw(data, tmp_path)
     assert data == untouched
-    assert data["layers"][0] == asdict(layer("l.0.0", "Q", 1))

@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_sim.activations import Activations, Inputs, Layer
 from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.mixed_vector.layer import run_layer
+from accel_sim.dataflows.registry import causes_of
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import CAUSES, as_json, csv_rows, is_product_equal, make_report
-from accel_sim.workload import Activations, Inputs, Layer
+from accel_sim.reports.report import as_json, csv_rows, is_product_equal
+from accel_sim.workload import Workload
 from sparse_formats.files.atomic import json_text
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 TIGHT = (
     "decompressor.bytes_per_cycle=9",
@@ -41,6 +43,7 @@ def workload() -> list[MaskedMatrix]:
     ]
 
 
+@pytest.mark.rule(microarchitecture=7)
 @given(
     seed=st.integers(0, 2**32),
     tokens=st.integers(1, 7),
@@ -56,7 +59,7 @@ def test_is_every_cycle_of_every_unit_accounted_for(
     ]
     machine = roomy(*settings)
     activations = Activations(tokens, activation_density, seed % 1000)
-    for result in simulate(matrices, machine, activations):
+    for result in simulated(matrices, machine, activations):
         assert sum(result.cycles_by_cause.values()) == result.cycles
         assert min(result.cycles_by_cause.values()) >= 0
         for kind, unit in result.units.items():
@@ -70,12 +73,13 @@ def test_is_every_cycle_of_every_unit_accounted_for(
         assert result.product is not None and result.product["is_equal"]
 
 
+@pytest.mark.rule(microarchitecture=7)
 def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
     # One token per group and one lane: nothing is multiplied that is not needed.
     machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")
     matrix = random_matrix((16, 24), 0.4, 5)
     activations = Activations(6, 0.5, 3)
-    (result,) = simulate([matrix], machine, activations)
+    (result,) = simulated([matrix], machine, activations)
     x = activations.draw(24, 0)
     by_hand = sum(int(matrix.keep[:, c].sum()) * int(np.count_nonzero(x[:, c])) for c in range(24))
     assert result.macs_effectual == result.macs_executed == by_hand
@@ -86,15 +90,15 @@ def test_is_the_json_the_same_for_any_number_of_threads(activation_density: floa
     machine = roomy(*TIGHT)
     texts = set()
     for threads in (1, 2, 5):
-        results = simulate(workload(), machine, Activations(5, activation_density), threads=threads)
-        report = make_report(results, machine, {"command": "c", "notes": []})
+        given = Workload.of(workload(), Activations(5, activation_density))
+        report = simulate(given, machine, threads=threads)
         texts.add(json_text(as_json(report, "then")))
     assert len(texts) == 1
 
 
 def test_does_the_report_hold_the_promised_keys() -> None:
     machine = roomy()
-    report = make_report(simulate(workload(), machine, Activations(4)), machine, {"mask": {}})
+    report = simulate(Workload.of(workload(), Activations(4)), machine)
     data = json.loads(json_text(as_json(report, "then")))
     assert data["schema_version"] == 1
     assert data["accelerator"]["array"]["lanes"]["value"] == 4
@@ -109,7 +113,7 @@ def test_does_the_report_hold_the_promised_keys() -> None:
     for key in ("cycles", "nnz", "macs_executed", "dram_bytes"):
         assert data["total"][key] == sum(layer[key] for layer in data["layers"])
     assert data["total"]["energy_j"] == pytest.approx(sum(x["energy_j"] for x in data["layers"]))
-    assert list(data["total"]["cycles_by_cause"]) == list(CAUSES)
+    assert list(data["total"]["cycles_by_cause"]) == list(causes_of("mixed_vector"))
     assert set(data["total"]["gops_per_watt"]) == {
         "dense_equivalent_core",
         "dense_equivalent_with_dram",
@@ -120,7 +124,7 @@ def test_does_the_report_hold_the_promised_keys() -> None:
 
 def test_are_layers_csv_and_json_the_same_figures() -> None:
     machine = roomy()
-    results = simulate(workload(), machine, Activations(4))
+    results = simulated(workload(), machine, Activations(4))
     header, rows = csv_rows(results)
     text = io.StringIO()
     csv.writer(text).writerows([header, *rows])
@@ -132,6 +136,7 @@ def test_are_layers_csv_and_json_the_same_figures() -> None:
         assert float(row["energy_by_component_j.mac"]) == result.energy_by_component_j["mac"]
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_does_a_wrong_product_get_noticed() -> None:
     # The machine is given one matrix and compared with another: a PE that dropped a weight.
     machine, matrix = roomy(), random_matrix((16, 16), 0.5, 7)
@@ -152,30 +157,34 @@ def test_does_a_wrong_product_get_noticed() -> None:
     assert check.is_equal is False
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_is_a_weight_beyond_fp16_reported_and_not_multiplied() -> None:
     keep = np.ones((2, 2), np.bool_)
     matrix = MaskedMatrix("big", keep, np.full((2, 2), 1e6, np.float32))
-    (result,) = simulate([matrix], roomy(), Activations(1))
+    (result,) = simulated([matrix], roomy(), Activations(1))
     assert result.product is not None
     assert "1e+06" in result.product["note"]
     assert is_product_equal([result]) is None
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_prefetching_hide_loads_and_never_lose_time() -> None:
     def total(prefetch: str) -> int:
         machine = roomy("dram.bytes_per_cycle=8", f"prefetch_across_layers={prefetch}")
-        return sum(r.cycles for r in simulate(workload(), machine, Activations(64)))
+        return sum(r.cycles for r in simulated(workload(), machine, Activations(64)))
 
     assert total("true") < total("false")
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_does_a_layer_without_prefetch_take_what_it_takes_alone() -> None:
     machine = roomy("prefetch_across_layers=false")
-    together = simulate(workload(), machine, Activations(6))
-    alone = [simulate([matrix], machine, Activations(6))[0] for matrix in workload()]
+    together = simulated(workload(), machine, Activations(6))
+    alone = [simulated([matrix], machine, Activations(6))[0] for matrix in workload()]
     assert [r.cycles for r in together] == [r.cycles for r in alone]
 
 
+@pytest.mark.rule(microarchitecture=6)
 def test_do_spilled_activations_cost_dram_bytes() -> None:
     # 16×16 at 4 tokens: 2·4·(16 + 16) = 256 bytes of activations.
     matrix = random_matrix((16, 16), 1.0)
@@ -197,19 +206,20 @@ def test_does_a_matrix_without_entries_run_in_no_time(shape: tuple[int, int]) ->
     nothing = MaskedMatrix("none", np.zeros(shape, np.bool_), np.zeros(shape, np.float32))
     first, last = random_matrix((9, 8), 0.5, 1, "first"), random_matrix((7, 9), 0.5, 2, "last")
     machine = roomy()
-    with_it = simulate([first, nothing, last], machine, Activations(3))
-    without = simulate([first, last], machine, Activations(3))
+    with_it = simulated([first, nothing, last], machine, Activations(3))
+    without = simulated([first, last], machine, Activations(3))
     assert [r.cycles for r in with_it] == [without[0].cycles, 0, without[1].cycles]
     assert with_it[1].bound_by is None and with_it[1].density is None
     assert with_it[1].energy_j == 0
-    (alone,) = simulate([nothing], machine, Activations(3))
-    assert alone.cycles == 0
-    json_text(as_json(make_report([alone], machine, {}), "then"))
+    report = simulate(Workload.of([nothing], Activations(3)), machine)
+    assert report.total.cycles == 0
+    json_text(as_json(report, "then"))
 
 
+@pytest.mark.rule(microarchitecture=8)
 def test_are_weights_too_small_for_fp16_counted() -> None:
     keep = np.ones((2, 2), np.bool_)
     matrix = MaskedMatrix("tiny", keep, np.array([[1, 1e-30], [1e-30, 2]], np.float32))
-    (result,) = simulate([matrix], roomy(), Activations(1))
+    (result,) = simulated([matrix], roomy(), Activations(1))
     assert result.product is not None and result.product["is_equal"]
     assert result.product["note"].startswith("2 kept weights are too small")

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel_sim.dataflows.mixed_vector.stream import Stored, Tile, cut_into_tiles, entries_of
-from accel_sim.machines.description import Accelerator
-from accel_sim.pipeline import simulate
-from accel_sim.workload import Activations
+from accel_sim.activations import Activations
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, Stored, cut_into_tiles, entries_of
 from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.formats.parts.tile_stream import TileStream
 from sparse_formats.masks.decompose import decompose, decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
-from tests.accel_sim.workloads import random_matrix, roomy, vector_matrix
+from tests.accel_sim.reference.tile_stream import TileStream
+from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
+
+pytestmark = pytest.mark.rule(microarchitecture=3)
 
 # Tiles of 64 outputs, by 64 inputs where the buffer is small.
 SMALL_BUFFER = "weight_buffer.bytes=16384"
@@ -63,7 +64,7 @@ MATRICES = {
 
 
 def streams_of(
-    tiles: Sequence[Tile], matrix: MaskedMatrix, layout: VectorLayout, lanes: int
+    tiles: Sequence[EncodedTile], matrix: MaskedMatrix, layout: VectorLayout, lanes: int
 ) -> list[bytes]:
     """Each tile as a mixed-vector matrix of its own, in FP16, in the decompressor's order."""
     streams: list[bytes] = []
@@ -78,7 +79,9 @@ def streams_of(
     return streams
 
 
-def stream_of(tile: Tile, matrix: MaskedMatrix, layout: VectorLayout, lanes: int) -> TileStream:
+def stream_of(
+    tile: EncodedTile, matrix: MaskedMatrix, layout: VectorLayout, lanes: int
+) -> TileStream:
     """The tile, its weights in FP16, for a machine of so many lanes."""
     (row0, row1), (col0, col1) = tile.rows, tile.cols
     is_horizontal = layout.orientation == "horizontal"
@@ -95,7 +98,7 @@ def stream_of(tile: Tile, matrix: MaskedMatrix, layout: VectorLayout, lanes: int
     return TileStream(MixedVectors.encode(matrix.keep[row0:row1, col0:col1], weights, cut), lanes)
 
 
-def nominal_lengths(tile: Tile, layout: VectorLayout, axis: int, axis0: int) -> Any:
+def nominal_lengths(tile: EncodedTile, layout: VectorLayout, axis: int, axis0: int) -> Any:
     """What is covered; but more for a vector that the matrix' edge, and nothing else, cut short."""
     told = zip(layout.lines.tolist(), layout.starts.tolist(), layout.lengths.tolist(), strict=True)
     overrunning = {(line, start): n for line, start, n in told if start + n > axis}
@@ -126,12 +129,12 @@ def test_are_the_bytes_read_the_streams_rounded_to_bursts(
     burst = machine.dram.burst_bytes
     streams = streams_of(tiles, matrix, layout, machine.array.lanes)
     expected = sum(-(-len(stream) // burst) * burst for stream in streams)
-    (result,) = simulate([matrix], machine, Activations(tokens=2), is_checked=False)
+    (result,) = simulated([matrix], machine, Activations(tokens=2), is_checked=False)
     assert result.dram_bytes == expected
 
 
 def same_entries(
-    tile: Tile, stream: TileStream, orientation: Orientation, machine: Accelerator
+    tile: EncodedTile, stream: TileStream, orientation: Orientation, machine: MixedVector
 ) -> None:
     """Does the simulator deliver what the stream's reader finds, bit by bit and in its order?"""
     mine = entries_of(tile, orientation, machine)
@@ -168,7 +171,7 @@ def test_are_the_entries_those_of_the_stream(
     st.sampled_from((512, 1024, 4096)),
     st.sampled_from(("true", "false")),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 def test_are_they_however_the_tiles_are_cut(
     orientation: Orientation,
     shape: tuple[int, int],

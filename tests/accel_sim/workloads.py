@@ -1,12 +1,18 @@
 """Small machines and matrices that the simulator's tests share."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.machines.description import Accelerator
-from accel_sim.machines.load import load_accelerator
+from accel_sim.activations import Activations
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.machines.load import load_machine
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult
+from accel_sim.workload import Masks, Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 
@@ -27,9 +33,23 @@ ROOMY = (
 )
 
 
-def roomy(*settings: str) -> Accelerator:
+def load_mixed_vector(name: str, settings: Iterable[str] = ()) -> MixedVector:
+    """As `load_machine`, for a machine of mixed-length vectors."""
+    machine = load_machine(name, settings)
+    assert isinstance(machine, MixedVector)
+    return machine
+
+
+def roomy(*settings: str) -> MixedVector:
     """The roomy machine, with more settings on top."""
-    return load_accelerator("tf_mvp", [*ROOMY, *settings])
+    return load_mixed_vector("tf_mvp", [*ROOMY, *settings])
+
+
+def simulated(
+    masks: Masks, machine: Machine, activations: Activations, **options: Any
+) -> list[LayerResult]:
+    """The layers of the report; options: as of `simulate`."""
+    return list(simulate(Workload.of(masks, activations), machine, **options).layers)
 
 
 def random_matrix(

@@ -96,6 +96,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_measuring(tmp_path: 
     assert done.returncode == 2 and "does not exist; create it" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_prints_json() -> None:
     pytest.importorskip("torch")
     done = command("--cells", "vertical 16 3072×768, 80% sparse, 1 tok", "--seconds", "0.05",

@@ -63,6 +63,7 @@ def minilm() -> Any:
     return transformers.AutoModel.from_pretrained(folder).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trained_bert_says_the_same() -> None:
     dense = minilm()
@@ -80,6 +81,7 @@ def test_a_trained_bert_says_the_same() -> None:
     assert expected.std() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_small_llama_says_the_same_token_by_token() -> None:
     transformers = pytest.importorskip("transformers")

@@ -40,7 +40,9 @@ def read_by_hand(opened: OpenModel, examples: Examples, name: str) -> Any:
     return torch.cat(rows).numpy()
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "opt"])
+@pytest.mark.parametrize(
+    "family", ["gpt2", *(pytest.param(rarer, marks=pytest.mark.slow) for rarer in ("llama", "opt"))]
+)
 @pytest.mark.parametrize("memory", [1e9, 1])
 def test_inputs_are_summed_over_all_tokens(
     family: str, memory: float, tiny: Tiny, words: Any

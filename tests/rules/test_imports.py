@@ -3,7 +3,8 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,10 +30,15 @@ MAY_LEARN = (
 
 
 class Import(NamedTuple):
-    package: str
+    module: str
+    """As it is written; of `from a import b` it is a.b, whether b is a module or not."""
     line: int
     at_load: bool
     """Whether it is executed when its module is loaded, not when a function is called."""
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
 
 
 def imports(node: ast.AST, at_load: bool = True) -> Iterator[Import]:
@@ -41,9 +47,10 @@ def imports(node: ast.AST, at_load: bool = True) -> Iterator[Import]:
         match child:
             case ast.Import(names=names):
                 for alias in names:
-                    yield Import(alias.name.partition(".")[0], child.lineno, at_load)
-            case ast.ImportFrom(module=str(module), level=0):
-                yield Import(module.partition(".")[0], child.lineno, at_load)
+                    yield Import(alias.name, child.lineno, at_load)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                for alias in names:
+                    yield Import(f"{module}.{alias.name}", child.lineno, at_load)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from imports(child, at_load=False)
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -56,7 +63,12 @@ def violations(path: str, source: str) -> list[str]:
     """What the file `path` (relative, `package/…`) with text `source` imports and may not."""
     package = path.partition("/")[0]
     found: list[str] = []
-    for name, line, at_load in imports(ast.parse(source)):
+    seen: set[tuple[str, int]] = set()
+    for each in imports(ast.parse(source)):
+        name, line, at_load = each.package, each.line, each.at_load
+        if (name, line) in seen:
+            continue
+        seen.add((name, line))
         if path == GOES_WITH_A_MODEL:
             if name not in LEARNING and name not in sys.stdlib_module_names:
                 found.append(f"{path}:{line}: imports {name}, which is not there beside weights")
@@ -125,3 +137,131 @@ def test_a_planted_violation_is_caught(path: str, source: str) -> None:
 )
 def test_what_is_allowed_is_not_reported(path: str, source: str) -> None:
     assert violations(path, source) == []
+
+
+def modules(sources: Mapping[str, str]) -> dict[str, dict[str, bool]]:
+    """Module → the modules of ours that it imports, and whether at load.
+
+    sources: the text of each file, by its path (`package/…`). A package is the module of its
+    `__init__.py`; importing what lies in it imports it too.
+    """
+    names = {
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
+        for path in sources
+    }
+    graph: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for name, path in names.items():
+        for each in imports(ast.parse(sources[path])):
+            target = each.module if each.module in names else each.module.rpartition(".")[0]
+            while target in names and not f"{name}.".startswith(f"{target}."):
+                graph[name][target] = graph[name].get(target, False) or each.at_load
+                target = target.rpartition(".")[0]
+    return graph
+
+
+def cycle_at_load(sources: Mapping[str, str]) -> list[str]:
+    """Modules that cannot be loaded one after the other, as each needs the next; none, if none."""
+    graph = modules(sources)
+    at_load = {
+        name: [to for to, is_at_load in used.items() if is_at_load] for name, used in graph.items()
+    }
+    try:
+        list(TopologicalSorter(at_load).static_order())
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def entangled_rooms(sources: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Pairs of rooms of one package that import each other, directly or by way of others.
+
+    A package's rooms are its subpackages, each whole, and the files that lie in it directly; the
+    latter are called as the package. What a command line or a public face loads when it is used
+    (`__main__.py`, `__init__.py`) lies above all rooms.
+    """
+    graph = modules(sources)
+    packages = {
+        path.removesuffix("/__init__.py").replace("/", ".")
+        for path in sources
+        if path.endswith("/__init__.py")
+    }
+    found: set[tuple[str, str]] = set()
+    for package in packages:
+        reached: dict[str, set[str]] = {}
+        for name, used in graph.items():
+            room = room_of(name, package, packages)
+            if room is None or name == f"{package}.__main__":
+                continue
+            reached.setdefault(room, set()).update(
+                other
+                for to, is_at_load in used.items()
+                if is_at_load or name != package
+                if (other := room_of(to, package, packages)) not in (None, room)
+            )
+        for _ in reached:
+            for rooms in reached.values():
+                rooms |= {further for room in list(rooms) for further in reached.get(room, ())}
+        found |= {(a, b) for a in reached for b in reached[a] if a < b and a in reached.get(b, ())}
+    return found
+
+
+def room_of(module: str, package: str, packages: set[str]) -> str | None:
+    """The subpackage of `package` that holds the module, or the package itself; None outside."""
+    if module == package:
+        return package
+    if not module.startswith(f"{package}."):
+        return None
+    room = f"{package}.{module.removeprefix(f'{package}.').partition('.')[0]}"
+    return room if room in packages else package
+
+
+def all_sources() -> dict[str, str]:
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+        for package in MAY_IMPORT
+        for path in (ROOT / package).rglob("*.py")
+    }
+
+
+def test_is_there_no_circle_of_imports() -> None:
+    assert cycle_at_load(all_sources()) == []
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_do_no_two_rooms_import_each_other(package: str) -> None:
+    found = {pair for pair in entangled_rooms(all_sources()) if pair[0].startswith(package)}
+    assert not found, "\n".join(f"{a} and {b} import each other" for a, b in sorted(found))
+
+
+def test_is_a_planted_circle_caught() -> None:
+    circle = {
+        "p/__init__.py": "",
+        "p/a.py": "from p.b import f",
+        "p/b.py": "import p.c.d",
+        "p/c/__init__.py": "",
+        "p/c/d.py": "from p import a",
+    }
+    assert set(cycle_at_load(circle)) == {"p.a", "p.b", "p.c.d"}
+    assert entangled_rooms(circle) == {("p", "p.c")}
+    later = {**circle, "p/c/d.py": "def f():\n    from p import a"}
+    assert cycle_at_load(later) == []
+    assert entangled_rooms(later) == {("p", "p.c")}
+    assert entangled_rooms({**circle, "p/c/d.py": ""}) == set()
+
+
+def test_are_three_rooms_in_a_ring_caught() -> None:
+    ring = {f"p/{a}/x.py": f"from p.{b}.x import f" for a, b in ("ab", "bc", "ca")}
+    folders = {f"p/{folder}__init__.py": "" for folder in ("", "a/", "b/", "c/")}
+    assert entangled_rooms(ring | folders) == {("p.a", "p.b"), ("p.a", "p.c"), ("p.b", "p.c")}
+
+
+def test_is_a_face_or_a_command_line_above_the_rooms() -> None:
+    house = {
+        "p/__init__.py": "def __getattr__(name):\n    from p.a.x import f",
+        "p/__main__.py": "import p.a.x",
+        "p/errors.py": "",
+        "p/a/__init__.py": "",
+        "p/a/x.py": "from p.errors import E",
+    }
+    assert entangled_rooms(house) == set()
+    assert entangled_rooms({**house, "p/__init__.py": "import p.a.x"}) == {("p", "p.a")}

@@ -50,6 +50,7 @@ def test_are_there_commands_to_run() -> None:
     assert all(command.startswith("python -m ") for command in commands())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_does_the_command_run(command: str, folder: Path) -> None:
     done = run([sys.executable, *shlex.split(command)[1:]], folder)
@@ -57,12 +58,14 @@ def test_does_the_command_run(command: str, folder: Path) -> None:
     assert done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_do_the_python_lines_run(code: str, folder: Path) -> None:
     done = run([sys.executable, "-W", "error", "-c", code], folder)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_is_every_line_shown_one_that_the_demo_prints(folder: Path) -> None:
     # The machine and its counts are exact, so the README's figures must be today's, to the digit.
     (shown,) = [block for block in blocks("") if "tf_mvp: 128 tokens" in block]

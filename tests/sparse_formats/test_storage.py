@@ -54,9 +54,11 @@ def test_what_does_csc_take() -> None:
 
 
 def test_how_many_elements_are_stored() -> None:
-    # The seed's 2a + n + 1 with a = 7: n = 3 rows for CSR, 6 columns for CSC.
-    assert CSR.encode(SMALL).elements() == 2 * 7 + 3 + 1
-    assert CSC.encode(SMALL).elements() == 2 * 7 + 6 + 1
+    # Yoo & Lee 2023: 2a + n + 1 with a = 7; n = 3 rows for CSR, 6 columns for CSC.
+    for matrix, lines in ((CSR.encode(SMALL, SMALL), 3), (CSC.encode(SMALL, SMALL), 6)):
+        assert matrix.data is not None
+        stored = len(matrix.indptr) + len(matrix.indices) + len(matrix.data)
+        assert stored == 2 * 7 + lines + 1
 
 
 def test_what_do_mixed_vectors_take() -> None:

@@ -16,7 +16,7 @@ from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import VALUE_TYPES, bfloat16, from_bfloat16
+from sparse_formats.formats.parts.value_types import VALUE_TYPES
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
@@ -86,7 +86,7 @@ cases = st.tuples(
 
 
 @given(cases)
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_is_it_as_long_as_its_storage_and_gives_the_matrix_back(case: Any) -> None:
     variant, value_type = case[0], case[4]
     keep, weight = drawn(*case)
@@ -118,7 +118,7 @@ def test_is_a_mask_without_weights_packed(variant: str) -> None:
 
 
 @given(cases, st.data())
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 def test_is_a_damaged_stream_refused_or_another_matrix(case: Any, data: st.DataObject) -> None:
     variant, value_type = case[0], case[4]
     matrix = encoded(variant, *drawn(*case))
@@ -142,7 +142,7 @@ def test_is_a_damaged_stream_refused_or_another_matrix(case: Any, data: st.DataO
     st.sampled_from(TYPES),
     st.integers(0, 9),
 )
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_are_any_bytes_refused_or_a_matrix(
     variant: str, stream: bytes, value_type: str, seed: int
 ) -> None:
@@ -296,14 +296,6 @@ def test_where_does_a_mask_break_the_rule(variant: str, says: str) -> None:
 def test_what_does_a_wrong_value_type_say(weight: Any, name: str | None, says: str) -> None:
     with pytest.raises(InputError, match=says):
         CSR.encode(KEEP, weight).to_bytes(name)
-
-
-def test_what_is_bfloat16() -> None:
-    # 1 = 0x3F80; 1 + 2⁻⁸ lies half way and goes to the even 0x3F80, 1 + 3·2⁻⁸ to 0x3F82.
-    weight = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -0.0], np.float32)
-    patterns = bfloat16(weight)
-    assert patterns.tolist() == [0x3F80, 0x3F80, 0x3F82, 0x8000]
-    assert from_bfloat16(patterns).tolist() == [1, 1, 1 + 2**-6, 0]
 
 
 @pytest.mark.parametrize("name", ["entries", "nothing"])

@@ -1,11 +1,31 @@
-"""What a pass adds to a layer's figures (docs/microarchitecture.md §7)."""
+"""What the passes over a tile come to: causes, units, actions (docs/microarchitecture.md §7, §9).
 
-from collections.abc import Iterable
+Every figure is counted, none is a remainder, so that the sums can be checked.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from accel_sim.dataflows.account import Tile, Unit
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
 from accel_sim.dataflows.mixed_vector.liveness import Liveness
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.plan import PlannedTile
+from accel_sim.dataflows.mixed_vector.stream import Stored
+from sparse_formats.storage import Storage
+
+
+@dataclass(frozen=True, eq=False)
+class EqualPasses:
+    """Equal passes over one tile: `groups` groups of `tokens` tokens, one behind the other."""
+
+    tokens: int
+    groups: int
+    live: Liveness
+    steps: Steps
 
 
 class Counts(NamedTuple):
@@ -49,7 +69,7 @@ def added(counts: Iterable[Counts]) -> Counts:
 
 
 def pass_counts(
-    steps: Steps, live: Liveness, tokens: int, passes: int, machine: Accelerator
+    steps: Steps, live: Liveness, tokens: int, passes: int, machine: Configuration
 ) -> Counts:
     """Counters of `passes` equal passes whose groups have `tokens` tokens each."""
     array = machine.array
@@ -91,3 +111,129 @@ def pass_counts(
         load_window_full=blocks[Block.LOAD_WINDOW_FULL],
     )
     return one if passes == 1 else Counts(*(passes * count for count in one))
+
+
+def tile_of(
+    planned: PlannedTile, passes: Sequence[EqualPasses], stored: Stored, machine: Configuration
+) -> Tile:
+    """A tile with the counts of all passes over it."""
+    tile = planned.tile
+    cycles = np.array([each.steps.blocks[Block.CYCLES] for each in passes], np.int64)
+    is_alike = bool((cycles == cycles[0]).all())
+    tokens = sum(each.groups * each.tokens for each in passes)
+    groups = sum(each.groups for each in passes)
+    counts = added(
+        pass_counts(each.steps, each.live, each.tokens, each.groups, machine) for each in passes
+    )
+    return Tile(
+        strip=tile.strip,
+        rows=tile.rows,
+        cols=tile.cols,
+        storage=Storage(
+            values=tile.nnz * machine.value_bits,
+            indices=len(tile.lines) * tile.vector_bits + (not stored.is_dense),
+            pointers=max(tile.header_bits - 1, 0),
+        ),
+        cycles=cycles[:1] if is_alike else cycles,
+        causes={
+            "compute": counts.path_compute,
+            "empty_lanes": counts.path_empty_lanes,
+            "lockstep": counts.path_lockstep,
+            "imbalance": counts.path_imbalance,
+            "zero_skip": counts.path_zero_skip,
+            "window": counts.path_window,
+            "decompressor": counts.path_decompressor,
+            "pipeline": groups * machine.array.pe_latency_cycles,
+        },
+        executed=counts.executed,
+        skipped=tile.nnz * tokens - counts.executed,
+        padding=counts.pe_busy * machine.array.lanes - counts.executed,
+        units=_units(counts, tokens, machine),
+        actions=_actions(counts, planned, stored, tokens, groups, machine),
+    )
+
+
+def _units(counts: Counts, tokens: int, machine: Configuration) -> dict[str, Unit]:
+    """Busy, stalled and idle cycles of each kind of unit during the passes (§7)."""
+    array, in_passes = machine.array, counts.cycles
+    tokenless = in_passes * array.token_columns - counts.cycles_for_tokens
+    pe = {
+        "busy": counts.pe_busy,
+        "lockstep": counts.pe_lockstep,
+        "zero_skip": counts.pe_zero_skip,
+        "window": counts.pe_window,
+        "decompressor": counts.pe_decompressor,
+        "pipeline": array.pe_latency_cycles * tokens * array.pe_rows,
+        "idle": counts.pe_idle + tokenless * array.pe_rows,
+    }
+    waiting = sum(pe.values()) - counts.pe_busy
+    lane = {
+        "busy": counts.executed,
+        "empty_lanes": counts.pe_busy * array.lanes - counts.executed,
+        "pe": waiting * array.lanes,
+        "idle": 0,
+    }
+    decodes, full, starved = (
+        counts.decode_busy,
+        counts.decode_queue_full,
+        counts.decode_starved,
+    )
+    loads, loads_full = counts.load_busy, counts.load_window_full
+    drops, inspecting = counts.drop_cycles, in_passes * machine.controllers
+    return {
+        "pe": Unit(machine.pes, pe),
+        "lane": Unit(machine.macs, lane),
+        "zero_skip": Unit(machine.controllers, {"busy": drops, "idle": inspecting - drops}),
+        "decompressor": Unit(
+            1,
+            {
+                "busy": decodes,
+                "queue_full": full,
+                "weight_buffer": starved,
+                "idle": in_passes - decodes - full - starved,
+            },
+        ),
+        "matching": Unit(
+            1, {"busy": loads, "window_full": loads_full, "idle": in_passes - loads - loads_full}
+        ),
+    }
+
+
+def _actions(
+    counts: Counts,
+    planned: PlannedTile,
+    stored: Stored,
+    tokens: int,
+    groups: int,
+    machine: Configuration,
+) -> dict[str, int]:
+    """How often each action of `account.ACTIONS` happens (§9)."""
+    array, tile = machine.array, planned.tile
+    is_row_mode = stored.layout.orientation == "horizontal"
+    # In lock-step one copy of every queue serves all columns.
+    copies = tokens if machine.queue.per_column else groups
+    queue_bits = int(planned.entries.bits.sum(dtype=np.int64))
+    live_pairs, executed = counts.pe_busy, counts.executed
+    operands_read = live_pairs * (array.lanes if is_row_mode else 1)
+    accumulations = live_pairs if is_row_mode else executed
+    loaded = counts.inputs_loaded_for_tokens
+    operand_bits, sum_bits = 8 * machine.operand_bytes, 8 * machine.accumulator_bytes
+    # A strip's outputs pass the port once per input range; all but the last leave partial sums.
+    words = (tile.rows[1] - tile.rows[0]) * tokens
+    later = int(tile.cols[0] > 0)
+    set_size = array.pe_rows // machine.sets
+    return {
+        "weight_bits_read": 8 * tile.bytes * groups,
+        "decoded_bits": tile.bits * groups,
+        "register_bits": 2 * queue_bits * copies,
+        "zero_compares": counts.issued + counts.dropped if machine.skips_zeros else 0,
+        "compares": counts.issued,
+        "window_bits": (loaded + operands_read) * machine.value_bits,
+        "activation_bits_read": loaded * operand_bits,
+        "macs": executed,
+        "gated_lanes": (live_pairs + counts.pe_lockstep) * array.lanes - executed,
+        "accumulator_bits": 2 * accumulations * sum_bits,
+        "adds": words * (set_size - 1 + later),
+        "activation_bits_written": words * (later * sum_bits + (1 - later) * operand_bits),
+        "partial_bits_read": words * later * sum_bits,
+    }

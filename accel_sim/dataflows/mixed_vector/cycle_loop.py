@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.liveness import Liveness
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile
-from accel_sim.machines.description import Accelerator
 
 _REMEMBERED = 1024
 """Passes of a tile that are kept in mind, for other groups with their zeros at the same places."""
@@ -72,7 +72,7 @@ class Stepper:
     def __init__(
         self,
         planned: PlannedTile,
-        machine: Accelerator,
+        machine: Configuration,
         is_multiplied: bool,
         known: dict[bytes, Steps],
     ) -> None:

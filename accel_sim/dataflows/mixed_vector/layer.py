@@ -1,71 +1,24 @@
 """One layer on the machine, seen alone: its tiles, passes and counters, before time is laid out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.account import Passes, Tile
-from accel_sim.dataflows.mixed_vector.counts import Counts, added, pass_counts
-from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Stepper, Steps
-from accel_sim.dataflows.mixed_vector.liveness import Liveness, all_live, liveness
+from accel_sim.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
+from accel_sim.dataflows.account import LayerRun
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
+from accel_sim.dataflows.mixed_vector.counts import EqualPasses, tile_of
+from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper, Steps
+from accel_sim.dataflows.mixed_vector.liveness import all_live, liveness
 from accel_sim.dataflows.mixed_vector.plan import plan_layer
-from accel_sim.dataflows.mixed_vector.product import Issued, ProductCheck, check_product
+from accel_sim.dataflows.mixed_vector.product import Issued, check_product
 from accel_sim.dataflows.mixed_vector.stream import Stored
-from accel_sim.machines.description import Accelerator
-from accel_sim.workload import CHECKED_TOKENS, Inputs, Layer, group_tokens
 from sparse_formats.masks.decompose import decompose
-from sparse_formats.masks.vectors import Orientation
-from sparse_formats.storage import Storage
 
 
-@dataclass(frozen=True, eq=False)
-class TileRun(Tile):
-    """A tile and what its passes counted.
-
-    queue_bits: bits of all entries. counts: of all passes. pe_load: entries issued by each PE row,
-    once for each token or column that issued it; int64 (P,).
-    """
-
-    queue_bits: int
-    counts: Counts
-    pe_load: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerRun(Passes):
-    """All passes of one layer on the machine of mixed-length vectors.
-
-    outputs: (rows, tokens) of the tokens that were multiplied, in the accumulators' type; None
-    where they were not.
-    """
-
-    tiles: tuple[TileRun, ...]
-    orientation: Orientation
-    vectors: int
-    product: ProductCheck | None = None
-    outputs: NDArray[Any] | None = None
-
-    @cached_property
-    def counts(self) -> Counts:
-        """Of all passes."""
-        return added([Counts(), *(tile.counts for tile in self.tiles)])
-
-
-@dataclass(frozen=True, eq=False)
-class EqualPasses:
-    """Equal passes over one tile: `groups` groups of `tokens` tokens, one behind the other."""
-
-    tokens: int
-    groups: int
-    live: Liveness
-    steps: Steps
-
-
-def run_layer(layer: Layer, inputs: Inputs, machine: Accelerator, is_checked: bool) -> LayerRun:
+def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: bool) -> LayerRun:
     """Encode, schedule and step one layer; multiply it too where weights are known.
 
     Raises:
@@ -90,7 +43,11 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Accelerator, is_checked: bo
 
 
 def run_steppers(
-    layer: Layer, inputs: Inputs, stored: Stored, steppers: Sequence[Stepper], machine: Accelerator
+    layer: Layer,
+    inputs: Inputs,
+    stored: Stored,
+    steppers: Sequence[Stepper],
+    machine: Configuration,
 ) -> LayerRun:
     """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
@@ -98,7 +55,7 @@ def run_steppers(
 
 
 def steppers_of(
-    stored: Stored, machine: Accelerator, name: str, is_multiplied: bool = False
+    stored: Stored, machine: Configuration, name: str, is_multiplied: bool = False
 ) -> list[Stepper]:
     """Encode and schedule: a stepper for each tile.
 
@@ -117,7 +74,7 @@ def steppers_of(
     ]
 
 
-def _passes(stepper: Stepper, inputs: Inputs, machine: Accelerator) -> Iterator[EqualPasses]:
+def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterator[EqualPasses]:
     """The passes over one tile in the order of their groups."""
     entries, columns = stepper.planned.entries, machine.array.token_columns
     if inputs.nonzero is None or machine.zero_skip.entries_per_cycle == 0:
@@ -154,57 +111,42 @@ def _layer_run(
     steppers: Sequence[Stepper],
     passes: Sequence[Sequence[EqualPasses]],
     inputs: Inputs,
-    machine: Accelerator,
+    machine: Configuration,
 ) -> LayerRun:
-    matrix = layer.matrix
-    nnz = matrix.keep.size if stored.is_dense else matrix.nnz
-    effectual = nnz * inputs.tokens
-    if inputs.nonzero is not None:
-        rows, cols = stored.shape
-        kept = np.full(cols, rows) if stored.is_dense else np.count_nonzero(matrix.keep, axis=0)
-        effectual = int(kept @ np.count_nonzero(inputs.nonzero, axis=0))
+    matrix, (rows, cols) = layer.matrix, stored.shape
     tiles = [
-        _tile_run(stepper, of_tile, stored.is_dense, machine)
+        tile_of(stepper.planned, of_tile, stored, machine)
         for stepper, of_tile in zip(steppers, passes, strict=True)
     ]
+    idle = np.zeros(machine.array.pe_rows, np.int64)
+    loads = [_pe_load(of_tile) for of_tile in passes]
     return LayerRun(
         name=matrix.name,
         kind=matrix.kind,
         shape=stored.shape,
-        nnz=nnz,
-        orientation=stored.layout.orientation,
-        vectors=len(stored.layout),
+        nnz=rows * cols if stored.is_dense else matrix.nnz,
         tiles=tuple(tiles),
         group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
-        macs_effectual=effectual,
+        macs_effectual=_effectual(matrix.keep, stored, inputs),
+        format="mixed_vectors",
+        orientation=stored.layout.orientation,
+        vectors=len(stored.layout),
+        pe_load=np.sum([idle, *loads], axis=0).tolist(),
     )
 
 
-def _tile_run(
-    stepper: Stepper, passes: Sequence[EqualPasses], is_dense: bool, machine: Accelerator
-) -> TileRun:
-    tile, entries = stepper.planned.tile, stepper.planned.entries
-    counts = [
-        pass_counts(each.steps, each.live, each.tokens, each.groups, machine) for each in passes
-    ]
-    cycles = np.array([each.steps.blocks[Block.CYCLES] for each in passes], np.int64)
-    is_alike = bool((cycles == cycles[0]).all())
+def _effectual(keep: NDArray[np.bool_], stored: Stored, inputs: Inputs) -> int:
+    """Kept weight × activation that is not zero, in all."""
+    if not stored.is_dense:
+        return inputs.macs_effectual(keep)
+    rows, cols = stored.shape
+    live = inputs.tokens * cols if inputs.nonzero is None else np.count_nonzero(inputs.nonzero)
+    return rows * int(live)
+
+
+def _pe_load(passes: Sequence[EqualPasses]) -> NDArray[np.int64]:
+    """Entries issued by each PE row, once for each token or column that issued it: int64 (P,)."""
     # A row of `skippable` stands for as many columns as share it.
     columns = [each.groups * (each.tokens // len(each.live.skippable)) for each in passes]
     issued = np.array([each.steps.issued for each in passes], np.int64)
-    storage = Storage(
-        values=tile.nnz * machine.value_bits,
-        indices=len(tile.lines) * tile.vector_bits + (not is_dense),
-        pointers=max(tile.header_bits - 1, 0),
-    )
-    return TileRun(
-        strip=tile.strip,
-        rows=tile.rows,
-        cols=tile.cols,
-        bytes=tile.bytes,
-        storage=storage,
-        queue_bits=int(entries.bits.sum(dtype=np.int64)),
-        pass_cycles=cycles[:1] if is_alike else cycles,
-        counts=added(counts),
-        pe_load=np.array(columns, np.int64) @ issued,
-    )
+    return np.array(columns, np.int64) @ issued

@@ -7,15 +7,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES, Schedule
 from accel_sim.dataflows.mixed_vector.stream import (
+    EncodedTile,
     Entries,
     Stored,
-    Tile,
     cut_into_tiles,
     entries_of,
 )
-from accel_sim.machines.description import Accelerator
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +26,20 @@ class PlannedTile:
     order[first[q]] … order[first[q + 1] − 1]; first: int64 (queues + 1,).
     """
 
-    tile: Tile
+    tile: EncodedTile
     entries: Entries
     queue: Schedule
     first: NDArray[np.int64]
     order: NDArray[np.int64]
 
-    def moved_to(self, tile: Tile) -> Self:
+    def moved_to(self, tile: EncodedTile) -> Self:
         """The plan of a tile that holds the same and only stands elsewhere."""
         step = np.int32(tile.cols[0] - self.tile.cols[0])
         entries = replace(self.entries, lo=self.entries.lo + step, hi=self.entries.hi + step)
         return replace(self, tile=tile, entries=entries)
 
 
-def plan_layer(stored: Stored, machine: Accelerator, name: str) -> list[PlannedTile]:
+def plan_layer(stored: Stored, machine: Configuration, name: str) -> list[PlannedTile]:
     """Encode and schedule: everything that is decided before the first cycle."""
     plan = []
     # Dense tiles of one size hold the same.

@@ -11,35 +11,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.account import ProductCheck
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile, sorted_by
 from accel_sim.dataflows.mixed_vector.stream import Stored
-from accel_sim.machines.description import Accelerator
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _UNIT_ROUNDOFF = 2.0**-24
 _EXACT_IN_FP64 = 2.0**53
-
-
-@dataclass(frozen=True)
-class ProductCheck:
-    """How far the machine's output is from the dense masked product.
-
-    tokens: how many were multiplied. max_abs_error: largest difference; max_error_over_bound:
-    largest ratio to the FP32 rounding bound of that element (≤ 1 means equal up to rounding);
-    integers have no error to allow: 0 or infinite. note: why nothing was compared, or what the
-    comparison does not see.
-    """
-
-    tokens: int
-    max_abs_error: float | None
-    max_error_over_bound: float | None
-    note: str = ""
-
-    @property
-    def is_equal(self) -> bool | None:
-        """None where nothing was compared."""
-        ratio = self.max_error_over_bound
-        return None if ratio is None else ratio <= 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +39,7 @@ def check_product(
     stored: Stored,
     matrix: MaskedMatrix,
     x: NDArray[Any],
-    machine: Accelerator,
+    machine: Configuration,
 ) -> tuple[ProductCheck, NDArray[Any] | None]:
     """Multiply as scheduled, multiply densely and exactly, compare.
 
@@ -132,7 +111,7 @@ def _largest_errors(y: Any, weight: Any, x: Any, gamma: Any) -> tuple[float, flo
 
 
 def _check_integers(
-    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], machine: Accelerator
+    y: NDArray[Any], weight: NDArray[Any], x: NDArray[Any], machine: Configuration
 ) -> ProductCheck:
     """Against 64-bit integers, exactly."""
     terms, largest = weight.shape[1], float(machine.numbers.largest + 1)
@@ -150,7 +129,7 @@ def machine_product(
     stored: Stored,
     weight: NDArray[Any],
     x: NDArray[Any],
-    machine: Accelerator,
+    machine: Configuration,
 ) -> NDArray[Any]:
     """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
 

@@ -7,24 +7,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.stream import Entries
-from accel_sim.machines.description import Accelerator
 
 Schedule = NDArray[np.int32]
 """Queue of each entry: the PE row that will take it; its set, where that is decided online."""
 
 
-def interleaved(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
+def interleaved(entries: Entries, is_row_mode: bool, machine: Configuration) -> Schedule:
     """Unit u goes to PE row u mod P, whatever its load."""
     return entries.unit % np.int32(machine.array.pe_rows)
 
 
-def snake(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
+def snake(entries: Entries, is_row_mode: bool, machine: Configuration) -> Schedule:
     """Units sorted by load and dealt out to and fro. Source: RCSC, TCAD 39(9) 2020 (abstract)."""
     return _dealt_to_and_fro(entries, machine.array.pe_rows)[entries.unit]
 
 
-def lpt(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
+def lpt(entries: Entries, is_row_mode: bool, machine: Configuration) -> Schedule:
     """Units by descending load, each to the PE row with the least so far that has room.
 
     Source: Graham 1969, Bounds on multiprocessing timing anomalies.
@@ -36,7 +36,7 @@ def lpt(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
     return _longest_first(load, order, units_per_pe, machine.array.pe_rows)[entries.unit]
 
 
-def set_associative(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
+def set_associative(entries: Entries, is_row_mode: bool, machine: Configuration) -> Schedule:
     """Units dealt to sets; each entry to the least-loaded PE row of its set.
 
     Source: SA-RCSC, OPTIMUS (MLSys 2020, abstract) and a public behavioural model of it.
@@ -46,12 +46,12 @@ def set_associative(entries: Entries, is_row_mode: bool, machine: Accelerator) -
     return least_loaded(set_of_unit[entries.unit], pe_rows // machine.sets, pe_rows)
 
 
-def online(entries: Entries, is_row_mode: bool, machine: Accelerator) -> Schedule:
+def online(entries: Entries, is_row_mode: bool, machine: Configuration) -> Schedule:
     """Units dealt to sets; the PE rows of a set serve its one queue as they become free."""
     return _dealt_to_and_fro(entries, machine.sets)[entries.unit]
 
 
-POLICIES: dict[str, Callable[[Entries, bool, Accelerator], Schedule]] = {
+POLICIES: dict[str, Callable[[Entries, bool, Configuration], Schedule]] = {
     "interleaved": interleaved,
     "snake": snake,
     "lpt": lpt,

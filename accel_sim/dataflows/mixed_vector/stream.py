@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import distinct_lengths
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout
@@ -32,7 +32,7 @@ class Stored:
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class EncodedTile:
     """A strip of outputs × a range of inputs, with its vectors cut at the edges.
 
     rows, cols: half-open ranges in the matrix; lines, starts, ends: int32, one item a vector,
@@ -93,14 +93,16 @@ def dense(shape: tuple[int, int], orientation: Orientation) -> Stored:
     return Stored(layout, shape, is_dense=True)
 
 
-def strip_outputs(machine: Accelerator, orientation: Orientation) -> int:
+def strip_outputs(machine: Configuration, orientation: Orientation) -> int:
     """Outputs whose accumulators the PE rows hold at once (docs/microarchitecture.md §2)."""
     words, lanes = machine.array.accumulators_per_pe, machine.array.lanes
     per_set = words if orientation == "horizontal" else words // lanes * lanes
     return machine.sets * per_set
 
 
-def cut_into_tiles(stored: Stored, machine: Accelerator, name: str = "matrix") -> list[Tile]:
+def cut_into_tiles(
+    stored: Stored, machine: Configuration, name: str = "matrix"
+) -> list[EncodedTile]:
     """The tiles in execution order: strips, and within a strip input ranges.
 
     Raises:
@@ -139,7 +141,7 @@ def _fullest(values: NDArray[np.int64], width: int) -> int:
     return int(np.diff(values[:, edges], axis=1).max(initial=0))
 
 
-def _values_up_to(stored: Stored, machine: Accelerator) -> NDArray[np.int64]:
+def _values_up_to(stored: Stored, machine: Configuration) -> NDArray[np.int64]:
     """Values of each strip in the inputs before each one: int64 (strips, inputs + 1).
 
     They alone tell most widths to be too large, long before a tile is cut.
@@ -179,7 +181,7 @@ def _count_column_vectors(lines: Any, starts: Any, ends: Any, height: int, count
             a = edge
 
 
-def _tiles_of_width(stored: Stored, machine: Accelerator, width: int) -> list[Tile]:
+def _tiles_of_width(stored: Stored, machine: Configuration, width: int) -> list[EncodedTile]:
     layout, (rows, cols) = stored.layout, stored.shape
     is_row_mode = layout.orientation == "horizontal"
     height = min(strip_outputs(machine, layout.orientation), rows)
@@ -231,7 +233,7 @@ def _tile(
     cut: NDArray[np.int32],
     stored: Stored,
     value_bits: int,
-) -> Tile:
+) -> EncodedTile:
     lines, starts, ends, lengths = cut
     is_row_mode = stored.layout.orientation == "horizontal"
     (line0, line1), (axis0, axis1) = (rows, cols) if is_row_mode else (cols, rows)
@@ -244,10 +246,10 @@ def _tile(
             vector_bits = bits_for(slots) + bits_for(len(present))
         header_bits = (line1 - line0 + 1) * bits_for(count + 1) + 1
     bits = nnz * value_bits + count * vector_bits + header_bits
-    return Tile(strip, rows, cols, lines, starts, ends, nnz, vector_bits, header_bits, bits)
+    return EncodedTile(strip, rows, cols, lines, starts, ends, nnz, vector_bits, header_bits, bits)
 
 
-def entries_of(tile: Tile, orientation: Orientation, machine: Accelerator) -> Entries:
+def entries_of(tile: EncodedTile, orientation: Orientation, machine: Configuration) -> Entries:
     """The tile's entries in stream order (docs/microarchitecture.md §2, §3)."""
     lanes, (row0, row1), (col0, col1) = machine.array.lanes, tile.rows, tile.cols
     is_row_mode = orientation == "horizontal"

@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.formats.parts.value_types import ValueType, bit_view, from_patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +72,6 @@ class BitReader:
     def at(self) -> int:
         """Bits read so far: where the next section starts."""
         return self._at
-
-    @property
-    def words(self) -> NDArray[np.uint64]:
-        """Bit k of the stream is bit k mod 64 of word k // 64; at least one word lies behind it."""
-        return self._words
 
     def read(self, name: str, count: int, width: int, dtype: DTypeLike) -> NDArray[Any]:
         """`count` fields of `width` bits as `dtype`, which is wide enough for them.
@@ -201,3 +197,19 @@ def read_flags(reader: BitReader, name: str, count: int) -> NDArray[np.bool_]:
     last = reader.read(name, int(rest > 0), rest, np.uint64)
     octets = np.concatenate([words, last]).astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(octets, count=count, bitorder="little").view(np.bool_)
+
+
+def value_section(data: NDArray[Any] | None, value_type: ValueType | None) -> Section:
+    """`data` ready to be packed as `value_type`."""
+    if data is None or value_type is None:
+        return Section(np.empty(0, np.uint8), 0)
+    return Section(bit_view(np.ascontiguousarray(data)), value_type.bits)
+
+
+def read_values(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray[Any] | None:
+    """The next `count` values of a stream; None for a stream without values."""
+    if value_type is None:
+        return None
+    itemsize = np.dtype(value_type.dtype).itemsize
+    patterns = reader.read("values", count, value_type.bits, f"u{itemsize}")
+    return from_patterns(patterns, value_type)

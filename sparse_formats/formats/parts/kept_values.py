@@ -55,7 +55,10 @@ def _take(keep: NDArray[np.bool_], weight: NDArray[Any], data: NDArray[Any]) -> 
         k += keep[i]
 
 
-_COLUMNS = 256
+BAND, COLUMNS = 128, 256
+"""Rows and columns that are filled in one go: what the columns touch in turn stays in the cache."""
+
+_TAKEN_COLUMNS = 256
 """Columns read in one go: 64 rows of so many float32 are 64 KB. With as much fetched ahead, and the
 ends of the columns being written, they fit into a second-level cache."""
 
@@ -69,13 +72,13 @@ def _take_by_column(
     indices: NDArray[np.int32],
     with_indices: bool,
 ) -> None:
-    # Block by block of 64 rows × _COLUMNS columns, so that the 16 weights of a cache line are all
-    # used while it is in the cache; it came there while the block above was read.
+    # Block by block of 64 rows × _TAKEN_COLUMNS columns, so that the 16 weights of a cache line are
+    # all used while it is in the cache; it came there while the block above was read.
     cols, one = len(by_column), np.uint64(1)
     across = np.uint64(cols)
-    words = np.empty(_COLUMNS, np.uint64)
-    for left in range(0, cols, _COLUMNS):
-        right = min(left + _COLUMNS, cols)
+    words = np.empty(_TAKEN_COLUMNS, np.uint64)
+    for left in range(0, cols, _TAKEN_COLUMNS):
+        right = min(left + _TAKEN_COLUMNS, cols)
         for band in range(by_column.shape[1]):
             top = np.uint64(band * 64)
             for col in range(left, right):

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.formats.parts.bitstream import BitReader, Section
 
 
 @dataclass(frozen=True)
@@ -79,22 +78,6 @@ def bit_view(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def value_section(data: NDArray[Any] | None, value_type: ValueType | None) -> Section:
-    """`data` ready to be packed as `value_type`."""
-    if data is None or value_type is None:
-        return Section(np.empty(0, np.uint8), 0)
-    return Section(bit_view(np.ascontiguousarray(data)), value_type.bits)
-
-
-def read_values(reader: BitReader, count: int, value_type: ValueType | None) -> NDArray[Any] | None:
-    """The next `count` values of a stream; None for a stream without values."""
-    if value_type is None:
-        return None
-    itemsize = np.dtype(value_type.dtype).itemsize
-    patterns = reader.read("values", count, value_type.bits, f"u{itemsize}")
-    return from_patterns(patterns, value_type)
-
-
 def from_patterns(patterns: NDArray[Any], value_type: ValueType) -> NDArray[Any]:
     """The values that bit patterns, unsigned and at least as wide, stand for."""
     dtype = np.dtype(value_type.dtype)
@@ -103,14 +86,3 @@ def from_patterns(patterns: NDArray[Any], value_type: ValueType) -> NDArray[Any]
         # The upper half of the byte repeats the sign.
         return (patterns << 4).astype(np.uint8).view(np.int8) >> np.int8(4)
     return patterns.view(dtype)
-
-
-def bfloat16(weight: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """bfloat16 patterns of finite `weight`, as float32 rounded to nearest, ties to even."""
-    bits = weight.astype(np.float32).view(np.uint32)
-    return ((bits + (np.uint32(0x7FFF) + (bits >> 16 & 1))) >> 16).astype(np.uint16)
-
-
-def from_bfloat16(patterns: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The float32 numbers that bfloat16 `patterns` stand for, exactly."""
-    return (patterns.astype(np.uint32) << 16).view(np.float32)

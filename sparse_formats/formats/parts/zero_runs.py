@@ -14,8 +14,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader
-from sparse_formats.formats.parts.value_types import ValueType, bit_view, read_values
+from sparse_formats.formats.parts.bitstream import BitReader, read_values
+from sparse_formats.formats.parts.value_types import ValueType, bit_view
+from sparse_formats.storage import Storage
 
 MOST_RUN_BITS = 8
 
@@ -25,20 +26,38 @@ class Runs:
     """Entries, element by element, column by column, ascending rows.
 
     pointers: int64 (elements · cols + 1): where each column of each element begins.
-    runs: uint8; is_padding: bool; data: weights, 0 where padding, None if encoded without: one
-    item an entry.
+    runs: uint8; is_padding: bool: one item an entry.
     """
 
     pointers: NDArray[np.int64]
     runs: NDArray[np.uint8]
     is_padding: NDArray[np.bool_]
-    data: NDArray[Any] | None
+
+    @property
+    def padding_zeros(self) -> int:
+        """Entries that keep nothing."""
+        return int(np.count_nonzero(self.is_padding))
+
+    @property
+    def nnz(self) -> int:
+        return len(self.runs) - self.padding_zeros
+
+    def storage(self, value_bits: int, run_bits: int, pointers: int = 0) -> Storage:
+        """(nnz + padding zeros)·(v + k) bits, and those of the `pointers`."""
+        return Storage(
+            values=self.nnz * value_bits,
+            indices=self.nnz * run_bits,
+            pointers=pointers,
+            padding=self.padding_zeros * (value_bits + run_bits),
+        )
 
 
 def encode_runs(
     keep: NDArray[np.bool_], weight: NDArray[Any] | None, run_bits: int, elements: int
-) -> Runs:
-    """The entries of bool mask `keep`; run_bits: k, 1 … 8; elements: P ≥ 1.
+) -> tuple[Runs, NDArray[Any] | None]:
+    """The entries of bool mask `keep`, and their weights, 0 where padding.
+
+    run_bits: k, 1 … 8. elements: P ≥ 1.
 
     Raises:
         InputError: run_bits or elements out of range.
@@ -70,15 +89,18 @@ def encode_runs(
         is_padding,
         np.empty(0, np.uint8) if data is None else bit_view(data),
     )
-    return Runs(pointers, runs, is_padding, data)
+    return Runs(pointers, runs, is_padding), data
 
 
 def decode_runs(
-    entries: Runs, shape: tuple[int, int], run_bits: int, elements: int
+    entries: Runs,
+    data: NDArray[Any] | None,
+    shape: tuple[int, int],
+    run_bits: int,
+    elements: int,
 ) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
     """The mask and the weights of `shape`."""
     keep = np.zeros(shape, np.bool_)
-    data = entries.data
     weight = np.zeros((0, 0) if data is None else shape, np.uint8 if data is None else data.dtype)
     _spread(
         entries.pointers,
@@ -94,16 +116,16 @@ def decode_runs(
     return keep, None if data is None else weight
 
 
-def check_telling(entries: Runs, run_bits: int, where: str) -> None:
+def check_telling(entries: Runs, data: NDArray[Any] | None, run_bits: int, where: str) -> None:
     """InputError if the stream would not tell a kept entry from a padding zero.
 
     That is one with the greatest run and the value 0 (or any value, in a stream without values).
     """
     doubtful = ~entries.is_padding & (entries.runs == (1 << run_bits) - 1)
-    if entries.data is not None:
-        doubtful &= bit_view(entries.data) == 0
+    if data is not None:
+        doubtful &= bit_view(data) == 0
     if doubtful.any():
-        kind = "an entry without a value" if entries.data is None else "a kept zero"
+        kind = "an entry without a value" if data is None else "a kept zero"
         raise InputError(
             f"{where}: entry {int(np.argmax(doubtful))} is {kind} behind exactly "
             f"{(1 << run_bits) - 1} dropped weights, which the stream cannot distinguish from a "
@@ -118,7 +140,7 @@ def read_entries(
     run_bits: int,
     elements: int,
     value_type: ValueType | None,
-) -> Runs:
+) -> tuple[Runs, NDArray[Any] | None]:
     """The runs and values of a stream, the last of its sections.
 
     Raises:
@@ -137,7 +159,7 @@ def read_entries(
             first_run + wrong * run_bits,
             f"entry {wrong} leaves its column of {shape[0]} rows, or is padding that ends it",
         )
-    return Runs(pointers, runs, is_padding, data)
+    return Runs(pointers, runs, is_padding), data
 
 
 @njit(cache=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.clockwork import LayerTime, Load
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import ceil_div
@@ -43,7 +43,7 @@ def waits(time: LayerTime) -> Iterator[Wait]:
 
 
 def cycles_by_cause(
-    passes: Sequence[Pass], time: LayerTime, machine: Accelerator
+    passes: Sequence[Pass], time: LayerTime, machine: MixedVector
 ) -> dict[str, int]:
     """The critical path."""
     total: dict[str, int] = dict.fromkeys(CAUSES, 0)
@@ -84,7 +84,7 @@ def overlap(first: int, end: int, time: LayerTime) -> int:
     return max(0, min(end, time.end) - max(first, time.start))
 
 
-def pe_cycles(one: Pass, machine: Accelerator) -> Counter[str]:
+def pe_cycles(one: Pass, machine: MixedVector) -> Counter[str]:
     """What all P·T PEs do in a pass."""
     rows, columns = machine.array.pe_rows, machine.array.token_columns
     cycles: Counter[str] = Counter()
@@ -99,7 +99,7 @@ def pe_cycles(one: Pass, machine: Accelerator) -> Counter[str]:
 
 
 def units_of(
-    passes: Sequence[Pass], time: LayerTime, all_loads: Sequence[Load], machine: Accelerator
+    passes: Sequence[Pass], time: LayerTime, all_loads: Sequence[Load], machine: MixedVector
 ) -> dict[str, Unit]:
     """Busy, stalled and idle cycles of each kind of unit."""
     array, cycles = machine.array, time.cycles
@@ -148,7 +148,7 @@ def units_of(
     }
 
 
-def pe_load(passes: Sequence[Pass], machine: Accelerator) -> list[int]:
+def pe_load(passes: Sequence[Pass], machine: MixedVector) -> list[int]:
     """Entries each PE row issues in the layer, once for each token that it issues them for."""
     load = [0] * machine.array.pe_rows
     for one in passes:

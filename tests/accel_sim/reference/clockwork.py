@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import OPERAND_BITS, Tile, ceil_div
 
 ACCUMULATOR_BYTES = {"fp16": 4, "int8": 4, "int16": 6}
 
 
-def operand_bytes(machine: Accelerator) -> int:
+def operand_bytes(machine: MixedVector) -> int:
     return OPERAND_BITS[machine.array.datatype] // 8
 
 
-def accumulator_bytes(machine: Accelerator) -> int:
+def accumulator_bytes(machine: MixedVector) -> int:
     return ACCUMULATOR_BYTES[machine.array.datatype]
 
 
@@ -27,7 +27,7 @@ class Part:
     runs: int
     run_bytes: int
 
-    def cycles(self, machine: Accelerator) -> int:
+    def cycles(self, machine: MixedVector) -> int:
         dram = machine.dram
         permille = dram.efficiency_permille[0]
         for run, value in zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True):
@@ -36,7 +36,7 @@ class Part:
         return ceil(1000 * self.runs * self.run_bytes / (dram_rate(machine) * permille))
 
 
-def dram_rate(machine: Accelerator) -> Fraction:
+def dram_rate(machine: MixedVector) -> Fraction:
     """Bytes per cycle, the decimal fraction that was written down."""
     return Fraction(str(machine.dram.bytes_per_cycle))
 
@@ -86,7 +86,7 @@ def has_partial_sums(tiles: Sequence[Tile]) -> bool:
 
 
 def is_off_chip(
-    tiles: Sequence[Tile], tokens: int, shape: tuple[int, int], machine: Accelerator
+    tiles: Sequence[Tile], tokens: int, shape: tuple[int, int], machine: MixedVector
 ) -> bool:
     """Whether the layer's activations do not fit their buffer."""
     needed = operand_bytes(machine) * tokens * (shape[0] + shape[1])
@@ -95,14 +95,14 @@ def is_off_chip(
     return needed > machine.activation_buffer.bytes
 
 
-def activation_runs(some: range, every: int, tokens: int, machine: Accelerator) -> Part:
+def activation_runs(some: range, every: int, tokens: int, machine: MixedVector) -> Part:
     """All tokens' values of `some` of `every` input or output: one run, or one of each token."""
     b = operand_bytes(machine)
     runs, run = (1, tokens * every) if len(some) == every else (tokens, len(some))
     return Part(runs, in_bursts(b * run, machine))
 
 
-def in_bursts(number_of_bytes: int, machine: Accelerator) -> int:
+def in_bursts(number_of_bytes: int, machine: MixedVector) -> int:
     return ceil_div(number_of_bytes, machine.dram.burst_bytes) * machine.dram.burst_bytes
 
 
@@ -110,7 +110,7 @@ def in_bursts(number_of_bytes: int, machine: Accelerator) -> int:
 class Clockwork:
     """Layer after layer, as soon as each may."""
 
-    machine: Accelerator
+    machine: MixedVector
     loads: list[Load] = field(default_factory=list)
     pass_end: int = 0
     write_ends: list[int] = field(default_factory=list)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from accel_sim.costs.tables import energy_pj, sram_bank
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.clockwork import (
     LayerTime,
     accumulator_bytes,
@@ -24,7 +24,7 @@ def actions(
     passes: Sequence[Pass],
     time: LayerTime,
     cols: int,
-    machine: Accelerator,
+    machine: MixedVector,
 ) -> Counter[str]:
     """How often each action happens in a layer."""
     lanes = machine.array.lanes
@@ -73,7 +73,7 @@ def actions(
 
 
 def energy_by_component(
-    count: Counter[str], cycles: int, machine: Accelerator, case: str
+    count: Counter[str], cycles: int, machine: MixedVector, case: str
 ) -> dict[str, float]:
     """Joule by component."""
 

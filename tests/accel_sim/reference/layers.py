@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
@@ -71,14 +71,14 @@ class Run:
 
 
 def sparse_run(
-    layout: VectorLayout, shape: tuple[int, int], inputs: NDArray[Any], machine: Accelerator
+    layout: VectorLayout, shape: tuple[int, int], inputs: NDArray[Any], machine: MixedVector
 ) -> Run:
     mode: Mode = "row" if layout.orientation == "horizontal" else "column"
     tiles = tiles_of(vectors_of(layout, shape), shape, mode, machine)
     return Run(shape, inputs, tiles, passes_of(tiles, not_zero(inputs), machine))
 
 
-def dense_run(shape: tuple[int, int], inputs: NDArray[Any], machine: Accelerator) -> Run:
+def dense_run(shape: tuple[int, int], inputs: NDArray[Any], machine: MixedVector) -> Run:
     """All true, dense stream, in the mode whose passes take fewer cycles; ties: row mode."""
     runs: list[Run] = []
     modes: tuple[Mode, ...] = ("row", "column")
@@ -93,7 +93,7 @@ def not_zero(inputs: NDArray[Any]) -> NotZero:
     return found
 
 
-def on_one_clock(runs: Iterable[Run], machine: Accelerator) -> tuple[list[LayerTime], list[Load]]:
+def on_one_clock(runs: Iterable[Run], machine: MixedVector) -> tuple[list[LayerTime], list[Load]]:
     """The layers in time, and all their loads."""
     clock = Clockwork(machine)
     times = [clock.layer(run.tiles, run.passes, run.shape) for run in runs]
@@ -111,7 +111,7 @@ def effectual_macs(keep: NDArray[np.bool_], inputs: NDArray[Any]) -> int:
 class Reference:
     """What the contract says of the matrices one after the other, and the runs behind it."""
 
-    machine: Accelerator
+    machine: MixedVector
     layers: Sequence[ReferenceLayer]
     runs: Sequence[Run]
     times: Sequence[LayerTime]
@@ -124,7 +124,7 @@ class Reference:
 
 
 def reference(
-    matrices: Sequence[MaskedMatrix], inputs: Sequence[NDArray[Any]], machine: Accelerator
+    matrices: Sequence[MaskedMatrix], inputs: Sequence[NDArray[Any]], machine: MixedVector
 ) -> Reference:
     """Run the matrices one after the other.
 
@@ -155,7 +155,7 @@ def layer_figures(
     time: LayerTime,
     dense: LayerTime,
     loads: Sequence[Load],
-    machine: Accelerator,
+    machine: MixedVector,
 ) -> ReferenceLayer:
     """Every figure of one layer."""
     rows, cols = matrix.shape

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.schedule import Plan
 from tests.accel_sim.reference.stream import Entry, Tile
 
@@ -20,7 +20,7 @@ Live = tuple[tuple[int, ...], ...]
 class Decompressor:
     """Weight-buffer port and decompressor: fetches bits, consumes them, fills the queues."""
 
-    def __init__(self, tile: Tile, plan: Plan, machine: Accelerator) -> None:
+    def __init__(self, tile: Tile, plan: Plan, machine: MixedVector) -> None:
         port = 8 * machine.decompressor.bytes_per_cycle
         self.port_bits = port
         self.capacity = 2 * port + max((entry.bits for entry in tile.entries), default=0)
@@ -84,7 +84,7 @@ class Decompressor:
 class Matching:
     """The window of inputs [base, loaded)."""
 
-    def __init__(self, tile: Tile, machine: Accelerator) -> None:
+    def __init__(self, tile: Tile, machine: MixedVector) -> None:
         self.end = tile.inputs.stop
         self.window = machine.matching.window_inputs
         self.most_inputs = machine.matching.inputs_per_cycle
@@ -231,7 +231,7 @@ class PassCount:
         return next(taker for taker in self.takers if taker.last_taken_in == last)
 
 
-def queues_of(tile: Tile, plan: Plan, live: Live, machine: Accelerator) -> list[list[Queue]]:
+def queues_of(tile: Tile, plan: Plan, live: Live, machine: MixedVector) -> list[list[Queue]]:
     """Each queue of the plan, in as many copies as there are columns that run on their own."""
     if machine.queue.per_column:
         copies = [(range(t, t + 1), [not weights for weights in live[t]]) for t in range(len(live))]
@@ -257,7 +257,7 @@ def queues_of(tile: Tile, plan: Plan, live: Live, machine: Accelerator) -> list[
 
 
 def run_pass(
-    tile: Tile, plan: Plan, live: Live, machine: Accelerator, *, is_backwards: bool = False
+    tile: Tile, plan: Plan, live: Live, machine: MixedVector, *, is_backwards: bool = False
 ) -> PassCount:
     """Step one pass to its end; `is_backwards` asks the units in the opposite order."""
     queues = queues_of(tile, plan, live, machine)

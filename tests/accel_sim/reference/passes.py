@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.one_pass import Live, PassCount, run_pass
 from tests.accel_sim.reference.schedule import Plan, plan
 from tests.accel_sim.reference.stream import Tile, parts_of
@@ -35,7 +35,7 @@ class Pass:
     tally: Tally
 
 
-def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: Accelerator) -> Live:
+def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: MixedVector) -> Live:
     """For each token of the group, of each entry: weights of pieces with an input not zero."""
     if machine.zero_skip.entries_per_cycle == 0:
         return (tuple(entry.weights for entry in tile.entries),) * len(group)
@@ -56,7 +56,7 @@ def tally(live: Live, count: PassCount) -> Tally:
     return Tally(issued_pairs, live_pairs, executed)
 
 
-def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: Accelerator) -> list[Pass]:
+def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: MixedVector) -> list[Pass]:
     """Every pass of a layer, in execution order."""
     found: list[Pass] = []
     for tile in tiles:

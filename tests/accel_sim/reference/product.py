@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.reference.passes import Pass
 from tests.accel_sim.reference.stream import ceil_log2
@@ -53,7 +53,7 @@ def tree_sum(terms: list[Word]) -> Word:
 
 
 def ordered_product(
-    weight: NDArray[Any], inputs: NDArray[Any], passes: Sequence[Pass], machine: Accelerator
+    weight: NDArray[Any], inputs: NDArray[Any], passes: Sequence[Pass], machine: MixedVector
 ) -> list[list[Word]]:
     """Outputs × tokens of the operands `weight` and `inputs` (tokens × inputs)."""
     datatype, lanes = machine.array.datatype, machine.array.lanes
@@ -98,7 +98,7 @@ def product_error(
     inputs: NDArray[Any],
     found: Sequence[Sequence[Word]],
     ranges: int,
-    machine: Accelerator,
+    machine: MixedVector,
 ) -> tuple[float, float]:
     """Largest |machine − exact|, and largest share of the FP32 bound that an error takes."""
     unit = 2.0**-24

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from tests.accel_sim.reference.stream import Tile, set_count, units_per_set
 
 
@@ -45,7 +45,7 @@ def longest_first(loads: Sequence[int], bins: int, most_items: int) -> list[int]
     return chosen
 
 
-def plan(tile: Tile, machine: Accelerator) -> Plan:
+def plan(tile: Tile, machine: MixedVector) -> Plan:
     """The schedule of one tile."""
     policy, rows, depth = (
         machine.scheduler.policy,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from accel_sim.machines.description import Accelerator
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.vectors import VectorLayout
 
 Mode = Literal["row", "column"]
@@ -36,13 +36,13 @@ def parts_of(length: int, width: int) -> list[range]:
     return [range(at, min(at + width, length)) for at in range(0, length, width)]
 
 
-def set_count(machine: Accelerator) -> int:
+def set_count(machine: MixedVector) -> int:
     """Sets of PE rows that share units; every row its own unless the policy shares."""
     is_shared = machine.scheduler.policy in ("set_associative", "online")
     return machine.scheduler.sets if is_shared else machine.array.pe_rows
 
 
-def units_per_set(machine: Accelerator, mode: Mode) -> int:
+def units_per_set(machine: MixedVector, mode: Mode) -> int:
     """Units whose accumulators fit a PE."""
     words, lanes = machine.array.accumulators_per_pe, machine.array.lanes
     return words if mode == "row" else words // lanes
@@ -262,7 +262,7 @@ class Tile:
 
 
 def tiles_of(
-    vectors: Sequence[Vector] | None, shape: tuple[int, int], mode: Mode, machine: Accelerator
+    vectors: Sequence[Vector] | None, shape: tuple[int, int], mode: Mode, machine: MixedVector
 ) -> list[Tile]:
     """The matrix in tiles, in execution order; `vectors` None is the dense stream.
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from accel_sim.dataflows.passes import ACTIONS, Counted, TilePasses
+from accel_sim.dataflows.account import ACTIONS, Counted, Tile
 
 
-def check_sums(tiles: tuple[TilePasses, ...], sizes: Counted, nnz: int) -> None:
+def check_sums(tiles: tuple[Tile, ...], sizes: Counted, nnz: int) -> None:
     """Causes sum to cycles, units to count · cycles, MACs to kept weights × tokens."""
     macs = 0
     for tile in tiles:

@@ -1,24 +1,25 @@
 """Are the actions that energy is charged for those that one counts by hand?"""
 
 import numpy as np
+import pytest
 
-from accel_sim.dataflows.cambricon_x import run_cambricon_x
-from accel_sim.dataflows.eie import run_eie
-from accel_sim.dataflows.parameters import CambriconX, Eie, Rcsc, Systolic, TensorCore
-from accel_sim.dataflows.passes import TilePasses
-from accel_sim.dataflows.rcsc import run_rcsc
-from accel_sim.dataflows.systolic import run_systolic
-from accel_sim.dataflows.tensor_core import run_tensor_core
+from accel_sim.dataflows.account import Tile
+from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
+from accel_sim.dataflows.eie import EieArray, run_eie
+from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
+from accel_sim.dataflows.systolic import SystolicArray, run_systolic
+from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
 
 
-def once(tile: TilePasses) -> dict[str, int]:
+def once(tile: Tile) -> dict[str, int]:
     """The actions of the first group."""
     return {action: int(counted[0]) for action, counted in tile.actions.items()}
 
 
+@pytest.mark.rule(rivals=2)
 def test_of_a_held_weight() -> None:
     # 2 × 2 PEs; 3 inputs, 1 output, 5 tokens: folds of 2 inputs and of 1.
-    (first, second), _ = run_systolic(np.ones((1, 3), np.bool_), 5, Systolic(2, 2, "weight"))
+    (first, second), _ = run_systolic(np.ones((1, 3), np.bool_), 5, SystolicArray(2, 2, "weight"))
     assert once(first) == {
         "weight_bits_read": 2 * 16,
         "activation_bits_read": 10 * 16,
@@ -34,12 +35,13 @@ def test_of_a_held_weight() -> None:
     assert once(second)["adds"] == 5
 
 
+@pytest.mark.rule(rivals=3)
 def test_of_eie() -> None:
     # 18 outputs on one PE, inputs 0 and 1 of 3 not zero. Column 0 keeps row 17 (a padding zero and
     # a weight), column 1 rows 0 and 2, column 2 row 5.
     keep = np.zeros((18, 3), np.bool_)
     keep[[17, 0, 2, 5], [0, 1, 1, 2]] = True
-    (tile,), _ = run_eie(keep, np.array([[True, True, False]]), 1, Eie(pes=1))
+    (tile,), _ = run_eie(keep, np.array([[True, True, False]]), 1, EieArray(pes=1))
     assert once(tile) == {
         "weight_bits_read": 4 * (4 + 4) + 2 * 2 * 16,
         "activation_bits_read": 3 * 16,
@@ -54,12 +56,13 @@ def test_of_eie() -> None:
     assert int(tile.skipped[0]) == 1
 
 
+@pytest.mark.rule(rivals=4)
 def test_of_cambricon_x() -> None:
     # 2 outputs × 6 inputs in windows of 4, two multipliers: 3 + 0 and 1 + 2 kept: 2 + 1 + 1 issues.
     keep = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 1, 0, 1, 1]], np.bool_)
-    (tile,), _ = run_cambricon_x(keep, 1, CambriconX(pes=2, multipliers=2, window_inputs=4))
+    (tile,), _ = run_cambricon_x(keep, 1, CambriconXArray(pes=2, multipliers=2, window_inputs=4))
     stored = 6 * (16 + 2) + 4 * 3
-    assert tile.stored_bits == stored
+    assert tile.storage.bits == stored
     assert once(tile) == {
         "weight_bits_read": stored,
         "activation_bits_read": 12 * 16,
@@ -73,11 +76,12 @@ def test_of_cambricon_x() -> None:
     }
 
 
+@pytest.mark.rule(rivals=5)
 def test_of_a_tensor_core() -> None:
     # 3 outputs × 8 inputs, 2:4: 4 slots a row of which row 2 uses none; 2 × 2 × 2 multipliers.
     keep = np.array([[1, 1, 0, 0] * 2, [0, 1, 0, 1] * 2, [0] * 8], np.bool_)
-    (tile,), _ = run_tensor_core(keep, 2, TensorCore(2, 2, 2, modes=((2, 4),)))
-    assert tile.stored_bits == 12 * 18
+    (tile,), _ = run_tensor_core(keep, 2, TensorCoreArray(2, 2, 2, modes=((2, 4),)))
+    assert tile.storage.bits == 12 * 18
     assert once(tile) == {
         "weight_bits_read": 12 * 18,
         "activation_bits_read": 2 * 8 * 2 * 16,
@@ -90,15 +94,16 @@ def test_of_a_tensor_core() -> None:
     assert int(tile.padding[0]) == 8
 
 
+@pytest.mark.rule(rivals=6)
 def test_of_a_set_of_scalar_pes() -> None:
     # One set of two PEs, inputs 0, 1 and 9 of 10, W = 2: inputs 0 and 1, then 9 enter the window.
     keep = np.zeros((2, 10), np.bool_)
     keep[[0, 0, 1], [0, 9, 1]] = True
-    (tile,), _ = run_rcsc(keep, 1, Rcsc(2, 1, sets=1, window_inputs=2))
+    (tile,), _ = run_rcsc(keep, 1, RcscArray(2, 1, sets=1, window_inputs=2))
     actions = once(tile)
     assert actions["activation_bits_read"] == 3 * 16
     assert actions["register_bits"] == (3 + 3) * 16
-    assert actions["weight_bits_read"] == actions["decoded_bits"] == tile.stored_bits
+    assert actions["weight_bits_read"] == actions["decoded_bits"] == tile.storage.bits
     assert actions["adds"] == 2
     assert actions["activation_bits_written"] == 2 * 32
     assert actions["macs"] == actions["compares"] == 3

@@ -1,13 +1,15 @@
 """Does Cambricon-X take ⌈nnz/16⌉ cycles per output and window, and no others?"""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.cambricon_x import run_cambricon_x
-from accel_sim.dataflows.parameters import CambriconX
+from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from tests.accel_sim.rivals.sums import check_sums
+
+pytestmark = pytest.mark.rule(rivals=4)
 
 
 def stepped(
@@ -55,7 +57,7 @@ def test_does_it_equal_the_steps(
     density: float,
 ) -> None:
     keep = np.random.default_rng(seed).random(shape) < density
-    machine = CambriconX(pes, multipliers, window, input_words=11, output_words=8)
+    machine = CambriconXArray(pes, multipliers, window, input_words=11, output_words=8)
     tiles, sizes = run_cambricon_x(keep, 3, machine)
     check_sums(tiles, sizes, int(keep.sum()))
     for tile in tiles:
@@ -78,18 +80,20 @@ def test_is_one_window_nnz_by_sixteen_a_neuron() -> None:
     for kept, cycles in ((16, 1), (17, 2), (240, 15), (241, 16), (256, 16)):
         keep = np.zeros((32, 256), np.bool_)
         keep[:, :kept] = True
-        (tile,), _ = run_cambricon_x(keep, 1, CambriconX())
+        (tile,), _ = run_cambricon_x(keep, 1, CambriconXArray())
         assert int(tile.cycles[0]) == 2 * cycles + 4
 
 
 def test_does_time_fall_from_about_five_percent_on() -> None:
     # A full window of 256 takes 16 cycles. One cycle less needs 240 or fewer kept, 6.25 % dropped;
     # random masks reach that in some windows at 5 %, in hardly any at 2 %.
-    dense = int(run_cambricon_x(np.ones((768, 768), np.bool_), 1, CambriconX())[0][0].cycles[0])
+    dense = int(
+        run_cambricon_x(np.ones((768, 768), np.bool_), 1, CambriconXArray())[0][0].cycles[0]
+    )
 
     def saved(sparsity: float) -> float:
         keep = np.random.default_rng(7).random((768, 768)) >= sparsity
-        (tile,), _ = run_cambricon_x(keep, 1, CambriconX())
+        (tile,), _ = run_cambricon_x(keep, 1, CambriconXArray())
         return 1 - int(tile.cycles[0]) / dense
 
     assert dense == 48 * 3 * 16 + 4

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.commands.run import main
-from accel_sim.comparisons.compare import made_equal
+from accel_sim.__main__ import main
 from accel_sim.comparisons.diff import diff
+from accel_sim.comparisons.equal import made_equal
 from accel_sim.costs.area import machine_area
-from accel_sim.machines.load import builtin_accelerators, load_machine
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine
 from accel_sim.validation import table
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError
+from tests.accel_sim.workloads import load_mixed_vector
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -87,7 +90,7 @@ def test_does_compare_normalise_to_the_first_pair(
     ("words", "reason"),
     [
         ((), "give --mask FILE"),
-        (("--mask", "a.npz", "--pattern", "mvp"), "--pattern: of masks generated with --shapes"),
+        (("--mask", "a.npz", "--pattern", "mvp"), "--pattern belongs to masks generated"),
         (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
         (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
         (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is unknown"),
@@ -103,12 +106,39 @@ def test_is_a_comparison_that_cannot_be_refused(
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", builtin_accelerators())
 def test_have_machines_made_equal_as_many_macs(name: str) -> None:
     first = load_machine("tf_mvp")
     assert [m.macs for m in made_equal([first, load_machine(name)], "macs")] == [4096, 4096]
 
 
+@pytest.mark.rule(rivals=1)
+@pytest.mark.parametrize("pe_rows", [8, 32])
+def test_do_the_decompressors_rates_go_with_the_pe_rows(pe_rows: int) -> None:
+    first = load_machine("tf_mvp", [f"pe_rows={pe_rows}"])
+    _, fitted = made_equal([first, load_mixed_vector("tf_mvp")], "macs")
+    assert isinstance(fitted, MixedVector)
+    assert fitted.array.pe_rows == pe_rows
+    # 576 bytes and 16 entries for 16 PE rows.
+    assert fitted.decompressor.bytes_per_cycle == 36 * pe_rows
+    assert fitted.decompressor.entries_per_cycle == pe_rows
+    before = load_mixed_vector("tf_mvp")
+    assert (fitted.dram, fitted.clock, fitted.weight_buffer, fitted.activation_buffer) == (
+        before.dram, before.clock, before.weight_buffer, before.activation_buffer
+    )  # fmt: skip
+
+
+@pytest.mark.rule(rivals=1)
+@pytest.mark.rule(rivals=6)
+def test_does_optimus_grow_by_whole_sets() -> None:
+    # 4 · 11 = 44 MACs: 5 PE rows for each of 8 sets are the most that fit.
+    first = load_machine("systolic_ws", ["rows=4", "cols=11"])
+    _, fitted = made_equal([first, load_machine("optimus")], "macs")
+    assert fitted.macs == 40
+
+
+@pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", ["optimus", "systolic_ws", "cambricon_x", "tensor_core_2_4"])
 def test_is_a_machine_made_as_large_as_it_may_be(name: str) -> None:
     first, fitted = made_equal([load_machine("tf_mvp"), load_machine(name)], "area")
@@ -169,7 +199,7 @@ def test_is_the_report_of_a_rival_whole(
     assert "dropped weights" in page
     assert "pe_load.png" not in page
     assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 2
-    assert "mixed-length vectors only" in capsys.readouterr().err
+    assert "--advice is not available" in capsys.readouterr().err
 
 
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:

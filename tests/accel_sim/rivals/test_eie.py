@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.dataflows.eie import Count, recurrence, run_eie, stepped
-from accel_sim.dataflows.parameters import Eie
+from accel_sim.dataflows.eie import Count, EieArray, recurrence, run_eie, stepped
 from tests.accel_sim.rivals.eie_reference import column_entries, run_pass
 from tests.accel_sim.rivals.sums import check_sums
+
+pytestmark = pytest.mark.rule(rivals=3)
 
 
 @given(
@@ -38,7 +39,7 @@ def test_does_it_equal_the_reference(
 ) -> None:
     rng = np.random.default_rng(seed)
     keep, nonzero = rng.random(shape) < density, rng.random((3, shape[1])) < 0.7
-    machine = Eie(pes, depth, run_bits, outputs_per_pe=7, pe_latency_cycles=3)
+    machine = EieArray(pes, depth, run_bits, outputs_per_pe=7, pe_latency_cycles=3)
     tiles, sizes = run_eie(keep, nonzero, 3, machine)
     check_sums(tiles, sizes, int(keep.sum()))
     assert [tile.rows[0] for tile in tiles] == list(range(0, shape[0], 7 * pes))
@@ -76,7 +77,7 @@ def test_does_a_run_beyond_four_bits_cost_a_padding_zero(gap: int, padding: int)
     keep = np.zeros((gap + 1, 1), np.bool_)
     keep[gap] = True
     assert column_entries(keep[:, 0], 4).count(False) == padding
-    (tile,), _ = run_eie(keep, None, 1, Eie(pes=1))
+    (tile,), _ = run_eie(keep, None, 1, EieArray(pes=1))
     assert int(tile.padding[0]) == padding
     # One column, broadcast in cycle 0; its entries follow; four stages.
     assert int(tile.cycles[0]) == 1 + 1 + padding + 4
@@ -84,6 +85,6 @@ def test_does_a_run_beyond_four_bits_cost_a_padding_zero(gap: int, padding: int)
 
 def test_are_tokens_without_zeros_counted_once() -> None:
     keep = np.random.default_rng(1).random((40, 9)) < 0.4
-    once, _ = run_eie(keep, None, 5, Eie(pes=4))
-    each, _ = run_eie(keep, np.ones((5, 9), np.bool_), 5, Eie(pes=4))
+    once, _ = run_eie(keep, None, 5, EieArray(pes=4))
+    each, _ = run_eie(keep, np.ones((5, 9), np.bool_), 5, EieArray(pes=4))
     assert (once[0].cycles == each[0].cycles).all()

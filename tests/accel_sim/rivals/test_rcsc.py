@@ -6,21 +6,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Policy, Rcsc
-from accel_sim.dataflows.rcsc import POLICIES, Count, pass_counts, run_rcsc, schedule
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
-from accel_sim.workload import Activations
+from accel_sim.activations import Activations
+from accel_sim.dataflows.rcsc import (
+    POLICIES,
+    Count,
+    Policy,
+    RcscArray,
+    pass_counts,
+    run_rcsc,
+    schedule,
+)
+from accel_sim.machines.load import load_machine
 from sparse_formats.formats.sa_rcsc import SARCSC
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.rivals.sums import check_sums
+from tests.accel_sim.workloads import simulated
+
+pytestmark = pytest.mark.rule(rivals=6)
 
 
-def counts_of(keep: NDArray[np.bool_], machine: Rcsc) -> NDArray[np.int64]:
+def counts_of(keep: NDArray[np.bool_], machine: RcscArray) -> NDArray[np.int64]:
     return pass_counts(schedule(keep, machine), machine.window_inputs)
 
 
-def scheduled(keep: NDArray[np.bool_], machine: Rcsc) -> list[list[int]]:
+def scheduled(keep: NDArray[np.bool_], machine: RcscArray) -> list[list[int]]:
     """Inputs of each PE row's entries, by docs/rivals.md §6."""
     rows = list(range(len(keep)))
     sets = machine.set_count
@@ -41,7 +50,7 @@ def scheduled(keep: NDArray[np.bool_], machine: Rcsc) -> list[list[int]]:
     return entries
 
 
-def stepped(keep: NDArray[np.bool_], machine: Rcsc) -> list[int]:
+def stepped(keep: NDArray[np.bool_], machine: RcscArray) -> list[int]:
     """The counters of one pass, in the order of `Count`."""
     queues = scheduled(keep, machine)
     busy = [len(queue) for queue in queues]
@@ -83,7 +92,7 @@ def test_does_it_equal_the_reference(
     density: float,
 ) -> None:
     keep = np.random.default_rng(seed).random(shape) < density
-    machine = Rcsc(sets * set_size, 2, policy, sets, window, outputs_per_set=3)
+    machine = RcscArray(sets * set_size, 2, policy, sets, window, outputs_per_set=3)
     assert counts_of(keep, machine).tolist() == stepped(keep, machine)
     assert schedule(keep, machine).loads.tolist() == [len(q) for q in scheduled(keep, machine)]
     tiles, sizes = run_rcsc(keep, 5, machine)
@@ -93,27 +102,27 @@ def test_does_it_equal_the_reference(
 def test_does_the_window_move_with_the_smallest_pending_input() -> None:
     # Two PEs, PE 0 has inputs 0, 1, 2 and PE 1 has input 3; W = 2. PE 1 waits until base is 2.
     keep = np.array([[1, 1, 1, 0], [0, 0, 0, 1]], np.bool_)
-    counts = counts_of(keep, Rcsc(2, 1, "interleaved", window_inputs=2))
+    counts = counts_of(keep, RcscArray(2, 1, "interleaved", window_inputs=2))
     assert counts[Count.CYCLES] == 3
     assert counts[Count.WINDOW] == 2
     # Over a gap it jumps: nobody waits for the inputs between.
     far = np.zeros((1, 1000), np.bool_)
     far[0, [0, 999]] = True
-    assert counts_of(far, Rcsc(1, 1, "snake", window_inputs=4))[Count.CYCLES] == 2
+    assert counts_of(far, RcscArray(1, 1, "snake", window_inputs=4))[Count.CYCLES] == 2
 
 
 def test_is_a_single_set_perfectly_balanced() -> None:
     keep = np.random.default_rng(2).random((40, 30)) < 0.3
-    counts = counts_of(keep, Rcsc(16, 1, "set_associative", sets=1, window_inputs=30))
+    counts = counts_of(keep, RcscArray(16, 1, "set_associative", sets=1, window_inputs=30))
     assert counts[Count.CYCLES] == -(-int(keep.sum()) // 16)
 
 
 @pytest.mark.parametrize("sets", [8, 256])
 def test_is_the_stored_stream_that_of_the_format(sets: int) -> None:
     keep = np.random.default_rng(4).random((64, 200)) < 0.2
-    machine = Rcsc(256, 1, "set_associative", sets)
+    machine = RcscArray(256, 1, "set_associative", sets)
     (tile,), _ = run_rcsc(keep, 1, machine)
-    assert tile.stored_bits == SARCSC.encode(keep, sets=sets, window=128).storage(16).bits
+    assert tile.storage.bits == SARCSC.encode(keep, sets=sets, window=128).storage(16).bits
 
 
 @pytest.mark.parametrize(
@@ -137,9 +146,9 @@ def test_is_it_the_mixed_vector_machine_with_one_lane(policy: Policy, sets: int)
         "queue.depth_entries": 1000,
         "zero_skip.entries_per_cycle": 0,
     }
-    machine = load_accelerator("tf_mvp", [f"{key}={value}" for key, value in settings.items()])
-    (layer,) = simulate([MaskedMatrix("m", keep)], machine, Activations(1))
+    machine = load_machine("tf_mvp", [f"{key}={value}" for key, value in settings.items()])
+    (layer,) = simulated([MaskedMatrix("m", keep)], machine, Activations(1))
     causes = layer.cycles_by_cause
     assert causes["decompressor"] == 3
     taken = causes["compute"] + causes["empty_lanes"] + causes["imbalance"] + causes["window"]
-    assert taken == counts_of(keep, Rcsc(32, 1, policy, sets, 90))[Count.CYCLES]
+    assert taken == counts_of(keep, RcscArray(32, 1, policy, sets, 90))[Count.CYCLES]

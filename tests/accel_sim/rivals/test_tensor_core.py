@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.parameters import Mode, TensorCore
-from accel_sim.dataflows.passes import total
-from accel_sim.dataflows.tensor_core import mode_of, run_tensor_core
+from accel_sim.dataflows.account import total_cycles
+from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, mode_of, run_tensor_core
 from tests.accel_sim.rivals.sums import check_sums
+
+pytestmark = pytest.mark.rule(rivals=5)
 
 
 def pruned(shape: tuple[int, int], mode: Mode, seed: int = 0) -> NDArray[np.bool_]:
@@ -25,17 +26,17 @@ def test_is_compute_two_and_four_times_faster(mode: Mode, factor: int) -> None:
     # 2304 × 768 on 16 × 16 × 16 multipliers, 128 tokens: 144·8·48 cycles if dense. Besides, 18
     # strips × 8 groups × 4 cycles of latency.
     keep = pruned((2304, 768), mode)
-    assert mode_of(keep, TensorCore()) == mode
-    tiles, sizes = run_tensor_core(keep, 128, TensorCore())
+    assert mode_of(keep, TensorCoreArray()) == mode
+    tiles, sizes = run_tensor_core(keep, 128, TensorCoreArray())
     compute = sum(int(tile.causes["compute"].sum()) for tile in tiles)
     assert compute == 144 * 8 * 48 // factor
-    assert total(tiles, len(sizes)) == compute + 18 * 8 * 4
+    assert total_cycles(tiles, len(sizes)) == compute + 18 * 8 * 4
 
 
 @pytest.mark.parametrize("kept", [1, 4, 5, 16])
 def test_is_vector_wise_as_fast_as_its_fullest_vector(kept: int) -> None:
     keep = pruned((128, 768), (kept, 16))
-    machine = TensorCore(modes=(), vector_length=16)
+    machine = TensorCoreArray(modes=(), vector_length=16)
     (tile,), _ = run_tensor_core(keep, 16, machine)
     # 48 vectors of K slots a row, 16 slots a cycle, 8 blocks of 16 outputs.
     assert int(tile.cycles[0]) == 8 * 48 * kept // 16 + 4
@@ -45,8 +46,8 @@ def test_is_vector_wise_as_fast_as_its_fullest_vector(kept: int) -> None:
 def test_does_one_full_group_cost_the_whole_matrix() -> None:
     keep = pruned((64, 64), (1, 4))
     keep[3, 8:11] = True
-    assert mode_of(keep, TensorCore()) == (1, 1)
-    (tile,), _ = run_tensor_core(keep, 16, TensorCore())
+    assert mode_of(keep, TensorCoreArray()) == (1, 1)
+    (tile,), _ = run_tensor_core(keep, 16, TensorCoreArray())
     assert int(tile.cycles[0]) == 4 * 4 + 4
     assert int(tile.causes["unused_slots"][0]) == 16 - -(-int(keep.sum()) * 16 // 4096)
 
@@ -70,7 +71,7 @@ def test_does_it_equal_the_steps(
     vector: int,
 ) -> None:
     keep = np.random.default_rng(seed).random((outputs, inputs)) < density
-    machine = TensorCore(*sizes, strip_outputs=6, vector_length=vector, pe_latency_cycles=2)
+    machine = TensorCoreArray(*sizes, strip_outputs=6, vector_length=vector, pe_latency_cycles=2)
     tiles, groups = run_tensor_core(keep, tokens, machine)
     check_sums(tiles, groups, int(keep.sum()))
     slots, length = mode_of(keep, machine)
@@ -95,7 +96,7 @@ def test_is_every_group_within_the_mode() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         keep = rng.random((4, 30)) < rng.random() * 0.3
-        slots, length = mode_of(keep, TensorCore(vector_length=8))
+        slots, length = mode_of(keep, TensorCoreArray(vector_length=8))
         assert all(
             int(row[first : first + length].sum()) <= slots
             for row in keep

@@ -8,6 +8,8 @@ from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
 from accel_sim.validation.table import AGREEMENTS
 from sparse_formats.errors import InputError
 
+pytestmark = pytest.mark.rule(rivals=7)
+
 # The means over 100 masks and the largest layers take seconds: `validate` runs them.
 QUICK = (*systolic.AGREEMENTS, *eie.AGREEMENTS[:1], *tensor_core.AGREEMENTS)
 

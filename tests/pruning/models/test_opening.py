@@ -25,10 +25,10 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 Tiny = Callable[..., Any]
-FAMILIES = ["bert", "bert_encoder", "distilbert", "albert", "gpt2"]
-FAMILIES += ["gpt_neox", "opt", "llama", "qwen3", "phi3", "phi", "bloom", "mpt", "modernbert"]
-FAMILIES += ["falcon", "falcon_grouped", "gpt_bigcode", "gptj", "mpnet", "deberta_v2", "xglm"]
-FAMILIES += ["mobilebert", "t5_encoder"]
+COMMON = ["bert", "distilbert", "albert", "gpt2", "llama", "falcon_grouped", "t5_encoder"]
+RARER = ["bert_encoder", "gpt_neox", "opt", "qwen3", "phi3", "phi", "bloom", "mpt", "modernbert"]
+RARER += ["falcon", "gpt_bigcode", "gptj", "mpnet", "deberta_v2", "xglm", "mobilebert"]
+FAMILIES = [*COMMON, *(pytest.param(family, marks=pytest.mark.slow) for family in RARER)]
 
 
 def saved(model: Any, folder: Path) -> Path:

@@ -51,8 +51,11 @@ def test_ties_favour_no_part_of_a_fine_grained_mask(
         assert_even(mask.keep)
 
 
+SLOW_SPARSITIES = [pytest.param(sparsity, marks=pytest.mark.slow) for sparsity in (0.5, 0.97)]
+
+
 @pytest.mark.parametrize("budget", ["matrix", "global"])
-@pytest.mark.parametrize("sparsity", [0.5, 0.72, 0.9, 0.97])
+@pytest.mark.parametrize("sparsity", [0.72, 0.9, *SLOW_SPARSITIES])
 @pytest.mark.parametrize("ones", [0.3, 1.0])
 @pytest.mark.parametrize("algorithm", ["B", "C"])
 def test_ties_favour_no_part_of_mixed_vectors(

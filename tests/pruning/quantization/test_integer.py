@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.machines.load import load_accelerator
-from accel_sim.pipeline import simulate
-from accel_sim.workload import Activations
+from accel_sim.activations import Activations
+from accel_sim.machines.load import load_machine
 from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel
 from pruning.quantization.export import calibrated, exported
@@ -23,6 +22,7 @@ from pruning.quantization.ranges import Range
 from sparse_formats.errors import InputError
 from sparse_formats.files import int8_file
 from sparse_formats.files.int8_file import QuantizedMatrix
+from tests.accel_sim.workloads import simulated
 
 torch = pytest.importorskip("torch")
 
@@ -93,7 +93,7 @@ def test_sums_are_the_simulators_bit_for_bit(
         logits(opened, examples)
     recording.write(tmp_path)
     inputs, sums = (np.load(tmp_path / f"{name}.npz") for name in ("inputs", "sums"))
-    machine = load_accelerator("tf_mvp", ["array.datatype=int8"])
+    machine = load_machine("tf_mvp", ["array.datatype=int8"])
     for held in matrices:
         x = inputs[held.name]
         assert x.dtype == np.int8 and x.shape[1] == held.weight.shape[1]
@@ -102,7 +102,7 @@ def test_sums_are_the_simulators_bit_for_bit(
         assert np.array_equal(sums[held.name], by_brute_force)
         assert by_brute_force.any()
         products: dict[str, NDArray[Any]] = {}
-        (result,) = simulate(
+        (result,) = simulated(
             [held.masked],
             machine,
             Activations(len(x), recorded={held.name: x}),
@@ -187,16 +187,18 @@ def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
         with pytest.raises(InputError, match=says), integer_products(model, file):
             pass
 
-    refused(reader("bert", "masked", seed=3)[0], matrices, "were made from another one")
+    refused(
+        reader("bert", "masked", seed=3)[0], matrices, "give the model that they were made from"
+    )
     cut = replace(matrices[0], weight=matrices[0].weight[1:])
-    refused(opened, (cut,), "is 31×32 in 8-bit numbers, 32×32 in model tiny")
+    refused(opened, (cut,), "of the 8-bit weights is 31×32, but 32×32 in model tiny")
     refused(reader("gpt2", "causal")[0], matrices, "has no linear layer")
 
 
 def test_from_training_to_the_simulator_by_commands(
     reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from accel_sim.commands.run import app as simulator
+    from accel_sim.__main__ import COMMANDS as SIMULATOR
     from pruning.__main__ import COMMANDS
     from sparse_formats.terminal.command import call
 
@@ -243,11 +245,10 @@ def test_from_training_to_the_simulator_by_commands(
     with pytest.raises(InputError, match="floating-point weights are needed"):
         call(COMMANDS, *evaluate, "--mask", file)
 
-    run = (
-        "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
+    call(
+        SIMULATOR, "run", "--mask", file, "--activations", recorded / "inputs.npz", "--outputs",
         tmp_path / "products.npz", "--json", tmp_path / "report.json",
     )  # fmt: skip
-    simulator([str(word) for word in run], standalone_mode=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["accelerator"]["array"]["datatype"]["value"] == "int8"
     assert report["total"]["product_is_equal"] is True

@@ -34,7 +34,12 @@ def distance(dense: Any, pruned: Any, batch: Batch) -> float:
     return float(T**2 * (p.exp() * (p - q)).sum()) / ends
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "regression", "answer"])
+SLOW_KINDS = [
+    pytest.param(kind, marks=pytest.mark.slow) for kind in ("distilbert", "regression", "answer")
+]
+
+
+@pytest.mark.parametrize("kind", ["bert", *SLOW_KINDS])
 def test_is_predictive_knowledge_the_distance_after_removal(
     kind: str, encoder: Any, examples: Examples, monkeypatch: Any
 ) -> None:

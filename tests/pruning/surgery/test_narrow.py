@@ -200,6 +200,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_without_the_project_opens_the_folder(tiny: Tiny, tmp_path: Path) -> None:
     ids = torch.arange(4, 44).reshape(2, 20)
     seen = torch.ones_like(ids)

@@ -78,6 +78,7 @@ MOMENTS = ("a step", "the tensors", "the index")
 names them."""
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     runs = subprocess.Popen(
         [sys.executable, __file__, str(tmp_path)],

@@ -284,6 +284,7 @@ def test_zeros_of_the_padding_token_are_not_in_the_way(
         matched(opened, masks)
 
 
+@pytest.mark.slow
 def test_a_sparse_language_model_becomes_a_classifier(
     tiny: Tiny, masking: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,7 @@ def test_hard_methods_follow_the_schedule(method: str, lock: bool, tiny: Tiny, w
     assert run.losses[-1] < run.losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["soft_movement", "l0"])
 def test_relaxed_methods_are_steered_to_the_density(method: str, tiny: Tiny, words: Any) -> None:
     opened, examples = learner(tiny("gpt2"), words)
@@ -329,7 +330,12 @@ def run_of(opened: OpenModel, examples: Examples, training: Training, folder: Pa
     return train(opened, pruner, examples, folder, save_every=3)
 
 
-@pytest.mark.parametrize("method", ["movement", "soft_movement", "l0", "lora_prune"])
+SLOW_METHODS = [
+    pytest.param(method, marks=pytest.mark.slow) for method in ("movement", "l0", "lora_prune")
+]
+
+
+@pytest.mark.parametrize("method", ["soft_movement", *SLOW_METHODS])
 def test_a_run_taken_up_ends_in_the_same_weights(
     method: str, tiny: Tiny, words: Any, tmp_path: Path
 ) -> None:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.formats.parts.tile_stream import TileStream
 from sparse_formats.formats.parts.value_types import VALUE_TYPES, from_patterns
 from sparse_formats.masks.vectors import Orientation, VectorLayout
+from tests.accel_sim.reference.tile_stream import TileStream
+
+pytestmark = pytest.mark.rule(microarchitecture=3)
 
 MENUS = ((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), (8,), (128,))
 
@@ -133,7 +135,7 @@ def test_in_which_order_do_the_bits_of_vertical_vectors_stand() -> None:
 
 
 @given(streams)
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 def test_is_it_as_long_as_the_matrix_and_gives_it_back(stream: TileStream) -> None:
     data, matrix = stream.to_bytes(), stream.matrix
     assert len(data) == len(matrix.to_bytes())
@@ -186,7 +188,7 @@ def refused_or_canonical(data: bytes, of: TileStream) -> None:
 
 
 @given(streams, st.data())
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 def test_is_a_damaged_stream_refused_or_another_matrix(
     stream: TileStream, data: st.DataObject
 ) -> None:

@@ -6,23 +6,19 @@ does not ascend ends the group. A group that keeps nothing reads 1, 0, 0, …: a
 For N = 1 there is no second index to tell an empty group by, so none may be empty.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import (
-    bit_view,
-    read_values,
-    value_bits,
-    value_section,
-    value_type_of,
-)
+from sparse_formats.formats.parts.value_types import bit_view, value_bits
+from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.storage import Storage, bits_for
 
 LONGEST_GROUP = 256
@@ -30,13 +26,16 @@ LONGEST_GROUP = 256
 
 
 @dataclass(frozen=True, eq=False)
-class FixedGroups:
+class NOfMGroups(SparseMatrix):
     """`kept` of `length` neighbouring inputs; the last group of a row may be shorter.
 
     indices: uint8 (rows, groups, kept): places within the group.
     data: weights of the same shape, 0 in unused slots; None if encoded without.
     Stream: indices, values. Descriptor: kept, length.
     """
+
+    is_exact: ClassVar[bool]
+    """Whether all groups but a shorter last one keep exactly `kept`, or at most so many."""
 
     shape: tuple[int, int]
     kept: int
@@ -69,94 +68,83 @@ class FixedGroups:
             padding=(self.indices.size - nnz) * (value_bits + index),
         )
 
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
+    @property
+    def parameters(self) -> Mapping[str, Any]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        return Descriptor(self.shape, typed, {"kept": self.kept, "length": self.length})
+        return {"kept": self.kept, "length": self.length}
 
-    def to_bytes(self, value_type: str | None = None) -> bytes:
+    def sections(self) -> list[Section]:
         """See `SparseMatrix`."""
-        typed = value_type_of(self.data, value_type)
-        return pack([Section(self.indices, bits_for(self.length)), value_section(self.data, typed)])
+        return [Section(self.indices, bits_for(self.length))]
+
+    @classmethod
+    def _encode(
+        cls, keep: NDArray[np.bool_], weight: NDArray[Any] | None, kept: int, length: int
+    ) -> Self:
+        """Encode mask `keep` and `weight`.
+
+        Raises:
+            InputError: kept or length out of range; a group that keeps too many, or too few.
+        """
+        if not 1 <= length <= LONGEST_GROUP or not 0 <= kept <= length:
+            raise InputError(
+                f"{kept} of {length}: give a group length in 1..{LONGEST_GROUP} and no more kept"
+            )
+        rows, cols = keep.shape
+        indices = np.zeros((rows, -(-cols // length), kept), np.uint8)
+        data = None if weight is None else np.zeros(indices.shape, weight.dtype)
+        wrong = int(
+            _fill(
+                np.ascontiguousarray(keep),
+                _NONE if weight is None else bit_view(np.ascontiguousarray(weight)),
+                weight is not None,
+                length,
+                cls.is_exact,
+                indices,
+                np.zeros((1, 1, 1), np.uint8) if data is None else bit_view(data),
+            )
+        )
+        if wrong >= 0:
+            row, first = wrong // indices.shape[1], wrong % indices.shape[1] * length
+            last = min(first + length, cols) - 1
+            found = int(np.count_nonzero(keep[row, first : last + 1]))
+            hint = "; with one slot, a group that keeps none cannot be told" if not found else ""
+            raise InputError(
+                f"mask is not {kept}:{length}: row {row}, columns {first}..{last} keep {found}"
+                f'{hint}; prune with pattern "{kept}:{length}", or encode as "csr" or "bitmap"'
+            )
+        return cls((rows, cols), kept, length, indices, data)
 
     @classmethod
     def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
         """See `SparseMatrix`."""
-        return cls(*read_groups(data, descriptor, cls.__name__, is_exact=False))
-
-
-def encode_groups(
-    keep: NDArray[np.bool_], weight: NDArray[Any] | None, kept: int, length: int, is_exact: bool
-) -> tuple[tuple[int, int], int, int, NDArray[np.uint8], NDArray[Any] | None]:
-    """The fields of `FixedGroups`. is_exact: all but short last groups keep exactly `kept`.
-
-    Raises:
-        InputError: kept or length out of range; a group that keeps too many, or too few.
-    """
-    if not 1 <= length <= LONGEST_GROUP or not 0 <= kept <= length:
-        raise InputError(
-            f"{kept} of {length}: give a group length in 1..{LONGEST_GROUP} and no more kept"
+        rows, cols = descriptor.shape
+        length = descriptor.number("length", 1, LONGEST_GROUP)
+        kept = descriptor.number("kept", 0, length)
+        groups = -(-cols // length)
+        reader, width = BitReader(data, cls.__name__), bits_for(length)
+        indices = reader.read("indices", rows * groups * kept, width, np.uint8)
+        indices = indices.reshape(rows, groups, kept)
+        first_value = reader.at
+        weights = read_values(reader, indices.size, descriptor.value_type)
+        reader.finish()
+        has_data = weights is not None
+        bits = np.zeros((1, 1, 1), np.uint8)
+        if weights is not None:
+            weights = weights.reshape(indices.shape)
+            bits = bit_view(weights)
+        slot = int(_first_wrong(indices, bits, has_data, length, cols, cls.is_exact))
+        if slot < 0:
+            return cls((rows, cols), kept, length, indices, weights)
+        if slot >= indices.size:
+            at = first_value + (slot - indices.size) * value_bits(descriptor.value_type)
+            raise reader.fail(at, "the value of an unused slot must be 0")
+        raise reader.fail(
+            slot * width,
+            f"index {indices.flat[slot]} in row {slot // (groups * kept)}: a group's kept places "
+            f"ascend, then repeat; {'exactly' if cls.is_exact else 'at most'} {kept} of {length} "
+            "are kept",
         )
-    rows, cols = keep.shape
-    indices = np.zeros((rows, -(-cols // length), kept), np.uint8)
-    data = None if weight is None else np.zeros(indices.shape, weight.dtype)
-    wrong = int(
-        _fill(
-            np.ascontiguousarray(keep),
-            _NONE if weight is None else bit_view(np.ascontiguousarray(weight)),
-            weight is not None,
-            length,
-            is_exact,
-            indices,
-            np.zeros((1, 1, 1), np.uint8) if data is None else bit_view(data),
-        )
-    )
-    if wrong >= 0:
-        row, first = wrong // indices.shape[1], wrong % indices.shape[1] * length
-        last = min(first + length, cols) - 1
-        found = int(np.count_nonzero(keep[row, first : last + 1]))
-        hint = "; with one slot, a group that keeps none cannot be told" if not found else ""
-        raise InputError(
-            f"mask is not {kept}:{length}: row {row}, columns {first}..{last} keep {found}{hint}; "
-            f'prune with pattern "{kept}:{length}", or encode as "csr" or "bitmap"'
-        )
-    return (rows, cols), kept, length, indices, data
-
-
-def read_groups(
-    data: bytes, descriptor: Descriptor, where: str, is_exact: bool
-) -> tuple[tuple[int, int], int, int, NDArray[np.uint8], NDArray[Any] | None]:
-    """The fields of `FixedGroups` from a stream.
-
-    Raises:
-        InputError: slots that no mask has; the stream is too short or too long.
-    """
-    rows, cols = descriptor.shape
-    length = descriptor.number("length", 1, LONGEST_GROUP)
-    kept = descriptor.number("kept", 0, length)
-    groups = -(-cols // length)
-    reader, width = BitReader(data, where), bits_for(length)
-    indices = reader.read("indices", rows * groups * kept, width, np.uint8)
-    indices = indices.reshape(rows, groups, kept)
-    first_value = reader.at
-    weights = read_values(reader, indices.size, descriptor.value_type)
-    reader.finish()
-    has_data = weights is not None
-    bits = np.zeros((1, 1, 1), np.uint8)
-    if weights is not None:
-        weights = weights.reshape(indices.shape)
-        bits = bit_view(weights)
-    slot = int(_first_wrong(indices, bits, has_data, length, cols, is_exact))
-    if slot < 0:
-        return (rows, cols), kept, length, indices, weights
-    if slot >= indices.size:
-        at = first_value + (slot - indices.size) * value_bits(descriptor.value_type)
-        raise reader.fail(at, "the value of an unused slot must be 0")
-    raise reader.fail(
-        slot * width,
-        f"index {indices.flat[slot]} in row {slot // (groups * kept)}: a group's kept places "
-        f"ascend, then repeat; {'exactly' if is_exact else 'at most'} {kept} of {length} are kept",
-    )
 
 
 _NONE = np.zeros((1, 1), np.uint8)

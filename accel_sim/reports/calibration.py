@@ -7,60 +7,47 @@ DRAM cannot be in it. The factor holds the clock tree, control and wires that th
 and every other gap between our machine, our workload and theirs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
-from accel_sim.machines.description import Machine, Origin
-from accel_sim.reports.report import LayerResult, totals
-from sparse_formats.errors import InputError
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.sections import Origin
+from accel_sim.reports.report import Calibration, LayerResult, Report
+from sparse_formats.errors import SettingError
 
 BASIS = "dense_equivalent_core"
 """Which of the report's GOPS/W is set equal to the published one."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """factor: of core energy. missing_pj_per_mac: published less tabulated, per dense MAC."""
-
-    basis: str
-    published_gops_per_watt: float
-    uncalibrated_gops_per_watt: float
-    factor: float
-    missing_pj_per_mac: float
-
-    def as_data(self) -> dict[str, Any]:
-        """As it stands in report.json."""
-        return asdict(self)
-
-
 def check_calibratable(machine: Machine) -> None:
-    """InputError unless the machine has a published efficiency and no factor of its own."""
+    """SettingError unless the machine has a published efficiency and no factor of its own."""
     if machine.published.gops_per_watt is None:
-        raise InputError(
-            f"--calibrated: nothing is published for {machine.name}; leave it out, or state "
-            "[published] gops_per_watt in the machine's file"
+        raise SettingError(
+            "calibrated",
+            f"needs a published efficiency, and {machine.name} has none; leave it out, or state "
+            "[published] gops_per_watt in the machine's file",
         )
     if machine.energy.scale != 1:
-        raise InputError(
-            f"--calibrated: energy.scale is {machine.energy.scale:g} already; leave one of the two"
+        raise SettingError(
+            "calibrated",
+            f"sets energy.scale, but energy.scale is {machine.energy.scale:g} already; leave one "
+            "of the two",
         )
 
 
-def calibrated(
-    results: Sequence[LayerResult], machine: Machine
-) -> tuple[list[LayerResult], Machine, Calibration]:
-    """Results and machine with the factor, marked calibrated, and what it hides.
+def calibrated(report: Report) -> Report:
+    """The report with the factor on its core energy, marked calibrated, and what it hides.
 
     Raises:
-        InputError: nothing is published for the machine, it has a factor already, or no core
+        SettingError: nothing is published for the machine, it has a factor already, or no core
             energy was spent.
     """
+    machine = report.machine
     check_calibratable(machine)
     published = machine.published.gops_per_watt or 0.0
-    found = totals(results, machine)["gops_per_watt"][BASIS]
+    found = report.total.gops_per_watt[BASIS]
     if not found:
-        raise InputError("--calibrated: the run spends no energy in the core; leave it out")
+        raise SettingError("calibrated", "needs energy in the core, and this run has none")
     calibration = Calibration(
         BASIS, published, found, found / published, 2e3 / published - 2e3 / found
     )
@@ -71,8 +58,12 @@ def calibrated(
     )
     energy = replace(machine.energy, scale=calibration.factor)
     origins = {**machine.origins, "energy.scale": origin}
-    scaled = [_scaled(result, calibration.factor) for result in results]
-    return scaled, replace(machine, energy=energy, origins=origins), calibration
+    return replace(
+        report,
+        layers=tuple(_scaled(layer, calibration.factor) for layer in report.layers),
+        machine=replace(machine, energy=energy, origins=origins),
+        calibration=calibration,
+    )
 
 
 def _scaled(result: LayerResult, factor: float) -> LayerResult:

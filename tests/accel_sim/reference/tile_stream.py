@@ -24,9 +24,9 @@ from sparse_formats.formats.mixed_vectors import (
     pointers_of,
     read_header,
 )
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack
+from sparse_formats.formats.parts.bitstream import BitReader, Section, pack, value_section
 from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import from_patterns, value_section, value_type_of
+from sparse_formats.formats.parts.value_types import from_patterns, value_type_of
 from sparse_formats.masks.bit_words import Words
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import bits_for
@@ -122,7 +122,7 @@ class TileStream:
         starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
         first_bit = reader.at
         wrong, at, vector = _parse(
-            reader.words,
+            _words(data),
             reader.at,
             len(data) * 8,
             index,
@@ -164,6 +164,12 @@ class TileStream:
         items[order] = read
         weights = from_patterns(items[count:], typed)
         return cls(MixedVectors(descriptor.shape, layout, indptr, offsets, weights), lanes)
+
+
+def _words(data: bytes) -> Words:
+    """Bit k of the stream is bit k mod 64 of word k // 64; at least one word lies behind it."""
+    padded = data + bytes(16 - len(data) % 8)
+    return np.frombuffer(padded, "<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True, eq=False)

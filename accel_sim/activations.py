@@ -1,0 +1,250 @@
+"""What goes into a layer: its matrix, its tokens, its activations, drawn or recorded."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accel_sim.datatypes import DATATYPES, Datatype
+from sparse_formats.errors import InputError, SettingError, nearest
+from sparse_formats.files.mask_file import sha256_of
+from sparse_formats.files.readers import safetensors
+from sparse_formats.files.readers.npz import open_npz
+from sparse_formats.masks.matrix import MaskedMatrix
+
+CHECKED_TOKENS = 256
+"""The product is computed for the first so many tokens; a token's output depends on no other."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A masked matrix and its place in the model."""
+
+    index: int
+    matrix: MaskedMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a layer's multipliers see.
+
+    x: operands (tokens, inputs); the first `CHECKED_TOKENS` where no zero can be among them, None
+    where nothing depends on them. nonzero: bool (tokens, inputs), None where no operand is zero.
+    """
+
+    tokens: int
+    x: NDArray[Any] | None
+    nonzero: NDArray[np.bool_] | None
+    _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
+
+    def macs_effectual(self, keep: NDArray[np.bool_]) -> int:
+        """Kept weights × activations that are not zero; keep: bool (outputs, inputs)."""
+        if self.nonzero is None:
+            return int(np.count_nonzero(keep)) * self.tokens
+        return int(np.count_nonzero(keep, axis=0) @ np.count_nonzero(self.nonzero, axis=0))
+
+    def token_bits(self, token_columns: int) -> NDArray[np.uint64]:
+        """Bit t mod 64 of [g, c, t // 64]: whether input c of token t of group g is not zero.
+
+        uint64 (groups, inputs, words); kept for the next call.
+        """
+        if token_columns not in self._packed:
+            assert self.nonzero is not None
+            self._packed[token_columns] = _packed(self.nonzero, token_columns)
+        return self._packed[token_columns]
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """The inputs of each layer: drawn, a given share of them non-zero, or recorded.
+
+    recorded: (tokens, inputs) of each matrix by its name, floats, integers or booleans; booleans
+    say where a drawn value stands and where a zero. None: all are drawn; with density 1 no input
+    is zero then, and only the numerical check of the product depends on them. file: what the
+    recorded ones were read from.
+    """
+
+    tokens: int
+    density: float = 1.0
+    seed: int = 0
+    recorded: Mapping[str, NDArray[Any]] | None = None
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.tokens <= 2**24:
+            raise SettingError("tokens", f"is {self.tokens}; give a whole number from 1 to {2**24}")
+        if not 0.0 <= self.density <= 1.0:
+            raise SettingError(
+                "activation_density", f"is {self.density}; give a number from 0 to 1"
+            )
+        if self.seed < 0:
+            raise SettingError("seed", f"is {self.seed}; give a number from 0 up")
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether no activation of any layer is zero, by construction."""
+        return self.density == 1.0 and self.recorded is None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where they come from, as a report says it."""
+        if self.file is not None:
+            return {"source": str(self.file), "sha256": sha256_of(self.file)}
+        if self.recorded is not None:
+            return {"source": "arrays", "sha256": None, "seed": self.seed}
+        return {"source": "drawn", "density": self.density, "seed": self.seed}
+
+    def inputs(self, layer: Layer, datatype: Datatype, is_multiplied: bool) -> Inputs:
+        """What the layer's multipliers see; `is_multiplied`: their values matter too.
+
+        Raises:
+            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+        """
+        if not layer.matrix.keep.size or (self.is_dense and not is_multiplied):
+            return Inputs(self.tokens, None, None)
+        x = self.operands(layer, datatype)
+        nonzero = None if self.is_dense else x != 0
+        if nonzero is not None and nonzero.all():
+            nonzero = None
+        return Inputs(self.tokens, x, nonzero)
+
+    def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
+        """The layer's inputs as operands of `datatype`: (tokens, inputs).
+
+        Where all are drawn and none is zero, at most `CHECKED_TOKENS` tokens.
+
+        Raises:
+            InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
+        """
+        matrix = layer.matrix
+        if self.recorded is None:
+            return self.draw(matrix.shape[1], layer.index, datatype)
+        if matrix.name not in self.recorded:
+            raise InputError(
+                f"no activations of matrix {matrix.name}{nearest(matrix.name, self.recorded)}"
+            )
+        x = self.recorded[matrix.name]
+        if x.shape != (self.tokens, matrix.shape[1]):
+            raise InputError(
+                f"activations of matrix {matrix.name} have shape {x.shape}; its "
+                f"{self.tokens} tokens of {matrix.shape[1]} inputs need "
+                f"({self.tokens}, {matrix.shape[1]})"
+            )
+        if x.dtype == np.bool_:
+            rng = np.random.default_rng([self.seed, layer.index])
+            return np.where(x, datatype.draw(rng, x.shape), np.zeros((), datatype.operand))
+        return datatype.operands(x, f"activations of matrix {matrix.name}")
+
+    def draw(
+        self, inputs: int, layer_index: int, datatype: Datatype = DATATYPES["fp16"]
+    ) -> NDArray[Any]:
+        """Drawn operands (tokens, inputs); the same for the same seed and layer index.
+
+        Where no activation is zero only the product depends on them: then only the tokens that
+        are multiplied are drawn, `CHECKED_TOKENS` at most.
+        """
+        rng = np.random.default_rng([self.seed, layer_index])
+        tokens = min(self.tokens, CHECKED_TOKENS) if self.is_dense else self.tokens
+        shape = (tokens, inputs)
+        x = datatype.draw(rng, shape)
+        if not self.is_dense:
+            x[rng.random(shape) >= self.density] = 0
+        return x
+
+
+def read_activations(
+    path: Path, names: Iterable[str], tokens: int | None = None, seed: int = 0
+) -> Activations:
+    """The recorded inputs of the matrices `names`: a 2-D array (tokens, inputs) of each.
+
+    path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array.
+    tokens: how many there must be, if it was said. seed: of the values where booleans stand.
+    Arrays of other names are left alone.
+
+    Raises:
+        InputError: the file is missing, damaged, pickled or of another kind; a matrix is missing;
+            an array is not 2-D, not of numbers, not finite, or of other tokens than the first.
+    """
+    try:
+        arrays = _arrays(path, list(names))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    for name, x in arrays.items():
+        where = f"{path}: activations of {name}"
+        if x.dtype.kind not in "biuf":
+            raise InputError(f"{where} are {x.dtype}; give floats, integers or booleans")
+        finite = np.isfinite(x)
+        if not finite.all():
+            token, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise InputError(
+                f"{where} have {x[token, column]} at token {token}, input {column}; "
+                "give finite numbers"
+            )
+        first = next(iter(arrays))
+        if tokens is not None and len(x) != tokens:
+            raise SettingError("tokens", f"is {tokens}, but {where} hold {len(x)} tokens")
+        if len(x) != len(arrays[first]):
+            raise InputError(
+                f"{where} hold {len(x)} tokens, those of {first} {len(arrays[first])}; "
+                "record the same tokens of every matrix"
+            )
+        if len(x) == 0:
+            raise InputError(f"{where} hold no token; record at least one")
+    if not arrays:
+        raise InputError(f"{path}: there is no matrix to take activations for")
+    return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays, file=path)
+
+
+def _arrays(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
+    """The 2-D arrays called `names`, as stored."""
+    if path.suffix == ".npz":
+        with open_npz(path) as npz:
+            shapes = {name: header.shape for name, header in npz.headers.items()}
+            _check_named(path, names, shapes)
+            return {name: npz.read(name) for name in names}
+    if path.suffix == ".safetensors":
+        tensors = safetensors.read_file(path)
+        _check_named(path, names, {name: tensor.shape for name, tensor in tensors.items()})
+        return {name: tensors[name] for name in names}
+    raise InputError(f"{path} holds no activations; give an .npz or a .safetensors file")
+
+
+def _check_named(path: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for name in names:
+        if name not in shapes:
+            raise InputError(f"{path}: no activations of matrix {name}{nearest(name, shapes)}")
+        if len(shapes[name]) != 2:
+            raise InputError(
+                f"{path}: activations of {name} have shape {shapes[name]}; "
+                "give two dimensions, tokens × inputs"
+            )
+
+
+def layers_of(matrices: Iterator[MaskedMatrix]) -> Iterator[Layer]:
+    """Number the matrices as they come."""
+    for index, matrix in enumerate(matrices):
+        yield Layer(index, matrix)
+
+
+@njit(cache=True, nogil=True)
+def _packed(nonzero: Any, token_columns: int) -> Any:
+    tokens, inputs = nonzero.shape
+    groups, words = -(-tokens // token_columns), -(-token_columns // 64)
+    bits = np.zeros((groups, inputs, words), np.uint64)
+    for token in range(tokens):
+        group, column = token // token_columns, token % token_columns
+        for c in range(inputs):
+            bits[group, c, column // 64] |= np.uint64(nonzero[token, c]) << np.uint64(column % 64)
+    return bits
+
+
+def group_tokens(tokens: int, token_columns: int) -> NDArray[np.int64]:
+    """Tokens of each group: int64 (groups,); the last group may have fewer."""
+    groups = -(-tokens // token_columns)
+    sizes: NDArray[Any] = np.full(groups, token_columns, np.int64)
+    sizes[-1] = tokens - (groups - 1) * token_columns
+    return sizes

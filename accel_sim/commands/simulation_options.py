@@ -1,0 +1,69 @@
+"""Settings that `run` and `compare` share: what is simulated, and on how many threads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from accel_sim.defaults import DENSITY
+from sparse_formats.errors import InputError
+from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.settings import Count, Share, Whole, option
+
+TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
+
+A_FILE = "the path of a .toml file"
+"""What names an accelerator that is not built in."""
+
+
+def patterns() -> Iterable[str]:
+    """Patterns of generated masks."""
+    from sparse_formats.masks.synthetic import PATTERNS
+
+    return PATTERNS
+
+
+def _models() -> Iterable[str]:
+    from sparse_formats.masks.synthetic import SHAPES
+
+    return SHAPES
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationOptions(NameOptions, JsonOption):
+    """Generated masks, drawn activations, and threads."""
+
+    shapes: str | None = option(
+        "Generate masks of these shapes instead of reading a file.",
+        default=None,
+        choices=_models,
+        or_else="sizes such as 2304x768,768x768",
+    )
+    density: Share | None = option(
+        "Kept share of generated masks.", default=None, otherwise=DENSITY
+    )
+    activation_density: Share = option("Share of drawn activations that are not zero.", default=1.0)
+    seed: Whole = option("Random seed for masks and activations.", default=0)
+    threads: Count | None = option(
+        "Number of layers simulated at once.",
+        default=None,
+        otherwise="one for each core",
+        is_replayed=False,
+    )
+
+
+def check_generated(mask: Path, settings: Iterable[tuple[str, object]]) -> None:
+    """Refuse settings of generated masks, (flag, value), where a file is read.
+
+    Raises:
+        InputError: naming those that were given.
+    """
+    given = [name for name, value in settings if value]
+    if given:
+        it = "them" if len(given) > 1 else "it"
+        raise InputError(
+            f"{' and '.join(given)} belong{'' if len(given) > 1 else 's'} to masks generated with "
+            f"--shapes; --mask {mask} says its own, leave {it} out"
+        )

@@ -1,0 +1,112 @@
+"""What dataflows share whose passes are a function of the bool mask alone (docs/rivals.md).
+
+A matrix is cut into blocks of outputs until each tile fits the weight buffer.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.activations import Inputs, Layer
+from accel_sim.dataflows.account import LayerRun, Tile
+from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.sections import Operands
+from accel_sim.datatypes import DATATYPES, Datatype
+from sparse_formats.errors import InputError
+
+Keep = NDArray[np.bool_]
+Tiles = tuple[tuple[Tile, ...], NDArray[np.int64]]
+"""Tiles of a mask, and the tokens of each group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskMachine(Machine):
+    """A machine with a section [array] of its dataflow's parameters, and a section [operands]."""
+
+    array: Any
+    operands: Operands
+
+    @property
+    def macs(self) -> int:
+        return self.array.macs
+
+    @property
+    def numbers(self) -> Datatype:
+        return DATATYPES[self.operands.datatype]
+
+    @property
+    def value_bits(self) -> int:
+        return self.array.value_bits
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.array.accumulator_bits
+
+    @abstractmethod
+    def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
+        """Tiles of bool mask `keep` (outputs × inputs), however large."""
+
+    @abstractmethod
+    def format_of(self, keep: Keep) -> str:
+        """How the weights that bool mask `keep` keeps are stored."""
+
+    def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
+        matrix = layer.matrix
+        tiles, sizes = self._fitting(matrix.keep, inputs, matrix.name)
+        return LayerRun(
+            name=matrix.name,
+            kind=matrix.kind,
+            shape=matrix.shape,
+            nnz=matrix.nnz,
+            tiles=tiles,
+            group_sizes=sizes,
+            macs_effectual=inputs.macs_effectual(matrix.keep),
+            format=self.format_of(matrix.keep),
+        )
+
+    def dense_twin(self) -> Callable[[Layer, Inputs], LayerRun]:
+        return self._run_dense
+
+    def _run_dense(self, layer: Layer, inputs: Inputs) -> LayerRun:
+        matrix = layer.matrix
+        whole = replace(matrix, keep=np.ones(matrix.shape, np.bool_), weight=None, vectors=None)
+        return self.run(replace(layer, matrix=whole), inputs)
+
+    def _fitting(self, keep: Keep, inputs: Inputs, name: str) -> Tiles:
+        """Tiles of the whole matrix, or of blocks of its outputs so small that each tile fits.
+
+        A tile fits if the next one finds room beside it: half the weight buffer.
+
+        Raises:
+            InputError: naming the matrix, if a tile of one output does not fit.
+        """
+        room, block = self.weight_buffer.bytes // 2, max(len(keep), 1)
+        while True:
+            tiles: list[Tile] = []
+            sizes: NDArray[np.int64] = np.zeros(0, np.int64)
+            for first in range(0, max(len(keep), 1), block):
+                strips = tiles[-1].strip + 1 if tiles else 0
+                of_block, sizes = self.tiles(keep[first : first + block], inputs)
+                tiles += [_behind(tile, first, strips) for tile in of_block]
+                largest = max((tile.bytes for tile in tiles), default=0)
+                if largest > room:
+                    break
+            else:
+                return tuple(tiles), sizes
+            if block == 1:
+                raise InputError(
+                    f"matrix {name}: a tile of one output takes {largest} bytes, more than half of "
+                    f"{self.name}'s weight buffer; set weight_buffer.bytes to {2 * largest} or more"
+                )
+            tallest = max(tile.outputs for tile in tiles)
+            block = max(1, min(tallest * room // largest, tallest - 1))
+
+
+def _behind(tile: Tile, first: int, strips: int) -> Tile:
+    """The tile of a block of outputs that begins at `first`, behind `strips` strips."""
+    rows = (tile.rows[0] + first, tile.rows[1] + first)
+    return replace(tile, strip=tile.strip + strips, rows=rows)

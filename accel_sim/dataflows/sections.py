@@ -1,0 +1,112 @@
+"""The sections of a machine file that machines of every dataflow have, and the mark of a value."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+from accel_sim.datatypes import DATATYPES
+
+Mark = Literal[
+    "published",
+    "secondary",
+    "remembered",
+    "inferred",
+    "chosen",
+    "calibrated",
+    "computed",
+    "set",
+]
+MARKS: tuple[Mark, ...] = get_args(Mark)
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+Bandwidth = Count | Annotated[float, msgspec.Meta(ge=0.001, le=2**40)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+SizeOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
+Bits = Annotated[int, msgspec.Meta(ge=1, le=64)]
+DatatypeName = Literal["fp16", "int8", "int16"]
+assert get_args(DatatypeName) == tuple(DATATYPES)
+
+
+@dataclass(frozen=True)
+class Clock:
+    clock_hz: Positive
+
+
+@dataclass(frozen=True)
+class Buffer:
+    bytes: Count
+    banks: Count
+
+
+@dataclass(frozen=True)
+class Output:
+    words_per_cycle: Count
+
+
+@dataclass(frozen=True)
+class Dram:
+    """memory: the data sheet of `memories/` that the values are from; None where stated one by one.
+
+    bytes_per_cycle has at most three digits after the point, so that cycles are counted exactly.
+    """
+
+    bytes_per_cycle: Bandwidth
+    burst_bytes: Count
+    first_latency_cycles: CountOrZero
+    efficiency_run_bytes: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)]
+    efficiency_permille: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=1, le=1000)], ...], msgspec.Meta(min_length=1)
+    ]
+    prefetch_across_layers: bool
+    row_bytes: Count
+    energy: Literal["lpddr4", "hbm2", "ddr4"]
+    memory: str | None = None
+
+    @property
+    def bytes_per_1000_cycles(self) -> int:
+        return round(1000 * self.bytes_per_cycle)
+
+
+@dataclass(frozen=True)
+class Energy:
+    table: Literal["28nm"]
+    case: Literal["low", "nominal", "high"]
+    scale: Positive
+    leakage_w: NotNegative
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the machine's authors report; shown beside our figures, never asserted."""
+
+    gops_per_watt: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from."""
+
+    mark: Mark
+    source: str
+
+
+@dataclass(frozen=True)
+class Operands:
+    """datatype: of the multipliers and adders; its widths are those of the section [array]."""
+
+    datatype: DatatypeName
+
+
+SHARED: dict[str, Any] = {
+    "weight_buffer": Buffer,
+    "activation_buffer": Buffer,
+    "output": Output,
+    "dram": Dram,
+    "energy": Energy,
+    "published": Published,
+}
+"""The sections that machines of every dataflow have, and take over from each other."""

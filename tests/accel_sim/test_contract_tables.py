@@ -1,0 +1,109 @@
+"""Do the machines have the values, and the marks, of the tables in the two contracts?"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from accel_sim.machines.load import load_machine, resolved
+
+DOCS = Path(__file__).parents[2] / "docs"
+HEADER = "| key | default | mark | meaning |"
+WIDTHS = {"v": "value_bits", "x": "operand_bits", "a": "accumulator_bits"}
+WIDTH = re.compile(r"[vxa](, [vxa])*")
+
+
+class Row(NamedTuple):
+    """One key, with its default and its mark as they stand in the table."""
+
+    key: str
+    default: str
+    mark: str
+
+
+def table(document: str, section: int) -> list[Row]:
+    """The table of defaults of a section, a row for each key."""
+    text = (DOCS / document).read_text("utf-8")
+    (part,) = re.findall(rf"^## {section}\. .*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    lines = part[part.index(HEADER) :].splitlines()[2:]
+    rows: list[Row] = []
+    for line in lines[: lines.index("")]:
+        keys, default, mark, _ = (cell.strip() for cell in line.strip("|").split("|"))
+        names = re.findall(r"`([^`]+)`", keys)
+        if keys == "clock":
+            names = [keys]
+        elif WIDTH.fullmatch(keys):
+            names = [WIDTHS[letter] for letter in keys.split(", ")]
+        values = default.split(", ") if len(names) > 1 else [default]
+        rows += [Row(name, value, mark) for name, value in zip(names, values, strict=True)]
+    return rows
+
+
+def value(text: str) -> Any:
+    """A default as a machine's file would give it."""
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"\d+:\d+(, \d+:\d+)*", text):
+        return tuple(tuple(int(n) for n in mode.split(":")) for mode in text.split(", "))
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@pytest.mark.rule(microarchitecture=1)
+def test_has_tf_mvp_the_numbers_of_its_table() -> None:
+    tree = resolved(load_machine("tf_mvp"))
+    apart = ("dram.efficiency_*", "dram.memory")
+    rows = [row for row in table("microarchitecture.md", 1) if row.key not in apart]
+    assert len(rows) > 30
+    for row in rows:
+        section, key = row.key.split(".")
+        found = tree[section][key]
+        assert (found["value"], found["mark"]) == (value(row.default), row.mark), row.key
+    dram = tree["dram"]
+    assert list(dram["efficiency_run_bytes"]["value"]) == [64, 256, 1024]
+    assert list(dram["efficiency_permille"]["value"]) == [800, 900, 950]
+
+
+rule = pytest.mark.rule
+DATAFLOWS = [
+    pytest.param("eie", 3, "eie", marks=rule(rivals=3)),
+    pytest.param("cambricon_x", 4, "cambricon_x", marks=rule(rivals=4)),
+    pytest.param("tensor_core", 5, "tensor_core_2_4", marks=rule(rivals=5)),
+    pytest.param("rcsc", 6, "optimus", marks=rule(rivals=6)),
+]
+
+
+@pytest.mark.parametrize(("dataflow", "section", "shipped"), DATAFLOWS)
+def test_has_a_dataflow_the_defaults_of_its_table(
+    dataflow: str, section: int, shipped: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "plain.toml"
+    file.write_text(
+        f'extends = "tf_mvp"\nname = "plain"\nsource = "a test"\ndescription = "a test"\n'
+        f'dataflow = "{dataflow}"\n[array]\n[operands]\ndatatype = "fp16"\n'
+    )
+    plain, marked = (resolved(load_machine(name)) for name in (str(file), shipped))
+    rows = table("rivals.md", section)
+    assert len(rows) > 6
+    for row in rows:
+        if row.key == "clock":
+            number, unit = row.default.split()
+            clock = marked["clock"]["clock_hz"]
+            assert clock["value"] == float(number) * {"MHz": 1e6, "GHz": 1e9}[unit]
+            assert clock["mark"] == row.mark
+            continue
+        default = value(row.default)
+        assert plain["array"][row.key]["value"] == default, row.key
+        # The machine may state another value; "v remembered, a chosen" says more than one thing.
+        if marked["array"][row.key]["value"] == default and " " not in row.mark:
+            assert marked["array"][row.key]["mark"] == row.mark, row.key
+
+
+@pytest.mark.rule(rivals=2)
+def test_has_the_systolic_array_the_numbers_of_its_table() -> None:
+    array = resolved(load_machine("systolic_ws"))["array"]
+    for row in table("rivals.md", 2):
+        assert (array[row.key]["value"], array[row.key]["mark"]) == (value(row.default), row.mark)
