@@ -14,7 +14,7 @@ from accel_sim.commands.simulation_options import (
     check_generated,
     patterns,
 )
-from accel_sim.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
@@ -24,10 +24,10 @@ from sparse_formats.terminal.settings import option
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accel_sim.activations import Activations
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.inputs.activations import Activations
+    from accel_sim.inputs.workload import Workload
     from accel_sim.reports.report import Report
-    from accel_sim.workload import Workload
 
 NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
 
@@ -172,7 +172,7 @@ def _machine(settings: Settings, values: Iterable[str]) -> Machine:
 
 def _workload(settings: Settings) -> Workload:
     """The masks of the file, or generated ones."""
-    from accel_sim.workload import Workload
+    from accel_sim.inputs.workload import Workload
 
     if (settings.mask is None) == (settings.shapes is None):
         raise InputError("give either --mask FILE or --shapes NAME, one of the two")
@@ -222,7 +222,7 @@ def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> 
 
 def _activations(settings: Settings, workload: Workload) -> Activations:
     """Recorded ones where there is a file of them, else drawn ones."""
-    from accel_sim.activations import Activations, read_activations
+    from accel_sim.inputs.activations import Activations, read_activations
 
     if settings.activations is None:
         tokens = TOKENS if settings.tokens is None else settings.tokens

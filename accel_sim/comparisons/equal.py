@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sparse_formats.errors import SettingError
 
 if TYPE_CHECKING:
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
 
 Equal = Literal["as-is", "macs", "area"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from accel_sim.costs.tables import energy_pj, sram_bank
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
 
 
 @dataclass(frozen=True)

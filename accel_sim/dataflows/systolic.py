@@ -10,11 +10,11 @@ from typing import ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Inputs, group_tokens
-from accel_sim.dataflows.account import Tile, Unit, ranges
-from accel_sim.dataflows.causes import ARRAY_EDGE, COMPUTE, Cause
-from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
-from accel_sim.dataflows.sections import Bits, Size
+from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
+from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, Cause
+from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.sections import Bits, Size
+from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.storage import Storage
 
 Stationary = Literal["weight", "output", "input"]

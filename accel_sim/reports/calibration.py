@@ -10,8 +10,8 @@ and every other gap between our machine, our workload and theirs.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from accel_sim.dataflows.dataflow import Machine
-from accel_sim.dataflows.sections import Origin
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import Origin
 from accel_sim.reports.report import Calibration, LayerResult, Report
 from sparse_formats.errors import SettingError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from accel_sim.dataflows.causes import Cause
+from accel_sim.dataflows.abstract.causes import Cause
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.reports.glossary import CAPTIONS
 from accel_sim.reports.html_tables import (

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import layer_energy
 from accel_sim.costs.tables import table_rows
-from accel_sim.dataflows.account import LayerRun, LayerTime, Unit
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Unit
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.load import resolved
 from sparse_formats.errors import InputError
 

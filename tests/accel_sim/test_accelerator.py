@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from accel_sim.dataflows.abstract.sections import MARKS
 from accel_sim.dataflows.registry import sections_of
-from accel_sim.dataflows.sections import MARKS
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine, resolved
 from sparse_formats.errors import InputError

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from accel_sim.activations import Activations
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine, resolved
 from accel_sim.pipeline import simulate
 from accel_sim.reports.calibration import calibrated
 from accel_sim.reports.report import LayerResult, Report, as_json
-from accel_sim.workload import Workload
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 

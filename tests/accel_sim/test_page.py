@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.activations import Activations
+from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES

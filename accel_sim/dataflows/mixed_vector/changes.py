@@ -6,15 +6,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import LayerRun
-from accel_sim.dataflows.dataflow import Change
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper
 from accel_sim.dataflows.mixed_vector.layer import run_steppers
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile, plan_layer, sorted_by
 from accel_sim.dataflows.mixed_vector.schedule import least_loaded
 from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
-from accel_sim.defaults import DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
 from sparse_formats.files.readers.build_matrix import from_dense

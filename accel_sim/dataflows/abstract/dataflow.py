@@ -14,11 +14,19 @@ from typing import Annotated, Any, ClassVar, Self, get_type_hints
 import msgspec
 import numpy as np
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import Account, LayerRun, LayerTime, Tile, account_of
-from accel_sim.dataflows.causes import Cause
-from accel_sim.dataflows.sections import Buffer, Clock, Dram, Energy, Origin, Output, Published
-from accel_sim.datatypes import Datatype
+from accel_sim.dataflows.abstract.account import Account, LayerRun, LayerTime, Tile, account_of
+from accel_sim.dataflows.abstract.causes import Cause
+from accel_sim.dataflows.abstract.sections import (
+    Buffer,
+    Clock,
+    Dram,
+    Energy,
+    Origin,
+    Output,
+    Published,
+)
+from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.inputs.datatypes import Datatype
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 

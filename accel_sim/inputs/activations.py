@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.datatypes import DATATYPES, Datatype
+from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
 from sparse_formats.files.readers import safetensors
