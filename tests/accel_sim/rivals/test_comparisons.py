@@ -1,6 +1,7 @@
 """Do validate, compare and diff say what is so, and fail where they must?"""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -84,6 +85,26 @@ def test_does_compare_normalise_to_the_first_pair(
     assert call(monkeypatch, *run, "--json", str(report)) == 0
     total = json.loads(report.read_text())["total"]
     assert (total["cycles"], total["energy_j"]) == (second["cycles"], second["energy_j"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--shapes", "16x8", "--pattern", "random", "--pattern", "mvp", "--tokens", "3"),
+        ("--mask", "{mask}", "--accelerator", "tf_mvp", "--accelerator", "eie", "--equal", "macs"),
+        ("--mask", "{mask}", "--shapes", "8x8", "--activation-density", "0.5", "--include", "a|m"),
+    ],
+)
+def test_does_the_command_in_a_comparison_give_it_again(
+    words: tuple[str, ...], mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = mask_file.parent / "first.json", mask_file.parent / "second.json"
+    given = [word.format(mask=mask_file) for word in words]
+    assert call(monkeypatch, "compare", *given, "--json", str(first)) == 0
+    again = shlex.split(json.loads(first.read_text())["command"])
+    assert again[:3] == ["python", "-m", "accel_sim"]
+    assert call(monkeypatch, *again[3:], "--json", str(second)) == 0
+    assert first.read_text() == second.read_text()
 
 
 @pytest.mark.parametrize(
