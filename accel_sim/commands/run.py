@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from accel_sim.inputs.workload import Workload
     from accel_sim.reports.report import Report
 
-NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
+NO_ADVICE = "--advice simulates what would help; --out does so too where it is quick."
 
 
 def _report_files() -> Iterable[str]:
@@ -175,7 +175,7 @@ def _workload(settings: Settings) -> Workload:
     from accel_sim.inputs.workload import Workload
 
     if (settings.mask is None) == (settings.shapes is None):
-        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
+        raise InputError("give either --mask FILE or --shapes NAME, but not both")
     if settings.mask is not None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
         check_generated(settings.mask, own)
@@ -228,7 +228,7 @@ def _activations(settings: Settings, workload: Workload) -> Activations:
         tokens = TOKENS if settings.tokens is None else settings.tokens
         return Activations(tokens, settings.activation_density, settings.seed)
     if settings.activation_density != 1:
-        raise InputError("give either --activations FILE or --activation-density, one of the two")
+        raise InputError("give either --activations FILE or --activation-density, but not both")
     return read_activations(settings.activations, workload.names, settings.tokens, settings.seed)
 
 

@@ -40,8 +40,8 @@ def _fitted(machine: Machine, first: Machine, equal: Equal) -> Machine:
     if size(machine.resized(step)) > limit:
         raise SettingError(
             "equal",
-            f"is {equal}, but {machine.name} has more {equal} than {first.name} already with "
-            f"{step} PEs; name another machine first, or change it with a file of your own",
+            f"is {equal}, but {machine.name} has more {equal} than {first.name} even with {step} "
+            "PEs; name another machine first, or give an accelerator file of your own",
         )
     low, high = 1, 2
     while size(machine.resized(high * step)) <= limit:

@@ -56,9 +56,9 @@ class Eie(MaskMachine):
         "compute": COMPUTE,
         "padding": Cause("padding zeros between weights too far apart for the index", "#DDAA33"),
         "imbalance": IMBALANCE,
-        "empty_column": Cause("columns in which a PE has nothing", "#BBCC33"),
+        "empty_column": Cause("columns in which a PE has no kept weight", "#BBCC33"),
         "queue_full": Cause(
-            "PEs waiting while the queue of another holds the broadcast up", "#225522"
+            "PEs waiting while the full queue of another blocks the broadcast", "#225522"
         ),
         "broadcast": Cause("PEs waiting for the next activation to be broadcast", "#EE8866"),
         "pipeline": PIPELINE,

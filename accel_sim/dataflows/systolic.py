@@ -48,8 +48,8 @@ class Systolic(MaskMachine):
         "compute": COMPUTE,
         "dropped_weights": Cause("multiplying weights that the mask drops", "#A50026"),
         "array_edge": ARRAY_EDGE,
-        "preload": Cause("bringing the operand that stays into the array", "#AAAA00"),
-        "skew": Cause("the wave running into the array and out of it", "#44BB99"),
+        "preload": Cause("loading the stationary operand into the array", "#AAAA00"),
+        "skew": Cause("operands moving into the array and results out of it", "#44BB99"),
     }
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:

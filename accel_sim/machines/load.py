@@ -60,7 +60,7 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         if len(path.parts) != 1:
             raise InputError(f"accelerator file {name} does not end in .toml; give a TOML file")
         raise InputError(
-            f"accelerator {name!r} is unknown and no .toml file{nearest(name, builtin)}"
+            f"accelerator {name!r} is neither known nor a .toml file{nearest(name, builtin)}"
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")

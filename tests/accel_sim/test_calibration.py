@@ -69,7 +69,7 @@ def test_is_the_factor_marked_calibrated() -> None:
 
 def test_is_calibration_refused_without_a_published_figure() -> None:
     machine = load_machine("tf_mvp", ["energy.scale=2"])
-    with pytest.raises(InputError, match=r"energy\.scale is 2"):
+    with pytest.raises(InputError, match=r"energy\.scale is already 2"):
         calibrated(Report(machine, ()))
     unpublished = dataclasses.replace(
         machine, published=dataclasses.replace(machine.published, gops_per_watt=None)

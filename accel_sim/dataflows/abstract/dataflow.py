@@ -137,7 +137,7 @@ class Machine(ABC):
         if len(dram.efficiency_run_bytes) != len(dram.efficiency_permille):
             raise InputError(
                 f"dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
-                f"dram.efficiency_permille {len(dram.efficiency_permille)}; they go in pairs"
+                f"dram.efficiency_permille {len(dram.efficiency_permille)}; give as many of both"
             )
         if dram.bytes_per_cycle != dram.bytes_per_1000_cycles / 1000:
             raise InputError(

@@ -109,10 +109,14 @@ CHANGES = {
     "more_sets": Change("twice as many sets of half the PE rows", _more_sets),
     "fewer_sets": Change("half as many sets of twice the PE rows", _fewer_sets),
     "narrower": Change(
-        "half the lanes on twice the PE rows, MACs and each PE's words held", _narrower
+        "half the lanes on twice the PE rows, with as many MACs and words per PE", _narrower
     ),
-    "wider": Change("twice the lanes on half the PE rows, MACs and each PE's words held", _wider),
-    "schedule": Change("perfect schedule: any entry to any PE row, strips held", _freely_scheduled),
+    "wider": Change(
+        "twice the lanes on half the PE rows, with as many MACs and words per PE", _wider
+    ),
+    "schedule": Change(
+        "perfect schedule: any entry to any PE row, with the same strips", _freely_scheduled
+    ),
 }
 """What would help, by its short name, in the order in which ties are broken."""
 

@@ -114,7 +114,7 @@ def test_does_the_command_in_a_comparison_give_it_again(
         (("--mask", "a.npz", "--pattern", "mvp"), "--pattern belongs to masks generated"),
         (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
         (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
-        (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is unknown"),
+        (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is neither known"),
     ],
 )
 def test_is_a_comparison_that_cannot_be_refused(
@@ -224,7 +224,7 @@ def test_is_the_report_of_a_rival_whole(
 
 
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no report of ours"):
+    with pytest.raises(InputError, match="is not a report of mvpsim"):
         diff(mask_file, mask_file)
     with pytest.raises(InputError, match="cannot be read"):
         diff(tmp_path / "none.json", tmp_path / "none.json")
