@@ -3,16 +3,16 @@
 TYPE_CHECKING = False  # True for type checkers; importing typing would load it
 
 if TYPE_CHECKING:
-    from accel_sim.activations import Activations, read_activations
     from accel_sim.comparisons.advice import advise
     from accel_sim.comparisons.compare import compare
     from accel_sim.comparisons.equal import made_equal
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.inputs.activations import Activations, read_activations
+    from accel_sim.inputs.workload import Workload
     from accel_sim.machines.builtin import builtin_accelerators
     from accel_sim.machines.load import load_machine
     from accel_sim.pipeline import simulate
     from accel_sim.reports.report import LayerResult, Report
-    from accel_sim.workload import Workload
     from sparse_formats.files.mask_file import read_masks
 
 __all__ = [
@@ -32,17 +32,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Activations": "accel_sim.activations",
+    "Activations": "accel_sim.inputs.activations",
     "LayerResult": "accel_sim.reports.report",
-    "Machine": "accel_sim.dataflows.dataflow",
+    "Machine": "accel_sim.dataflows.abstract.dataflow",
     "Report": "accel_sim.reports.report",
-    "Workload": "accel_sim.workload",
+    "Workload": "accel_sim.inputs.workload",
     "advise": "accel_sim.comparisons.advice",
     "builtin_accelerators": "accel_sim.machines.builtin",
     "compare": "accel_sim.comparisons.compare",
     "load_machine": "accel_sim.machines.load",
     "made_equal": "accel_sim.comparisons.equal",
-    "read_activations": "accel_sim.activations",
+    "read_activations": "accel_sim.inputs.activations",
     "read_masks": "sparse_formats.files.mask_file",
     "simulate": "accel_sim.pipeline",
 }

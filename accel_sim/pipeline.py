@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from accel_sim.activations import Inputs, Layer, layers_of
 from accel_sim.costs.timeline import lay_out
-from accel_sim.dataflows.account import LayerRun
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.inputs.activations import Inputs, Layer, layers_of
+from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.reports.report import Report, layer_result, notes_on_use
-from accel_sim.workload import Masks, Workload
 from sparse_formats.errors import InputError
 
 

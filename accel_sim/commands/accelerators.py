@@ -10,7 +10,7 @@ from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
 
 
 def _names() -> list[str]:

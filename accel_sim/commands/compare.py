@@ -15,7 +15,7 @@ from accel_sim.commands.simulation_options import (
     patterns,
 )
 from accel_sim.comparisons.equal import Equal
-from accel_sim.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError
 from sparse_formats.files.output_folder import prepare_folder
@@ -25,8 +25,8 @@ from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from accel_sim.comparisons.compare import Pair
-    from accel_sim.dataflows.dataflow import Machine
-    from accel_sim.workload import Workload
+    from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.inputs.workload import Workload
 
 PICTURE, DATA = "compare.png", "compare.json"
 
@@ -112,8 +112,8 @@ def show(settings: Settings, result: Result) -> None:
 
 def _workloads(settings: Settings) -> dict[str, Workload]:
     """What is compared, by the name it has in the table: files first, then generated masks."""
-    from accel_sim.activations import Activations
-    from accel_sim.workload import Workload
+    from accel_sim.inputs.activations import Activations
+    from accel_sim.inputs.workload import Workload
 
     paths, shapes = settings.mask, settings.shapes
     if not paths and shapes is None:

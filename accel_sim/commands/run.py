@@ -14,7 +14,7 @@ from accel_sim.commands.simulation_options import (
     check_generated,
     patterns,
 )
-from accel_sim.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
@@ -24,12 +24,12 @@ from sparse_formats.terminal.settings import option
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accel_sim.activations import Activations
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.inputs.activations import Activations
+    from accel_sim.inputs.workload import Workload
     from accel_sim.reports.report import Report
-    from accel_sim.workload import Workload
 
-NO_ADVICE = "What would help is simulated with --advice, and with --out where it is quick."
+NO_ADVICE = "--advice simulates what would help; --out does so too where it is quick."
 
 
 def _report_files() -> Iterable[str]:
@@ -172,10 +172,10 @@ def _machine(settings: Settings, values: Iterable[str]) -> Machine:
 
 def _workload(settings: Settings) -> Workload:
     """The masks of the file, or generated ones."""
-    from accel_sim.workload import Workload
+    from accel_sim.inputs.workload import Workload
 
     if (settings.mask is None) == (settings.shapes is None):
-        raise InputError("give either --mask FILE or --shapes NAME, one of the two")
+        raise InputError("give either --mask FILE or --shapes NAME, but not both")
     if settings.mask is not None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
         check_generated(settings.mask, own)
@@ -222,13 +222,13 @@ def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> 
 
 def _activations(settings: Settings, workload: Workload) -> Activations:
     """Recorded ones where there is a file of them, else drawn ones."""
-    from accel_sim.activations import Activations, read_activations
+    from accel_sim.inputs.activations import Activations, read_activations
 
     if settings.activations is None:
         tokens = TOKENS if settings.tokens is None else settings.tokens
         return Activations(tokens, settings.activation_density, settings.seed)
     if settings.activation_density != 1:
-        raise InputError("give either --activations FILE or --activation-density, one of the two")
+        raise InputError("give either --activations FILE or --activation-density, but not both")
     return read_activations(settings.activations, workload.names, settings.tokens, settings.seed)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from accel_sim.defaults import DENSITY
+from accel_sim.inputs.defaults import DENSITY
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.options import JsonOption, NameOptions
 from sparse_formats.terminal.settings import Count, Share, Whole, option

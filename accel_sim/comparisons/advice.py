@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from accel_sim.activations import Layer, group_tokens, layers_of
 from accel_sim.costs.timeline import lay_out
-from accel_sim.dataflows.account import LayerRun
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.inputs.activations import Layer, group_tokens, layers_of
+from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import in_order
-from accel_sim.workload import Workload
 from sparse_formats.errors import SettingError
 
 NOTHING = 0.01

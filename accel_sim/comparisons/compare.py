@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate
-from accel_sim.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _read(path: Path) -> _Report:
         raise InputError(f"report {path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} is no report of ours: {error}; give a file that run --json wrote"
+            f"{path} is not a report of mvpsim: {error}; give a file that run --json wrote"
         ) from None
 
 

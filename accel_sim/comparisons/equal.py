@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sparse_formats.errors import SettingError
 
 if TYPE_CHECKING:
-    from accel_sim.dataflows.dataflow import Machine
+    from accel_sim.dataflows.abstract.dataflow import Machine
 
 Equal = Literal["as-is", "macs", "area"]
 
@@ -40,8 +40,8 @@ def _fitted(machine: Machine, first: Machine, equal: Equal) -> Machine:
     if size(machine.resized(step)) > limit:
         raise SettingError(
             "equal",
-            f"is {equal}, but {machine.name} has more {equal} than {first.name} already with "
-            f"{step} PEs; name another machine first, or change it with a file of your own",
+            f"is {equal}, but {machine.name} has more {equal} than {first.name} even with {step} "
+            "PEs; name another machine first, or give an accelerator file of your own",
         )
     low, high = 1, 2
     while size(machine.resized(high * step)) <= limit:

@@ -110,8 +110,8 @@ def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
         )
     print_table(console, columns, rows)
     console.print(
-        "\nkept weights: share of the multiplications that lanes are held for; where it is low, "
-        "the machine cannot use the pattern, and this is what the mask costs there",
+        "\nKept weights are the share of kept weights in the multiplications that occupy lanes. "
+        "Where the share is low, the machine cannot use the pattern of the mask.",
         soft_wrap=True,
     )
 

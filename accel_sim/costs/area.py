@@ -1,8 +1,8 @@
 """Silicon area: counted parts × area per part (docs/microarchitecture.md §9)."""
 
 from accel_sim.costs.tables import area, sram_bank
-from accel_sim.dataflows.dataflow import Machine
-from accel_sim.dataflows.sections import Buffer
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import Buffer
 
 _IN_GATES = ("matcher", "expander", "zero_skip")
 """Rows of the area table that count gates; the others are in µm²."""

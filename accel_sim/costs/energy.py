@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from accel_sim.costs.tables import energy_pj, sram_bank
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Component:
 # Paul Tol's "muted" for the core; DRAM is hatched in pictures, because it is off the chip.
 COMPONENTS = {
     "dram": Component(
-        "bytes and opened rows of the memory (off the chip; all else is the core)", "#5B5B5B"
+        "bytes and row activations of the memory (off the chip; all else is the core)", "#5B5B5B"
     ),
     "weight_buffer": Component(
         "compressed weights written once, read once per group of tokens", "#332288"
@@ -33,7 +33,7 @@ COMPONENTS = {
     "mac": Component("multiplications, and gating of lanes with nothing to multiply", "#88CCEE"),
     "accumulators": Component("partial sums read and written", "#DDCC77"),
     "writeback": Component("adding partial sums, writing the output", "#44AA99"),
-    "leakage": Component("power that flows whatever is done", "#DDDDDD"),
+    "leakage": Component("power that flows whether or not there is work", "#DDDDDD"),
 }
 """Where energy goes; only "dram" is off the chip."""
 

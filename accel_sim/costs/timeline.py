@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.account import LayerRun, LayerTime
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import LayerRun, LayerTime
+from accel_sim.dataflows.abstract.dataflow import Machine
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.activations import Inputs, group_tokens
-from accel_sim.dataflows.account import Tile, Unit, ranges
-from accel_sim.dataflows.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
-from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
-from accel_sim.dataflows.sections import Bits, Size, SizeOrZero
+from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
+from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.sections import Bits, Size, SizeOrZero
+from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage
 
@@ -56,9 +56,9 @@ class Eie(MaskMachine):
         "compute": COMPUTE,
         "padding": Cause("padding zeros between weights too far apart for the index", "#DDAA33"),
         "imbalance": IMBALANCE,
-        "empty_column": Cause("columns in which a PE has nothing", "#BBCC33"),
+        "empty_column": Cause("columns in which a PE has no kept weight", "#BBCC33"),
         "queue_full": Cause(
-            "PEs waiting while the queue of another holds the broadcast up", "#225522"
+            "PEs waiting while the full queue of another blocks the broadcast", "#225522"
         ),
         "broadcast": Cause("PEs waiting for the next activation to be broadcast", "#EE8866"),
         "pipeline": PIPELINE,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from accel_sim.dataflows.abstract.causes import BETWEEN_PASSES, Cause
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import SHARED, Clock
 from accel_sim.dataflows.cambricon_x import CambriconX
-from accel_sim.dataflows.causes import BETWEEN_PASSES, Cause
-from accel_sim.dataflows.dataflow import Machine
 from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.rcsc import Rcsc
-from accel_sim.dataflows.sections import SHARED, Clock
 from accel_sim.dataflows.systolic import Systolic
 from accel_sim.dataflows.tensor_core import TensorCore
 

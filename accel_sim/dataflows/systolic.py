@@ -10,11 +10,11 @@ from typing import ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Inputs, group_tokens
-from accel_sim.dataflows.account import Tile, Unit, ranges
-from accel_sim.dataflows.causes import ARRAY_EDGE, COMPUTE, Cause
-from accel_sim.dataflows.mask_machine import Keep, MaskMachine, Tiles
-from accel_sim.dataflows.sections import Bits, Size
+from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
+from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, Cause
+from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.sections import Bits, Size
+from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.storage import Storage
 
 Stationary = Literal["weight", "output", "input"]
@@ -48,8 +48,8 @@ class Systolic(MaskMachine):
         "compute": COMPUTE,
         "dropped_weights": Cause("multiplying weights that the mask drops", "#A50026"),
         "array_edge": ARRAY_EDGE,
-        "preload": Cause("bringing the operand that stays into the array", "#AAAA00"),
-        "skew": Cause("the wave running into the array and out of it", "#44BB99"),
+        "preload": Cause("loading the stationary operand into the array", "#AAAA00"),
+        "skew": Cause("operands moving into the array and results out of it", "#44BB99"),
     }
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:

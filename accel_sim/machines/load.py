@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import MARKS, SHARED, Origin, Positive
 from accel_sim.dataflows.registry import DATAFLOWS, sections_of
-from accel_sim.dataflows.sections import MARKS, SHARED, Origin, Positive
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, SettingError, nearest
@@ -60,7 +60,7 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         if len(path.parts) != 1:
             raise InputError(f"accelerator file {name} does not end in .toml; give a TOML file")
         raise InputError(
-            f"accelerator {name!r} is unknown and no .toml file{nearest(name, builtin)}"
+            f"accelerator {name!r} is neither known nor a .toml file{nearest(name, builtin)}"
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")

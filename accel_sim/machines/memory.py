@@ -51,7 +51,7 @@ def in_cycles(name: str, clock_hz: float, where: str) -> dict[str, dict[str, Any
     at_clock = f"at {clock_hz / 1e6:g} MHz"
     bytes_per_cycle = round(peak["value"] / clock_hz, 3)
     if not bytes_per_cycle:
-        raise InputError(f"{where}: {name} has no byte for a cycle {at_clock}; lower clock_hz")
+        raise InputError(f"{where}: {name} has under 0.001 bytes/cycle {at_clock}; lower clock_hz")
     return {
         "bytes_per_cycle": {
             "value": int(bytes_per_cycle) if bytes_per_cycle.is_integer() else bytes_per_cycle,

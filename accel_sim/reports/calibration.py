@@ -10,8 +10,8 @@ and every other gap between our machine, our workload and theirs.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from accel_sim.dataflows.dataflow import Machine
-from accel_sim.dataflows.sections import Origin
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import Origin
 from accel_sim.reports.report import Calibration, LayerResult, Report
 from sparse_formats.errors import SettingError
 
@@ -24,14 +24,14 @@ def check_calibratable(machine: Machine) -> None:
     if machine.published.gops_per_watt is None:
         raise SettingError(
             "calibrated",
-            f"needs a published efficiency, and {machine.name} has none; leave it out, or state "
-            "[published] gops_per_watt in the machine's file",
+            f"needs a published efficiency, and {machine.name} has none; leave it out, or write "
+            "[published] gops_per_watt into the accelerator file",
         )
     if machine.energy.scale != 1:
         raise SettingError(
             "calibrated",
-            f"sets energy.scale, but energy.scale is {machine.energy.scale:g} already; leave one "
-            "of the two",
+            f"sets energy.scale, but energy.scale is already {machine.energy.scale:g}; use only "
+            "one of the two",
         )
 
 

@@ -1,26 +1,26 @@
 """What marks mean, and what to look for in pictures, in a few words."""
 
 MARK_WORDS = {
-    "published": "printed by the machine's authors or in a data sheet",
+    "published": "published by the machine's authors or in a data sheet",
     "secondary": "read in somebody's notes on the source",
-    "remembered": "not verified; shown, never asserted",
+    "remembered": "not verified, so shown but never asserted",
     "inferred": "follows from something published",
-    "chosen": "our choice; no source gives it",
-    "computed": "from another public model",
+    "chosen": "our choice, for which there is no source",
+    "computed": "computed by us or with another public model",
     "calibrated": "fitted so that a published figure comes out",
     "set": "changed for this run with --set",
 }
 """What each mark of docs/microarchitecture.md means."""
 
 CAPTIONS = {
-    "cycles_by_cause.png": "Look for bars far longer than their black ideal mark: the colour that "
-    "fills the gap names what to improve.",
-    "energy_by_component.png": "Look at the hatched part first: it is traffic to DRAM, and only "
+    "cycles_by_cause.png": "Look for bars far longer than their black ideal mark. The colour that "
+    "fills the gap shows what to improve.",
+    "energy_by_component.png": "Look at the hatched part first. It is traffic to DRAM, and only "
     "fewer bytes make it shorter.",
-    "pe_load.png": "Look for dark red cells: a PE row with more than its share makes all others "
-    "wait; an evenly pale row is a balanced layer.",
-    "roofline.png": "Look at the distance to the black roof: points under its slope need fewer "
-    "bytes, points under its flat part need fuller lanes (above the slope: fetched in part while "
-    "the layer before was running).",
+    "pe_load.png": "Look for dark red cells. A PE row with more than its share makes all others "
+    "wait. An evenly pale row is a balanced layer.",
+    "roofline.png": "Look at the distance to the black roof. Points under its slope need fewer "
+    "bytes, and points under its flat part need fuller lanes. A point above the slope loaded part "
+    "of its bytes while the layer before was running.",
 }
 """What to look for in each picture of `pictures.PICTURES`."""

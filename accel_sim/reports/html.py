@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from accel_sim.dataflows.causes import Cause
+from accel_sim.dataflows.abstract.causes import Cause
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.reports.glossary import CAPTIONS
 from accel_sim.reports.html_tables import (
@@ -109,7 +109,7 @@ def _against_dense(total: Mapping[str, Any]) -> str:
 
 def _bound_sentence(total: Mapping[str, Any], known: Mapping[str, Cause]) -> str:
     if not total["cycles"]:
-        return "No cycle was spent: there was nothing to do."
+        return "No cycle was spent, because there was nothing to do."
     causes, bound = total["cycles_by_cause"], total["bound_by"]
     part = share_of(causes[bound], total["cycles"], ".0f")
     meaning = f" ({known[bound].words})"
@@ -143,13 +143,13 @@ def _efficiency_sentence(data: Mapping[str, Any]) -> str:
     published = (data["accelerator"].get("published") or {}).get("gops_per_watt")
     beside = ""
     if published:
-        beside = f" (its authors publish {published['value']:,g}: see its source below)"
+        beside = f" (its authors publish {published['value']:,g}; see the source below)"
     is_calibrated = data.get("calibration") is not None
     return (
-        f"In GOPS/W{' (calibrated)' if is_calibrated else ''} that is "
-        f"<strong>{number(gops['executed_with_dram'], form)}</strong> executed with DRAM and "
-        f"{number(gops['executed_core'], form)} in the core alone, or, counting the pruned "
-        f"operations as done, {number(gops['dense_equivalent_with_dram'], form)} and "
+        f"The{' calibrated' if is_calibrated else ''} efficiency in GOPS/W is "
+        f"<strong>{number(gops['executed_with_dram'], form)}</strong> with DRAM and "
+        f"{number(gops['executed_core'], form)} for the core alone. If pruned operations count "
+        f"as done, it is {number(gops['dense_equivalent_with_dram'], form)} and "
         f"{number(gops['dense_equivalent_core'], form)}{beside}."
     )
 
@@ -170,8 +170,8 @@ def _advice(data: Mapping[str, Any]) -> str:
     if data.get("advice") is None:
         return ""
     explained = (
-        "<p>Each line is the same run on the machine changed in this one thing, simulated, not "
-        "estimated; below 1 % it says nothing.</p>\n"
+        "<p>Each line simulates the same run on the machine with this one change. A difference "
+        "below 1 % has no meaning.</p>\n"
     )
     return _section("What would help", explained + advice_table(data))
 
@@ -179,8 +179,8 @@ def _advice(data: Mapping[str, Any]) -> str:
 def _band(data: Mapping[str, Any]) -> str:
     low, high = (sum(data["total"]["energy_band_j"][case].values()) for case in ("low", "high"))
     return (
-        f"\n<p>With every row of the tables low it is {quantity(low, 'J')}, with every row high "
-        f"{quantity(high, 'J')}.</p>"
+        f"\n<p>The energy is {quantity(low, 'J')} with every row of the cost tables low, and "
+        f"{quantity(high, 'J')} with every row high.</p>"
     )
 
 
@@ -195,7 +195,7 @@ def _calibration(data: Mapping[str, Any]) -> str:
         f"{fit['factor']:.2f}, so that dense-equivalent core GOPS/W is the published "
         f"{published:g}. Uncalibrated it is {fit['uncalibrated_gops_per_watt']:,.0f}: "
         f"{fit['missing_pj_per_mac']:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no "
-        "table of ours.</li>\n</ul>\n"
+        "cost table.</li>\n</ul>\n"
     )
 
 

@@ -115,7 +115,7 @@ def advice_table(data: Mapping[str, Any]) -> str:
 
 def _judged(item: Mapping[str, Any]) -> str:
     if item["is_nothing"]:
-        return "nothing"
+        return "neutral"
     return "helps" if item["gain"] > 0 else "harms"
 
 

@@ -232,7 +232,7 @@ def figure_of_roofline(data: Mapping[str, Any]) -> "Figure":
     axes.set_ylabel("executed GMAC/s")
     left_out = len(data["layers"]) - len(points)
     note = f"{left_out} without executed MACs left out" if left_out else ""
-    _title(axes, "What each layer reaches under the machine's roof", data, note)
+    _title(axes, "What each layer reaches of the machine's roofline", data, note)
     if points:
         figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
     return figure

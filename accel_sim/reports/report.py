@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import layer_energy
 from accel_sim.costs.tables import table_rows
-from accel_sim.dataflows.account import LayerRun, LayerTime, Unit
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Unit
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.load import resolved
 from sparse_formats.errors import InputError
 
@@ -313,11 +313,11 @@ def notes_on_use(layers: Sequence[LayerResult], machine: Machine) -> list[str]:
     stored = ", ".join(
         f"{count} of {len(layers)} matrices as {name}" for name, count in formats.items()
     )
-    note = f"Here the mask is stored: {stored}."
+    note = f"This machine stores the mask as follows: {stored}."
     if padding:
         note += (
-            f" Of the multiplications that lanes are held for {_percent(executed, padding)} are of "
-            "kept weights: the rest is what the pattern costs here."
+            f" {_percent(executed, padding)} of the multiplications that occupy lanes are of kept "
+            "weights; the rest is the cost of this pattern on this machine."
         )
     return [note]
 

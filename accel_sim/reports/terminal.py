@@ -6,7 +6,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from accel_sim.costs.tables import energy_pj
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.reports.quantities import saved
 from accel_sim.reports.report import Calibration, LayerResult, Report, Totals
 from sparse_formats.terminal.tables import Column, print_table, printable
@@ -136,7 +136,7 @@ def _last_cycles(report: Report) -> list[str]:
 
 def _energy_band(total: Totals) -> str:
     low, high = (sum(total.energy_band_j[case].values()) * 1e6 for case in ("low", "high"))
-    return f"{_amount(low)} … {_amount(high)} µJ between low and high tables"
+    return f"{_amount(low)} … {_amount(high)} µJ from low to high cost tables"
 
 
 def _efficiency(report: Report) -> str:
@@ -164,7 +164,8 @@ def _calibration(found: Calibration | None) -> list[str]:
     return [
         f"CALIBRATED: core energy × {found.factor:.2f}, so that dense-equivalent core GOPS/W is "
         f"the published {published:g}; uncalibrated it is {found.uncalibrated_gops_per_watt:,.0f}: "
-        f"{found.missing_pj_per_mac:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no table"
+        f"{found.missing_pj_per_mac:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no "
+        "cost table"
     ]
 
 
@@ -187,7 +188,7 @@ def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
     harms = [item for item in advice if item["gain"] < 0 and not item["is_nothing"]]
     nothing = [item for item in advice if item["is_nothing"]]
     lines = [f"helps    {item['change']}: {saved(item['gain'])} cycles" for item in helps]
-    for word, items in (("nothing", nothing), ("harms", harms)):
+    for word, items in (("neutral", nothing), ("harms", harms)):
         each = "; ".join(f"{item['change']} ({saved(item['gain'])})" for item in items)
         lines += [f"{word:8} {each}"] if items else []
     return lines
@@ -195,11 +196,11 @@ def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 def _product(report: Report) -> str:
     if not report.machine.computes_product:
-        return "not computed on machines of this dataflow"
+        return "not computed, because the dataflow of this machine does not model it"
     products = [layer.product for layer in report.layers if layer.product is not None]
     compared = [product for product in products if product["is_equal"] is not None]
     if not compared:
-        return "not computed: no weights in the mask file, or switched off"
+        return "not computed, because the mask file has no weights or the check is switched off"
     wrong = [p for p in compared if not p["is_equal"]]
     worst = max(p["max_error_over_bound"] for p in compared)
     verdict = "DIFFERS from" if wrong else "equals"

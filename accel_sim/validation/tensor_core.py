@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from accel_sim.dataflows.account import total_cycles
+from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, run_tensor_core
 from accel_sim.validation.agreement import Agreement
 

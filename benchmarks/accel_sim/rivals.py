@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel_sim.activations import Activations
 from accel_sim.comparisons.compare import Pair, compare
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
-from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic import parse_shapes
 

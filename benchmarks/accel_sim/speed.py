@@ -18,11 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from accel_sim.activations import Activations
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic import SHAPES, MatrixShape, generate
 

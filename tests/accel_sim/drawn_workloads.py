@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations, Layer
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from accel_sim.datatypes import DATATYPES
+from accel_sim.inputs.activations import Activations, Layer
+from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
 from tests.accel_sim.reference.product import operands

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from accel_sim.dataflows.abstract.sections import MARKS
 from accel_sim.dataflows.registry import sections_of
-from accel_sim.dataflows.sections import MARKS
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine, resolved
 from sparse_formats.errors import InputError
@@ -73,7 +73,7 @@ def test_is_a_setting_marked_as_set() -> None:
         ("sets=3", ["does not divide", "16", "with sets=3"]),
         ("accumulators_per_pe=8", ["less than", "array.lanes"]),
         ("window_inputs=8", ["less than", "array.lanes"]),
-        ("efficiency_permille=[900]", ["go in pairs"]),
+        ("efficiency_permille=[900]", ["as many of both"]),
         ("efficiency_run_bytes=[64, 64, 128]", ["must rise"]),
     ],
 )
@@ -102,7 +102,7 @@ def test_is_a_bad_setting_refused_with_its_reason(setting: str, words: list[str]
         ('extends = "tf_mvp"\n[array]\nlanes = "8"', ["'array.lanes' is '8'"]),
         ("extends = 3", ["must name an accelerator"]),
         ('extends = "tf_mvp"\nlanes = 3', ["'lanes' stands outside", "[array]"]),
-        ('extends = "tf_mpv"', ["unknown", "'tf_mvp'"]),
+        ('extends = "tf_mpv"', ["neither known", "'tf_mvp'"]),
         ('extends = "self.toml"', ["leads back"]),
         ('name = "x"\ndescription = ""\nsource = "s"\ndataflow = "mixed_vector"', ["[clock]"]),
         ('extends = "tf_mvp"\nsource = ""', ["'source' is ''"]),

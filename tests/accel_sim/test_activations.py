@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from accel_sim.activations import Activations, Layer, read_activations
-from accel_sim.datatypes import DATATYPES
+from accel_sim.inputs.activations import Activations, Layer, read_activations
+from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy, simulated
 
@@ -74,7 +74,7 @@ def test_is_a_bad_array_refused_with_its_reason(
 
 def test_must_all_matrices_have_the_same_tokens(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.ones((2, 3)), b=np.ones((4, 3)))
-    with pytest.raises(InputError, match="of b hold 4 tokens, those of a 2"):
+    with pytest.raises(InputError, match="of b hold 4 tokens, but those of a 2"):
         read_activations(tmp_path / "x.npz", ["a", "b"])
     with pytest.raises(InputError, match=r"^tokens is 3, but .*x\.npz: activations of a hold 2"):
         read_activations(tmp_path / "x.npz", ["a"], tokens=3)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from accel_sim.activations import Activations
 from accel_sim.comparisons.advice import QUICK_WEIGHTS, advise, is_quick
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from accel_sim.workload import Workload
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.product import machine_product
+from accel_sim.inputs.activations import Activations
 from accel_sim.reports.report import LayerResult
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose_oriented

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from accel_sim.activations import Activations
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine, resolved
 from accel_sim.pipeline import simulate
 from accel_sim.reports.calibration import calibrated
 from accel_sim.reports.report import LayerResult, Report, as_json
-from accel_sim.workload import Workload
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 
@@ -69,7 +69,7 @@ def test_is_the_factor_marked_calibrated() -> None:
 
 def test_is_calibration_refused_without_a_published_figure() -> None:
     machine = load_machine("tf_mvp", ["energy.scale=2"])
-    with pytest.raises(InputError, match=r"energy\.scale is 2"):
+    with pytest.raises(InputError, match=r"energy\.scale is already 2"):
         calibrated(Report(machine, ()))
     unpublished = dataclasses.replace(
         machine, published=dataclasses.replace(machine.published, gops_per_watt=None)

@@ -6,9 +6,9 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
-from accel_sim.activations import Activations
 from accel_sim.costs.timeline import Part, transfer_cycles
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.inputs.activations import Activations
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
+from accel_sim.inputs.activations import Activations
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix

@@ -38,7 +38,7 @@ def test_does_run_print_the_table_and_write_the_json(
     words = ("run", "--mask", str(mask_file), "--tokens", "5", "--json", str(target))
     assert call(monkeypatch, *words) == 0
     text = capsys.readouterr().out
-    for word in ("cycles", "24×40", "× dense", "GOPS/W", "reconstructed", "equals the dense"):
+    for word in ("cycles", "24×40", "× dense", "GOPS/W", "reconstruction", "equals the dense"):
         assert word in text
     data = json.loads(target.read_text())
     assert [layer["name"] for layer in data["layers"]] == ["a", "b"]
@@ -200,7 +200,7 @@ def test_is_advice_ranked_and_told_where_it_is_not_given(
     # Unasked it takes no time: not in a run without a report, not where it is long.
     assert call(monkeypatch, *words) == 0
     assert json.loads(target.read_text())["advice"] is None
-    assert "simulated with --advice" in capsys.readouterr().out
+    assert "--advice simulates" in capsys.readouterr().out
     monkeypatch.setattr("accel_sim.comparisons.advice.QUICK_WEIGHTS", 10)
     assert call(monkeypatch, *words, "--out", folder) == 0
     assert json.loads(target.read_text())["advice"] is None
@@ -227,7 +227,7 @@ def test_is_a_calibrated_run_called_so_and_no_other(
     ("words", "message"),
     [
         ((), "--mask FILE or --shapes NAME"),
-        (("--mask", "{mask}", "--shapes", "8x8"), "one of the two"),
+        (("--mask", "{mask}", "--shapes", "8x8"), "but not both"),
         (
             ("--mask", "{mask}", "--density", "0.2", "--pattern", "mvp"),
             "--density and --pattern belong to masks generated with --shapes",
@@ -263,7 +263,10 @@ def test_is_a_calibrated_run_called_so_and_no_other(
             ("--mask", "{mask}", "--activations", "{mask}", "--activation-density", "0.5"),
             "either --activations FILE or --activation-density",
         ),
-        (("--mask", "{mask}", "--calibrated", "--set", "energy.scale=2"), "energy.scale is 2"),
+        (
+            ("--mask", "{mask}", "--calibrated", "--set", "energy.scale=2"),
+            "energy.scale is already 2",
+        ),
     ],
 )
 def test_does_bad_input_end_in_one_line_and_status_2(
@@ -325,7 +328,7 @@ def test_does_every_run_on_a_machine_of_ones_own_carry_the_note(
     words = ("run", "--mask", str(mask_file), "--accelerator", str(machine))
     assert call(monkeypatch, *words) == 0
     text = capsys.readouterr().out
-    assert "reconstructed" in text
+    assert "reconstruction" in text
     assert "377" not in text
 
 
@@ -341,4 +344,4 @@ def test_is_a_transposed_matrix_named(
     assert call(monkeypatch, "run", "--mask", str(mask)) == 0
     text = capsys.readouterr().out
     assert "12×4" in text
-    assert "2 matrices are stored (in, out)" in text
+    assert "2 matrices are stored as (in, out)" in text

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations, Layer
 from accel_sim.dataflows.mixed_vector import product
-from accel_sim.datatypes import DATATYPES
+from accel_sim.inputs.activations import Activations, Layer
+from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated

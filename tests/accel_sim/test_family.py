@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import accel_sim
-from accel_sim.activations import Inputs, Layer
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import CHARGES, COMPONENTS, prices_pj
-from accel_sim.dataflows.account import ACTIONS
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.account import ACTIONS
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.registry import DATAFLOWS
+from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.machines.load import builtin_accelerators, load_machine
 from sparse_formats.masks.matrix import MaskedMatrix
 

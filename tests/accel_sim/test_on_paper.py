@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from accel_sim.activations import Activations, Layer
+from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.drawn_workloads import layer_inputs

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_sim.activations import Activations
+from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.html import page
 from accel_sim.reports.pictures import PICTURES
@@ -217,7 +217,7 @@ def test_what_would_help_is_ranked_with_its_figures() -> None:
     read = Page(page(report(advice=advice), []))
     assert [row[:3] + row[4:] for row in read.rows["parts advice tbody"]] == [
         ["even <b>", "8,000", "−20.0 %", "helps"],
-        ["twice", "9,990", "−0.1 %", "nothing"],
+        ["twice", "9,990", "−0.1 %", "neutral"],
         ["sets", "10,500", "+5.0 %", "harms"],
     ]
     assert "perfect balance would save 20.0 % of the cycles" in read.text
@@ -240,7 +240,7 @@ def test_a_calibrated_run_says_so() -> None:
     text = Page(page(report(calibration=asdict(fit)), [])).text
     assert "multiplied by 17.70" in text
     assert "Uncalibrated it is 6,673: 5.00 of 5.31 pJ" in text
-    assert "In GOPS/W (calibrated)" in text
+    assert "The calibrated efficiency in GOPS/W" in text
     plain = Page(page(report(), [])).text
     assert "Calibrated" not in plain and "(calibrated)" not in plain
 

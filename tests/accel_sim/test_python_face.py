@@ -8,7 +8,7 @@ import pytest
 
 import accel_sim
 from accel_sim import Activations, Report, Workload, load_machine, read_masks, simulate
-from accel_sim.activations import Layer
+from accel_sim.inputs.activations import Layer
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.activations import Activations, Inputs, Layer
 from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.mixed_vector.layer import run_layer
 from accel_sim.dataflows.registry import causes_of
+from accel_sim.inputs.activations import Activations, Inputs, Layer
+from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate
 from accel_sim.reports.report import as_json, csv_rows, is_product_equal
-from accel_sim.workload import Workload
 from sparse_formats.files.atomic import json_text
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix

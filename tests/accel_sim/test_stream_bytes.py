@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel_sim.activations import Activations
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile, Stored, cut_into_tiles, entries_of
+from accel_sim.inputs.activations import Activations
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.masks.decompose import decompose, decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix

@@ -6,10 +6,10 @@ import re
 import numpy as np
 from rich.console import Console
 
-from accel_sim.activations import Activations
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate
 from accel_sim.reports.terminal import print_report
-from accel_sim.workload import Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import roomy
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
-from accel_sim.workload import Masks, Workload
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 

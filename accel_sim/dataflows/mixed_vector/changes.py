@@ -6,15 +6,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import LayerRun
-from accel_sim.dataflows.dataflow import Change
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper
 from accel_sim.dataflows.mixed_vector.layer import run_steppers
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile, plan_layer, sorted_by
 from accel_sim.dataflows.mixed_vector.schedule import least_loaded
 from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose
 
@@ -109,10 +109,14 @@ CHANGES = {
     "more_sets": Change("twice as many sets of half the PE rows", _more_sets),
     "fewer_sets": Change("half as many sets of twice the PE rows", _fewer_sets),
     "narrower": Change(
-        "half the lanes on twice the PE rows, MACs and each PE's words held", _narrower
+        "half the lanes on twice the PE rows, with as many MACs and words per PE", _narrower
     ),
-    "wider": Change("twice the lanes on half the PE rows, MACs and each PE's words held", _wider),
-    "schedule": Change("perfect schedule: any entry to any PE row, strips held", _freely_scheduled),
+    "wider": Change(
+        "twice the lanes on half the PE rows, with as many MACs and words per PE", _wider
+    ),
+    "schedule": Change(
+        "perfect schedule: any entry to any PE row, with the same strips", _freely_scheduled
+    ),
 }
 """What would help, by its short name, in the order in which ties are broken."""
 

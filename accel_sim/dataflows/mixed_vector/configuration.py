@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from accel_sim.dataflows.dataflow import Machine
-from accel_sim.dataflows.sections import Count, CountOrZero, DatatypeName
-from accel_sim.datatypes import DATATYPES, Datatype
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import Count, CountOrZero, DatatypeName
+from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
 
 WITH_SETS = ("set_associative", "online")

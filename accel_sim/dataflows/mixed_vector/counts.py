@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accel_sim.dataflows.account import Tile, Unit
+from accel_sim.dataflows.abstract.account import Tile, Unit
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
 from accel_sim.dataflows.mixed_vector.liveness import Liveness

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import LayerRun
-from accel_sim.dataflows.causes import (
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.causes import (
     COMPUTE,
     EMPTY_LANES,
     IMBALANCE,
@@ -14,11 +13,12 @@ from accel_sim.dataflows.causes import (
     WINDOW,
     Cause,
 )
-from accel_sim.dataflows.dataflow import Change
+from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
 from accel_sim.dataflows.mixed_vector.dense_twin import DenseTwin
 from accel_sim.dataflows.mixed_vector.layer import run_layer
+from accel_sim.inputs.activations import Inputs, Layer
 
 _ACCUMULATOR_BANKS = 2
 _INDEX_BITS = 32

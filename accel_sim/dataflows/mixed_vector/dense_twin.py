@@ -1,11 +1,11 @@
 """The same layer with nothing pruned: all-true, values without any index, in the faster mode."""
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import LayerRun, total_cycles
+from accel_sim.dataflows.abstract.account import LayerRun, total_cycles
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper
 from accel_sim.dataflows.mixed_vector.layer import run_steppers, steppers_of
 from accel_sim.dataflows.mixed_vector.stream import Stored, dense
+from accel_sim.inputs.activations import Inputs, Layer
 
 
 class DenseTwin:

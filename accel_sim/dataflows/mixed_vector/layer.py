@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
-from accel_sim.dataflows.account import LayerRun
+from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.counts import EqualPasses, tile_of
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper, Steps
@@ -15,6 +14,7 @@ from accel_sim.dataflows.mixed_vector.liveness import all_live, liveness
 from accel_sim.dataflows.mixed_vector.plan import plan_layer
 from accel_sim.dataflows.mixed_vector.product import Issued, check_product
 from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
 from sparse_formats.masks.decompose import decompose
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.account import ProductCheck
+from accel_sim.dataflows.abstract.account import ProductCheck
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.plan import PlannedTile, sorted_by
 from accel_sim.dataflows.mixed_vector.stream import Stored

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from accel_sim.dataflows.account import ACTIONS, Counted, Tile
+from accel_sim.dataflows.abstract.account import ACTIONS, Counted, Tile
 
 
 def check_sums(tiles: tuple[Tile, ...], sizes: Counted, nnz: int) -> None:

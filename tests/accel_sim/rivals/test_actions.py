@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.dataflows.account import Tile
+from accel_sim.dataflows.abstract.account import Tile
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from accel_sim.dataflows.eie import EieArray, run_eie
 from accel_sim.dataflows.rcsc import RcscArray, run_rcsc

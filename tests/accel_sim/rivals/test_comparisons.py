@@ -1,6 +1,7 @@
 """Do validate, compare and diff say what is so, and fail where they must?"""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -87,13 +88,33 @@ def test_does_compare_normalise_to_the_first_pair(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("--shapes", "16x8", "--pattern", "random", "--pattern", "mvp", "--tokens", "3"),
+        ("--mask", "{mask}", "--accelerator", "tf_mvp", "--accelerator", "eie", "--equal", "macs"),
+        ("--mask", "{mask}", "--shapes", "8x8", "--activation-density", "0.5", "--include", "a|m"),
+    ],
+)
+def test_does_the_command_in_a_comparison_give_it_again(
+    words: tuple[str, ...], mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = mask_file.parent / "first.json", mask_file.parent / "second.json"
+    given = [word.format(mask=mask_file) for word in words]
+    assert call(monkeypatch, "compare", *given, "--json", str(first)) == 0
+    again = shlex.split(json.loads(first.read_text())["command"])
+    assert again[:3] == ["python", "-m", "accel_sim"]
+    assert call(monkeypatch, *again[3:], "--json", str(second)) == 0
+    assert first.read_text() == second.read_text()
+
+
+@pytest.mark.parametrize(
     ("words", "reason"),
     [
         ((), "give --mask FILE"),
         (("--mask", "a.npz", "--pattern", "mvp"), "--pattern belongs to masks generated"),
         (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
         (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
-        (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is unknown"),
+        (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is neither known"),
     ],
 )
 def test_is_a_comparison_that_cannot_be_refused(
@@ -203,7 +224,7 @@ def test_is_the_report_of_a_rival_whole(
 
 
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no report of ours"):
+    with pytest.raises(InputError, match="is not a report of mvpsim"):
         diff(mask_file, mask_file)
     with pytest.raises(InputError, match="cannot be read"):
         diff(tmp_path / "none.json", tmp_path / "none.json")

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.activations import Activations
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import COMPONENTS
-from accel_sim.dataflows.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.registry import causes_of
+from accel_sim.inputs.activations import Activations
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.report import LayerResult, Report, as_json, csv_rows, notes_on_use

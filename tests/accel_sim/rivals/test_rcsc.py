@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
 from accel_sim.dataflows.rcsc import (
     POLICIES,
     Count,
@@ -16,6 +15,7 @@ from accel_sim.dataflows.rcsc import (
     run_rcsc,
     schedule,
 )
+from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from sparse_formats.formats.sa_rcsc import SARCSC
 from sparse_formats.masks.matrix import MaskedMatrix

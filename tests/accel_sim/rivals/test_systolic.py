@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.dataflows.account import total_cycles
+from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.systolic import (
     STATIONARY,
     Stationary,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.account import total_cycles
+from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, mode_of, run_tensor_core
 from tests.accel_sim.rivals.sums import check_sums
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
+from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Activations
-from accel_sim.defaults import DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
 from sparse_formats.files.readers.build_matrix import from_dense
@@ -17,8 +17,8 @@ from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
 
-GENERATED = "Masks were generated, not trained: a study of scale and structure, not of a model."
-NOT_WEIGHTED = "The file holds no weights: the product was not computed."
+GENERATED = "The masks were generated, not trained, so the results are not those of a model."
+NOT_WEIGHTED = "The product was not computed, because the file holds no weights."
 
 Masks = MaskSet | Mapping[str, NDArray[Any]] | Iterable[MaskedMatrix] | str | Path
 """Masks as people have them; of arrays (outputs, inputs) by name, what is not zero is kept."""
@@ -141,7 +141,7 @@ def _notes(found: MaskSet, chosen: Sequence[MaskedMatrix], is_weighted: bool) ->
     turned = found.header.get("stored_in_out", ())
     if turned:
         yield (
-            f"{len(turned)} matrices are stored (in, out) by their names and were transposed: "
+            f"{len(turned)} matrices are stored as (in, out) and were transposed: "
             f"{turned[0]}{', …' if len(turned) > 1 else ''}"
         )
     left_out = len(found.matrices) - len(chosen)

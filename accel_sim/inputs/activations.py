@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.datatypes import DATATYPES, Datatype
+from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
 from sparse_formats.files.readers import safetensors
@@ -189,13 +189,13 @@ def read_activations(
             raise SettingError("tokens", f"is {tokens}, but {where} hold {len(x)} tokens")
         if len(x) != len(arrays[first]):
             raise InputError(
-                f"{where} hold {len(x)} tokens, those of {first} {len(arrays[first])}; "
+                f"{where} hold {len(x)} tokens, but those of {first} {len(arrays[first])}; "
                 "record the same tokens of every matrix"
             )
         if len(x) == 0:
             raise InputError(f"{where} hold no token; record at least one")
     if not arrays:
-        raise InputError(f"{path}: there is no matrix to take activations for")
+        raise InputError(f"{path}: there is no matrix to read activations for")
     return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays, file=path)
 
 

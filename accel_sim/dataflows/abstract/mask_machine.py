@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import LayerRun, Tile
-from accel_sim.dataflows.dataflow import Machine
-from accel_sim.dataflows.sections import Operands
-from accel_sim.datatypes import DATATYPES, Datatype
+from accel_sim.dataflows.abstract.account import LayerRun, Tile
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.sections import Operands
+from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
 
 Keep = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from accel_sim.datatypes import DATATYPES
+from accel_sim.inputs.datatypes import DATATYPES
 
 Mark = Literal[
     "published",

@@ -14,11 +14,19 @@ from typing import Annotated, Any, ClassVar, Self, get_type_hints
 import msgspec
 import numpy as np
 
-from accel_sim.activations import Inputs, Layer
-from accel_sim.dataflows.account import Account, LayerRun, LayerTime, Tile, account_of
-from accel_sim.dataflows.causes import Cause
-from accel_sim.dataflows.sections import Buffer, Clock, Dram, Energy, Origin, Output, Published
-from accel_sim.datatypes import Datatype
+from accel_sim.dataflows.abstract.account import Account, LayerRun, LayerTime, Tile, account_of
+from accel_sim.dataflows.abstract.causes import Cause
+from accel_sim.dataflows.abstract.sections import (
+    Buffer,
+    Clock,
+    Dram,
+    Energy,
+    Origin,
+    Output,
+    Published,
+)
+from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.inputs.datatypes import Datatype
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 
@@ -129,7 +137,7 @@ class Machine(ABC):
         if len(dram.efficiency_run_bytes) != len(dram.efficiency_permille):
             raise InputError(
                 f"dram.efficiency_run_bytes has {len(dram.efficiency_run_bytes)} items, "
-                f"dram.efficiency_permille {len(dram.efficiency_permille)}; they go in pairs"
+                f"dram.efficiency_permille {len(dram.efficiency_permille)}; give as many of both"
             )
         if dram.bytes_per_cycle != dram.bytes_per_1000_cycles / 1000:
             raise InputError(

@@ -14,10 +14,10 @@ class Cause:
 # Okabe and Ito's colours, told apart with any kind of colour vision, and Paul Tol's.
 COMPUTE = Cause("multiplying kept weights", "#0072B2")
 EMPTY_LANES = Cause(
-    "multipliers idle beside others, because vectors do not fill an entry", "#56B4E9"
+    "multipliers without work beside busy ones, because vectors do not fill an entry", "#56B4E9"
 )
 IMBALANCE = Cause("PE rows waiting for the one with the most work", "#E69F00")
-WINDOW = Cause("the activation needed next was not in the window yet", "#F0E442")
+WINDOW = Cause("waiting for an activation that is not in the window yet", "#F0E442")
 PIPELINE = Cause("filling and draining the multiply pipeline", "#B8B8B8")
 ARRAY_EDGE = Cause("parts of the array that the matrix or the tokens do not reach", "#66CCEE")
 

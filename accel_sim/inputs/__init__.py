@@ -1,0 +1,1 @@
+"""What is run: the matrices of a model, their activations, and the numbers they are in."""
