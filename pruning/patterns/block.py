@@ -6,7 +6,6 @@ from typing import ClassVar
 from pruning.patterns.tile_pattern import TilePattern
 from pruning.selection.tiles import Tile
 from sparse_formats.errors import InputError
-from sparse_formats.formats.bsr import BSR
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import Storage
 
@@ -34,6 +33,8 @@ class Block(TilePattern):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format bsr, or as a bitmap where blocks are not square."""
+        from sparse_formats.formats.bsr import BSR
+
         if self.height != self.width:
             return super().storage(matrix, value_bits)
         return BSR.encode(matrix.keep, None, self.height).storage(value_bits)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pruning.patterns.pattern import Break, Pattern, Target
 from pruning.selection.groups import best_of_groups, full_groups
 from sparse_formats.errors import InputError
-from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
 from sparse_formats.masks.matrix import MaskedMatrix
 
 
@@ -28,6 +27,8 @@ class GroupPattern(Pattern):
     fits_rows: ClassVar = True
 
     def __post_init__(self) -> None:
+        from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
+
         if not 1 <= self.count <= self.length <= LONGEST_GROUP:
             raise InputError(
                 f"pattern {self.count}:{self.length}: the first number is how many are kept, the "

@@ -19,7 +19,6 @@ from pruning.selection.vectors.search import Uncut, fill_budget
 from pruning.selection.vectors.threshold import threshold
 from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError, nearest
-from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, check_menu
 from sparse_formats.storage import Storage
@@ -122,4 +121,6 @@ class MixedVectors(VectorsOfAMenu):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format mixed_vectors."""
+        from sparse_formats.formats.registry import encode
+
         return encode(matrix, "mixed_vectors").storage(value_bits)

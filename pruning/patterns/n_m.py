@@ -11,7 +11,6 @@ from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, full_groups, group_counts
 from pruning.selection.weights import best_weights, top_mask
 from sparse_formats.errors import InputError
-from sparse_formats.formats.n_m import NM as Format
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -62,4 +61,6 @@ class NM(GroupPattern):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format n_m."""
+        from sparse_formats.formats.n_m import NM as Format
+
         return Format.encode(matrix.keep, None, self.count, self.length).storage(value_bits)

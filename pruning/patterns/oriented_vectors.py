@@ -13,7 +13,6 @@ from pruning.patterns.tile_pattern import in_either_orientation, tile_choice
 from pruning.selection.tiles import Tile, best_tiles, tile_sums, vector_layout
 from pruning.selection.weights import best_weights
 from sparse_formats.errors import InputError
-from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -58,6 +57,8 @@ class OrientedVectors(Pattern):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format mixed_vectors, with a single length."""
+        from sparse_formats.formats.registry import encode
+
         return encode(matrix, "mixed_vectors").storage(value_bits)
 
     def _tile(self, fine: NDArray[np.bool_]) -> Tile:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.structure.couplings import Unit
-from sparse_formats.formats.registry import encode
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -109,6 +108,8 @@ class Pattern(ABC):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """Bits of `matrix` in the format made for this pattern."""
+        from sparse_formats.formats.registry import encode
+
         return encode(matrix, "bitmap").storage(value_bits)
 
 

@@ -20,8 +20,8 @@ from pruning.patterns.tile_pattern import in_either_orientation
 from pruning.selection.vectors.candidates import Candidate
 from pruning.selection.vectors.search import cut_as, guess, largest, line_values, search
 from sparse_formats.errors import SettingError
-from sparse_formats.formats.mixed_vectors_tiled import TILE, MixedVectorsTiled
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import TILE
 from sparse_formats.storage import Storage
 
 NEAR = 0.04
@@ -95,6 +95,8 @@ class TiledVectors(VectorsOfAMenu):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format mixed_vectors_tiled."""
+        from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
+
         return MixedVectorsTiled.encode(matrix.keep, None).storage(value_bits)
 
     def _turned(self, tiles: Sequence[NDArray[np.float32]], kept: int) -> _Turned:

@@ -10,7 +10,6 @@ from pruning.patterns.group_pattern import GroupPattern, broken_group
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, group_counts
 from sparse_formats.errors import InputError
-from sparse_formats.formats.vector_wise import VectorWise as Format
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -60,5 +59,7 @@ class VectorWise(GroupPattern):
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format vector_wise."""
+        from sparse_formats.formats.vector_wise import VectorWise as Format
+
         kept = min(self.count, matrix.shape[1])
         return Format.encode(matrix.keep, None, kept, self.length).storage(value_bits)

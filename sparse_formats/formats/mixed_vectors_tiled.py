@@ -21,10 +21,8 @@ from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.bit_words import Words, set_bits, trailing_zeros, turn_block, words_by_row
 from sparse_formats.masks.decompose import length_at, offered, vector_starts
-from sparse_formats.masks.vectors import MENU
+from sparse_formats.masks.vectors import MENU, TILE
 from sparse_formats.storage import Storage
-
-TILE = 64
 
 _MENU = np.array(sorted({1, *MENU}), np.int32)
 

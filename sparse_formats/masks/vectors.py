@@ -14,6 +14,9 @@ Orientation = Literal["horizontal", "vertical"]
 MENU = (1, 4, 8, 16, 32, 64)
 """Vector lengths on offer; each divides the next, so aligned vectors nest."""
 
+TILE = 64
+"""Side of a tile that has an orientation of its own: its lines are as long as a machine word."""
+
 
 @dataclass(frozen=True, eq=False)
 class VectorLayout:

@@ -262,16 +262,16 @@ def test_nothing_to_prune_is_nothing_pruned(mixed_vectors: Cut) -> None:
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
-        ({"sparsity": 1.1}, "sparsity 1.1"),
-        ({"sparsity": -0.1}, "sparsity -0.1"),
-        ({"sparsity": float("nan")}, "sparsity nan"),
+        ({"sparsity": 1.1}, "sparsity is 1.1"),
+        ({"sparsity": -0.1}, "sparsity is -0.1"),
+        ({"sparsity": float("nan")}, "sparsity is nan"),
         ({"menu": (4, 6)}, "4 does not divide 6"),
         ({"menu": ()}, "positive"),
-        ({"vector_cost": -1.0}, "vector cost -1"),
-        ({"vector_cost": float("inf")}, "vector cost inf"),
-        ({"algorithm": "D"}, "unknown algorithm 'D'"),
-        ({"budget": "model"}, "unknown budget 'model'"),
-        ({"epsilon": 2.0}, "epsilon 2"),
+        ({"vector_cost": -1.0}, "vector_cost is -1.0"),
+        ({"vector_cost": float("inf")}, "vector_cost is inf"),
+        ({"algorithm": "D"}, "algorithm is 'D'; known: A, B, C"),
+        ({"budget": "model"}, "budget is 'model'; known"),
+        ({"epsilon": 2.0}, "epsilon is 2.0"),
     ],
 )
 def test_a_knob_out_of_range_is_named(

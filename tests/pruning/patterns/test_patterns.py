@@ -229,7 +229,7 @@ def test_equal_scores_favour_no_place(text: str) -> None:
     ("text", "said"),
     [
         ("blok:4", "did you mean 'block'"),
-        ("block", "write block:HEIGHT:WIDTH"),
+        ("block", r"write block:HEIGHT\[:WIDTH\]"),
         ("block:0", "1 or more"),
         ("block:4:4:4", "write block"),
         ("block:x", "write block"),

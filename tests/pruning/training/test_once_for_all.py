@@ -326,7 +326,7 @@ def test_a_sparse_language_model_becomes_a_classifier(
     assert account["density"]["linear"] == pytest.approx(0.5, abs=0.01)
     assert 0.5 < account["density"]["model"] < 1
     assert "of the whole model" in capsys.readouterr().out
-    with pytest.raises(InputError, match="is an input"):
+    with pytest.raises(InputError, match="is the input"):
         tuned("model", *lock)
 
 

@@ -267,21 +267,23 @@ def test_every_key_of_a_recipe_can_be_set(tiny: Tiny, words: Any, tmp_path: Path
     given += ["--recipe", tmp_path / "r.toml", "--steps", 10, "--batch", 2]
     given += ["--out", tmp_path / "mask.npz", "--json", tmp_path / "account.json"]
     arguments = [str(word) for word in given]
-    for word in ("every=3", "menu=[1, 4]", "method=movement", "steps=99", 'stages=["fine"]'):
+    for word in ("every=3", "menu=[1, 4]", "method=movement", 'stages=["fine"]'):
         arguments += ["--set", word]
     call(COMMANDS, *arguments)
     account = json.loads((tmp_path / "account.json").read_text())
     assert account["recipe"]["menu"] == [1, 4]
     training = account["training"]
-    # Flags go before settings, settings before the file.
+    # What is given goes before the file.
     assert (training["every"], training["method"], training["steps"]) == (3, "movement", 10)
     assert training["stages"] == ["fine"]
     for word, said in [
         ("every", "write KEY=VALUE"),
         ("evry=3", "did you mean 'every'"),
-        ("every=x", "'every' is 'x'"),
-        ("menu=4", "'menu' is 4"),
-        ("stages=fine", "'stages' is 'fine'"),
+        ("every=x", "--every is given twice"),
+        ("batch=x", "--batch is given twice"),
+        ("rank=x", "--rank is 'x'; give a whole number from 1 up"),
+        ("menu=[1, 8]", "--menu is given twice, as 1,4 and as 1,8"),
+        ("steps=99", "--steps is given twice, as 10 and as 99"),
     ]:
         with pytest.raises(InputError, match=said):
             call(COMMANDS, *arguments, "--set", word)
