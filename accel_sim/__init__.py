@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from accel_sim.comparisons.compare import compare
     from accel_sim.comparisons.equal import made_equal
     from accel_sim.dataflows.abstract.dataflow import Machine
-    from accel_sim.inputs.activations import Activations, read_activations
+    from accel_sim.inputs.activations import Activations
+    from accel_sim.inputs.activations_file import read_activations
     from accel_sim.inputs.workload import Workload
     from accel_sim.machines.builtin import builtin_accelerators
     from accel_sim.machines.load import load_machine
@@ -42,7 +43,7 @@ _HOMES = {
     "compare": "accel_sim.comparisons.compare",
     "load_machine": "accel_sim.machines.load",
     "made_equal": "accel_sim.comparisons.equal",
-    "read_activations": "accel_sim.inputs.activations",
+    "read_activations": "accel_sim.inputs.activations_file",
     "read_masks": "sparse_formats.files.mask_file",
     "simulate": "accel_sim.pipeline",
 }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.inputs.activations import Inputs, Layer, layers_of
+from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.reports.report import Report, layer_result, notes_on_use
 from sparse_formats.errors import InputError
@@ -82,8 +82,7 @@ def _runs(
         run = machine.run(layer, inputs, is_checked=is_checked)
         return run, dense_runs.of(layer, inputs)
 
-    layers = layers_of(workload.matrices())
-    return in_order(both, layers, threads or os.cpu_count() or 1)
+    return each_layer(both, workload, threads)
 
 
 class _DenseRuns:
@@ -104,17 +103,17 @@ class _DenseRuns:
             return replace(self._without_zeros[shape], name=layer.matrix.name)
 
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
-    """Apply `work` to the items on some threads, few at a time; results in the items' order."""
-    with ThreadPoolExecutor(threads) as pool:
+def each_layer(work: Callable[[Layer], R], workload: Workload, threads: int | None) -> Iterator[R]:
+    """Apply `work` to the layers on some threads, few at a time; results in the layers' order."""
+    at_once = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(at_once) as pool:
         waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
+        for index, matrix in enumerate(workload.matrices()):
+            waiting.append(pool.submit(work, Layer(index, matrix)))
+            if len(waiting) > at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -222,7 +222,8 @@ def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> 
 
 def _activations(settings: Settings, workload: Workload) -> Activations:
     """Recorded ones where there is a file of them, else drawn ones."""
-    from accel_sim.inputs.activations import Activations, read_activations
+    from accel_sim.inputs.activations import Activations
+    from accel_sim.inputs.activations_file import read_activations
 
     if settings.activations is None:
         tokens = TOKENS if settings.tokens is None else settings.tokens

@@ -4,7 +4,6 @@ Nothing is estimated: every answer is a run of the same matrices and activations
 machine, without the product and without the dense twin.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.inputs.activations import Layer, group_tokens, layers_of
+from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
-from accel_sim.pipeline import in_order
+from accel_sim.pipeline import each_layer
 from sparse_formats.errors import SettingError
 
 NOTHING = 0.01
@@ -47,7 +46,7 @@ def is_quick(workload: Workload, machine: Machine) -> bool:
         return False
     groups = 1
     if not workload.activations.is_dense:
-        groups = len(group_tokens(workload.activations.tokens, machine.group_tokens))
+        groups = -(-workload.activations.tokens // machine.group_tokens)
     return workload.weights * groups <= QUICK_WEIGHTS
 
 
@@ -75,8 +74,7 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
         return machine.run_changed(layer, inputs, machines)
 
-    layers = layers_of(workload.matrices())
-    for run, of_layer in in_order(variants, layers, threads or os.cpu_count() or 1):
+    for run, of_layer in each_layer(variants, workload, threads):
         base.append(run)
         for key, changed_run in of_layer.items():
             runs[key].append(changed_run)

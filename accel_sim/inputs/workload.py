@@ -12,7 +12,6 @@ from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
-from sparse_formats.files.readers.build_matrix import from_dense
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
@@ -120,10 +119,7 @@ def _masks(masks: Masks) -> tuple[MaskSet, dict[str, Any]]:
         origin = {"source": str(path), "sha256": sha256_of(path), "header": dict(found.header)}
         return found, origin
     if isinstance(masks, Mapping):
-        # `from_dense` writes into what it is given.
-        arrays = {str(name): np.array(array) for name, array in masks.items()}
-        matrices = tuple(from_dense(Path("arrays"), name, a) for name, a in arrays.items())
-        return MaskSet(matrices), {"source": "arrays", "sha256": None}
+        return MaskSet.from_arrays(masks), {"source": "arrays", "sha256": None}
     if isinstance(masks, MaskSet):
         return masks, {"source": "masks", "sha256": None, "header": dict(masks.header)}
     matrices = tuple(masks) if isinstance(masks, Iterable) else ()

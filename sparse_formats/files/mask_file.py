@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files import int8_file, native_npz
+from sparse_formats.files.paths import as_path
 from sparse_formats.files.readers import matrix_market, npz, safetensors, scipy_npz, smtx
-from sparse_formats.files.readers.build_matrix import from_dense
-from sparse_formats.files.readers.checks import check_finite, check_float
-from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.matrix_names import network_order, stored_in_out
 
 PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """File name endings of formats that may run code when they are read."""
 
 
-def read_masks(path: Path) -> MaskSet:
+def read_masks(path: Path | str) -> MaskSet:
     """The masked matrices of a file or directory, (out, in), in network order.
 
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
@@ -33,6 +32,7 @@ def read_masks(path: Path) -> MaskSet:
     Raises:
         InputError: the file is missing, damaged, unsafe, of unknown format, or holds no matrix.
     """
+    path = as_path(path, "the mask file")
     try:
         if path.is_dir():
             return _directory(path)
@@ -41,16 +41,19 @@ def read_masks(path: Path) -> MaskSet:
         raise _unreadable(path, error) from error
 
 
-def write_masks(path: Path, masks: MaskSet) -> None:
+def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -> None:
     """Write our versioned, bit-packed schema to `path`, whole or not at all; see `native_npz`.
+
+    masks: as `read_masks` returns them, or arrays by name, see `MaskSet.from_arrays`.
 
     Raises:
         InputError: the path cannot be written, or the masks contradict themselves.
     """
-    native_npz.write(path, masks)
+    path = as_path(path, "the mask file")
+    native_npz.write(path, masks if isinstance(masks, MaskSet) else MaskSet.from_arrays(masks))
 
 
-def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
+def read_weights(path: Path | str) -> dict[str, NDArray[np.floating[Any]]]:
     """All 2-D floating-point matrices of a model, (out, in), in network order, by name.
 
     path: a Hugging Face directory of safetensors (one file or sharded), a .safetensors or an
@@ -59,6 +62,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
     Raises:
         InputError: as `read_masks`; or there is no floating-point matrix inside.
     """
+    path = as_path(path, "the model")
     try:
         arrays = _weight_arrays(path)
     except OSError as error:
@@ -70,18 +74,18 @@ def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
         )
     for name, weight in weights.items():
         check_float(f"{path}: matrix {name}", weight.dtype)
-        check_finite(path, name, weight)
+        check_finite(f"{path}: matrix {name}", weight)
     upright = _upright(weights)
     return {name: upright[name] for name in network_order(upright)}
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hex; of a directory: over its matrix files' names and bytes.
 
     Raises:
         InputError: the path is missing or cannot be read.
     """
-    digest = hashlib.sha256()
+    path, digest = as_path(path, "the file"), hashlib.sha256()
     try:
         if not path.is_dir():
             _update(digest, path)
@@ -145,7 +149,9 @@ def _dense_masks(path: Path, arrays: Mapping[str, NDArray[Any]]) -> MaskSet:
         raise InputError(f"{path} holds no 2-D matrix; give the weights or masks of a model")
     upright = _upright(arrays)
     header = {"stored_in_out": turned} if (turned := sorted(_stored_in_out(arrays))) else {}
-    matrices = (from_dense(path, name, upright[name]) for name in upright)
+    matrices = (
+        MaskedMatrix.from_array(name, array, f"{path}: ") for name, array in upright.items()
+    )
     return MaskSet(_in_network_order(matrices), header)
 
 

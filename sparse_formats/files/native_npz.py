@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import add_array, replace_file
-from sparse_formats.files.readers.checks import check_finite, check_float, check_shape
 from sparse_formats.files.readers.npz import Npz
-from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.files.readers.size_limits import check_shape
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.vectors import Orientation, VectorLayout, check_vectors
 
 SCHEMA = "mvpsim-masks"
@@ -184,7 +184,7 @@ def _weight(
         )
     weight = np.zeros(keep.shape, kept.dtype)
     weight[keep] = kept
-    check_finite(npz.path, name, weight)
+    check_finite(f"{npz.path}: matrix {name}", weight)
     return weight
 
 

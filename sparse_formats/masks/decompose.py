@@ -18,6 +18,7 @@ from sparse_formats.masks.bit_words import (
     words_by_column,
     words_by_row,
 )
+from sparse_formats.masks.matrix import check_mask
 from sparse_formats.masks.vectors import MENU, Orientation, VectorLayout, check_menu
 
 
@@ -28,8 +29,9 @@ def decompose(keep: NDArray[np.bool_], menu: tuple[int, ...] = MENU) -> VectorLa
     Ties go to horizontal. Linear in the number of entries.
 
     Raises:
-        InputError: the menu's lengths do not divide each other.
+        InputError: `keep` is no mask; the menu's lengths do not divide each other.
     """
+    check_mask(keep, "the mask")
     lengths = _shortest_first(menu)
     cols = keep.shape[1]
     if not _fit_words(lengths):

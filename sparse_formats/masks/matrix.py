@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix_names import kind_of
 from sparse_formats.masks.vectors import VectorLayout
 
 
@@ -29,16 +30,41 @@ class MaskedMatrix:
     vectors: VectorLayout | None = None
 
     def __post_init__(self) -> None:
-        if self.keep.ndim != 2 or self.keep.dtype != np.bool_:
-            raise InputError(
-                f"matrix {self.name}: a mask is a 2-D boolean array, found "
-                f"{self.keep.ndim}-D {self.keep.dtype}"
-            )
+        check_mask(self.keep, f"matrix {self.name}")
+        if self.weight is not None and not isinstance(self.weight, np.ndarray):
+            found = type(self.weight).__name__
+            raise InputError(f"matrix {self.name}: weight is {found}; give an array of the weights")
         if self.weight is not None and self.weight.shape != self.keep.shape:
             raise InputError(
                 f"matrix {self.name}: weight {self.weight.shape} and mask {self.keep.shape} "
                 "differ in shape"
             )
+
+    @classmethod
+    def from_array(cls, name: str, array: NDArray[Any], where: str = "") -> Self:
+        """What is not zero in `array` is kept; floats are the weights, bools and ints are not.
+
+        array: 2-D, (out, in), of bools, integers or floats; the matrix holds it, and zeros in it
+        lose their sign. where: what stands before the matrix's name in messages.
+
+        Raises:
+            InputError: another array; NaN or infinity; a float type that is not 16, 32 or 64 bits
+                wide.
+        """
+        where = f"{where}matrix {name}"
+        if array.ndim != 2 or array.dtype.kind not in "biuf":
+            raise InputError(
+                f"{where} is {array.ndim}-D {array.dtype}; give a 2-D array (outputs, inputs) of "
+                "booleans, integers or real floats"
+            )
+        weight = array if array.dtype.kind == "f" else None
+        if weight is not None:
+            check_float(where, weight.dtype)
+            check_finite(where, weight)
+        keep = array != 0
+        if weight is not None:
+            weight[~keep] = 0
+        return cls(name, keep, weight, kind_of(name))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,3 +100,54 @@ class MaskSet:
 
     matrices: tuple[MaskedMatrix, ...]
     header: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[Any, Any]) -> Self:
+        """The masks of 2-D arrays (out, in) by name, in the order given; see `from_array`.
+
+        The arrays stay as they are: masks and weights are copies.
+
+        Raises:
+            InputError: as `MaskedMatrix.from_array`; no arrays, or not by name.
+        """
+        if not isinstance(arrays, Mapping):
+            raise InputError(
+                f"masks are given as {type(arrays).__name__}; give what read_masks returns, or a "
+                "dict of 2-D arrays by name"
+            )
+        if not arrays:
+            raise InputError("there are no masks; give at least one 2-D array by name")
+        return cls(
+            tuple(
+                MaskedMatrix.from_array(str(name), np.array(array))
+                for name, array in arrays.items()
+            )
+        )
+
+
+def check_mask(keep: Any, where: str) -> None:
+    """InputError naming `where` unless `keep` is a 2-D boolean array."""
+    if not isinstance(keep, np.ndarray):
+        raise InputError(f"{where} is {type(keep).__name__}; a mask is a 2-D boolean array")
+    if keep.ndim != 2 or keep.dtype != np.bool_:
+        raise InputError(
+            f"{where} is {keep.ndim}-D {keep.dtype}; a mask is a 2-D boolean array, such as "
+            "weight != 0"
+        )
+
+
+def check_float(where: str, dtype: np.dtype[Any]) -> None:
+    """InputError naming `where` unless `dtype` is float16, float32 or float64."""
+    if dtype not in (np.float16, np.float32, np.float64):
+        raise InputError(f"{where} holds {dtype}; convert it to float16, float32 or float64")
+
+
+def check_finite(where: str, values: NDArray[np.floating[Any]]) -> None:
+    """InputError naming `where` and the first NaN or infinity, by row, then column."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, col = (int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{where} has {values[row, col]} at row {row}, column {col}; "
+            "weights must be finite numbers; repair the checkpoint"
+        )

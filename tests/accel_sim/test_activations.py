@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from accel_sim.inputs.activations import Activations, Layer, read_activations
+from accel_sim.inputs.activations import Activations, Layer
+from accel_sim.inputs.activations_file import read_activations
 from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy, simulated

@@ -56,8 +56,8 @@ def test_are_matrices_chosen_by_name() -> None:
         (5, "masks are int"),
         (None, "masks are NoneType"),
         ([1, 2], "masks are list"),
-        ({"q": np.zeros(3)}, "matrix q: a mask is a 2-D boolean array, found 1-D"),
-        ({}, "holds none"),
+        ({"q": np.zeros(3)}, "matrix q is 1-D float64; give a 2-D array"),
+        ({}, "there are no masks; give at least one"),
         ("missing.npz", "missing.npz does not exist"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"matplotlib", "numba", "pandas", "scipy", "torch", "transformers"}
-FACES = ("accel_sim", "kernels", "pruning")
+FACES = ("accel_sim", "kernels", "pruning", "sparse_formats")
 """Packages that export names. Each adds itself here."""
 
 

@@ -1,4 +1,4 @@
-"""Masked matrices from what a file stores: the entries of a sparse matrix, or a dense array."""
+"""A masked matrix from the entries of a sparse matrix that a file stores."""
 
 from pathlib import Path
 from typing import Any
@@ -7,27 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.checks import check_claim, check_finite, check_float, check_shape
-from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.files.readers.size_limits import check_claim, check_shape
+from sparse_formats.masks.matrix import MaskedMatrix, check_finite, check_float
 from sparse_formats.masks.matrix_names import kind_of
-
-
-def from_dense(path: Path, name: str, array: NDArray[Any]) -> MaskedMatrix:
-    """A matrix whose non-zero entries are kept; floats are its weights, bools and ints are not.
-
-    array: 2-D, (out, in), owned by the caller's reader: zeros in it lose their sign.
-
-    Raises:
-        InputError: NaN or infinity, or a float type other than 16, 32 or 64 bits wide.
-    """
-    weight = array if array.dtype.kind == "f" else None
-    if weight is not None:
-        check_float(f"{path}: matrix {name}", weight.dtype)
-        check_finite(path, name, weight)
-    keep = array != 0
-    if weight is not None:
-        weight[~keep] = 0
-    return MaskedMatrix(name, keep, weight, kind_of(name))
 
 
 def from_entries(
@@ -61,7 +43,7 @@ def from_entries(
             weight[rows, cols] = floats
         else:
             np.add.at(weight, (rows, cols), floats)
-        check_finite(path, name, weight)
+        check_finite(f"{path}: matrix {name}", weight)
     return MaskedMatrix(name, keep, weight, kind_of(name))
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.build_matrix import from_dense, from_entries
-from sparse_formats.files.readers.checks import check_claim, check_shape
+from sparse_formats.files.readers.build_matrix import from_entries
+from sparse_formats.files.readers.size_limits import check_claim, check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _SIZES = {"coordinate": 3, "array": 2}
@@ -120,7 +120,8 @@ def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[byte
         upper = np.zeros(shape)
         upper[np.triu_indices(n, k=int(skew))] = _numbers(path, words, np.float64)
         dense = np.tril(upper.T) + np.triu(-upper if skew else upper, 1)
-    return from_dense(path, path.stem, dense if banner.field != "integer" else dense != 0)
+    array = dense if banner.field != "integer" else dense != 0
+    return MaskedMatrix.from_array(path.stem, array, f"{path}: ")
 
 
 def _check_count(path: Path, entries: int, width: int, words: int) -> None:

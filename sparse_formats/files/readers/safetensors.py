@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.checks import check_shape
+from sparse_formats.files.readers.size_limits import check_shape
 
 _DTYPES = {
     "BOOL": "|b1",

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.build_matrix import compressed_lines, from_dense, from_entries
-from sparse_formats.files.readers.checks import check_shape
+from sparse_formats.files.readers.build_matrix import compressed_lines, from_entries
 from sparse_formats.files.readers.npz import Npz
+from sparse_formats.files.readers.size_limits import check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _MARKS = frozenset({"format", "shape", "data"})
@@ -106,7 +106,9 @@ def _nonzero(
     """The matrix of these entries without those that are zero after adding up."""
     stored = data != 0
     matrix = from_entries(npz.path, npz.path.stem, shape, rows[stored], cols[stored], data[stored])
-    return matrix if matrix.weight is None else from_dense(npz.path, matrix.name, matrix.weight)
+    if matrix.weight is None:
+        return matrix
+    return MaskedMatrix.from_array(matrix.name, matrix.weight, f"{npz.path}: ")
 
 
 def _compressed(

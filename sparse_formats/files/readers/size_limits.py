@@ -1,10 +1,6 @@
-"""What a file's own numbers must keep to: sizes before memory is given to them, then the values."""
+"""Limits that the sizes a file claims must keep before memory is given to them."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 
@@ -46,20 +42,3 @@ def check_shape(path: Path, name: str, rows: int, cols: int) -> None:
             f"{path}: matrix {name} has shape ({rows}, {cols}); "
             "rows and columns are counted from 0; the file is damaged"
         )
-
-
-def check_finite(path: Path, name: str, values: NDArray[np.floating[Any]]) -> None:
-    """InputError naming the first NaN or infinity of a 2-D array, by row, then column."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        row, col = (int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(
-            f"{path}: matrix {name} has {values[row, col]} at row {row}, column {col}; "
-            "weights must be finite numbers; repair the checkpoint"
-        )
-
-
-def check_float(where: str, dtype: np.dtype[Any]) -> None:
-    """InputError naming `where` unless `dtype` is float16, float32 or float64."""
-    if dtype not in (np.float16, np.float32, np.float64):
-        raise InputError(f"{where} holds {dtype}; convert it to float16, float32 or float64")
