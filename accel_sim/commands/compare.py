@@ -14,7 +14,7 @@ from accel_sim.commands.simulation_options import (
     check_generated,
     patterns,
 )
-from accel_sim.comparisons.equal import Equal
+from accel_sim.comparisons.equal_size import Equal
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError
@@ -73,7 +73,7 @@ class Result:
 def run(settings: Settings) -> Result:
     """Simulate every mask on every machine."""
     from accel_sim.comparisons.compare import compare
-    from accel_sim.comparisons.equal import made_equal
+    from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.machines.load import load_machine
 
     workloads = _workloads(settings)

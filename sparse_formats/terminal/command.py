@@ -17,7 +17,7 @@ import typer
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.outputs import Output, check_outputs
 from sparse_formats.terminal import application
-from sparse_formats.terminal.reading import Given, read
+from sparse_formats.terminal.setting_values import Given, read
 from sparse_formats.terminal.settings import (
     Setting,
     label_of,
