@@ -46,7 +46,8 @@ def listed(recipe: str) -> list[tuple[str, str, str, str]]:
     found = re.findall(
         r"Add it to `(\w+)` in `(\S+)`" + FENCE.format("python"), recipe, re.M | re.S
     )
-    return [(name, path, *dedent(lines).strip().split("\n\n")) for name, path, lines in found]
+    parts = [(name, path, dedent(lines).strip().partition("\n\n")) for name, path, lines in found]
+    return [(name, path, imported, line) for name, path, (imported, _, line) in parts]
 
 
 def commands(recipe: str) -> list[str]:
