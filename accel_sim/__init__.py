@@ -5,7 +5,7 @@ TYPE_CHECKING = False  # True for type checkers; importing typing would load it
 if TYPE_CHECKING:
     from accel_sim.comparisons.advice import advise
     from accel_sim.comparisons.compare import compare
-    from accel_sim.comparisons.equal import made_equal
+    from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.dataflows.abstract.dataflow import Machine
     from accel_sim.inputs.activations import Activations
     from accel_sim.inputs.activations_file import read_activations
@@ -42,7 +42,7 @@ _HOMES = {
     "builtin_accelerators": "accel_sim.machines.builtin",
     "compare": "accel_sim.comparisons.compare",
     "load_machine": "accel_sim.machines.load",
-    "made_equal": "accel_sim.comparisons.equal",
+    "made_equal": "accel_sim.comparisons.equal_size",
     "read_activations": "accel_sim.inputs.activations_file",
     "read_masks": "sparse_formats.files.mask_file",
     "simulate": "accel_sim.pipeline",

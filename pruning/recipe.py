@@ -27,8 +27,8 @@ from pruning.structure.couplings import couplings_of
 from pruning.structure.heads import Heads, check_heads
 from sparse_formats.errors import SettingError
 from sparse_formats.terminal.options import NameOptions
-from sparse_formats.terminal.reading import checked as with_values
-from sparse_formats.terminal.reading import read
+from sparse_formats.terminal.setting_values import checked as with_values
+from sparse_formats.terminal.setting_values import read
 from sparse_formats.terminal.settings import Count, Share, Whole, option, settings_of
 
 SPARSITY = 0.8

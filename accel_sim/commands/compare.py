@@ -14,11 +14,11 @@ from accel_sim.commands.simulation_options import (
     check_generated,
     patterns,
 )
-from accel_sim.comparisons.equal import Equal
+from accel_sim.comparisons.equal_size import Equal
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError
-from sparse_formats.files.output_folder import prepare_folder
+from sparse_formats.files.output_folder import check_owned, replace_files
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
 from sparse_formats.terminal.settings import option
@@ -73,9 +73,11 @@ class Result:
 def run(settings: Settings) -> Result:
     """Simulate every mask on every machine."""
     from accel_sim.comparisons.compare import compare
-    from accel_sim.comparisons.equal import made_equal
+    from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.machines.load import load_machine
 
+    if settings.out is not None:
+        check_owned(settings.out, (DATA, PICTURE))
     workloads = _workloads(settings)
     loaded = [load_machine(name) for name in settings.accelerator]
     machines = made_equal(loaded, settings.equal)
@@ -92,9 +94,9 @@ def show(settings: Settings, result: Result) -> None:
     if settings.out is not None:
         from accel_sim.comparisons.picture import draw_pairs
 
-        prepare_folder(settings.out)
-        draw_pairs(data, settings.out / PICTURE)
-        emit_json(data, settings.out / DATA)
+        with replace_files(settings.out, "comparison") as beside:
+            draw_pairs(data, beside / PICTURE)
+            emit_json(data, beside / DATA)
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)

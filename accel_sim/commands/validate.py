@@ -30,10 +30,10 @@ class Settings:
 
 def run(settings: Settings) -> tuple[Finding, ...]:
     """Compute our side of every agreement."""
+    from accel_sim.validation.registry import findings
     from accel_sim.validation.scale_sim import frozen
     from accel_sim.validation.scale_sim import live as run_scale_sim
     from accel_sim.validation.systolic import live_findings
-    from accel_sim.validation.table import findings
 
     if settings.live != (settings.python is not None):
         raise InputError(

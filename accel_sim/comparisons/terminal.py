@@ -6,7 +6,7 @@ from rich.console import Console
 
 from accel_sim.comparisons.compare import QUANTITIES, Pair
 from accel_sim.comparisons.diff import Change, Diff, LayerDiff
-from accel_sim.reports.quantities import number, quantity, share, times
+from accel_sim.reports.number_text import number, quantity, share, times
 from accel_sim.validation.agreement import Finding
 from sparse_formats.terminal.tables import Column, print_table, printable
 

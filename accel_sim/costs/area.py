@@ -2,7 +2,7 @@
 
 from accel_sim.costs.tables import area, sram_bank
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import Buffer
+from accel_sim.dataflows.abstract.machine_sections import Buffer
 
 _IN_GATES = ("matcher", "expander", "zero_skip")
 """Rows of the area table that count gates; the others are in µm²."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
-from accel_sim.dataflows.abstract.sections import Bits, Size, SizeOrZero
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage

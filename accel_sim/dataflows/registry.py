@@ -5,7 +5,7 @@ from typing import Any
 
 from accel_sim.dataflows.abstract.causes import BETWEEN_PASSES, Cause
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import SHARED, Clock
+from accel_sim.dataflows.abstract.machine_sections import SHARED, Clock
 from accel_sim.dataflows.cambricon_x import CambriconX
 from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
-from accel_sim.dataflows.abstract.sections import Bits, Size, SizeOrZero
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import MARKS, SHARED, Origin, Positive
+from accel_sim.dataflows.abstract.machine_sections import MARKS, SHARED, Origin, Positive
 from accel_sim.dataflows.registry import DATAFLOWS, sections_of
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import Origin
+from accel_sim.dataflows.abstract.machine_sections import Origin
 from accel_sim.reports.report import Calibration, LayerResult, Report
 from sparse_formats.errors import SettingError
 

@@ -1,12 +1,10 @@
 """A run's folder: report.json, layers.csv, pictures and the page that shows them."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, write_text
-from sparse_formats.files.output_folder import prepare_folder
+from sparse_formats.files.output_folder import check_owned, replace_files
 
 NAMES = (
     "layers.csv",
@@ -17,7 +15,7 @@ NAMES = (
     "report.html",
     "report.json",
 )
-"""What a run's folder may hold; report.json comes last and stands for a finished report."""
+"""What a run's folder may hold."""
 
 
 def check_folder(folder: Path) -> None:
@@ -26,17 +24,13 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: naming the file.
     """
-    for name in NAMES:
-        if (folder / name).exists() and not (folder / "report.json").exists():
-            raise InputError(
-                f"{folder} holds a {name} that is not part of a report; give a new folder"
-            )
+    check_owned(folder, NAMES)
 
 
 def write_folder(folder: Path, data: dict[str, Any], csv: str) -> None:
     """Write the whole report into `folder`; data: the report as JSON; csv: the text of layers.csv.
 
-    Everything is written beside first: a run that is stopped leaves the last report whole.
+    Whenever a run is stopped, the folder holds the last report or the new one, whole.
 
     Raises:
         InputError: the folder cannot be made or written, or holds somebody else's file.
@@ -45,15 +39,8 @@ def write_folder(folder: Path, data: dict[str, Any], csv: str) -> None:
     from accel_sim.reports.pictures import draw
 
     check_folder(folder)
-    prepare_folder(folder, NAMES)
-    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as name:
-        beside = Path(name)
+    with replace_files(folder, "report") as beside:
         pictures = draw(data, beside)
         write_text(beside / "layers.csv", csv)
         write_text(beside / "report.html", page(data, [picture.name for picture in pictures]))
         write_text(beside / "report.json", json_text(data))
-        for name in NAMES:
-            if (beside / name).exists():
-                (beside / name).replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)  # of an earlier report

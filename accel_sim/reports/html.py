@@ -21,7 +21,7 @@ from accel_sim.reports.html_tables import (
     energy_table,
     layers_table,
 )
-from accel_sim.reports.quantities import (
+from accel_sim.reports.number_text import (
     breakable,
     matrices,
     number,

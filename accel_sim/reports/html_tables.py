@@ -7,7 +7,7 @@ from typing import Any
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.reports.glossary import MARK_WORDS
-from accel_sim.reports.quantities import (
+from accel_sim.reports.number_text import (
     UNKNOWN,
     breakable,
     number,

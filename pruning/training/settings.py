@@ -8,8 +8,8 @@ from pruning.knobs import with_knobs
 from pruning.recipe import Recipe
 from pruning.training.methods import METHODS
 from pruning.training.schedule import Schedule
-from sparse_formats.terminal.reading import checked as with_values
-from sparse_formats.terminal.reading import read
+from sparse_formats.terminal.setting_values import checked as with_values
+from sparse_formats.terminal.setting_values import read
 from sparse_formats.terminal.settings import (
     Count,
     NotNegative,

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import os
-import tempfile
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.files import leftovers
 
 
 def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -26,7 +27,7 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
         InputError: the folder does not exist or cannot be written, `path` is a folder or is one
             of the inputs, or its name is too long; a folder of inputs that cannot be read.
     """
-    folder = path.parent
+    folder = Path(os.path.realpath(path)).parent
     try:
         if not folder.is_dir():
             raise InputError(f"cannot write {path}: folder {folder} does not exist; create it")
@@ -41,8 +42,10 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
                 )
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; give another name") from error
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {path}: you may not write to folder {folder}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"cannot write {path}: it is read-only for you; give another name")
 
 
 def _files_of(inputs: Iterable[Path]) -> list[Path]:
@@ -59,14 +62,17 @@ def _files_of(inputs: Iterable[Path]) -> list[Path]:
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path`; rename it over `path` only if the block succeeds.
 
+    A link is followed, the rights of a file that is replaced stay, and what killed runs left of
+    this file is removed.
+
     Raises:
         InputError: the folder does not exist, is not a folder, or cannot be written.
     """
     check_writable(path)
-    folder = path.parent
+    target = Path(os.path.realpath(path))
     try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
-        part = Path(name)
+        leftovers.sweep_parts(target)
+        handle, part = leftovers.new_part(target)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     try:
@@ -74,11 +80,9 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; give it the mode a plain open() would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            part.replace(target)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:

@@ -1,13 +1,16 @@
 """What a command writes: refused before any work is spent, where it cannot or must not be."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
+from sparse_formats.files.output_folder import settle
 
 Kind = Literal["file", "folder", "new folder", "file or folder"]
 
@@ -38,16 +41,49 @@ def is_file_name(path: Path) -> bool:
     return bool(path.suffix) and not path.is_dir()
 
 
+_EXPECTED: ContextVar[tuple[Output, ...]] = ContextVar("expected outputs", default=())
+
+
+@contextlib.contextmanager
+def expected(outputs: Iterable[Output]) -> Iterator[None]:
+    """While the block runs, `check_input` refuses to read what will be written."""
+    token = _EXPECTED.set(tuple(outputs))
+    try:
+        yield
+    finally:
+        _EXPECTED.reset(token)
+
+
+def check_input(path: Path) -> None:
+    """Refuse to read a file that the running command will write over.
+
+    For readers of files that the user did not name, such as the parent that a TOML file extends.
+
+    Raises:
+        InputError: naming the output.
+    """
+    for output in _EXPECTED.get():
+        for file in output.files:
+            if file.exists() and path.exists() and file.samefile(path):
+                raise InputError(
+                    f"cannot write {file} for {output.name}: it is the input {path}; "
+                    "give another name"
+                )
+
+
 def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     """Refuse outputs that cannot be written, that are inputs, or that are one and the same.
 
-    inputs: files, or folders of files, that are read if they are there. Nothing is written; see
-        `output_folder.prepare_folder` for that.
+    What a killed run left unfinished in the folders of inputs and outputs is completed first.
+
+    inputs: files, or folders of files, that are read if they are there.
 
     Raises:
         InputError: naming the output, why, and what to do.
     """
     read = [path for path in inputs if _is_there(path)]
+    for path in (*read, *(output.path for output in outputs if not output.is_file)):
+        settle(path)
     taken: dict[Path, Output] = {}
     for output in outputs:
         try:
@@ -56,6 +92,14 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
             raise InputError(
                 f"cannot write {output.path}: {error.strerror}; give another name"
             ) from error
+    folders = [output for output in outputs if not output.is_file and not output.holds]
+    for folder in folders:
+        for file, output in taken.items():
+            if file.is_relative_to(folder.path.resolve()):
+                raise InputError(
+                    f"cannot write {file} for {output.name}: it lies in the folder of "
+                    f"{folder.name}; give another name"
+                )
 
 
 def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Output]) -> None:

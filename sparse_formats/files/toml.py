@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse_formats.errors import InputError
+from sparse_formats.files.outputs import check_input
 
 MOST_BYTES = 10**6
 """Of a TOML file: the longest of ours, a machine with all its sources, has 5,000."""
@@ -15,7 +16,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         InputError: there is no such file, it cannot be read, is no regular file or too long, is
-            not UTF-8 text or not TOML.
+            not UTF-8 text or not TOML; it will be written over.
     """
     try:
         if not path.exists():
@@ -24,6 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} cannot be read: it is a folder; give a TOML file")
         if not path.is_file():
             raise InputError(f"{path} cannot be read: it is not a regular file; give a TOML file")
+        check_input(path)
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:

@@ -84,7 +84,7 @@ class MixedVectors(SparseMatrix):
                 and _are_kept(indptr, vectors.starts, offsets, words)
             ):
                 # The slow way knows what is wrong, and says it.
-                check_vectors(vectors, keep, "mixed vectors")
+                check_vectors(vectors, keep, "mixed-length vectors")
                 raise AssertionError("vectors that are sound were taken for others")
         if weight is None:
             return cls(shape, vectors, indptr, offsets, None)

@@ -29,7 +29,7 @@ _MENU = np.array(sorted({1, *MENU}), np.int32)
 
 @dataclass(frozen=True, eq=False)
 class MixedVectorsTiled(SparseMatrix):
-    """Each tile a small mixed-vector matrix of its own; tiles row by row.
+    """Each tile a small matrix of mixed-length vectors of its own; tiles row by row.
 
     Tiles at the right and lower edge are smaller. Each is cut by `decompose` in the orientation
     that needs fewer vectors, ties horizontal.

@@ -26,12 +26,12 @@ from sparse_formats.storage import Storage, bits_for
 class RelativeCSC(SparseMatrix):
     """Kept entries column by column, each with the dropped ones before it (`zero_runs`).
 
-    Row r is of processing element r mod pes, whose columns lie together; a run counts its rows.
-    Each element has pointers of its own, all of one width, for its fullest memory; EIE's are 16
+    Row r is of processing element (PE) r mod pes, whose columns lie together; a run counts its
+    rows. Each PE has pointers of its own, all of one width, for its fullest memory; EIE's are 16
     bits wide (published), ours as wide as needed (chosen).
     data: the entries' weights, 0 where padding, None if encoded without.
     Stream: pointers (pes × (cols + 1)), runs, values. Descriptor: run_bits, pes, fullest (entries
-    of the fullest element, padding included).
+    of the fullest PE, padding included).
     """
 
     shape: tuple[int, int]
@@ -46,7 +46,7 @@ class RelativeCSC(SparseMatrix):
 
     @property
     def pointers(self) -> NDArray[np.int64]:
-        """int64 (pes, cols + 1): where each column of an element begins among its entries."""
+        """int64 (pes, cols + 1): where each column of a PE begins among its entries."""
         cols = self.shape[1]
         ends = self.entries.pointers[1:].reshape(self.pes, cols)
         firsts = self.entries.pointers[:: cols or 1][: self.pes]
@@ -56,7 +56,7 @@ class RelativeCSC(SparseMatrix):
 
     @property
     def fullest(self) -> int:
-        """Entries of the element that has most, padding included."""
+        """Entries of the PE that has most, padding included."""
         return int(self.pointers[:, -1].max())
 
     @classmethod
@@ -107,12 +107,12 @@ class RelativeCSC(SparseMatrix):
         reader = BitReader(data, "relative_csc")
         width = bits_for(fullest + 1)
         every = reader.read("pointers", pes * (cols + 1), width, np.int64).reshape(pes, cols + 1)
-        for element in range(pes):
-            check_rising(reader, every[element], element * (cols + 1) * width, width)
+        for pe in range(pes):
+            check_rising(reader, every[pe], pe * (cols + 1) * width, width)
         found = int(every[:, -1].max())
         if found != fullest:
             at = (int(np.argmax(every[:, -1])) * (cols + 1) + cols) * width
-            raise reader.fail(at, f"the fullest element has {fullest} entries, found {found}")
+            raise reader.fail(at, f"the fullest PE has {fullest} entries, found {found}")
         firsts = np.cumsum(every[:, -1]) - every[:, -1]
         pointers = np.append(0, (every[:, 1:] + firsts[:, None]).reshape(-1)).astype(np.int64)
         runs = read_entries(reader, pointers, (rows, cols), run_bits, pes, descriptor.value_type)

@@ -55,7 +55,7 @@ CURVES: Mapping[str, Curve] = MappingProxyType(
         "mixed_vectors": lambda d, rows, cols, value_bits: vectors(d, rows, cols, value_bits, 16),
     }
 )
-"""Formats with a closed formula for any density; mixed vectors: made of vectors of 16."""
+"""Formats with a closed formula for any density; `mixed_vectors`: all of length 16."""
 
 
 def density_at(bits: float, format: str, rows: int, cols: int, value_bits: int) -> float | None:

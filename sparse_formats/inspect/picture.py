@@ -79,8 +79,8 @@ def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:
         ylim=(0, value_bits * 1.45),
         xlabel="density (kept fraction)",
         ylabel=f"bits per element, {value_bits}-bit values",
-        title=f"dots: {len(layers)} matrices; curves: random masks of {rows}×{cols}, mixed vectors "
-        "of 16; rings: break-even with dense",
+        title=f"Dots are {len(layers)} matrices. Curves are random masks of {rows}×{cols}, for "
+        "mixed-length vectors of length 16. Rings are break-even with dense.",
     )
     axes.title.set_fontsize(9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_formats.errors import InputError, nearest
+from sparse_formats.errors import SettingError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 
@@ -104,15 +104,17 @@ def parse_shapes(text: str) -> tuple[MatrixShape, ...]:
     for i, word in enumerate(text.split(",")):
         match = re.fullmatch(r"\s*(\d{1,10})\s*[xX×]\s*(\d{1,10})\s*", word)
         if match is None:
-            raise InputError(
-                f"shapes {text!r}: {word.strip()!r} is neither a model nor OUTxIN such as 2304x768"
-                f"{nearest(word.strip(), SHAPES)}"
+            raise SettingError(
+                "shapes",
+                f"{text!r} holds {word.strip()!r}, which is neither a model nor OUTxIN such as "
+                f"2304x768{nearest(word.strip(), SHAPES)}",
             )
         rows, cols = int(match[1]), int(match[2])
         if not 1 <= rows * cols <= MOST_ENTRIES:
-            raise InputError(
-                f"shapes {text!r}: {word.strip()} has {rows * cols} entries; "
-                f"give between 1 and {MOST_ENTRIES}"
+            raise SettingError(
+                "shapes",
+                f"{text!r} holds {word.strip()}, a matrix of {rows * cols} entries; give between 1 "
+                f"and {MOST_ENTRIES}",
             )
         shapes.append(MatrixShape(f"matrix{i}", "other", rows, cols))
     return tuple(shapes)
@@ -132,11 +134,11 @@ def generate(
         InputError: density outside 0 … 1, an unknown pattern, a negative seed.
     """
     if not 0 <= density <= 1:
-        raise InputError(f"density is {density}; give the kept fraction, between 0 and 1")
+        raise SettingError("density", f"is {density}; give the kept fraction, between 0 and 1")
     if pattern not in PATTERNS:
-        raise InputError(f"unknown pattern {pattern!r}{nearest(pattern, PATTERNS)}")
+        raise SettingError("pattern", f"is {pattern!r}{nearest(pattern, PATTERNS)}")
     if seed < 0:
-        raise InputError(f"seed is {seed}; give zero or a positive whole number")
+        raise SettingError("seed", f"is {seed}; give zero or a positive whole number")
     return (_matrix(shape, i, density, pattern, seed) for i, shape in enumerate(shapes))
 
 

@@ -7,7 +7,7 @@ prints. Its flags, help, `--config` and checks of files come from the fields of 
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -15,9 +15,9 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from sparse_formats.errors import InputError, SettingError
-from sparse_formats.files.outputs import Output, check_outputs
+from sparse_formats.files.outputs import Output, check_outputs, expected
 from sparse_formats.terminal import application
-from sparse_formats.terminal.reading import Given, read, spelled_out
+from sparse_formats.terminal.setting_values import Given, read, spelled_out
 from sparse_formats.terminal.settings import (
     Setting,
     label_of,
@@ -102,8 +102,11 @@ def _function(command: Command, *, is_called: bool) -> Callable[..., int]:
         path = None if not config else Path(_only(config))
         found = read(cls, given, path, getattr(cls, "FOREIGN_TABLES", ()))
         try:
-            _check_files(found)
-            return command.show(found.settings, command.run(found.settings)) or 0
+            outputs = _outputs_of(found)
+            inputs = [*_inputs_of(found), *([] if path is None else [path])]
+            check_outputs(outputs, inputs)
+            with expected(outputs):
+                return command.show(found.settings, command.run(found.settings)) or 0
         except SettingError as error:
             raise InputError(found.message(error)) from error
 
@@ -183,17 +186,19 @@ def _only(given: Sequence[str]) -> str:
     return given[0]
 
 
-def _check_files(given: Given) -> None:
-    """Refuse what cannot be written, and outputs that are inputs or each other."""
-    inputs: list[Path] = []
+def _inputs_of(given: Given) -> list[Path]:
+    """All files and folders that the settings name and that are read."""
+    return [
+        path for setting, paths in _paths_of(given) if not setting.option.writes for path in paths
+    ]
+
+
+def _outputs_of(given: Given) -> list[Output]:
+    """All files and folders that the settings name and that are written."""
     outputs: list[Output] = []
-    for setting in settings_of(type(given.settings)):
-        value, said = setting.of(given.settings), setting.option
-        if value is None or not (said.writes or said.reads or setting.element is Path):
-            continue
-        paths = [Path(item) for item in (value if setting.is_tuple else [value])]
+    for setting, paths in _paths_of(given):
+        said = setting.option
         if not said.writes:
-            inputs += paths
             continue
         holds = tuple(said.holds() if callable(said.holds) else said.holds)
         for path in paths:
@@ -204,4 +209,12 @@ def _check_files(given: Given) -> None:
                     setting.name, f"is {path}; give the name of a {said.suffix} file"
                 )
             outputs.append(Output(path, label_of(setting), said.writes, holds))
-    check_outputs(outputs, inputs)
+    return outputs
+
+
+def _paths_of(given: Given) -> Iterator[tuple[Setting, list[Path]]]:
+    """The settings that name files, and the paths they were given."""
+    for setting in settings_of(type(given.settings)):
+        value, said = setting.of(given.settings), setting.option
+        if value is not None and (said.writes or said.reads or setting.element is Path):
+            yield setting, [Path(item) for item in (value if setting.is_tuple else [value])]

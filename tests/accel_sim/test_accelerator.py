@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.dataflows.abstract.sections import MARKS
+from accel_sim.dataflows.abstract.machine_sections import MARKS
 from accel_sim.dataflows.registry import sections_of
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine, resolved

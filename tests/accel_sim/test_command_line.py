@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from accel_sim.__main__ import main
+from sparse_formats.files.output_folder import MANIFEST
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -74,6 +75,7 @@ def test_does_out_hold_report_table_pictures_and_page(
     folder = mask_file.parent / "deep" / "report"
     assert call(monkeypatch, "run", "--mask", str(mask_file), "--out", str(folder)) == 0
     assert {path.name for path in folder.iterdir()} == {
+        MANIFEST,
         "report.json",
         "report.html",
         "layers.csv",
@@ -294,8 +296,35 @@ def test_is_a_foreign_file_in_the_folder_left_alone(
     folder.mkdir()
     (folder / "layers.csv").write_text("precious")
     assert call(monkeypatch, "run", "--mask", str(mask_file), "--out", str(folder)) == 2
-    assert "not part of a report" in capsys.readouterr().err
+    assert "not part of an earlier output" in capsys.readouterr().err
     assert (folder / "layers.csv").read_text() == "precious"
+
+
+def test_is_no_output_a_file_that_the_run_reads(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent, child = mask_file.parent / "parent.toml", mask_file.parent / "child.toml"
+    config = mask_file.parent / "run.toml"
+    parent.write_text('extends = "tf_mvp"\nname = "parent"\n')
+    child.write_text('extends = "parent.toml"\nname = "child"\n')
+    config.write_text(f'mask = "{mask_file}"\n')
+    before = {path: path.read_bytes() for path in (parent, child, config)}
+    words = ("run", "--config", str(config), "--accelerator", str(child), "--json")
+    for target in before:
+        assert call(monkeypatch, *words, str(target)) == 2
+        assert f"cannot write {target}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_does_compare_leave_a_foreign_file_alone(
+    mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = mask_file.parent / "mine"
+    folder.mkdir()
+    (folder / "compare.json").write_text("precious")
+    assert call(monkeypatch, "compare", "--mask", str(mask_file), "--out", str(folder)) == 2
+    assert "not part of an earlier output" in capsys.readouterr().err
+    assert (folder / "compare.json").read_text() == "precious"
 
 
 @pytest.mark.slow
@@ -308,7 +337,7 @@ def test_does_a_second_run_replace_the_first_report(
         assert call(monkeypatch, *words) == 0
     data = json.loads((folder / "report.json").read_text())
     assert data["total"]["tokens"] == 4
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in folder.glob(".*")] == [MANIFEST]
 
 
 def test_does_a_matrix_without_entries_get_its_whole_report(

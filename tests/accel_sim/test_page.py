@@ -11,8 +11,8 @@ import pytest
 from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.html import page
+from accel_sim.reports.number_text import quantity, saved
 from accel_sim.reports.pictures import PICTURES
-from accel_sim.reports.quantities import quantity, saved
 from accel_sim.reports.report import Calibration, Report, as_json
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import simulated

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.abstract.account import Unit
-from accel_sim.dataflows.abstract.sections import MARKS
+from accel_sim.dataflows.abstract.machine_sections import MARKS
 from accel_sim.dataflows.registry import DATAFLOWS, causes_of
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.glossary import CAPTIONS, MARK_WORDS

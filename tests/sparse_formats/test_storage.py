@@ -97,7 +97,7 @@ def test_what_does_an_empty_mask_take() -> None:
     nothing = np.zeros((5, 7), np.bool_)
     assert CSR.encode(nothing).storage(16).bits == 0
     assert CSC.encode(nothing).storage(16).bits == 0
-    # Of the mixed vectors only the orientation is left.
+    # Of the mixed-length vectors only the orientation is left.
     assert MixedVectors.encode(nothing).storage(16) == Storage(values=0, indices=1, pointers=0)
 
 

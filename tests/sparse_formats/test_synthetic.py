@@ -56,10 +56,10 @@ def test_are_shapes_parsed() -> None:
     [
         ("gpt2-smal", "did you mean 'gpt2-small'"),
         ("", "neither a model nor OUTxIN"),
-        ("3x", "'3x' is neither a model nor OUTxIN"),
-        ("3x4,", "'' is neither"),
-        ("-3x4", "'-3x4' is neither"),
-        ("0x4", "0x4 has 0 entries"),
+        ("3x", "'3x', which is neither a model nor OUTxIN"),
+        ("3x4,", "'', which is neither"),
+        ("-3x4", "'-3x4', which is neither"),
+        ("0x4", "0x4, a matrix of 0 entries"),
         ("99999999x99999999", "give between 1 and 2147483647"),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_do_bad_shapes_say(text: str, says: str) -> None:
         (-0.1, "mvp", 0, "density is -0.1"),
         (1.5, "mvp", 0, "density is 1.5"),
         (float("nan"), "mvp", 0, "density is nan"),
-        (0.5, "mpv", 0, "unknown pattern 'mpv'; did you mean 'mvp'"),
+        (0.5, "mpv", 0, "pattern is 'mpv'; did you mean 'mvp'"),
         (0.5, "mvp", -1, "seed is -1"),
     ],
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from accel_sim.dataflows.abstract.account import Account, LayerRun, LayerTime, Tile, account_of
 from accel_sim.dataflows.abstract.causes import Cause
-from accel_sim.dataflows.abstract.sections import (
+from accel_sim.dataflows.abstract.machine_sections import (
     Buffer,
     Clock,
     Dram,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import Operands
+from accel_sim.dataflows.abstract.machine_sections import Operands
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.sections import Count, CountOrZero, DatatypeName
+from accel_sim.dataflows.abstract.machine_sections import Count, CountOrZero, DatatypeName
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
 

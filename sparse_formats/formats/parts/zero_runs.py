@@ -2,8 +2,8 @@
 
 Where more than 2^k − 1 are dropped in a row, a padding zero is stored after each 2^k − 1 of them:
 an entry with the greatest run and the value 0, which stands for 2^k dropped weights. Source: EIE
-(ISCA 2016), k = 4. A matrix of R rows is dealt out to P processing elements: row r is local row
-r // P of element r mod P; a run counts local rows of one column of one element.
+(ISCA 2016), k = 4. A matrix of R rows is dealt out to P processing elements
+(PEs): row r is local row r // P of PE r mod P; a run counts local rows of one column of one PE.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ MOST_RUN_BITS = 8
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Entries, element by element, column by column, ascending rows.
+    """Entries, PE by PE, column by column, ascending rows.
 
-    pointers: int64 (elements · cols + 1): where each column of each element begins.
+    pointers: int64 (pes · cols + 1): where each column of each PE begins.
     runs: uint8; is_padding: bool: one item an entry.
     """
 
@@ -53,25 +53,25 @@ class Runs:
 
 
 def encode_runs(
-    keep: NDArray[np.bool_], weight: NDArray[Any] | None, run_bits: int, elements: int
+    keep: NDArray[np.bool_], weight: NDArray[Any] | None, run_bits: int, pes: int
 ) -> tuple[Runs, NDArray[Any] | None]:
     """The entries of bool mask `keep`, and their weights, 0 where padding.
 
-    run_bits: k, 1 … 8. elements: P ≥ 1.
+    run_bits: k, 1 … 8. pes: P ≥ 1.
 
     Raises:
-        InputError: run_bits or elements out of range.
+        InputError: run_bits or pes out of range.
     """
-    if not 1 <= run_bits <= MOST_RUN_BITS or elements < 1:
+    if not 1 <= run_bits <= MOST_RUN_BITS or pes < 1:
         raise InputError(
-            f"run_bits is {run_bits}, pes is {elements}; give 1..{MOST_RUN_BITS} bits and at "
+            f"run_bits is {run_bits}, pes is {pes}; give 1..{MOST_RUN_BITS} bits and at "
             "least one processing element"
         )
     keep = np.ascontiguousarray(keep)
     cols = keep.shape[1]
-    next_row = np.zeros(elements * cols, np.int64)
-    counts = np.zeros(elements * cols + 1, np.int64)
-    _count(keep, run_bits, elements, next_row, counts)
+    next_row = np.zeros(pes * cols, np.int64)
+    counts = np.zeros(pes * cols + 1, np.int64)
+    _count(keep, run_bits, pes, next_row, counts)
     pointers = np.cumsum(counts)
     total = int(pointers[-1])
     runs, is_padding = np.empty(total, np.uint8), np.empty(total, np.bool_)
@@ -82,7 +82,7 @@ def encode_runs(
         np.zeros((1, 1), np.uint8) if weight is None else bit_view(np.ascontiguousarray(weight)),
         weight is not None,
         run_bits,
-        elements,
+        pes,
         next_row,
         pointers[:-1].copy(),
         runs,
@@ -97,7 +97,7 @@ def decode_runs(
     data: NDArray[Any] | None,
     shape: tuple[int, int],
     run_bits: int,
-    elements: int,
+    pes: int,
 ) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
     """The mask and the weights of `shape`."""
     keep = np.zeros(shape, np.bool_)
@@ -109,7 +109,7 @@ def decode_runs(
         np.zeros(1, np.uint8) if data is None else bit_view(data),
         data is not None,
         run_bits,
-        elements,
+        pes,
         keep,
         bit_view(weight),
     )
@@ -138,7 +138,7 @@ def read_entries(
     pointers: NDArray[np.int64],
     shape: tuple[int, int],
     run_bits: int,
-    elements: int,
+    pes: int,
     value_type: ValueType | None,
 ) -> tuple[Runs, NDArray[Any] | None]:
     """The runs and values of a stream, the last of its sections.
@@ -153,7 +153,7 @@ def read_entries(
     is_padding = runs == (1 << run_bits) - 1
     if data is not None:
         is_padding &= bit_view(data) == 0
-    wrong = int(_first_wrong(pointers, runs, is_padding, run_bits, elements, *shape))
+    wrong = int(_first_wrong(pointers, runs, is_padding, run_bits, pes, *shape))
     if wrong >= 0:
         raise reader.fail(
             first_run + wrong * run_bits,
@@ -166,21 +166,21 @@ def read_entries(
 def _count(
     keep: NDArray[np.bool_],
     run_bits: int,
-    elements: int,
+    pes: int,
     next_row: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
     rows, cols = keep.shape
-    element, local = 0, 0
+    pe, local = 0, 0
     for row in range(rows):
-        base = element * cols
+        base = pe * cols
         for col in range(cols):
             if keep[row, col]:
                 counts[base + col + 1] += ((local - next_row[base + col]) >> run_bits) + 1
                 next_row[base + col] = local + 1
-        element += 1
-        if element == elements:
-            element, local = 0, local + 1
+        pe += 1
+        if pe == pes:
+            pe, local = 0, local + 1
 
 
 @njit(cache=True)
@@ -189,7 +189,7 @@ def _write(
     weight: NDArray[Any],
     has_data: bool,
     run_bits: int,
-    elements: int,
+    pes: int,
     next_row: NDArray[np.int64],
     cursor: NDArray[np.int64],
     runs: NDArray[np.uint8],
@@ -198,9 +198,9 @@ def _write(
 ) -> None:
     rows, cols = keep.shape
     longest = (1 << run_bits) - 1
-    element, local = 0, 0
+    pe, local = 0, 0
     for row in range(rows):
-        base = element * cols
+        base = pe * cols
         for col in range(cols):
             if keep[row, col]:
                 gap, k = local - next_row[base + col], cursor[base + col]
@@ -217,9 +217,9 @@ def _write(
                     data[k] = weight[row, col]
                 cursor[base + col] = k + 1
                 next_row[base + col] = local + 1
-        element += 1
-        if element == elements:
-            element, local = 0, local + 1
+        pe += 1
+        if pe == pes:
+            pe, local = 0, local + 1
 
 
 @njit(cache=True)
@@ -230,7 +230,7 @@ def _spread(
     data: NDArray[Any],
     has_data: bool,
     run_bits: int,
-    elements: int,
+    pes: int,
     keep: NDArray[np.bool_],
     weight: NDArray[Any],
 ) -> None:
@@ -238,12 +238,12 @@ def _spread(
     for line in range(len(pointers) - 1):
         row, col = line // cols, line % cols
         for k in range(pointers[line], pointers[line + 1]):
-            row += np.int64(runs[k]) * elements
+            row += np.int64(runs[k]) * pes
             if not is_padding[k]:
                 keep[row, col] = True
                 if has_data:
                     weight[row, col] = data[k]
-            row += elements
+            row += pes
 
 
 @njit(cache=True)
@@ -252,15 +252,15 @@ def _first_wrong(
     runs: NDArray[np.uint8],
     is_padding: NDArray[np.bool_],
     run_bits: int,
-    elements: int,
+    pes: int,
     rows: int,
     cols: int,
 ) -> int:
     for line in range(len(pointers) - 1):
         row = line // cols
         for k in range(pointers[line], pointers[line + 1]):
-            row += np.int64(runs[k]) * elements
+            row += np.int64(runs[k]) * pes
             if row >= rows or (is_padding[k] and k == pointers[line + 1] - 1):
                 return k
-            row += elements
+            row += pes
     return -1

@@ -10,7 +10,7 @@ import pytest
 
 from accel_sim.__main__ import main
 from accel_sim.comparisons.diff import diff
-from accel_sim.comparisons.equal import made_equal
+from accel_sim.comparisons.equal_size import made_equal
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.machines.builtin import builtin_accelerators

@@ -4,8 +4,8 @@ import pytest
 
 from accel_sim.validation import eie, optimus, systolic, tensor_core
 from accel_sim.validation.agreement import Agreement, Finding
+from accel_sim.validation.registry import AGREEMENTS
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
-from accel_sim.validation.table import AGREEMENTS
 from sparse_formats.errors import InputError
 
 pytestmark = pytest.mark.rule(rivals=7)

@@ -1,0 +1,188 @@
+"""Do all files of an output come from one run, and stay the files of others as they are?"""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sparse_formats.errors import InputError
+from sparse_formats.files import leftovers
+from sparse_formats.files.atomic import replace_file, write_text
+from sparse_formats.files.output_folder import (
+    MANIFEST,
+    check_owned,
+    read_manifest,
+    replace_files,
+    settle,
+)
+from sparse_formats.files.outputs import Output, check_outputs
+
+WRITER = Path(__file__).with_name("killed_writer.py")
+
+
+def write(folder: Path, output: str = "report", **files: str) -> None:
+    with replace_files(folder, output) as beside:
+        for name, text in files.items():
+            (beside / name).write_text(text)
+
+
+def held(folder: Path) -> dict[str, str]:
+    """The files in `folder`, without the manifest."""
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != MANIFEST}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("steps",), ("moments", "20")],
+)
+def test_is_the_old_or_the_new_output_whole_after_a_kill(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    command = [sys.executable, str(WRITER), str(tmp_path / "out"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kills, replaced = map(int, done.stdout.split())
+    assert kills >= 20
+    if words == ("steps",):
+        # Some kills fall before the moment at which the new output counts, and some after it.
+        assert 10 < replaced < kills - 10
+
+
+def test_are_files_of_others_neither_taken_nor_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(folder, a="1", b="1")
+    (folder / "notes").write_text("mine")
+    write(folder, a="2")
+    assert held(folder) == {"a": "2", "notes": "mine"}
+    with pytest.raises(InputError, match="holds a notes that is not part of an earlier output"):
+        write(folder, notes="ours")
+    (folder / "a").write_text("edited by hand")
+    with pytest.raises(InputError, match="holds a a that was changed since"):
+        write(folder, a="3")
+    assert held(folder) == {"a": "edited by hand", "notes": "mine"}
+
+
+def test_is_a_file_that_the_user_edited_not_removed_with_the_old_output(tmp_path: Path) -> None:
+    write(tmp_path, a="1", b="1")
+    (tmp_path / "b").write_text("edited by hand")
+    write(tmp_path, a="2")
+    assert held(tmp_path) == {"a": "2", "b": "edited by hand"}
+
+
+def test_can_a_folder_hold_two_outputs(tmp_path: Path) -> None:
+    write(tmp_path, "report", a="1", b="1")
+    write(tmp_path, "comparison", c="1")
+    write(tmp_path, "report", a="2")
+    assert held(tmp_path) == {"a": "2", "c": "1"}
+    assert {name: list(files) for name, files in read_manifest(tmp_path).items()} == {
+        "report": ["a"],
+        "comparison": ["c"],
+    }
+
+
+def test_does_a_failure_leave_all_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(RuntimeError), replace_files(folder, "report") as beside:
+        (beside / "a").write_text("half")
+        raise RuntimeError
+    assert not folder.exists()
+    write(folder, a="1")
+    with pytest.raises(RuntimeError), replace_files(folder, "report") as beside:
+        (beside / "a").write_text("half")
+        raise RuntimeError
+    assert held(folder) == {"a": "1"}
+
+
+def test_is_a_full_disk_one_line_and_the_old_output_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, a="1")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write(tmp_path, a="2")
+    with pytest.raises(InputError, match="No space left on device"):
+        write_text(tmp_path / "other", "2")
+    monkeypatch.undo()
+    assert held(tmp_path) == {"a": "1"}
+
+
+def test_do_runs_at_once_end_with_the_files_of_one(tmp_path: Path) -> None:
+    def run(number: int) -> None:
+        for _ in range(5):
+            write(tmp_path, **dict.fromkeys(("a", "b", "c"), f"{number}"))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = held(tmp_path)
+    assert found.keys() == {"a", "b", "c"}
+    assert len(set(found.values())) == 1
+    check_owned(tmp_path, found)
+
+
+def test_does_nobody_sweep_what_a_live_run_is_writing(tmp_path: Path) -> None:
+    with replace_files(tmp_path, "report") as beside:
+        (beside / "a").write_text("1")
+        with replace_file(tmp_path / "single") as file:
+            settle(tmp_path)
+            write_text(tmp_path / "single", "first")
+            write(tmp_path, "other", b="1")
+            file.write(b"second")
+    assert held(tmp_path) == {"a": "1", "b": "1", "single": "second"}
+
+
+def test_is_what_a_killed_run_left_of_a_file_swept_and_nothing_else(tmp_path: Path) -> None:
+    handle, part = leftovers.new_part(tmp_path / "a.txt")
+    os.close(handle)  # as the system does when a process ends
+    (tmp_path / ".a.txt.part").write_text("of the user")
+    write_text(tmp_path / "a.txt", "new")
+    assert not part.exists()
+    assert held(tmp_path) == {"a.txt": "new", ".a.txt.part": "of the user"}
+
+
+def test_are_links_followed_and_rights_kept(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    write(folder, a="1", b="1")
+    (folder / "a").replace(elsewhere / "a")
+    (folder / "a").symlink_to(elsewhere / "a")
+    (folder / "b").chmod(0o640)
+    write(folder, a="2", b="2")
+    assert (folder / "a").is_symlink()
+    assert (elsewhere / "a").read_text() == "2"
+    assert (folder / "b").stat().st_mode & 0o777 == 0o640
+    (elsewhere / "a").chmod(0o600)
+    write_text(folder / "a", "3")
+    assert (folder / "a").is_symlink()
+    assert (elsewhere / "a").read_text() == "3"
+    assert (elsewhere / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_is_a_damaged_manifest_named(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"outputs": 3}')
+    with pytest.raises(InputError, match=r"\.mvpsim-files\.json is damaged"):
+        write(tmp_path, a="1")
+
+
+def test_is_a_name_of_255_bytes_written(tmp_path: Path) -> None:
+    write_text(tmp_path / ("a" * 255), "1")
+    assert (tmp_path / ("a" * 255)).read_text() == "1"
+
+
+def test_is_a_file_in_the_folder_of_another_output_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    outputs = [Output(folder, "--save", "folder"), Output(folder / "config.json", "--json")]
+    with pytest.raises(InputError, match="it lies in the folder of --save"):
+        check_outputs(outputs, [])
+    check_outputs([Output(folder, "--out", "folder", ("a",)), outputs[1]], [])
