@@ -59,7 +59,7 @@ class StoredInOut:
 
 
 def stored_in_out(sizes: Sizes, model_types: Collection[str] = ()) -> StoredInOut:
-    """Which arrays of one file are stored (in, out) and must be transposed at the door.
+    """Which arrays of one file are stored (in, out) and must be transposed when they are read.
 
     sizes: of every array of the file by name, as stored, biases too. model_types: what the model's
     config.json says; it decides where it is known.
