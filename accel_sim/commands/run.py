@@ -237,12 +237,14 @@ def _simulate(
     settings: Settings, workload: Workload, machine: Machine, products: dict[str, NDArray[Any]]
 ) -> Report:
     """Run with a progress bar on stderr, where somebody is looking; keep wanted `products`."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from accel_sim.pipeline import simulate
+    from sparse_formats.terminal.tables import new_console
+    from sparse_formats.untrusted import printable
 
-    console = Console(stderr=True)
+    console = new_console(is_stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("simulating", total=len(workload.names))
         return simulate(
@@ -250,7 +252,9 @@ def _simulate(
             machine,
             is_checked=settings.check,
             threads=settings.threads,
-            on_layer=lambda name: progress.update(task, advance=1, description=name),
+            on_layer=lambda name: progress.update(
+                task, advance=1, description=escape(printable(name))
+            ),
             on_outputs=None if settings.outputs is None else products.__setitem__,
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparse_formats.files.atomic import replace_file
+from sparse_formats.untrusted import printable
 
 _TITLES = {
     "latency_s": "time",
@@ -23,7 +24,7 @@ def draw_pairs(data: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     pairs = data["pairs"]
-    labels = [f"{pair['mask']} on {pair['accelerator']}" for pair in pairs]
+    labels = [printable(f"{pair['mask']} on {pair['accelerator']}") for pair in pairs]
     with matplotlib.style.context("default"):
         figure = Figure((12.0, 1.6 + 0.3 * len(pairs)), layout="constrained", facecolor="white")
         panels = figure.subplots(1, len(_TITLES), sharey=True, squeeze=False)[0]

@@ -8,7 +8,7 @@ from accel_sim.comparisons.compare import QUANTITIES, Pair
 from accel_sim.comparisons.diff import Change, Diff, LayerDiff
 from accel_sim.reports.number_text import number, quantity, share, times
 from accel_sim.validation.agreement import Finding
-from sparse_formats.terminal.tables import Column, print_table, printable
+from sparse_formats.terminal.tables import Column, print_table
 
 _FINDING_COLUMNS = (
     Column("machine"),
@@ -127,7 +127,7 @@ def print_diff(changes: Diff, console: Console) -> None:
         console.print()
     if changes.missing:
         names = ", ".join(changes.missing[:5]) + (", …" if len(changes.missing) > 5 else "")
-        console.print(printable(f"in one report only: {names}\n"), soft_wrap=True)
+        console.print(f"in one report only: {names}\n", soft_wrap=True)
     columns = (
         Column("layer"),
         Column("cycles", "right"),

@@ -4,7 +4,6 @@ Every figure is taken from the report as JSON; here it is only formatted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from accel_sim.reports.number_text import (
     times,
     with_unit,
 )
+from sparse_formats.untrusted import escaped
 
 
 def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
@@ -55,14 +55,14 @@ def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escaped(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(body)
         + "\n</main>\n</body>\n</html>\n"
     )
 
 
 def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+    return f"<section>\n<h2>{escaped(title)}</h2>\n{content}\n</section>"
 
 
 def _mask_name(data: Mapping[str, Any]) -> str:
@@ -76,10 +76,10 @@ def _heading(data: Mapping[str, Any], title: str) -> str:
     facts = [f"{total['tokens']:,} tokens", matrices(total["layers"])]
     facts.append(f"density {share(total['density'])}")
     facts += [f"{key} {mask[key]}" for key in ("pattern", "seed") if mask.get(key) is not None]
-    lines = [f'<p class="facts">{escape(" · ".join(facts))}</p>']
+    lines = [f'<p class="facts">{escaped(" · ".join(facts))}</p>']
     if mask.get("sha256"):
-        lines.append(f'<p class="hash">sha256 {escape(str(mask["sha256"]))}</p>')
-    return f"<header>\n<h1>{escape(title)}</h1>\n" + "\n".join(lines) + "\n</header>"
+        lines.append(f'<p class="hash">sha256 {escaped(str(mask["sha256"]))}</p>')
+    return f"<header>\n<h1>{escaped(title)}</h1>\n" + "\n".join(lines) + "\n</header>"
 
 
 def _verdict(data: Mapping[str, Any]) -> str:
@@ -205,7 +205,7 @@ def _style() -> str:
 
 def _notes(data: Mapping[str, Any]) -> str:
     notes = [*data.get("notes", ()), _product_note(data["layers"])]
-    items = "\n".join(f"<li>{escape(str(note))}</li>" for note in notes if note)
+    items = "\n".join(f"<li>{escaped(str(note))}</li>" for note in notes if note)
     return f'\n<ul class="notes">\n{items}\n</ul>' if items else ""
 
 
@@ -253,9 +253,9 @@ def _cards(data: Mapping[str, Any]) -> str:
         ("Area", with_unit(area["total"], "mm²"), _largest_area(area)),
     )
     items = "\n".join(
-        f'<div class="card"><span class="label">{escape(label)}</span>'
-        f'<span class="figure">{escape(figure)}</span>'
-        f'<span class="beside">{escape(beside)}</span></div>'
+        f'<div class="card"><span class="label">{escaped(label)}</span>'
+        f'<span class="figure">{escaped(figure)}</span>'
+        f'<span class="beside">{escaped(beside)}</span></div>'
         for label, figure, beside in cards
     )
     return f'<div class="cards">\n{items}\n</div>'
@@ -271,9 +271,9 @@ def _largest_area(area: Mapping[str, float]) -> str:
 
 def _picture(name: str) -> str:
     caption = CAPTIONS.get(name, "")
-    source, text = escape(quote(name)), escape(caption or name)
+    source, text = escaped(quote(name)), escaped(caption or name)
     return (
-        f'<figure>\n<img src="{source}" alt="{escape(name)}">\n'
+        f'<figure>\n<img src="{source}" alt="{escaped(name)}">\n'
         f"<figcaption>{text}</figcaption>\n</figure>"
     )
 
@@ -281,6 +281,6 @@ def _picture(name: str) -> str:
 def _footer(data: Mapping[str, Any]) -> str:
     versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
     return (
-        f"<footer>\n<p><code>{escape(data['command'])}</code></p>\n"
-        f"<p>{escape(versions)} · {escape(data['timestamp'])}</p>\n</footer>"
+        f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n"
+        f"<p>{escaped(versions)} · {escaped(data['timestamp'])}</p>\n</footer>"
     )

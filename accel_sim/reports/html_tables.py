@@ -1,7 +1,6 @@
 """The tables of the HTML page; `data` is the report as JSON, every cell is HTML already."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from accel_sim.costs.energy import COMPONENTS
@@ -18,6 +17,7 @@ from accel_sim.reports.number_text import (
     spoken,
     value_text,
 )
+from sparse_formats.untrusted import escaped
 
 _LAYER_COLUMNS = (
     ("name", "text"),
@@ -58,7 +58,7 @@ def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
     orientation = _ORIENTATIONS.get(layer["orientation"], "")
     return (
         breakable(layer["name"]),
-        escape(layer["kind"]),
+        escaped(layer["kind"]),
         f"{layer['rows']:,}×{layer['cols']:,}",
         share(layer["density"]),
         f"{orientation} {number(layer['mean_vector_length'], ',.1f')}".strip(),
@@ -98,7 +98,7 @@ def advice_table(data: Mapping[str, Any]) -> str:
     """Each change with the cycles it leaves and how many of them it saves, drawn as a line."""
     rows = "\n".join(
         f'<tr class="{"nothing" if item["is_nothing"] else "something"}">'
-        f'<th scope="row" class="text">{escape(item["change"])}</th>'
+        f'<th scope="row" class="text">{escaped(item["change"])}</th>'
         f'<td class="number">{item["cycles"]:,}</td>'
         f'<td class="number">{saved(item["gain"])}</td>'
         f'<td class="meter">{_meter(max(item["gain"], 0.0))}</td>'
@@ -170,7 +170,7 @@ def _parts_table(
                 shown(value),
                 share_of(value, whole),
                 _meter(value / whole if whole else 0.0),
-                escape(words.get(key, "")),
+                escaped(words.get(key, "")),
             ),
             ("text", "number", "number", "meter", "text"),
         )
@@ -190,12 +190,17 @@ def _meter(share: float) -> str:
 
 def accelerator_table(accelerator: Mapping[str, Any]) -> str:
     """Every key with value, mark and source, in the order of the machine's file."""
-    about = f"<p>{escape(accelerator['description'])}.</p>\n"
-    about += f"<p>Source: {escape(accelerator['source'])}.</p>"
+    about = f"<p>{escaped(accelerator['description'])}.</p>\n"
+    about += f"<p>Source: {escaped(accelerator['source'])}.</p>"
     classes = ("text", "number", "text", "text")
     rows = "\n".join(
         _row(
-            (breakable(key), escape(value_text(item["value"])), _mark(item["mark"]), _source(item)),
+            (
+                breakable(key),
+                escaped(value_text(item["value"])),
+                _mark(item["mark"]),
+                _source(item),
+            ),
             classes,
         )
         for key, item in _values(accelerator)
@@ -215,10 +220,10 @@ def cost_tables(tables: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
 
 def _cost_table(rows: Sequence[Mapping[str, str]]) -> str:
     plain = ("mark", "source")
-    heads = "".join(f'<th scope="col">{escape(key.replace("_", " "))}</th>' for key in rows[0])
+    heads = "".join(f'<th scope="col">{escaped(key.replace("_", " "))}</th>' for key in rows[0])
     body = "\n".join(
         _row(
-            tuple(_mark(row[key]) if key == "mark" else escape(row[key]) for key in row),
+            tuple(_mark(row[key]) if key == "mark" else escaped(row[key]) for key in row),
             tuple("text" if key in plain or i == 0 else "number" for i, key in enumerate(row)),
         )
         for row in rows
@@ -237,19 +242,19 @@ def _values(accelerator: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
 
 
 def _source(item: Mapping[str, Any]) -> str:
-    return escape(item["source"]) or UNKNOWN
+    return escaped(item["source"]) or UNKNOWN
 
 
 def _mark(mark: str) -> str:
     css = mark if mark in MARK_WORDS else "chosen"
-    return f'<span class="mark {css}">{escape(mark)}</span>'
+    return f'<span class="mark {css}">{escaped(mark)}</span>'
 
 
 def _marks_legend(accelerator: Mapping[str, Any]) -> str:
     """How many values carry each mark, and what the mark means."""
     marks = [item["mark"] for _, item in _values(accelerator)]
     items = "\n".join(
-        f"<li>{_mark(mark)} &nbsp;{marks.count(mark)} of {len(marks)}: {escape(meaning)}</li>"
+        f"<li>{_mark(mark)} &nbsp;{marks.count(mark)} of {len(marks)}: {escaped(meaning)}</li>"
         for mark, meaning in MARK_WORDS.items()
         if mark in marks
     )

@@ -4,8 +4,9 @@ Text that comes from a file is escaped for HTML by the functions that say so.
 """
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
+
+from sparse_formats.untrusted import escaped
 
 UNKNOWN = "–"
 
@@ -67,12 +68,12 @@ def matrices(count: int) -> str:
 
 def spoken(key: str) -> str:
     """`empty_lanes` → `empty lanes`, escaped."""
-    return escape(key.replace("_", " "))
+    return escaped(key.replace("_", " "))
 
 
 def breakable(name: str) -> str:
     """A dotted name that may break at its dots, escaped."""
-    return escape(name).replace(".", ".<wbr>")
+    return escaped(name).replace(".", ".<wbr>")
 
 
 def value_text(value: Any) -> str:

@@ -22,6 +22,7 @@ from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Unit
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.load import resolved
 from sparse_formats.errors import InputError
+from sparse_formats.untrusted import csv_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -379,12 +380,12 @@ def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]
 
 
 def as_csv(layers: Sequence[LayerResult]) -> str:
-    """layers.csv: one row a layer."""
+    """layers.csv: one row a layer; see `csv_cell` for names that look like formulas."""
     header, rows = csv_rows(layers)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 

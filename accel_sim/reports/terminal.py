@@ -9,7 +9,8 @@ from accel_sim.costs.tables import energy_pj
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.reports.number_text import saved
 from accel_sim.reports.report import Calibration, LayerResult, Report, Totals
-from sparse_formats.terminal.tables import Column, print_table, printable
+from sparse_formats.terminal.tables import Column, print_table
+from sparse_formats.untrusted import printable
 
 COLUMNS = (
     Column("name"),

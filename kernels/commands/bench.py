@@ -86,12 +86,12 @@ def _print(found: Measured, is_first: bool) -> None:
     if is_first:
         print(f"{'GFLOP/s of kept weights, medians':{width}}", end="")
         print("".join(f"{name:>13}" for name in columns), end="")
-        print(f"{'× mkl':>8}{'asked':>7}{'aim':>5}{'× dense':>9}{'of bound':>10}{'pack ms':>9}")
+        print(f"{'× mkl':>8}{'required':>9}{'aim':>5}{'× dense':>9}{'of bound':>10}{'pack ms':>9}")
     cell = found.cell
     print(f"{cell.name:{width}}", end="")
     print("".join(f"{gflops:13.1f}" for gflops in found.gflops.values()), end="")
     mkl, dense = (found.ratios.get(name) for name in ("mkl csr", "torch dense"))
-    print(f"{_number(mkl):>8}{_number(cell.at_least):>7}{_number(cell.aim):>5}", end="")
+    print(f"{_number(mkl):>8}{_number(cell.at_least):>9}{_number(cell.aim):>5}", end="")
     print(f"{_number(dense):>9}{found.of_bound:>10.0%}{found.prepare_seconds * 1e3:>9.0f}")
 
 
@@ -100,14 +100,14 @@ def _print_end(missing: tuple[str, ...]) -> None:
 
     print(machine_line())
     print(
-        "×: how many times as fast ours is, median of rounds in which all take turns; "
-        "dense: torch's product of all weights, kept or not\n"
-        "of bound: our speed over the nearer limit: multiply-adds in registers (fma probe), "
-        "or reading the packed weights (read probe)"
+        "× is how many times as fast our product is: the median of rounds in which all take turns. "
+        "Dense is torch's product of all weights, kept or not.\n"
+        "Of bound is our speed ÷ that of the nearer limit: multiply-adds in registers (fma probe) "
+        "or reading the packed weights (read probe)."
     )
     for name in missing:
         package = name.partition(" ")[0]
-        print(f"not measured: {name}: {package} is not installed; pip install {package}")
+        print(f"{name} was not measured; pip install {package}")
 
 
 def _number(value: float | None) -> str:

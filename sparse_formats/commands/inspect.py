@@ -147,12 +147,12 @@ def _print(result: Result) -> None:
         new_console(),
         columns,
         [row(layer, layer.name, f"{layer.rows}×{layer.cols}") for layer in layers],
-        title=f"bits per element, {result.value_bits}-bit values; * smallest; "
-        "– cannot hold the mask; ratio: dense FP16 to the smallest",
+        title=f"Bits per element with {result.value_bits}-bit values. * marks the smallest format, "
+        "– one that cannot hold the mask. Ratio is dense FP16 ÷ smallest.",
         total=row(total, f"total of {len(layers)}", ""),
         footnotes=[
             "; ".join(sizes),
-            *([f"no matrix fits {', '.join(none)}: --json says why"] if none else []),
+            *([f"No matrix fits {', '.join(none)}; --json gives the reasons."] if none else []),
             result.claim,
         ],
     )

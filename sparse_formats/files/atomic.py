@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files import leftovers
+from sparse_formats.untrusted import json_safe
 
 
 def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -96,8 +97,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def json_text(data: Any) -> str:
-    """`data` as JSON, two-space indent, ending in a newline; NaN and infinity are refused."""
-    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    """`data` as JSON, two-space indent, ending in a newline; NaN and infinity are refused.
+
+    What cannot be seen, such as the codes that steer a terminal, is written as numbers.
+    """
+    return json_safe(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

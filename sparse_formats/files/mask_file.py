@@ -1,7 +1,7 @@
 """Reading masks and weights in whatever form people have them; writing ours."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.files import int8_file, native_npz
+from sparse_formats.files import int8_file, model_files, native_npz
+from sparse_formats.files.layouts import LeftOut
+from sparse_formats.files.matrices import Matrices, Weights, in_network_order, matrices
+from sparse_formats.files.model_config import read_config
 from sparse_formats.files.paths import as_path
-from sparse_formats.files.readers import matrix_market, npz, safetensors, scipy_npz, smtx
-from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
-from sparse_formats.masks.matrix_names import network_order, stored_in_out
+from sparse_formats.files.readers import matrix_market, npz, scipy_npz, smtx
+from sparse_formats.masks.matrix import MaskSet, check_finite, check_float
+from sparse_formats.masks.matrix_names import network_order
 
 PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """File name endings of formats that may run code when they are read."""
@@ -23,11 +26,13 @@ def read_masks(path: Path | str) -> MaskSet:
     """The masked matrices of a file or directory, (out, in), in network order.
 
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
-    order), .safetensors, a Hugging Face directory, .smtx, .mtx, or a directory of the last two.
-    Matrices that were stored (in, out) and turned are named in header["stored_in_out"].
-    Non-zero = kept; float arrays give the weights too, bools and ints the mask only, but for the
-    int8 weights of a model in 8-bit numbers (`int8_file`). Embeddings and heads are included:
-    `selection.select` leaves them out.
+    order), .safetensors, a Hugging Face directory or the index of its shards, .smtx, .mtx, or a
+    directory of the last two. Weights in several arrays are put together, see `layouts`.
+    What is not zero is kept, in every format; a format without values keeps what it lists, and a
+    mask that a file states beside the weights (torch prune, ours) is taken as it stands. Float
+    arrays give the weights too, bools and ints the mask only, but for the int8 weights of a model
+    in 8-bit numbers (`int8_file`). Embeddings and heads are included: `selection.select` leaves
+    them out. What the file says besides is in `header`: see `matrices.Matrices`.
 
     Raises:
         InputError: the file is missing, damaged, unsafe, of unknown format, or holds no matrix.
@@ -36,6 +41,8 @@ def read_masks(path: Path | str) -> MaskSet:
     try:
         if path.is_dir():
             return _directory(path)
+        if model_files.is_index(path) and path.is_file():
+            return _model(path).masks()
         return _reader(path)(path)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -56,18 +63,27 @@ def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -
 def read_weights(path: Path | str) -> dict[str, NDArray[np.floating[Any]]]:
     """All 2-D floating-point matrices of a model, (out, in), in network order, by name.
 
-    path: a Hugging Face directory of safetensors (one file or sharded), a .safetensors or an
-    .npz file. Element types stay as stored; bfloat16 becomes float32.
+    path: a Hugging Face directory of safetensors (one file or sharded), the index of its shards, a
+    .safetensors or an .npz file. Element types stay as stored; bfloat16 becomes float32.
 
     Raises:
         InputError: as `read_masks`; or there is no floating-point matrix inside.
     """
+    return read_model(path).matrices
+
+
+def read_model(path: Path | str) -> Weights:
+    """What `read_weights` returns, and what is said of it (the `header` of `read_masks`).
+
+    Raises:
+        InputError: as `read_weights`.
+    """
     path = as_path(path, "the model")
     try:
-        arrays = _weight_arrays(path)
+        found = _weights(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    weights = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+    weights = {name: array for name, array in found.matrices.items() if array.dtype.kind == "f"}
     if not weights:
         raise InputError(
             f"{path} holds no 2-D floating-point matrix; scores need the weights of a model"
@@ -75,27 +91,40 @@ def read_weights(path: Path | str) -> dict[str, NDArray[np.floating[Any]]]:
     for name, weight in weights.items():
         check_float(f"{path}: matrix {name}", weight.dtype)
         check_finite(f"{path}: matrix {name}", weight)
-    upright = _upright(weights)
-    return {name: upright[name] for name in network_order(upright)}
+    return Weights({name: weights[name] for name in network_order(weights)}, found.header)
 
 
 def sha256_of(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hex; of a directory: over its matrix files' names and bytes.
+    """SHA-256 of a file's bytes, in hex; where several files are read: of their names and bytes.
+
+    Several are the files of a directory that `read_masks` reads, the index of shards among them,
+    and a config.json without which matrices would be read in another way.
 
     Raises:
         InputError: the path is missing or cannot be read.
     """
     path, digest = as_path(path, "the file"), hashlib.sha256()
     try:
-        if not path.is_dir():
-            _update(digest, path)
-            return digest.hexdigest()
-        for file in sorted(p for p in path.iterdir() if p.suffix in _IN_DIRECTORIES):
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        files = _files_read(path)
+        for file in sorted(files):
+            if path.is_dir() or len(files) > 1:
+                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
             _update(digest, file)
     except OSError as error:
         raise _unreadable(path, error) from error
     return digest.hexdigest()
+
+
+def _files_read(path: Path) -> tuple[Path, ...]:
+    is_model = path.suffix.lower() == ".safetensors"
+    if model_files.is_index(path) or (path.is_dir() and _has_safetensors(path)):
+        files, is_model = model_files.model_files(path).read, True
+    elif path.is_dir():
+        files = _sparse_files(path)
+    else:
+        files = (path,)
+    config = read_config(path) if is_model else None
+    return (*files, config.path) if config is not None and config.decides_orientation else files
 
 
 def _npz_masks(path: Path) -> MaskSet:
@@ -104,13 +133,53 @@ def _npz_masks(path: Path) -> MaskSet:
             return native_npz.read(archive)
         if scipy_npz.recognises(archive):
             return MaskSet(tuple(scipy_npz.read(archive)))
-        return _dense_masks(path, npz.read_arrays(archive))
+        return _npz_arrays(archive).masks()
+
+
+def _npz_arrays(archive: npz.Npz) -> Matrices:
+    found = matrices(archive.path, npz.stored(archive), None, is_model=False)
+    if not found.contents.matrices:
+        raise npz.no_matrix(archive)
+    return found
 
 
 def _safetensors_masks(path: Path) -> MaskSet:
     if int8_file.recognises(path):
         return int8_file.read_masks(path)
-    return _dense_masks(path, safetensors.read_file(path))
+    return _model(path).masks()
+
+
+def _model(path: Path) -> Matrices:
+    """The matrices of a file of tensors, of an index, or of a folder."""
+    if path.is_dir() or model_files.is_index(path):
+        files = model_files.model_files(path)
+    else:
+        files = model_files.ModelFiles(((path, None),))
+    tensors = model_files.read_tensors(files)
+    found = matrices(path, tensors, read_config(path), is_model=True)
+    if not found.contents.matrices:
+        raise InputError(
+            f"{path} holds no 2-D tensor that is a matrix of a model{found.left_out_in_short}; "
+            "give the weights or masks of a model"
+        )
+    ignored = [*files.ignored, *(_sparse_files(path) if path.is_dir() else ())]
+    why = "a file beside the model that is read"
+    return found.leaving_out([LeftOut(file.name, (), why) for file in ignored])
+
+
+def _weights(path: Path) -> Weights:
+    if path.is_dir() or model_files.is_index(path):
+        return _model(path).weights()
+    reader = _reader(path)
+    if reader is _safetensors_masks and not int8_file.recognises(path):
+        return _model(path).weights()
+    if reader is _npz_masks:
+        with npz.open_npz(path) as archive:
+            if not native_npz.recognises(archive) and not scipy_npz.recognises(archive):
+                return _npz_arrays(archive).weights()
+    found = read_masks(path)
+    weights = {m.name: m.weight for m in found.matrices if m.weight is not None}
+    return Weights(weights, found.header)
 
 
 def _smtx_masks(path: Path) -> MaskSet:
@@ -129,62 +198,27 @@ READERS: dict[str, Callable[[Path], MaskSet]] = {
 }
 """File name ending → reader."""
 
-_IN_DIRECTORIES = (".safetensors", ".smtx", ".mtx")
+_SPARSE = (".smtx", ".mtx")
 
 
 def _directory(path: Path) -> MaskSet:
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".smtx", ".mtx"))
-    if not files or any(path.glob("*.safetensors")):
-        return _dense_masks(path, safetensors.read_directory(path))
+    files = _sparse_files(path)
+    if not files or _has_safetensors(path):
+        return _model(path).masks()
     stems = [file.stem for file in files]
     twice = next((stem for i, stem in enumerate(stems) if stem in stems[:i]), None)
     if twice is not None:
         raise InputError(f"{path}: two files name their matrix {twice}; rename or remove one")
-    matrices = [matrix for file in files for matrix in _reader(file)(file).matrices]
-    return MaskSet(_in_network_order(matrices))
+    found = [matrix for file in files for matrix in _reader(file)(file).matrices]
+    return MaskSet(in_network_order(found))
 
 
-def _dense_masks(path: Path, arrays: Mapping[str, NDArray[Any]]) -> MaskSet:
-    if not arrays:
-        raise InputError(f"{path} holds no 2-D matrix; give the weights or masks of a model")
-    upright = _upright(arrays)
-    header = {"stored_in_out": turned} if (turned := sorted(_stored_in_out(arrays))) else {}
-    matrices = (
-        MaskedMatrix.from_array(name, array, f"{path}: ") for name, array in upright.items()
-    )
-    return MaskSet(_in_network_order(matrices), header)
+def _has_safetensors(path: Path) -> bool:
+    return any(file.suffix.lower() == ".safetensors" for file in path.iterdir())
 
 
-def _weight_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    """The 2-D arrays of a model as stored; those of sparse files and of ours are (out, in)."""
-    if path.is_dir():
-        return safetensors.read_directory(path)
-    if _reader(path) is _safetensors_masks:
-        return safetensors.read_file(path)
-    if _reader(path) is _npz_masks:
-        with npz.open_npz(path) as archive:
-            if not native_npz.recognises(archive) and not scipy_npz.recognises(archive):
-                return npz.read_arrays(archive)
-    matrices = read_masks(path).matrices
-    return {m.name: m.weight for m in matrices if m.weight is not None}
-
-
-def _upright(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays as (out, in): those stored (in, out) transposed."""
-    turned = _stored_in_out(arrays)
-    return {
-        name: np.ascontiguousarray(array.T) if name in turned else array
-        for name, array in arrays.items()
-    }
-
-
-def _stored_in_out(arrays: Mapping[str, NDArray[Any]]) -> frozenset[str]:
-    return stored_in_out({name: (a.shape[0], a.shape[1]) for name, a in arrays.items()})
-
-
-def _in_network_order(matrices: Iterable[MaskedMatrix]) -> tuple[MaskedMatrix, ...]:
-    by_name = {matrix.name: matrix for matrix in matrices}
-    return tuple(by_name[name] for name in network_order(by_name))
+def _sparse_files(path: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in _SPARSE))
 
 
 def _reader(path: Path) -> Callable[[Path], MaskSet]:

@@ -16,7 +16,7 @@ from sparse_formats.storage import Storage
 FP16_BITS = 16
 
 CLAIMED_RATIO = 4
-"""The seeds: pruned and compressed, the parameters take a quarter of the memory."""
+"""Yoo & Lee (2023), section IV: pruned and compressed, parameters take a quarter of the memory."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,12 @@ def ratio_to_dense_fp16(part: Inspection, format: str) -> float | None:
 def claim(total: Inspection, layers: Sequence[Inspection], value_bits: int) -> str:
     """One line: where "memory 4 times smaller" holds for this file, and below which density.
 
-    Source of the claim: the seeds, of pruning with compressed storage (OPTIMUS, MLSys 2020).
+    Source of the claim: Yoo & Lee, Structured Pruning for Efficient Transformer Model Compression
+    (2023), section IV, of pruning with compressed storage (OPTIMUS, MLSys 2020).
     The densities are those of random masks (`curves`) of the shape that holds most entries.
     """
     if not total.nnz:
-        return f'"memory {CLAIMED_RATIO} times smaller": undefined, nothing is kept'
+        return f'The claim "memory {CLAIMED_RATIO} times smaller" is undefined: nothing is kept.'
     ratios = {name: ratio_to_dense_fp16(total, name) for name in total.storage}
     kept = {name: ratio for name, ratio in ratios.items() if ratio and name != "dense"}
     largest = max(layers, key=lambda part: part.entries)
@@ -151,12 +152,12 @@ def claim(total: Inspection, layers: Sequence[Inspection], value_bits: int) -> s
         limit = ""
         if name in CURVES:
             density = density_at(FP16_BITS / CLAIMED_RATIO, name, rows, cols, value_bits)
-            limit = f", to density {density:.3f}" if density is not None else ", at no density"
+            limit = f", up to density {density:.3f}" if density is not None else ", at no density"
         words[ratio >= CLAIMED_RATIO].append(f"{name} ({ratio:.2f}×{limit})")
     return (
-        f'"memory {CLAIMED_RATIO} times smaller" than dense FP16, at density '
-        f"{total.density or 0:.3f}: holds for {', '.join(words[True]) or 'no format'}; "
-        f"not for {', '.join(words[False]) or 'none'}"
+        f'The claim "memory {CLAIMED_RATIO} times smaller" than dense FP16 holds at density '
+        f"{total.density or 0:.3f} for {', '.join(words[True]) or 'no format'}. "
+        f"It does not hold for {', '.join(words[False]) or 'any other format'}."
     )
 
 

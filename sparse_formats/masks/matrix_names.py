@@ -1,7 +1,7 @@
 """Which parameter name is which matrix of a transformer layer: one table and its uses."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 KINDS = (
     "Q",
@@ -76,30 +76,16 @@ _LAYER_PATTERNS = (
 _DECODER = r"(?:^|[._])decoder(?:[._]|\d|$)"
 _CROSS_ATTENTION = r"encdec|enc_dec|cross|encoder_attn"
 
-# Families that store (in, out), and what tells whether this file does. A layer's first matrices
-# have more outputs than inputs (+1), its last ones fewer (−1), square ones tell nothing (0).
-_STORED_IN_OUT: tuple[dict[str, int], ...] = (
-    # GPT-2 as Hugging Face stores it (`Conv1D`).
-    {r"(?:^|\.)c_attn$": 1, r"attn\.c_proj$": 0, r"mlp\.c_fc$": 1, r"mlp\.c_proj$": -1},
-    # glassllm; the key and value projections of grouped-query attention shrink.
-    {
-        r"blocks\.\d+\.attn\.W_[QO]$": 0,
-        r"blocks\.\d+\.attn\.W_[KV]$": -1,
-        r"blocks\.\d+\.ffn\.W[13]$": 1,
-        r"blocks\.\d+\.ffn\.W2$": -1,
-    },
-)
-
 
 def kind_of(name: str) -> str:
     """What the matrix called `name` does in its layer: one of `KINDS`."""
-    plain = _plain(name)
+    plain = plain_name(name)
     return next((kind for kind, pattern in _KIND_PATTERNS if _found(pattern, plain)), "other")
 
 
 def layer_of(name: str) -> int | None:
     """The number of the layer the matrix called `name` stands in, None if it tells none."""
-    plain = _plain(name)
+    plain = plain_name(name)
     for pattern in _LAYER_PATTERNS:
         if match := re.search(pattern, plain, re.IGNORECASE):
             return int(match[1])
@@ -115,30 +101,9 @@ def network_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=_place)
 
 
-def stored_in_out(shapes: Mapping[str, tuple[int, int]]) -> frozenset[str]:
-    """Which matrices of one file are stored (in, out) and must be transposed at the door.
-
-    shapes: every 2-D array of the file by name, as stored.
-
-    GPT-2's `Conv1D` layers and glassllm's are, unless the file's own shapes show that someone
-    has turned them already: an expanding layer (d, 4d) is stored (in, out), a (4d, d) one is not.
-    """
-    turned: set[str] = set()
-    for family in _STORED_IN_OUT:
-        grows = {
-            name: sign
-            for name in shapes
-            for pattern, sign in family.items()
-            if re.search(pattern, _plain(name))
-        }
-        votes = sum(sign * _sign(shapes[name]) for name, sign in grows.items())
-        if votes >= 0:
-            turned |= grows.keys()
-    return frozenset(turned)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[._]weight$", "", name.replace("/", "."))
+def plain_name(name: str) -> str:
+    """`name` with dots between its parts, without "weight" and an expert's [number] at its end."""
+    return re.sub(r"(?:[._]weight)?(?:\[\d+\])?$", "", name.replace("/", "."), count=1)
 
 
 def _found(pattern: str, plain: str) -> bool:
@@ -146,7 +111,7 @@ def _found(pattern: str, plain: str) -> bool:
 
 
 def _place(name: str) -> tuple[int, ...]:
-    kind, layer, plain = kind_of(name), layer_of(name), _plain(name)
+    kind, layer, plain = kind_of(name), layer_of(name), plain_name(name)
     if kind in NOT_IN_A_LAYER:
         return ({"embedding": 0, "head": 2, "other": 3}[kind],)
     stage = 2 if KINDS.index(kind) > KINDS.index("attention out") else 0
@@ -154,8 +119,3 @@ def _place(name: str) -> tuple[int, ...]:
         stage = 1
     number = -1 if layer is None else layer
     return 1, _found(_DECODER, plain), number, stage, KINDS.index(kind)
-
-
-def _sign(shape: tuple[int, int]) -> int:
-    """+1 for a stored shape with more columns than rows, −1 for fewer, 0 for square."""
-    return (shape[1] > shape[0]) - (shape[1] < shape[0])

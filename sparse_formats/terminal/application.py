@@ -10,6 +10,7 @@ import typer
 
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.atomic import json_text, write_text
+from sparse_formats.untrusted import printable
 
 _INTERRUPTED = 130
 _OUTPUT_FAILED = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
@@ -37,12 +38,12 @@ def run(app: typer.Typer, package: str) -> None:
         status = app(sys.argv[1:] or ["--help"], prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except SettingError as error:
-        _fail(f"--{error.setting.replace('_', '-')} {error.reason}")
+        fail(f"--{error.setting.replace('_', '-')} {error.reason}")
     except InputError as error:
-        _fail(str(error))
+        fail(str(error))
     except typer.TyperException as error:
         reason = error.format_message() if hasattr(error, "format_message") else str(error)  # type: ignore[attr-defined]
-        _fail(f"{reason.rstrip('.')}; see {program} --help")
+        fail(f"{reason.rstrip('.')}; see {program} --help")
     except BrokenPipeError:
         # The reader went away (`| head`): not an error, but Python would complain at exit.
         sys.stderr.close()
@@ -52,16 +53,16 @@ def run(app: typer.Typer, package: str) -> None:
             raise
         # Nothing more can be said on standard output: Python would try again at exit.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
-        _fail(f"cannot write the output: {error.strerror}; free some space or write elsewhere")
+        fail(f"cannot write the output: {error.strerror}; free some space or write elsewhere")
     else:
         if status == _INTERRUPTED:
             print("interrupted", file=sys.stderr)
         sys.exit(status or 0)
 
 
-def _fail(message: str) -> NoReturn:
-    # A matrix name may hold anything, line breaks too.
-    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+def fail(message: str) -> NoReturn:
+    """Print `message` as one line on standard error; exit with status 2."""
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -6,11 +6,13 @@ Rich draws them; this file decides what fits.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from sparse_formats.untrusted import printable, printable_lines
 
 LONGEST_NAME = 44
 """A longer first cell is cut in the middle, where layer names differ least."""
@@ -27,9 +29,19 @@ class Column:
     rank: int = 0
 
 
+class SafeConsole(Console):
+    """A console whose text cannot steer the terminal."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        return super().render_str(printable_lines(text), **style)
+
+
 def new_console(is_stderr: bool = False) -> Console:
-    """A console that prints text as it is, and does not break lines for a file or a pipe."""
-    console = Console(stderr=is_stderr, highlight=False, emoji=False, markup=False)
+    """A console that prints text as it is, but for what cannot be seen.
+
+    It does not break lines for a file or a pipe.
+    """
+    console = SafeConsole(stderr=is_stderr, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         console.width = sys.maxsize >> 32
     return console
@@ -85,11 +97,6 @@ def elided(text: str) -> str:
         return text
     half = (LONGEST_NAME - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
-
-
-def printable(text: str) -> str:
-    """`text` on one line and without characters that would steer the terminal."""
-    return "".join(c if c.isprintable() else "·" for c in " ".join(text.splitlines()))
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:

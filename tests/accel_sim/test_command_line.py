@@ -1,5 +1,6 @@
 """Does the command line do what it says, and does bad input end in one line and status 2?"""
 
+import csv
 import json
 import shlex
 import sys
@@ -314,6 +315,31 @@ def test_is_no_output_a_file_that_the_run_reads(
         assert call(monkeypatch, *words, str(target)) == 2
         assert f"cannot write {target}" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_can_a_name_steer_neither_terminal_nor_page_nor_spreadsheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask, machine, folder = (tmp_path / name for name in ("m.npz", "m.toml", "out"))
+    names = ("=cmd|' /C calc'!A0", "\x1b[2Jred", "[/bold]")
+    arrays: dict[str, Any] = {name: np.eye(8) for name in names}
+    np.savez(mask, **arrays)
+    machine.write_text('extends = "tf_mvp"\nname = "m"\nnote = "\\u001b[2J"\n')
+    words = ("--accelerator", str(machine))
+    assert call(monkeypatch, "run", "--mask", str(mask), *words, "--out", str(folder)) == 0
+    assert call(monkeypatch, "compare", "--mask", str(mask), *words) == 0
+    assert call(monkeypatch, "accelerators", "--show", str(machine)) == 0
+    assert call(monkeypatch, "run", "--mask", str(mask), "--include", "\x1b[x]") == 2
+    said = capsys.readouterr()
+    written = [path.read_text() for path in folder.iterdir() if path.suffix != ".png"]
+    for text in (said.out, said.err, *written):
+        assert "\x1b" not in text
+    with (folder / "layers.csv").open(newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == {
+            "'=cmd|' /C calc'!A0",
+            "·[2Jred",
+            "[/bold]",
+        }
 
 
 def test_does_compare_leave_a_foreign_file_alone(

@@ -1,4 +1,4 @@
-"""Does every import follow the arrows of the house?"""
+"""Does every import follow the rules of the packages?"""
 
 import ast
 import re
@@ -172,12 +172,12 @@ def cycle_at_load(sources: Mapping[str, str]) -> list[str]:
     return []
 
 
-def entangled_rooms(sources: Mapping[str, str]) -> set[tuple[str, str]]:
-    """Pairs of rooms of one package that import each other, directly or by way of others.
+def entangled_folders(sources: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Pairs of folders of one package that import each other, directly or by way of others.
 
-    A package's rooms are its subpackages, each whole, and the files that lie in it directly; the
+    A package's folders are its subpackages, each whole, and the files that lie in it directly; the
     latter are called as the package. What a command line or a public face loads when it is used
-    (`__main__.py`, `__init__.py`) lies above all rooms.
+    (`__main__.py`, `__init__.py`) lies above all folders.
     """
     graph = modules(sources)
     packages = {
@@ -189,30 +189,32 @@ def entangled_rooms(sources: Mapping[str, str]) -> set[tuple[str, str]]:
     for package in packages:
         reached: dict[str, set[str]] = {}
         for name, used in graph.items():
-            room = room_of(name, package, packages)
-            if room is None or name == f"{package}.__main__":
+            folder = folder_of(name, package, packages)
+            if folder is None or name == f"{package}.__main__":
                 continue
-            reached.setdefault(room, set()).update(
+            reached.setdefault(folder, set()).update(
                 other
                 for to, is_at_load in used.items()
                 if is_at_load or name != package
-                if (other := room_of(to, package, packages)) not in (None, room)
+                if (other := folder_of(to, package, packages)) not in (None, folder)
             )
         for _ in reached:
-            for rooms in reached.values():
-                rooms |= {further for room in list(rooms) for further in reached.get(room, ())}
+            for folders in reached.values():
+                folders |= {
+                    further for folder in list(folders) for further in reached.get(folder, ())
+                }
         found |= {(a, b) for a in reached for b in reached[a] if a < b and a in reached.get(b, ())}
     return found
 
 
-def room_of(module: str, package: str, packages: set[str]) -> str | None:
+def folder_of(module: str, package: str, packages: set[str]) -> str | None:
     """The subpackage of `package` that holds the module, or the package itself; None outside."""
     if module == package:
         return package
     if not module.startswith(f"{package}."):
         return None
-    room = f"{package}.{module.removeprefix(f'{package}.').partition('.')[0]}"
-    return room if room in packages else package
+    folder = f"{package}.{module.removeprefix(f'{package}.').partition('.')[0]}"
+    return folder if folder in packages else package
 
 
 def all_sources() -> dict[str, str]:
@@ -229,7 +231,7 @@ def test_is_there_no_circle_of_imports() -> None:
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_do_no_two_rooms_import_each_other(package: str) -> None:
-    found = {pair for pair in entangled_rooms(all_sources()) if pair[0].startswith(package)}
+    found = {pair for pair in entangled_folders(all_sources()) if pair[0].startswith(package)}
     assert not found, "\n".join(f"{a} and {b} import each other" for a, b in sorted(found))
 
 
@@ -242,17 +244,17 @@ def test_is_a_planted_circle_caught() -> None:
         "p/c/d.py": "from p import a",
     }
     assert set(cycle_at_load(circle)) == {"p.a", "p.b", "p.c.d"}
-    assert entangled_rooms(circle) == {("p", "p.c")}
+    assert entangled_folders(circle) == {("p", "p.c")}
     later = {**circle, "p/c/d.py": "def f():\n    from p import a"}
     assert cycle_at_load(later) == []
-    assert entangled_rooms(later) == {("p", "p.c")}
-    assert entangled_rooms({**circle, "p/c/d.py": ""}) == set()
+    assert entangled_folders(later) == {("p", "p.c")}
+    assert entangled_folders({**circle, "p/c/d.py": ""}) == set()
 
 
 def test_are_three_rooms_in_a_ring_caught() -> None:
     ring = {f"p/{a}/x.py": f"from p.{b}.x import f" for a, b in ("ab", "bc", "ca")}
     folders = {f"p/{folder}__init__.py": "" for folder in ("", "a/", "b/", "c/")}
-    assert entangled_rooms(ring | folders) == {("p.a", "p.b"), ("p.a", "p.c"), ("p.b", "p.c")}
+    assert entangled_folders(ring | folders) == {("p.a", "p.b"), ("p.a", "p.c"), ("p.b", "p.c")}
 
 
 def test_is_a_face_or_a_command_line_above_the_rooms() -> None:
@@ -263,5 +265,5 @@ def test_is_a_face_or_a_command_line_above_the_rooms() -> None:
         "p/a/__init__.py": "",
         "p/a/x.py": "from p.errors import E",
     }
-    assert entangled_rooms(house) == set()
-    assert entangled_rooms({**house, "p/__init__.py": "import p.a.x"}) == {("p", "p.a")}
+    assert entangled_folders(house) == set()
+    assert entangled_folders({**house, "p/__init__.py": "import p.a.x"}) == {("p", "p.a")}

@@ -95,7 +95,7 @@ def test_does_json_hold_the_numbers_worked_out_by_hand(
     assert empty["mean_vector_length"] is None
     assert report["total"]["formats"]["mixed_vectors"]["bits"] == 141 + 1
     assert report["total"]["cannot_hold"]["n_m"].startswith("layer0.Q: mask is not 2:4")
-    assert "bitmap (3.01×" in report["claim"].partition("not for")[2]
+    assert "bitmap (3.01×" in report["claim"].partition("does not hold for")[2]
     assert (report["total"]["entries"], report["total"]["nnz"]) == (18 + 8, 7)
 
 
@@ -104,7 +104,7 @@ def test_what_does_an_all_zero_mask_say_of_the_claim(
 ) -> None:
     np.savez(tmp_path / "zero.npz", Q=np.zeros((8, 4), bool))
     out = run(monkeypatch, capsys, "--mask", str(tmp_path / "zero.npz"), "--json", "-")
-    assert json.loads(out)["claim"].endswith("undefined, nothing is kept")
+    assert json.loads(out)["claim"].endswith("is undefined: nothing is kept.")
 
 
 def test_does_value_bits_count(

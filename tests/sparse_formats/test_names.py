@@ -3,7 +3,8 @@
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.masks.matrix_names import KINDS, kind_of, layer_of, network_order, stored_in_out
+from sparse_formats.masks.matrix_names import KINDS, kind_of, layer_of, network_order
+from sparse_formats.masks.orientation import stored_in_out
 from sparse_formats.masks.selection import select
 
 NAMES = [
@@ -207,12 +208,12 @@ def _gpt2(d: int, turned: bool) -> dict[str, tuple[int, int]]:
 
 def test_which_matrices_of_gpt2_are_stored_in_out() -> None:
     conv1d = _gpt2(768, turned=False)
-    assert stored_in_out(conv1d) == frozenset(conv1d) - {"wte.weight"}
-    assert stored_in_out(_gpt2(768, turned=True)) == frozenset()
+    assert stored_in_out(conv1d).names == frozenset(conv1d) - {"wte.weight"}
+    assert stored_in_out(_gpt2(768, turned=True)).names == frozenset()
 
 
 def test_is_conv1d_assumed_where_shapes_tell_nothing() -> None:
-    assert stored_in_out({"h.0.attn.c_proj.weight": (8, 8)}) == {"h.0.attn.c_proj.weight"}
+    assert stored_in_out({"h.0.attn.c_proj.weight": (8, 8)}).names == {"h.0.attn.c_proj.weight"}
 
 
 def test_is_glassllm_turned_and_bert_not() -> None:
@@ -223,9 +224,12 @@ def test_is_glassllm_turned_and_bert_not() -> None:
         "blocks.0.ffn.W1": (128, 341),
         "blocks.0.ffn.W2": (341, 128),
     }
-    assert stored_in_out(glass) == frozenset(glass) - {"E"}
-    assert stored_in_out({n: (s[1], s[0]) for n, s in glass.items()}) == frozenset()
-    assert stored_in_out({"encoder.layer.0.intermediate.dense.weight": (1536, 384)}) == frozenset()
+    assert stored_in_out(glass).names == frozenset(glass) - {"E"}
+    assert stored_in_out({n: (s[1], s[0]) for n, s in glass.items()}).names == frozenset()
+    assert (
+        stored_in_out({"encoder.layer.0.intermediate.dense.weight": (1536, 384)}).names
+        == frozenset()
+    )
 
 
 MODEL = ["embeddings.word_embeddings.weight", "layer0.Q", "layer0.FFN1", "extra", "lm_head.weight"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sparse_formats.errors import InputError
-from sparse_formats.masks.matrix_names import kind_of, network_order, stored_in_out
+from sparse_formats.masks.matrix_names import kind_of, network_order
+from sparse_formats.masks.orientation import stored_in_out
 from sparse_formats.masks.synthetic import (
     PATTERNS,
     SHAPES,
@@ -41,7 +42,7 @@ def test_do_names_tell_the_kinds_and_the_order(model: str) -> None:
     assert [kind_of(name) for name in names] == [shape.kind for shape in SHAPES[model]]
     assert network_order(reversed(names)) == names
     # Written to a plain file, no reader would turn them: they are (out, in) already.
-    assert not stored_in_out({s.name: (s.rows, s.cols) for s in SHAPES[model]})
+    assert not stored_in_out({s.name: (s.rows, s.cols) for s in SHAPES[model]}).names
 
 
 def test_are_shapes_parsed() -> None:

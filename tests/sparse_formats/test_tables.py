@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from sparse_formats.terminal.tables import Column, elided, print_table, printable
+from sparse_formats.terminal.tables import Column, elided, print_table
+from sparse_formats.untrusted import printable
 
 COLUMNS = (
     Column("name"),

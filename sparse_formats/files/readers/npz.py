@@ -6,7 +6,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.size_limits import check_claim, check_shape
+from sparse_formats.files.readers.stored import Stored
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
@@ -91,29 +92,38 @@ def open_npz(path: Path) -> Iterator[Npz]:
         yield Npz(path, _headers(path, archive), archive)
 
 
-def read_arrays(npz: Npz) -> dict[str, NDArray[Any]]:
-    """All 2-D arrays of bools, ints or floats, by member name, in file order, as stored.
+def stored(npz: Npz) -> dict[str, Stored]:
+    """All arrays of numbers by member name, in file order, unread.
 
     Raises:
-        InputError: no such array inside; a matrix that is complex, or without entries.
+        InputError: a matrix that is complex; when an array is read: its sides are no matrix's.
     """
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Stored] = {}
     for name, header in npz.headers.items():
-        if len(header.shape) != 2:
-            continue
-        if header.dtype.kind == "c":
+        if header.dtype.kind == "c" and len(header.shape) == 2:
             raise InputError(
                 f"{npz.path}: matrix {name} is {header.dtype}; give bools, integers or real floats"
             )
         if header.dtype.kind in "biuf":
-            check_shape(npz.path, name, *header.shape)
-            arrays[name] = npz.read(name)
-    if not arrays:
-        raise InputError(
-            f"{npz.path} holds no 2-D array of numbers, found {_inventory(npz.headers)}; "
-            "save one 2-D mask or weight matrix per layer"
-        )
+            arrays[name] = Stored(header.dtype.kind, header.shape, _reader(npz, name, header))
     return arrays
+
+
+def no_matrix(npz: Npz) -> InputError:
+    """The error of an archive that holds other things than matrices."""
+    return InputError(
+        f"{npz.path} holds no 2-D array of numbers, found {_inventory(npz.headers)}; "
+        "save one 2-D mask or weight matrix per layer"
+    )
+
+
+def _reader(npz: Npz, name: str, header: ArrayHeader) -> Callable[[], NDArray[Any]]:
+    def read() -> NDArray[Any]:
+        if len(header.shape) == 2:
+            check_shape(npz.path, name, *header.shape)
+        return npz.read(name)
+
+    return read
 
 
 def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, ArrayHeader]:

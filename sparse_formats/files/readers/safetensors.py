@@ -6,7 +6,7 @@ dtype, shape, data_offsets, then the data.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.size_limits import check_shape
+from sparse_formats.files.readers.stored import Stored
 
 _DTYPES = {
     "BOOL": "|b1",
@@ -56,7 +57,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """All tensors of a .safetensors file, of however many dimensions; otherwise as `read_file`."""
-    return _read(path, None, is_matrix_only=False)
+    return {name: tensor.read() for name, tensor in stored(path).items()}
 
 
 def read_file(path: Path) -> dict[str, NDArray[Any]]:
@@ -68,86 +69,60 @@ def read_file(path: Path) -> dict[str, NDArray[Any]]:
         InputError: not such a file, cut short, no 2-D tensor inside, an element type without a
             NumPy equivalent.
     """
-    return _read(path, None)
-
-
-def read_directory(path: Path) -> dict[str, NDArray[Any]]:
-    """All 2-D tensors of a Hugging Face model directory, whole or sharded; as `read_file`."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for file, names in _shards(path):
-        arrays.update(_read(file, names))
+    arrays = {name: t.read() for name, t in stored(path).items() if t.axes == 2}
+    if not arrays:
+        raise InputError(f"{path} holds no 2-D tensor; give a file with weight matrices")
     return arrays
 
 
-def _shards(path: Path) -> list[tuple[Path, frozenset[str] | None]]:
-    """The files that hold the model, each with the tensors to take from it (None: all)."""
-    if (path / "model.safetensors").is_file():
-        return [(path / "model.safetensors", None)]
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        return _indexed(index)
-    files = sorted(path.glob("*.safetensors"))
-    if files:
-        return [(file, None) for file in files]
-    if any(path.glob("*.bin")) or any(path.glob("*.pt")):
-        raise InputError(
-            f"{path} holds a PyTorch pickle, which may run code when read, and no .safetensors; "
-            "load it with transformers and save_pretrained(..., safe_serialization=True)"
-        )
-    raise InputError(
-        f"{path} holds no model.safetensors, model.safetensors.index.json or other .safetensors "
-        "file; give a Hugging Face model directory"
-    )
+def stored(path: Path, names: frozenset[str] | None = None) -> dict[str, Stored]:
+    """All tensors of a .safetensors file by name, unread; only `names` where they are given.
 
-
-def _indexed(index: Path) -> list[tuple[Path, frozenset[str] | None]]:
-    try:
-        weight_map = json.loads(index.read_text())["weight_map"]
-        shards = {str(file): set[str]() for file in weight_map.values()}
-        for name, file in weight_map.items():
-            shards[str(file)].add(name)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{index} is not an index of shards ({type(error).__name__}: {error}); "
-            "it needs a weight_map from tensor names to files"
-        ) from error
-    for file in shards:
-        if Path(file).name != file or not (index.parent / file).is_file():
-            raise InputError(
-                f"{index} names the shard {file!r}, which is not in {index.parent}; "
-                "download all shards"
-            )
-    return [(index.parent / file, frozenset(names)) for file, names in sorted(shards.items())]
-
-
-def _read(
-    path: Path, names: frozenset[str] | None, is_matrix_only: bool = True
-) -> dict[str, NDArray[Any]]:
+    Raises:
+        InputError: not such a file, cut short, a tensor of `names` missing; when a tensor is read:
+            an element type without a NumPy equivalent.
+    """
     header, data_start = _header(path)
     missing = sorted((names or frozenset()) - header.keys())
     if missing:
         raise InputError(f"{path}: tensor {missing[0]} is in the index but not in this shard")
-    arrays: dict[str, NDArray[Any]] = {}
-    with path.open("rb") as file:
-        for name, entry in header.items():
-            if name == "__metadata__" or (names is not None and name not in names):
-                continue
-            tensor = _checked(path, name, entry, path.stat().st_size - data_start)
-            if len(tensor.shape) == 2:
-                check_shape(path, name, *tensor.shape)
-            elif is_matrix_only:
-                continue
-            if tensor.dtype not in _DTYPES:
-                raise InputError(
-                    f"{path}: tensor {name} has element type {tensor.dtype}; "
-                    f"known: {', '.join(_DTYPES)}; convert it, e.g. to F16"
-                )
-            file.seek(data_start + tensor.begin)
-            raw = np.fromfile(file, _DTYPES[tensor.dtype], math.prod(tensor.shape))
-            arrays[name] = _native(raw, tensor.dtype).reshape(tensor.shape)
-    if not arrays and names is None and is_matrix_only:
-        raise InputError(f"{path} holds no 2-D tensor; give a file with weight matrices")
-    return arrays
+    data_bytes = path.stat().st_size - data_start
+    return {
+        name: _stored(path, name, _checked(path, name, entry, data_bytes), data_start)
+        for name, entry in header.items()
+        if name != "__metadata__" and (names is None or name in names)
+    }
+
+
+def _stored(path: Path, name: str, tensor: _Tensor, data_start: int) -> Stored:
+    def read() -> NDArray[Any]:
+        if len(tensor.shape) == 2:
+            check_shape(path, name, *tensor.shape)
+        if tensor.dtype not in _DTYPES:
+            raise InputError(
+                f"{path}: tensor {name} has element type {tensor.dtype}; "
+                f"known: {', '.join(_DTYPES)}; convert it, e.g. to F16"
+            )
+        raw = np.fromfile(
+            path, _DTYPES[tensor.dtype], math.prod(tensor.shape), offset=data_start + tensor.begin
+        )
+        return _native(raw, tensor.dtype).reshape(tensor.shape)
+
+    kind = "F" if tensor.dtype not in _DTYPES else np.dtype(_DTYPES[tensor.dtype]).kind
+    return Stored("f" if tensor.dtype == "BF16" else kind, tensor.shape, read)
+
+
+def unique(path: Path, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The items of a JSON object, InputError for a key that stands there twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(
+                f"{path}: {key} stands twice in its JSON, and only one of the two can be meant; "
+                "write the file again"
+            )
+        found[key] = value
+    return found
 
 
 def _header(path: Path) -> tuple[Mapping[str, Any], int]:
@@ -161,7 +136,9 @@ def _header(path: Path) -> tuple[Mapping[str, Any], int]:
             )
         text = file.read(length)
     try:
-        header = json.loads(text)
+        header = json.loads(text, object_pairs_hook=lambda pairs: unique(path, pairs))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: the header is not JSON ({error}); give a sound .safetensors file"

@@ -15,7 +15,7 @@ from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
-from accel_sim.validation import table
+from accel_sim.validation import registry
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import load_mixed_vector
@@ -52,7 +52,7 @@ def test_does_validate_fail_with_an_asserted_row(
     word: str,
 ) -> None:
     rows = {"m": (agreement(ours, tolerance=0.5), agreement(9.0))}
-    monkeypatch.setattr(table, "AGREEMENTS", rows)
+    monkeypatch.setattr(registry, "AGREEMENTS", rows)
     assert call(monkeypatch, "validate") == status
     text = capsys.readouterr().out
     assert word in text

@@ -1,4 +1,4 @@
-"""What comes through the door: bounded shapes, real files, one matrix a name, turned ones named."""
+"""Is what is read checked: shapes in bounds, real files, one matrix per name, turned ones named?"""
 
 import os
 import zipfile
