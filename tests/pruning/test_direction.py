@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pruning.direction.strength import band, direction_strength
+from pruning.direction.strength import Coherence, DirectionStrength, band, direction_strength
 from pruning.selection.weights import top_mask
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
@@ -209,3 +209,48 @@ def test_two_directions_at_once_are_both_named(
 )  # fmt: skip
 def test_bands_have_the_documented_ends(kappa: float, word: str) -> None:
     assert band(kappa) == word
+
+
+def with_kappas(horizontal: dict[int, float], vertical: dict[int, float]) -> DirectionStrength:
+    """A direction with these κ by length, far from chance."""
+    found = direction_strength(np.eye(4, dtype=np.bool_))
+    both = (
+        tuple(Coherence(length, kappa, 1.0, 1e-4) for length, kappa in kappas.items())
+        for kappas in (horizontal, vertical)
+    )
+    return replace(found, **dict(zip(("horizontal", "vertical"), both, strict=True)))
+
+
+def test_the_verdict_is_read_at_length_16_or_below() -> None:
+    # Short stripes lie across, long ones along: at 16 the former are seen, at 32 the latter.
+    kappas = {4: 0.5, 8: 0.4, 16: 0.35, 32: 0.05, 64: 0.04}, dict.fromkeys((4, 8, 16), 0.05)
+    across = with_kappas(kappas[0], {**kappas[1], 32: 0.35, 64: 0.35})
+    assert (across.verdict, across.better) == ("horizontal, strong", "horizontal")
+    # Where 16 was not measured, the longest below it counts; where nothing is below, the shortest.
+    assert with_kappas({4: 0.2, 8: 0.05, 32: 0.2}, {4: 0.0, 8: 0.0, 32: 0.0}).verdict == (
+        "horizontal, weak"
+    )
+    assert with_kappas({32: 0.05, 64: 0.2}, {32: 0.0, 64: 0.0}).verdict == "horizontal, weak"
+
+
+def test_the_verdict_of_runs_of_16_is_of_their_own_length() -> None:
+    # Bits of an aligned run of 16 share one draw with probability √0.2: they correlate by 0.2, and
+    # within 32 neighbours only 15 of 31 others are of the same run: 0.2 · 15/31 < 0.1.
+    rng = np.random.default_rng(0)
+    shared = np.repeat(rng.random((512, 32)) < 0.2, 16, axis=1)
+    keep = np.where(rng.random((512, 512)) < 0.2**0.5, shared, rng.random((512, 512)) < 0.2)
+    found = direction_strength(keep)
+    assert found.coherence("horizontal", 16).kappa == pytest.approx(0.2, abs=0.02)
+    assert found.coherence("horizontal", 32).kappa == pytest.approx(0.2 * 15 / 31, abs=0.02)
+    assert found.verdict == "horizontal, medium"
+
+
+@pytest.mark.parametrize(
+    ("weaker", "words"),
+    [(0.74, "horizontal"), (0.76, "both"), (0.8, "both"), (0.84, "both"), (1.0, "both")],
+)
+def test_both_directions_are_named_from_three_quarters_on(weaker: float, words: str) -> None:
+    found = with_kappas({16: 0.25}, {16: 0.25 * weaker})
+    assert found.verdict == f"{words}, medium"
+    turned = with_kappas({16: 0.25 * weaker}, {16: 0.25})
+    assert turned.verdict == f"{words.replace('horizontal', 'vertical')}, medium"

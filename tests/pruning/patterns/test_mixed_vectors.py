@@ -1,5 +1,6 @@
 """Are mixed-length vectors the best there are, aligned, and on budget?"""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -279,3 +280,36 @@ def test_a_knob_out_of_range_is_named(
 ) -> None:
     with pytest.raises(InputError, match=said.replace(".", r"\.")):
         mixed_vectors([np.ones((4, 4), np.float32)], **{"sparsity": 0.5, **knobs})
+
+
+def runs_with_gaps(count: int) -> NDArray[np.float32]:
+    """One line in which every other 16 entries hold a full run of 8 and three single weights.
+
+    To cover such 16 entries takes 4 vectors (8 and 1, 1, 1) without a dropped weight in them, or
+    one of 16 with 5 weights of no importance: 3 vectors fewer, so the longer one pays where a
+    vector costs more than 5/3 weights. Two singles lie in one four (the vector of 4 would pay from
+    2 on), one in the other.
+    """
+    rng = np.random.default_rng(0)
+    segment = np.zeros(16, np.bool_)
+    segment[:8] = True
+    segment[[8, 10, 13]] = True
+    line = np.zeros((count, 32))
+    line[:, :16] = segment * rng.uniform(1, 1.1, (count, 16))
+    return line.reshape(1, -1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lengths"),
+    [
+        ({}, {8: 40, 1: 120}),
+        ({"vector_cost": 1.6}, {8: 40, 1: 120}),
+        ({"vector_cost": 1.75}, {16: 40}),
+    ],
+)
+def test_a_vector_costs_one_and_a_half_weights_by_default(
+    mixed_vectors: Cut, settings: dict[str, float], lengths: dict[int, int]
+) -> None:
+    kept = 40 * sum(length * (n // 40) for length, n in lengths.items())
+    (layout,) = mixed_vectors([runs_with_gaps(40)], 1 - kept / (40 * 32), **settings)
+    assert Counter(layout.lengths.tolist()) == lengths

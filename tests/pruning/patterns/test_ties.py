@@ -111,3 +111,22 @@ def test_some_of_the_tied_are_all_different() -> None:
     tied = np.array([True, False, True, True, True])
     chosen = some_of(tied, 3)
     assert len(set(chosen.tolist())) == 3 and tied[chosen].all()
+
+
+def test_ties_beside_distinct_scores_are_broken_one_by_one(masks_of_scores: Masks) -> None:
+    # Where vectors cost nothing every weight stands for itself. Above the ties' price all of the
+    # distinct scores stay, below it the ties too: a quarter of the target more, too much to
+    # exchange line by line, which would keep some lines' ties whole and leave others' out.
+    rng = np.random.default_rng(0)
+    tied = rng.random((128, 64)) < 0.3
+    scores = np.vstack([rng.uniform(2, 3, (64, 128)), np.hstack([tied, np.zeros((128, 64))])])
+    target = 64 * 128 + int(tied.sum()) // 2
+    settings = {"vector_cost": 0.0}
+    (mask,) = masks_of_scores(
+        [scores.astype(np.float32)], "mvp", 1 - target / scores.size, **settings
+    )
+    kept = mask.keep[64:, :64]
+    assert mask.keep[:64].all() and not np.any(kept & ~tied)
+    shares = (kept.sum(1) / np.maximum(tied.sum(1), 1))[tied.sum(1) >= 8]
+    assert len(shares) > 120 and kept.sum() == int(tied.sum()) // 2
+    assert np.all((shares > 0) & (shares < 1))
