@@ -231,3 +231,24 @@ def test_statistics_reach_the_score(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.scores, [[2, 1, 3, 4]] * 2)
     with pytest.raises(InputError, match="calibrate"):
         score_weights({"a": weight}, Recipe(score="wanda"))
+
+
+def test_a_matrix_that_competes_with_no_other_is_judged_by_its_scores_as_they_are() -> None:
+    # Neighbouring float32 numbers: divided by their mean of 3/8, pairs of them would be one.
+    close = np.float32(0.75) + np.arange(512, dtype=np.float32) * np.float32(2.0**-24)
+    scores = np.concatenate([np.random.default_rng(0).permutation(close), np.zeros(512)])
+    given = ScoredMatrix("a", "", scores.reshape(32, 32).astype(np.float32), None)
+    for kept in range(200, 260, 2):
+        (mask,) = prune_matrices([given], Recipe("fine", 1 - kept / 1024), "m").masks.matrices
+        assert np.array_equal(mask.keep, given.scores >= np.sort(close)[-kept])
+
+
+def test_the_total_counts_importance_in_units_of_each_matrix_s_mean() -> None:
+    given = matrices(scale=100)
+    pruning = prune_matrices(given, Recipe("2:4"), "m")
+    ours = best = 0.0
+    for m, mask in zip(given, pruning.masks.matrices, strict=True):
+        scores = m.scores.astype(np.float64)
+        ours += scores[mask.keep].sum() / scores.mean()
+        best += np.sort(scores.ravel())[-mask.nnz :].sum() / scores.mean()
+    assert pruning.total.retention == pytest.approx(ours / best, rel=1e-6)
