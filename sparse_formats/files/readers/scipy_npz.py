@@ -30,7 +30,7 @@ def read(npz: Npz) -> list[MaskedMatrix]:
         InputError: an unknown format, a missing or mis-shaped array, pointers that do not rise,
             an index outside the shape.
     """
-    layout = str(npz.read("format").astype(np.str_))
+    layout = npz.text("format")
     if layout not in _LAYOUTS:
         raise InputError(
             f"{npz.path}: unknown scipy.sparse format {layout!r}; readable: {', '.join(_LAYOUTS)}"
