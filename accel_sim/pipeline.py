@@ -73,7 +73,7 @@ def simulate(
 def _runs(
     workload: Workload, machine: Machine, is_checked: bool, threads: int | None
 ) -> Iterator[tuple[LayerRun, LayerRun]]:
-    """Each layer's passes, and those of its dense twin."""
+    """Each layer's passes, and those of its dense baseline."""
     dense_runs = _DenseRuns(machine)
 
     def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
@@ -86,10 +86,10 @@ def _runs(
 
 
 class _DenseRuns:
-    """The dense twin of each layer: run once per shape where no activation is zero."""
+    """The dense baseline of each layer: run once per shape where no activation is zero."""
 
     def __init__(self, machine: Machine) -> None:
-        self._run = machine.dense_twin()
+        self._run = machine.dense_baseline()
         self._without_zeros: dict[tuple[int, int], LayerRun] = {}
         self._lock = Lock()
 

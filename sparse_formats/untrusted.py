@@ -50,15 +50,22 @@ def json_safe(text: str) -> str:
 
     text: as `json.dumps` gives it, so that line breaks stand between values only.
     """
-    return _NOT_ASCII.sub(_as_numbers, text)
+    return _NOT_ASCII.sub(_unless_seen, text)
+
+
+def json_ascii(text: str) -> str:
+    """JSON text in ASCII: all other characters are written as their numbers."""
+    return _NOT_ASCII.sub(lambda found: _numbers(found[0]), text)
 
 
 _NOT_ASCII = re.compile(r"[^\n\x20-\x7e]")
 
 
-def _as_numbers(found: re.Match[str]) -> str:
+def _unless_seen(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else _numbers(found[0])
+
+
+def _numbers(character: str) -> str:
     """UTF-16 units as JSON writes them, two for a character beyond 0xffff."""
-    if (character := found[0]).isprintable():
-        return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))

@@ -1,7 +1,7 @@
 """What would help: the machine changed in one thing at a time, simulated, and ranked.
 
 Nothing is estimated: every answer is a run of the same matrices and activations on the changed
-machine, without the product and without the dense twin.
+machine, without the product and without the dense baseline.
 """
 
 from collections.abc import Sequence

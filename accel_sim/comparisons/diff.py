@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from sparse_formats.errors import InputError
+from sparse_formats.files.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,11 @@ def diff(before: Path, after: Path) -> Diff:
     )
 
 
+_MOST_BYTES = 2**30
+
+
 def _read(path: Path) -> _Report:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Report)
-    except OSError as error:
-        raise InputError(f"report {path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is not a report of mvpsim: {error}; give a file that run --json wrote"
-        ) from None
+    return read_json(path, _Report, "a report of mvpsim, as run --json writes it", _MOST_BYTES)
 
 
 def _compared(name: str, before: _Result, after: _Result) -> LayerDiff:
@@ -122,7 +118,7 @@ def _values(accelerator: Mapping[str, Any]) -> dict[str, str]:
     values = {"name": str(accelerator.get("name")), "dataflow": str(accelerator.get("dataflow"))}
     for section, items in accelerator.items():
         for key, item in items.items() if isinstance(items, dict) else ():
-            values[f"{section}.{key}"] = str(item["value"] if isinstance(item, dict) else item)
+            values[f"{section}.{key}"] = str(item.get("value") if isinstance(item, dict) else item)
     return values
 
 

@@ -15,6 +15,7 @@ from sparse_formats.files.mask_file import read_masks, sha256_of
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
+from sparse_formats.masks.what_was_read import what_was_read
 
 GENERATED = "The masks were generated, not trained, so the results are not those of a model."
 NOT_WEIGHTED = "The product was not computed, because the file holds no weights."
@@ -67,8 +68,8 @@ class Workload:
             weights=sum(matrix.keep.size for matrix in chosen),
             matrices=lambda: iter(chosen),
             activations=Activations(TOKENS) if activations is None else activations,
-            origin=origin,
-            notes=tuple(_notes(found, chosen, bool(weights))),
+            origin=origin | {"read": what_was_read(found, names, Path(origin["source"]).name)},
+            notes=() if weights else (NOT_WEIGHTED,),
             is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
             is_weighted=bool(weights),
         )
@@ -129,17 +130,3 @@ def _masks(masks: Masks) -> tuple[MaskSet, dict[str, Any]]:
             "returns, or a dict of 2-D arrays by name"
         )
     return MaskSet(matrices), {"source": "matrices", "sha256": None}
-
-
-def _notes(found: MaskSet, chosen: Sequence[MaskedMatrix], is_weighted: bool) -> Iterator[str]:
-    if not is_weighted:
-        yield NOT_WEIGHTED
-    turned = found.header.get("stored_in_out", ())
-    if turned:
-        yield (
-            f"{len(turned)} matrices are stored as (in, out) and were transposed: "
-            f"{turned[0]}{', …' if len(turned) > 1 else ''}"
-        )
-    left_out = len(found.matrices) - len(chosen)
-    if left_out:
-        yield f"{left_out} of {len(found.matrices)} matrices of the file were left out."

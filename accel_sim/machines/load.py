@@ -8,7 +8,6 @@ the buffers, the memory and the energy tables.
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -22,7 +21,7 @@ from accel_sim.dataflows.registry import DATAFLOWS, sections_of
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, SettingError, nearest
-from sparse_formats.files.toml import read_toml
+from sparse_formats.files.toml import read_toml, toml_value
 
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
@@ -171,10 +170,7 @@ def _apply_setting(
         )
     if len(matches) > 1:
         raise SettingError("set", f"{setting} could mean {' or '.join(matches)}; name one")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word such as snake
+    value = toml_value(text)
     section, _, leaf = matches[0].partition(".")
     values.setdefault(section, {})[leaf] = value
     if matches[0] == "dram.memory":

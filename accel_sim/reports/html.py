@@ -204,7 +204,8 @@ def _style() -> str:
 
 
 def _notes(data: Mapping[str, Any]) -> str:
-    notes = [*data.get("notes", ()), _product_note(data["layers"])]
+    read = ((data.get("mask") or {}).get("read") or {}).get("sentences", ())
+    notes = [*read, *data.get("notes", ()), _product_note(data["layers"])]
     items = "\n".join(f"<li>{escaped(str(note))}</li>" for note in notes if note)
     return f'\n<ul class="notes">\n{items}\n</ul>' if items else ""
 

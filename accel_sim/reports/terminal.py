@@ -34,8 +34,10 @@ COLUMNS = (
 
 
 def print_report(report: Report, console: Console) -> None:
-    """The per-layer table, the total, where the cycles and the energy went, the notes."""
+    """What was read, the per-layer table, the total, where cycles and energy went, the notes."""
     machine, total = report.machine, report.total
+    for sentence in report.mask.get("read", {}).get("sentences", ()):
+        console.print(printable(sentence), soft_wrap=True)
     prefix, names = short_names([layer.name for layer in report.layers])
     print_table(
         console,

@@ -95,7 +95,7 @@ def four_sizes() -> None:
     for pattern in ("mvp", "random"):
         for size in (768, 1536, 3072, 6144):
             matrices = list(generate([MatrixShape("m", "FFN1", size, size)], 0.2, pattern))
-            # Without the dense twin's memory: it is dense, and kept per shape.
+            # Without the dense baseline's memory: it is dense, and kept per shape.
             seconds = timed(lambda m=matrices: run(m, Activations(128)), 3)
             held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
             nnz = matrices[0].nnz

@@ -49,7 +49,7 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: its `__config__` is damaged.
     """
     with open_npz(path) as archive:
-        return _config(archive.read("__config__"), path)
+        return _config(archive.text("__config__"), path)
 
 
 def load(
@@ -129,7 +129,7 @@ def tokenizer(path: Path) -> "PreTrainedTokenizerFast | None":
         data = json.loads(file.read_text("utf-8"))
         merges = [(str(a), str(b)) for a, b in data["merges"]]
         words = [*_SPECIALS.values(), *data["alphabet"], *(a + b for a, b in merges)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"tokenizer {file} is damaged: {error}") from error
     vocabulary = {word: i for i, word in enumerate(words)}
     bpe = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>"))
@@ -145,16 +145,16 @@ def tokenizer(path: Path) -> "PreTrainedTokenizerFast | None":
 def _read(path: Path) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
     with open_npz(path) as archive:
         arrays = {key: archive.read(key) for key in archive.headers}
-    return arrays, _config(arrays["__config__"], path)
+        return arrays, _config(archive.text("__config__"), path)
 
 
-def _config(said: NDArray[Any], path: Path) -> dict[str, Any]:
+def _config(said: str, path: Path) -> dict[str, Any]:
     wanted = ("n_heads", "n_kv_heads", "n_layers", "d_model", "vocab_size", "max_len")
     try:
-        config = json.loads(str(said))
+        config = json.loads(said)
         whole = {key: int(config[key]) for key in wanted}
         rest = {key: float(config[key]) for key in ("eps", "rope_base")}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: its __config__ is damaged: {error}") from error
     return {**whole, **rest}
 

@@ -139,7 +139,7 @@ def read_statistics(
 
 def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int) -> Statistics:
     owner = f"{name}/inputs_of"
-    of = str(archive.read(owner)) if owner in archive.headers else name
+    of = archive.text(owner) if owner in archive.headers else name
 
     def found(key: str, dtype: type) -> NDArray[Any] | None:
         if key not in archive.headers:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -44,13 +45,15 @@ class Settings(NameOptions, JsonOption):
 
 @dataclass(frozen=True)
 class Result:
-    """layers: one of each matrix taken. total: their sum. masks: all that the file holds."""
+    """layers: one of each matrix taken. total: their sum. masks: all that the file holds.
+    read: what of it was taken and what was left out, see `what_was_read`."""
 
     layers: tuple[Inspection, ...]
     total: Inspection
     value_bits: int
     claim: str
     masks: MaskSet
+    read: Mapping[str, Any]
 
 
 def run(settings: Settings) -> Result:
@@ -58,6 +61,7 @@ def run(settings: Settings) -> Result:
     from sparse_formats.files.mask_file import read_masks
     from sparse_formats.inspect.format_costs import bits_of, claim, inspect, total
     from sparse_formats.masks.selection import select
+    from sparse_formats.masks.what_was_read import what_was_read
 
     masks = read_masks(settings.mask)
     names = [matrix.name for matrix in masks.matrices]
@@ -66,7 +70,8 @@ def run(settings: Settings) -> Result:
     bits = bits_of(chosen) if settings.value_bits is None else settings.value_bits
     layers = tuple(inspect(matrix, bits) for matrix in chosen)
     whole = total(layers)
-    return Result(layers, whole, bits, claim(whole, layers, bits), masks)
+    read = what_was_read(masks, taken, settings.mask.name)
+    return Result(layers, whole, bits, claim(whole, layers, bits), masks, read)
 
 
 def show(settings: Settings, result: Result) -> None:
@@ -91,6 +96,7 @@ def show(settings: Settings, result: Result) -> None:
                 "source": str(settings.mask),
                 "sha256": sha256_of(settings.mask),
                 "origin": dict(result.masks.header),
+                "read": result.read,
             },
             "value_bits": result.value_bits,
             "layers": [as_json(layer) for layer in result.layers],
@@ -103,7 +109,7 @@ def show(settings: Settings, result: Result) -> None:
 def _print(result: Result) -> None:
     from sparse_formats.formats.registry import FORMATS
     from sparse_formats.inspect.format_costs import megabytes
-    from sparse_formats.terminal.tables import Column, new_console, print_table
+    from sparse_formats.terminal.tables import Column, new_console, print_table, printable
 
     def bits_per_element(part: Inspection, name: str) -> str:
         if name not in part.storage:
@@ -143,8 +149,11 @@ def _print(result: Result) -> None:
     ]
     sizes = (f"{name} {megabytes(size.bits):.3f} MB" for name, size in total.storage.items())
     none = [name for name in FORMATS if name not in shown]
+    console = new_console()
+    for sentence in result.read["sentences"]:
+        console.print(printable(sentence), soft_wrap=True)
     print_table(
-        new_console(),
+        console,
         columns,
         [row(layer, layer.name, f"{layer.rows}×{layer.cols}") for layer in layers],
         title=f"Bits per element with {result.value_bits}-bit values. * marks the smallest format, "

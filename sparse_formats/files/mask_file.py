@@ -15,6 +15,7 @@ from sparse_formats.files.matrices import Matrices, Weights, in_network_order, m
 from sparse_formats.files.model_config import read_config
 from sparse_formats.files.paths import as_path
 from sparse_formats.files.readers import matrix_market, npz, scipy_npz, smtx
+from sparse_formats.files.reading import parsing
 from sparse_formats.masks.matrix import MaskSet, check_finite, check_float
 from sparse_formats.masks.matrix_names import network_order
 
@@ -38,14 +39,15 @@ def read_masks(path: Path | str) -> MaskSet:
         InputError: the file is missing, damaged, unsafe, of unknown format, or holds no matrix.
     """
     path = as_path(path, "the mask file")
-    try:
-        if path.is_dir():
-            return _directory(path)
-        if model_files.is_index(path) and path.is_file():
-            return _model(path).masks()
-        return _reader(path)(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with parsing(path, "a sound mask file", "write or download it again"):
+        try:
+            if path.is_dir():
+                return _directory(path)
+            if model_files.is_index(path) and path.is_file():
+                return _model(path).masks()
+            return _reader(path)(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -> None:
@@ -79,10 +81,11 @@ def read_model(path: Path | str) -> Weights:
         InputError: as `read_weights`.
     """
     path = as_path(path, "the model")
-    try:
-        found = _weights(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with parsing(path, "a sound model", "write or download it again"):
+        try:
+            found = _weights(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
     weights = {name: array for name, array in found.matrices.items() if array.dtype.kind == "f"}
     if not weights:
         raise InputError(

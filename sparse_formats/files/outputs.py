@@ -81,7 +81,10 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     Raises:
         InputError: naming the output, why, and what to do.
     """
-    read = [path for path in inputs if _is_there(path)]
+    named = list(inputs)
+    for path in (*named, *(output.path for output in outputs)):
+        _check_path(path)
+    read = [path for path in named if path.exists()]
     for path in (*read, *(output.path for output in outputs if not output.is_file)):
         settle(path)
     taken: dict[Path, Output] = {}
@@ -133,8 +136,13 @@ def _check_folder(output: Output, inputs: Sequence[Path]) -> None:
         raise InputError(f"{output.name} {folder} cannot be written: {there} is read-only for you")
 
 
-def _is_there(path: Path) -> bool:
+def _check_path(path: Path) -> None:
+    """Refuse a path that can lead nowhere, whether or not something is there."""
     try:
-        return path.exists()
-    except OSError:  # a name too long: whoever reads it says so
-        return False
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):  # whoever wants it says more
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be used: {error.strerror}; give another path") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} cannot be a path: {error}; give another one") from error

@@ -55,7 +55,7 @@ def _compiled(patterns: Sequence[str], setting: str) -> list[re.Pattern[str]]:
     for pattern in patterns:
         try:
             compiled.append(re.compile(pattern))
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise SettingError(
                 setting,
                 f"{pattern!r} is not a regular expression: {error}; "

@@ -57,7 +57,7 @@ def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
         "writeback": 1,
     }
     assert result.utilization == 2048 * 4 / (4 * 2 * 4 * result.cycles)
-    # Dense twin: the same without header: bits arrive in cycle 1, issue from 2 on: 133 per pass;
+    # Dense baseline: the same without header: bits arrive in cycle 1, issue from 2: 133 per pass;
     # 4096 bytes → ⌈4096000/60800⌉ = 68 + 50 cycles.
     assert result.dense_cycles == 118 + 2 * 133 + 1
 

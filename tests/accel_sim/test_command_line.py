@@ -399,4 +399,4 @@ def test_is_a_transposed_matrix_named(
     assert call(monkeypatch, "run", "--mask", str(mask)) == 0
     text = capsys.readouterr().out
     assert "12×4" in text
-    assert "2 matrices are stored as (in, out)" in text
+    assert "2 matrices (h.0.attn.c_attn, …) were stored as (in, out)" in text

@@ -47,7 +47,8 @@ def test_are_matrices_chosen_by_name() -> None:
     arrays = {name: np.eye(4) for name in ("a.q", "a.k", "b.q")}
     workload = Workload.of(arrays, Activations(2), include=["q$"], exclude=["^b"])
     assert workload.names == ("a.q",)
-    assert "2 of 3 matrices of the file were left out." in workload.notes
+    left_out = workload.origin["read"]["left_out"]
+    assert [item["name"] for item in left_out] == ["a.k", "b.q"]
 
 
 @pytest.mark.parametrize(

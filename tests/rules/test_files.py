@@ -89,6 +89,27 @@ def test_nothing_is_unpickled(package: str) -> None:
     assert not found, f"loads a pickle, which runs whatever code it holds: {', '.join(found)}"
 
 
+TAKES_BYTES = re.compile(r"np\.(load|memmap|fromfile|frombuffer|ndarray|loadtxt|genfromtxt)")
+MAY_TAKE_BYTES = {
+    "sparse_formats/files/readers/npz.py": "of element types and sizes that it has checked",
+    "sparse_formats/files/readers/safetensors.py": "likewise",
+    "sparse_formats/files/native_npz.py": "the text of a header that it writes",
+    "sparse_formats/formats/parts/bitstream.py": "bytes as bytes",
+    "pruning/statistics/calibration.py": "a file that it has just written",
+}
+
+
+def test_only_checked_readers_make_arrays_of_bytes() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and TAKES_BYTES.fullmatch(ast.unparse(node.func))
+    }
+    assert found == set(MAY_TAKE_BYTES), "read arrays by sparse_formats/files/readers/"
+
+
 @pytest.mark.parametrize(
     ("source", "lines"),
     [

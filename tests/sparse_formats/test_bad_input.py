@@ -96,7 +96,10 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty zip": (lambda p: archive(p, {}), r"holds no 2-D array of numbers, found nothing"),
     "truncated": (truncated, r"not a readable \.npz archive"),
     "a byte flipped": (flipped, r"array m cannot be read .*damaged"),
-    "pickled": (pickled, r"array m is a pickled Python object, which may run code"),
+    "pickled": (
+        pickled,
+        r"array m has element type '\|O', pickled Python objects, which may run code",
+    ),
     "structured": (
         lambda p: savez(p, m=np.zeros((2, 2), [("a", "f4"), ("b", "i4")])),
         r"array m has a header that does not describe a plain array",
@@ -115,7 +118,7 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "unknown element type": (
         lambda p: archive(p, {"m.npy": npy_claiming("(1, 1)", b"", "<q9")}),
-        r"array m has the unknown element type '<q9'",
+        r"array m has element type '<q9'; save it as booleans",
     ),
     "claims terabytes": (
         lambda p: archive(p, {"m.npy": npy_claiming("(1000000, 1000000)", bytes(64))}),
@@ -131,10 +134,10 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"holds no 2-D array of numbers, found bias float64\[3\], cube float64\[1, 1, 1\]",
     ),
     "strings": (lambda p: savez(p, m=np.array([["a"]])), r"holds no 2-D array of numbers"),
-    "complex": (complex_matrix, r"matrix m is complex128; give bools, integers or real floats"),
+    "complex": (complex_matrix, r"array m has element type '<c16'; save it as"),
     "longdouble": (
         lambda p: savez(p, m=np.ones((2, 2), np.longdouble)),
-        r"matrix m holds .*convert it to float16",
+        r"array m has element type '<f1[26]'; save it as .* floats of 16, 32 or 64 bits",
     ),
     "NaN": (
         lambda p: savez(p, a=np.ones((2, 2)), m=np.array([[0.0, 1.0], [2.0, np.nan]])),
@@ -154,6 +157,78 @@ def test_what_does_a_bad_npz_say(tmp_path: Path, make: Callable[[Path], Path], s
         with pytest.raises(InputError, match=says) as caught:
             read(path)
         assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# What NumPy knows besides the few element types that are read; the first dozen are ways to write
+# "Python objects", which NumPy takes from the file's bytes as addresses of its memory.
+OTHER_ELEMENTS = (
+    *("O", "O8", "|O8", "<O8", "=O", "object", "object_", "i8,O", "O,O", "(2,)O", "O4", "2O"),
+    *("V8", "|V2", "M8[ns]", "<m8", "<c8", "<c16", "S", "S0", "|S0", "U", "<U0", "a5", "p", "P"),
+    *("?", "q", "d", "f", "float64", "int", "<f16", "f1", "f3", "i16", "<i3", "b2", "b4", "B"),
+    *(" f4", "f4 ", "<<f4", "f4,f4", "(3,)f4", "", "U9999999", "f٤", "<f4\\n"),
+)
+
+
+@pytest.mark.parametrize("descr", OTHER_ELEMENTS)
+def test_is_every_other_element_type_refused_unread(tmp_path: Path, descr: str) -> None:
+    for key, shape in (("m", "(1, 4)"), ("format", "()"), ("mvpsim/header", "(4,)")):
+        content = npy_claiming(shape, b"\x41" * 32, descr)
+        path = archive(tmp_path / "bad.npz", {f"{key}.npy": content})
+        with pytest.raises(InputError, match=f"array {key} has element type"):
+            read_masks(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "descr", "data", "says"),
+    [
+        ("(0, 999999999999999999, 999999999)", "<f4", b"", "claims a shape of more than"),
+        ("(999999999999999999, 0)", "<f4", b"", "a side is at most 16777216"),
+        (f"({'1, ' * 33})", "<f4", bytes(4), "has 33 dimensions, at most 32 can be read"),
+        (f"({'9' * 19},)", "<f4", b"", "does not describe a plain array"),
+        (f"({'9' * 5000},)", "<f4", b"", "does not describe a plain array"),
+        ("(1 2, 3)", "<f4", bytes(24), "does not describe a plain array"),
+        ("(1L2,)", "<f4", bytes(4), "does not describe a plain array"),
+        ("(-1, 4)", "<f4", bytes(4), "does not describe a plain array"),
+        ("(1000000000, 1)", "<U0", b"", "has element type '<U0'"),
+    ],
+)
+def test_is_a_shape_refused_that_no_array_has(
+    tmp_path: Path, shape: str, descr: str, data: bytes, says: str
+) -> None:
+    path = archive(tmp_path / "bad.npz", {"m.npy": npy_claiming(shape, data, descr)})
+    with pytest.raises(InputError, match=says):
+        read_masks(path)
+
+
+@pytest.mark.parametrize("descr", ["|b1", "|i1", "|u1", "<i2", ">u4", "<i8", "<f2", ">f4", "<f8"])
+def test_are_the_element_types_of_masks_and_weights_read(tmp_path: Path, descr: str) -> None:
+    array = np.array([[0, 1, 0], [1, 1, 0]], descr)
+    (matrix,) = read_masks(savez(tmp_path / "a.npz", m=array)).matrices
+    assert (matrix.keep == (array != 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "content", "says"),
+    [
+        ("<U3", b"\xff" * 12, "array format holds what is no text"),
+        ("<U1", struct.pack("<I", 0xD800), "array format holds what is no text"),
+        ("|S3", b"\xff\xfe\xfd", "unknown scipy.sparse format"),
+        ("<f8", bytes(8), "holds no 2-D array of numbers"),
+    ],
+)
+def test_is_a_text_refused_that_is_none(
+    tmp_path: Path, dtype: str, content: bytes, says: str
+) -> None:
+    members = {"format.npy": npy_claiming("()", content, dtype)}
+    members |= {f"{key}.npy": npy_claiming("(1,)", bytes(4)) for key in ("shape", "data")}
+    with pytest.raises(InputError, match=says):
+        read_masks(archive(tmp_path / "bad.npz", members))
+
+
+def test_are_two_texts_not_taken_for_one(tmp_path: Path) -> None:
+    path = savez(tmp_path / "a.npz", **scipy_arrays(format=np.array(["csr", "csc"])))
+    with pytest.raises(InputError, match=r"array format must hold one text, found <U3 \[2\]"):
+        read_masks(path)
 
 
 def test_what_do_two_arrays_of_one_name_say(tmp_path: Path) -> None:
@@ -259,7 +334,7 @@ SCIPY = {
     "lengths differ": ({"data": np.ones(2)}, "indices and data differ in length"),
     "no pointers": ({"indptr": None}, "needs a 1-D array indptr, found nothing"),
     "2-D pointers": ({"indptr": np.ones((2, 2), int)}, r"indptr, found shape \(2, 2\)"),
-    "complex": ({"data": np.ones(3, complex)}, "data are complex128"),
+    "complex": ({"data": np.ones(3, complex)}, "array data has element type '<c16'"),
     "NaN": ({"data": np.array([1, 2, np.nan])}, "matrix bad has nan at row 1, column 1"),
     "claims terabytes": (
         {"shape": np.array([2, 10**12])},
@@ -316,6 +391,21 @@ SAFETENSORS = {
     "unknown type": (
         safetensors_file(tensor("F4", (1, 2), (0, 1)), bytes(1)),
         "tensor w has element type F4; known: BOOL",
+    ),
+    "truth for a number": (safetensors_file(tensor(shape=[True, 2])), "tensor w has no valid"),
+    "no bytes of a shape beyond counting": (
+        safetensors_file(tensor(shape=[0, 10**18, 10**18], offsets=[0, 0])),
+        "array w claims a shape of more than",
+    ),
+    "many dimensions": (
+        safetensors_file(tensor(shape=[1] * 40 + [2]), bytes(8)),
+        "array w has 41 dimensions",
+    ),
+    "bytes of two tensors": (
+        safetensors_file(
+            tensor() | {"v": {"dtype": "F32", "shape": [1, 2], "data_offsets": [4, 12]}}, bytes(12)
+        ),
+        "tensors w and v share bytes; the file is damaged",
     ),
     "NaN": (
         safetensors_file(tensor(), np.array([1, np.nan], "<f4").tobytes()),

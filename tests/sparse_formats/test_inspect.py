@@ -57,6 +57,8 @@ def test_does_json_hold_the_numbers_worked_out_by_hand(
     mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report: Any = json.loads(run(monkeypatch, capsys, "--mask", str(mask), "--json", "-"))
+    read = report["mask"].pop("read")
+    assert [(item["shape"], item["why"]) for item in read["left_out"]] == [([9, 9], "an embedding")]
     assert report["mask"] == {
         "source": str(mask),
         "sha256": sha256_of(mask),

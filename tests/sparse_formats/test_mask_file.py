@@ -337,8 +337,8 @@ def test_are_matrix_market_coordinates_read(tmp_path: Path) -> None:
         "1 1 1.5\n2 3 -2\n2 1 0\n"
     )
     matrix = only(path)
-    # The stored zero in row 2, column 1 is kept.
-    assert matrix.keep.tolist() == [[True, False, False], [True, False, True]]
+    # The stored zero in row 2, column 1 is not kept.
+    assert matrix.keep.tolist() == [[True, False, False], [False, False, True]]
     assert matrix.weight is not None
     assert matrix.weight.tolist() == [[1.5, 0.0, 0.0], [0.0, 0.0, -2.0]]
 
@@ -409,7 +409,7 @@ def test_are_all_scipy_formats_read(
 
 
 @pytest.mark.parametrize("format", ["csr", "csc", "coo"])
-def test_is_a_stored_zero_kept_and_a_double_entry_added_up(tmp_path: Path, format: str) -> None:
+def test_is_a_stored_zero_dropped_and_a_double_entry_added_up(tmp_path: Path, format: str) -> None:
     rows, cols, data = [0, 1, 1], [1, 0, 0], [0.0, 1.0, 2.0]
     if format == "coo":
         matrix = scipy.sparse.coo_matrix((data, (rows, cols)), shape=(2, 2))
@@ -420,8 +420,23 @@ def test_is_a_stored_zero_kept_and_a_double_entry_added_up(tmp_path: Path, forma
         matrix.data[:] = [1.0, 2.0, 0.0]
     scipy.sparse.save_npz(tmp_path / "a.npz", matrix)
     found = only(tmp_path / "a.npz")
-    assert found.keep.tolist() == [[False, True], [True, False]]
+    assert found.keep.tolist() == [[False, False], [True, False]]
     assert found.weight is not None and found.weight.tolist() == [[0.0, 0.0], [3.0, 0.0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.bool_])
+def test_is_a_stored_zero_dropped_in_every_layout(tmp_path: Path, dtype: Any) -> None:
+    dense = (RNG.random((4, 6)) < 0.3).astype(dtype)
+    everything = scipy.sparse.coo_matrix(np.ones((4, 6), dtype))
+    everything.data = dense[everything.row, everything.col]  # all places are stored, zeros too
+    for format in ("coo", "csr", "csc", "bsr", "dia"):
+        path = tmp_path / f"{format}.npz"
+        scipy.sparse.save_npz(path, everything.asformat(format))
+        assert (only(path).keep == (dense != 0)).all(), format
+    scipy.io.mmwrite(
+        tmp_path / "a.mtx", everything.astype(np.int64 if dtype != np.float32 else dtype)
+    )
+    assert (only(tmp_path / "a.mtx").keep == (dense != 0)).all()
 
 
 def test_is_an_empty_scipy_matrix_read(tmp_path: Path) -> None:

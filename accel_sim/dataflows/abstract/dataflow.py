@@ -158,7 +158,7 @@ class Machine(ABC):
         """
 
     @abstractmethod
-    def dense_twin(self) -> Callable[[Layer, Inputs], LayerRun]:
+    def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         """What runs a layer as if nothing were pruned; it may remember what shapes share."""
 
     def run_changed(

@@ -22,6 +22,8 @@ MARKS: tuple[Mark, ...] = get_args(Mark)
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e18)]
+Frequency = Annotated[float, msgspec.Meta(ge=1e-3, le=1e18)]
+"""In hertz; the time that any run takes at it is a number."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Bandwidth = Count | Annotated[float, msgspec.Meta(ge=0.001, le=2**40)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
@@ -33,7 +35,7 @@ assert get_args(DatatypeName) == tuple(DATATYPES)
 
 @dataclass(frozen=True)
 class Clock:
-    clock_hz: Positive
+    clock_hz: Frequency
 
 
 @dataclass(frozen=True)

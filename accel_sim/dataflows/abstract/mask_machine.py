@@ -68,7 +68,7 @@ class MaskMachine(Machine):
             format=self.format_of(matrix.keep),
         )
 
-    def dense_twin(self) -> Callable[[Layer, Inputs], LayerRun]:
+    def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         return self._run_dense
 
     def _run_dense(self, layer: Layer, inputs: Inputs) -> LayerRun:

@@ -16,7 +16,7 @@ from accel_sim.dataflows.abstract.causes import (
 from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
-from accel_sim.dataflows.mixed_vector.dense_twin import DenseTwin
+from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
 from accel_sim.dataflows.mixed_vector.layer import run_layer
 from accel_sim.inputs.activations import Inputs, Layer
 
@@ -56,8 +56,8 @@ class MixedVector(Configuration):
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         return run_layer(layer, inputs, self, is_checked)
 
-    def dense_twin(self) -> DenseTwin:
-        return DenseTwin(self)
+    def dense_baseline(self) -> DenseBaseline:
+        return DenseBaseline(self)
 
     def run_changed(
         self, layer: Layer, inputs: Inputs, changed: Mapping[str, Any]

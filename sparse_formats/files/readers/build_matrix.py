@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.size_limits import check_claim, check_shape
-from sparse_formats.masks.matrix import MaskedMatrix, check_finite, check_float
+from sparse_formats.masks.matrix import MaskedMatrix, check_float
 from sparse_formats.masks.matrix_names import kind_of
 
 
@@ -20,31 +20,35 @@ def from_entries(
     cols: NDArray[np.integer[Any]],
     values: NDArray[Any] | None,
 ) -> MaskedMatrix:
-    """A matrix whose stored entries are kept, zeros too; float `values` are its weights.
+    """A matrix of stored entries: kept where their value is not zero, or all where there is none.
 
-    rows, cols, values: one item an entry, 0-based; entries at the same place are added up.
+    rows, cols, values: one item an entry, 0-based; values at the same place are added up. Floats
+    are the weights; bools and ints give the mask only.
 
     Raises:
         InputError: an entry outside the shape, a shape far too large for its file, NaN, infinity.
     """
     check_shape(path, name, *shape)
-    floats = values if values is not None and values.dtype.kind == "f" else None
-    item_bytes = 1 + (floats.dtype.itemsize if floats is not None else 0)
+    is_weighted = values is not None and values.dtype.kind == "f"
+    item_bytes = 1 + (values.dtype.itemsize if values is not None and is_weighted else 0)
     check_claim(path, shape[0] * shape[1] * item_bytes, f"matrix {name} of shape {shape}")
     _check_range(path, name, "row", rows, shape[0])
     _check_range(path, name, "column", cols, shape[1])
     keep = np.zeros(shape, np.bool_)
     keep[rows, cols] = True
-    weight = None
-    if floats is not None:
-        check_float(f"{path}: matrix {name}", floats.dtype)
-        weight = np.zeros(shape, floats.dtype)
-        if np.count_nonzero(keep) == len(rows):
-            weight[rows, cols] = floats
-        else:
-            np.add.at(weight, (rows, cols), floats)
-        check_finite(f"{path}: matrix {name}", weight)
-    return MaskedMatrix(name, keep, weight, kind_of(name))
+    if values is None:
+        return MaskedMatrix(name, keep, None, kind_of(name))
+    if is_weighted:
+        check_float(f"{path}: matrix {name}", values.dtype)
+    if np.count_nonzero(keep) == len(rows):
+        dense = np.zeros(shape, values.dtype)
+        dense[rows, cols] = values
+    else:
+        dense = np.zeros(shape, values.dtype if is_weighted else np.int64)
+        np.add.at(dense, (rows, cols), values)
+    if not is_weighted:
+        return MaskedMatrix(name, dense != 0, None, kind_of(name))
+    return MaskedMatrix.from_array(name, dense, f"{path}: ")
 
 
 def compressed_lines(

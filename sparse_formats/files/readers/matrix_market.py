@@ -33,7 +33,7 @@ class _Banner:
 def read(path: Path) -> list[MaskedMatrix]:
     """The one matrix of a .mtx file, called by the file's stem.
 
-    Stored coordinates are kept, zeros too; of an array the non-zeros are. Real values are float64
+    What is not zero is kept; of a pattern, what is listed. Real values are float64
     weights, integers and patterns give the mask only.
 
     Raises:
@@ -105,8 +105,9 @@ def _coordinates(
         if values is not None:
             sign = -1 if banner.symmetry == "skew-symmetric" else 1
             values = np.append(values, sign * values[below])
-    weights = values if banner.field in ("real", "double") else None
-    return from_entries(path, path.stem, shape, rows, cols, weights)
+    if values is not None and banner.field == "integer":
+        values = values != 0
+    return from_entries(path, path.stem, shape, rows, cols, values)
 
 
 def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[bytes]) -> MaskedMatrix:

@@ -4,6 +4,7 @@ import contextlib
 import lzma
 import math
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,16 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.size_limits import check_claim, check_shape
+from sparse_formats.files.readers.size_limits import bytes_of, check_claim, check_shape
 from sparse_formats.files.readers.stored import Stored
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
 # The only headers that describe plain arrays; a structured dtype has a list for its descr.
 _HEADER = re.compile(
-    r"\{\s*'descr':\s*'(?P<descr>[^']*)',\s*'fortran_order':\s*(?P<fortran>True|False),"
-    r"\s*'shape':\s*\((?P<shape>[0-9L,\s]*)\),?\s*\}\s*"
+    r"\{ *'descr': *'(?P<descr>[^']*)', *'fortran_order': *(?P<fortran>True|False), *"
+    r"'shape': *\((?P<shape>(?: *[0-9]{1,18}L? *,)* *(?:[0-9]{1,18}L? *)?)\) *,? *\}\s*"
 )
+# The only element types that NumPy is ever asked to make of a file's words: booleans, integers,
+# floats, and text that is not empty. Whatever else there is, now or in a later NumPy, among them
+# what holds Python's pointers, is refused unread.
+_ELEMENT = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU][1-9][0-9]{0,5})")
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -33,7 +38,8 @@ _DAMAGED = (
     OSError,
     RuntimeError,
     NotImplementedError,
-    UnicodeDecodeError,
+    ValueError,
+    struct.error,
 )
 
 
@@ -45,10 +51,7 @@ class ArrayHeader:
     shape: tuple[int, ...]
     fortran_order: bool
     data_offset: int
-
-    @property
-    def data_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+    data_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,25 @@ class Npz:
                 raise EOFError("it ends early")
         order = "F" if header.fortran_order else "C"
         stored = np.ndarray(header.shape, header.dtype, content, header.data_offset, order=order)
-        return np.array(stored, header.dtype.newbyteorder("="), order="C")
+        array = np.array(stored, header.dtype.newbyteorder("="), order="C")
+        if array.dtype.kind == "U":
+            _check_characters(self.path, name, array)
+        return array
+
+    def text(self, name: str) -> str:
+        """The array `name` as the one text that it holds.
+
+        Raises:
+            InputError: it holds numbers, or several texts, or what is no text.
+        """
+        header = self.headers[name]
+        if header.dtype.kind not in "SU" or math.prod(header.shape) != 1:
+            raise InputError(
+                f"{self.path}: array {name} must hold one text, found {header.dtype} "
+                f"{list(header.shape)}; the file is damaged"
+            )
+        text = self.read(name).reshape(-1)[0]
+        return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 @contextlib.contextmanager
@@ -96,14 +117,10 @@ def stored(npz: Npz) -> dict[str, Stored]:
     """All arrays of numbers by member name, in file order, unread.
 
     Raises:
-        InputError: a matrix that is complex; when an array is read: its sides are no matrix's.
+        InputError: when an array is read: its sides are no matrix's.
     """
     arrays: dict[str, Stored] = {}
     for name, header in npz.headers.items():
-        if header.dtype.kind == "c" and len(header.shape) == 2:
-            raise InputError(
-                f"{npz.path}: matrix {name} is {header.dtype}; give bools, integers or real floats"
-            )
         if header.dtype.kind in "biuf":
             arrays[name] = Stored(header.dtype.kind, header.shape, _reader(npz, name, header))
     return arrays
@@ -164,20 +181,25 @@ def read_header(path: Path, name: str, file: BinaryIO) -> ArrayHeader:
             f"{path}: array {name} has a header that does not describe a plain array; "
             "save bools, integers or floats"
         )
-    if match["descr"].endswith("O"):
+    if _ELEMENT.fullmatch(match["descr"]) is None:
+        is_pickle = "O" in match["descr"] or "object" in match["descr"]
+        why = ", pickled Python objects, which may run code when read" if is_pickle else ""
         raise InputError(
-            f"{path}: array {name} is a pickled Python object, which may run code when read; "
-            "save it as an array of numbers"
+            f"{path}: array {name} has element type {match['descr'][:40]!r}{why}; save it as "
+            "booleans, integers, text, or floats of 16, 32 or 64 bits"
         )
-    shape = tuple(int(n.strip(" L")) for n in match["shape"].split(",") if n.strip(" L"))
-    try:
-        dtype = np.dtype(match["descr"])
-    except TypeError as error:
-        raise InputError(
-            f"{path}: array {name} has the unknown element type {match['descr']!r}; "
-            "save bools, integers or floats"
-        ) from error
-    return ArrayHeader(dtype, shape, match["fortran"] == "True", 8 + size_bytes + size)
+    dtype = np.dtype(match["descr"])
+    shape = tuple(int(n) for n in re.findall("[0-9]+", match["shape"]))
+    data_bytes = bytes_of(path, name, shape, dtype.itemsize)
+    is_fortran, offset = match["fortran"] == "True", 8 + size_bytes + size
+    return ArrayHeader(dtype, shape, is_fortran, offset, data_bytes)
+
+
+def _check_characters(path: Path, name: str, array: NDArray[Any]) -> None:
+    """InputError unless the text in `array` consists of characters that there are."""
+    codes = array.reshape(-1).view(np.uint32)
+    if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+        raise InputError(f"{path}: array {name} holds what is no text; the file is damaged")
 
 
 @contextlib.contextmanager
@@ -185,6 +207,8 @@ def _whole(path: Path, name: str) -> Iterator[None]:
     """Turn whatever a damaged zip member raises into one line."""
     try:
         yield
+    except InputError:
+        raise
     except _DAMAGED as error:
         raise InputError(
             f"{path}: array {name} cannot be read ({error}); the file is damaged; write it again"

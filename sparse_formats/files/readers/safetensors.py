@@ -5,9 +5,9 @@ dtype, shape, data_offsets, then the data.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.size_limits import check_shape
+from sparse_formats.files.readers.size_limits import bytes_of, check_shape
 from sparse_formats.files.readers.stored import Stored
 
 _DTYPES = {
@@ -86,11 +86,11 @@ def stored(path: Path, names: frozenset[str] | None = None) -> dict[str, Stored]
     missing = sorted((names or frozenset()) - header.keys())
     if missing:
         raise InputError(f"{path}: tensor {missing[0]} is in the index but not in this shard")
-    data_bytes = path.stat().st_size - data_start
+    tensors = _tensors(path, header, path.stat().st_size - data_start)
     return {
-        name: _stored(path, name, _checked(path, name, entry, data_bytes), data_start)
-        for name, entry in header.items()
-        if name != "__metadata__" and (names is None or name in names)
+        name: _stored(path, name, tensor, data_start)
+        for name, tensor in tensors.items()
+        if names is None or name in names
     }
 
 
@@ -100,12 +100,12 @@ def _stored(path: Path, name: str, tensor: _Tensor, data_start: int) -> Stored:
             check_shape(path, name, *tensor.shape)
         if tensor.dtype not in _DTYPES:
             raise InputError(
-                f"{path}: tensor {name} has element type {tensor.dtype}; "
+                f"{path}: tensor {name} has element type {tensor.dtype[:40]}; "
                 f"known: {', '.join(_DTYPES)}; convert it, e.g. to F16"
             )
-        raw = np.fromfile(
-            path, _DTYPES[tensor.dtype], math.prod(tensor.shape), offset=data_start + tensor.begin
-        )
+        dtype = np.dtype(_DTYPES[tensor.dtype])
+        count = (tensor.end - tensor.begin) // dtype.itemsize
+        raw = np.fromfile(path, dtype, count, offset=data_start + tensor.begin)
         return _native(raw, tensor.dtype).reshape(tensor.shape)
 
     kind = "F" if tensor.dtype not in _DTYPES else np.dtype(_DTYPES[tensor.dtype]).kind
@@ -148,11 +148,31 @@ def _header(path: Path) -> tuple[Mapping[str, Any], int]:
     return header, 8 + length
 
 
+def _tensors(path: Path, header: Mapping[str, Any], data_bytes: int) -> dict[str, _Tensor]:
+    """Every tensor of the header, checked before any of them is read.
+
+    Each byte of the data belongs to one tensor, so that all of them take no more than the file.
+    """
+    tensors = {
+        name: _checked(path, name, entry, data_bytes)
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    places = sorted((tensor.begin, tensor.end, name) for name, tensor in tensors.items())
+    for (_, end, one), (begin, _, other) in pairwise(places):
+        if begin < end:
+            raise InputError(
+                f"{path}: tensors {one} and {other} share bytes; the file is damaged or made to "
+                "exhaust memory"
+            )
+    return tensors
+
+
 def _checked(path: Path, name: str, entry: Any, data_bytes: int) -> _Tensor:
     try:
         begin, end = entry["data_offsets"]
         tensor = _Tensor(str(entry["dtype"]), tuple(entry["shape"]), begin, end)
-        whole = all(isinstance(n, int) and n >= 0 for n in (*tensor.shape, begin, end))
+        whole = all(type(n) is int and n >= 0 for n in (*tensor.shape, begin, end))
     except (TypeError, ValueError, KeyError):
         whole, tensor = False, None
     if tensor is None or not whole or tensor.begin > tensor.end:
@@ -163,7 +183,8 @@ def _checked(path: Path, name: str, entry: Any, data_bytes: int) -> _Tensor:
             "the file is cut short; download it again"
         )
     if tensor.dtype in _DTYPES:
-        needed = math.prod(tensor.shape) * np.dtype(_DTYPES[tensor.dtype]).itemsize
+        itemsize = np.dtype(_DTYPES[tensor.dtype]).itemsize
+        needed = bytes_of(path, name, tensor.shape, itemsize)
         if needed != tensor.end - tensor.begin:
             raise InputError(
                 f"{path}: tensor {name} of shape {tensor.shape} {tensor.dtype} needs {needed} "

@@ -23,14 +23,14 @@ def recognises(npz: Npz) -> bool:
 def read(npz: Npz) -> list[MaskedMatrix]:
     """The one matrix of the archive, called by the file's stem.
 
-    CSR, CSC, COO: stored entries are kept, zeros too. BSR, DIA: blocks and diagonals are filled
-    up with zeros, so only non-zeros are kept.
+    What is not zero is kept, in every layout: a stored zero is dropped, be it an entry of CSR, CSC
+    or COO, or what fills up a block of BSR or a diagonal of DIA.
 
     Raises:
         InputError: an unknown format, a missing or mis-shaped array, pointers that do not rise,
             an index outside the shape.
     """
-    layout = str(npz.read("format").astype(np.str_))
+    layout = npz.text("format")
     if layout not in _LAYOUTS:
         raise InputError(
             f"{npz.path}: unknown scipy.sparse format {layout!r}; readable: {', '.join(_LAYOUTS)}"
@@ -74,7 +74,7 @@ def _bsr(npz: Npz, shape: tuple[int, int]) -> MaskedMatrix:
     lines, indices, data = _compressed(npz, shape[0] // high, 3)
     rows = np.broadcast_to(lines[:, None, None] * high + np.arange(high)[:, None], data.shape)
     cols = np.broadcast_to(indices[:, None, None] * wide + np.arange(wide), data.shape)
-    return _nonzero(npz, shape, rows, cols, data)
+    return from_entries(npz.path, name, shape, rows.ravel(), cols.ravel(), data.ravel())
 
 
 def _dia(npz: Npz, shape: tuple[int, int]) -> MaskedMatrix:
@@ -84,7 +84,7 @@ def _dia(npz: Npz, shape: tuple[int, int]) -> MaskedMatrix:
     rows = cols - offsets[:, None]
     # data[k, j] stands at column j of diagonal k; what hangs over the matrix is no entry.
     inside = (rows >= 0) & (rows < shape[0]) & (cols < shape[1])
-    return _nonzero(npz, shape, rows[inside], cols[inside], data[inside])
+    return from_entries(npz.path, npz.path.stem, shape, rows[inside], cols[inside], data[inside])
 
 
 _LAYOUTS: dict[str, Callable[[Npz, tuple[int, int]], MaskedMatrix]] = {
@@ -94,21 +94,6 @@ _LAYOUTS: dict[str, Callable[[Npz, tuple[int, int]], MaskedMatrix]] = {
     "bsr": _bsr,
     "dia": _dia,
 }
-
-
-def _nonzero(
-    npz: Npz,
-    shape: tuple[int, int],
-    rows: NDArray[np.integer[Any]],
-    cols: NDArray[np.integer[Any]],
-    data: NDArray[Any],
-) -> MaskedMatrix:
-    """The matrix of these entries without those that are zero after adding up."""
-    stored = data != 0
-    matrix = from_entries(npz.path, npz.path.stem, shape, rows[stored], cols[stored], data[stored])
-    if matrix.weight is None:
-        return matrix
-    return MaskedMatrix.from_array(matrix.name, matrix.weight, f"{npz.path}: ")
 
 
 def _compressed(

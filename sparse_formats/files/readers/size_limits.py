@@ -1,5 +1,7 @@
 """Limits that the sizes a file claims must keep before memory is given to them."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparse_formats.errors import InputError
@@ -13,6 +15,12 @@ MAX_EXPANSION = 200
 A deflated boolean mask of 99 % sparsity reaches about 100; the worst deflate bombs 1,032.
 """
 
+MAX_DIMENSIONS = 32
+"""Of one array; NumPy counts no more in all its versions."""
+
+MAX_ARRAY_BYTES = 2**62
+"""What an array may claim at all, so that NumPy can count its bytes in 64 bits."""
+
 MAX_SIDE = 2**24
 """Rows or columns of a matrix; the largest vocabularies stay below a million."""
 
@@ -25,6 +33,26 @@ def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
             f"{path}: {what} claims {claimed_bytes} bytes, the whole file has {held}; "
             "it is damaged or made to exhaust memory; write it again from its source"
         )
+
+
+def bytes_of(path: Path, name: str, shape: Sequence[int], item_bytes: int) -> int:
+    """Bytes of an array of `shape`, with items of so many bytes.
+
+    Raises:
+        InputError: NumPy could not count them, or the array without its empty dimensions.
+    """
+    if len(shape) > MAX_DIMENSIONS:
+        raise InputError(
+            f"{path}: array {name} has {len(shape)} dimensions, at most {MAX_DIMENSIONS} can be "
+            "read; the file is damaged"
+        )
+    # Also where a dimension is 0: the others are multiplied all the same.
+    if math.prod(max(n, 1) for n in shape) * item_bytes > MAX_ARRAY_BYTES:
+        raise InputError(
+            f"{path}: array {name} claims a shape of more than {MAX_ARRAY_BYTES} bytes; "
+            "the file is damaged or made to exhaust memory"
+        )
+    return math.prod(shape) * item_bytes
 
 
 def check_shape(path: Path, name: str, rows: int, cols: int) -> None:

@@ -49,7 +49,7 @@ def test_does_everything_counted_add_up(name: str, density: float) -> None:
 
 @pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("name", RIVALS)
-def test_is_a_mask_with_nothing_pruned_its_own_dense_twin(name: str) -> None:
+def test_is_a_mask_with_nothing_pruned_its_own_dense_baseline(name: str) -> None:
     whole = MaskedMatrix("m", np.ones((40, 48), np.bool_))
     (layer,) = run(load_machine(name), whole)
     assert layer.dense_cycles == layer.cycles

@@ -8,7 +8,7 @@ from accel_sim.dataflows.mixed_vector.stream import Stored, dense
 from accel_sim.inputs.activations import Inputs, Layer
 
 
-class DenseTwin:
+class DenseBaseline:
     """Runs dense layers; encodes and schedules each shape once."""
 
     def __init__(self, machine: Configuration) -> None:

@@ -1,0 +1,110 @@
+"""What of a file is worked on, what is left out, and why: as data and as sentences."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.selection import LEFT_ALONE
+
+_SHOWN = 4
+
+
+class _LeftOut(msgspec.Struct, frozen=True):
+    name: str
+    shape: list[Annotated[int, msgspec.Meta(ge=0)]]
+    why: str
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """What is looked for in the header of masks, which a file may have brought."""
+
+    left_out: list[_LeftOut] = []
+    stored_in_out: list[str] = []
+    orientation: str = ""
+    decoded: dict[str, list[str]] = {}
+    quantization: str = ""
+
+
+def what_was_read(
+    masks: MaskSet, taken: Collection[str], source: str | None = None
+) -> dict[str, Any]:
+    """An account of the matrices `taken` from `masks`, as JSON-able data.
+
+    source: where they come from, in words. matrices, weights: how many were taken. left_out: name,
+    shape and reason of each array of two axes or more that was not. sentences: the same in words,
+    and how the matrices were stored, where that is not (out, in).
+    """
+    try:
+        header = msgspec.convert(dict(masks.header), _Header)
+    except msgspec.ValidationError:  # of another program's making
+        header = _Header()
+    chosen = [matrix for matrix in masks.matrices if matrix.name in taken]
+    left_out = [
+        *header.left_out,
+        *(_LeftOut(m.name, list(m.shape), _why(m)) for m in masks.matrices if m.name not in taken),
+    ]
+    weights = sum(matrix.keep.size for matrix in chosen)
+    return {
+        "matrices": len(chosen),
+        "weights": weights,
+        "left_out": msgspec.to_builtins(left_out),
+        "sentences": [
+            f"Read {_counted(len(chosen), 'matrix', 'matrices')} with {weights:,} weights"
+            f"{'' if source is None else f' from {source}'}.",
+            *_sentences(header),
+            *_left_out(left_out, weights),
+        ],
+    }
+
+
+def _why(matrix: MaskedMatrix) -> str:
+    article = "an" if matrix.kind[0] in "aeiou" else "a"
+    return f"{article} {matrix.kind}" if matrix.kind in LEFT_ALONE else "not chosen by its name"
+
+
+def _sentences(header: _Header) -> Iterator[str]:
+    if header.stored_in_out:
+        known = f", as is known from {header.orientation}" if header.orientation else ""
+        yield (
+            f"{_named(header.stored_in_out)} stored as (in, out) and transposed when read{known}."
+        )
+    for layout, names in header.decoded.items():
+        if names:
+            yield f"{_named(names)} put together from the arrays of {layout}."
+    if header.quantization:
+        yield (
+            f"config.json says that the weights are quantised by {header.quantization}, but they "
+            "are plain numbers and were read as such."
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > 1 else ""
+    verb = "was" if len(names) == 1 else "were"
+    return f"{_counted(len(names), 'matrix', 'matrices')} ({names[0]}{more}) {verb}"
+
+
+def _left_out(items: Sequence[_LeftOut], read: int) -> Iterator[str]:
+    if not items:
+        return
+    largest = sorted(items, key=lambda item: -_size(item.shape))
+    shown = "; ".join(f"{item.name}: {item.why}" for item in largest[:_SHOWN])
+    more = f"; and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    size = sum(_size(item.shape) for item in items)
+    verb = "was" if len(items) == 1 else "were"
+    yield (
+        f"{_counted(len(items), 'array', 'arrays')} with {size:,} numbers "
+        f"({100 * size / max(size + read, 1):.3g} %) {verb} left out ({shown}{more})."
+    )
+
+
+def _size(shape: Sequence[int]) -> int:
+    """How many numbers an array has; 0 for a whole file, whose shape is ()."""
+    return math.prod(shape) if shape else 0
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
