@@ -33,7 +33,7 @@ from pruning.selection.tiles import tile_sums, vector_layout
 from pruning.selection.weights import best_weights
 from pruning.statistics.matrix_statistics import StatisticsFile, check_needs, read_statistics
 from pruning.structure.heads import Heads
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
@@ -188,13 +188,15 @@ def _check_updatable(
 ) -> None:
     bare = next((m.name for m in matrices if m.weight is None), None)
     if bare is not None:
-        raise InputError(
-            f"update {update!r} changes weights, matrix {bare} has none; leave the update out"
+        raise SettingError(
+            "update",
+            f"is {update!r}, which changes weights, and matrix {bare} has none; leave it out",
         )
     if statistics is None:
-        raise InputError(
-            f"update {update!r} needs the layers' inputs; collect them with "
-            "`python -m pruning calibrate` and give the file as --statistics"
+        raise SettingError(
+            "update",
+            f"is {update!r}, which needs the layers' inputs; collect them with "
+            "`python -m pruning calibrate` and give the file as statistics",
         )
 
 
@@ -234,7 +236,7 @@ def _notes(
     size = sum(matrices[i].scores.size for pool in pools for i in pool.members)
     return (
         f"sparsity {recipe.sparsity:g} would keep {asked} of {size} weights, the given mask "
-        f"has only {given} to keep: what it dropped does not come back unless --scores say so",
+        f"has only {given} to keep: what it dropped does not come back unless scores are given",
     )
 
 

@@ -22,7 +22,7 @@ from pruning.data.files import (
     read_table,
     read_text,
 )
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +104,7 @@ def text_windows(
     """
     if task not in ("causal", "masked", "encode"):
         raise InputError(
-            f"a model for {task} learns nothing from plain text; give --table or --squad"
+            f"a model for {task} learns nothing from plain text; give a table or questions"
         )
     known = checked(tokenizer)
     ids = token_ids(tokenizer, text)
@@ -113,7 +113,7 @@ def text_windows(
     if room < 1 or len(ids) < room:
         raise InputError(
             f"the text has {len(ids)} tokens, but one window needs {length}; give a longer text or "
-            "another --length"
+            "a smaller length"
         )
     windows = [ids[i : i + room] for i in range(0, len(ids) - room + 1, room)]
     if task == "causal":
@@ -231,7 +231,7 @@ def passages(
         raise InputError("this tokenizer has no character offsets; save its tokenizer.json")
     room = length - known.num_special_tokens_to_add(pair=True)
     if room < 2:
-        raise InputError(f"length {length}: the special tokens alone take {length - room}")
+        raise SettingError("length", f"is {length}; the special tokens alone take {length - room}")
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     offsets: list[tuple[tuple[int, int] | None, ...]] = []
@@ -281,11 +281,11 @@ def examples_of(
     """
     given = [path for path in (text, table, squad) if path is not None]
     if len(given) != 1:
-        raise InputError(f"give one of --text, --table, --squad; found {len(given)} of them")
+        raise InputError(f"give one of text, table and squad; found {len(given)} of them")
     longest = opened.max_length
     size = min(longest, 512) if length is None else length
     if not 1 <= size <= longest:
-        raise InputError(f"length {size}: give 1 to {longest} tokens")
+        raise SettingError("length", f"is {size}; give 1 to {longest} tokens")
     found = _examples_of(opened, text, table, squad, size, seed)
     check_tokens(opened, found.rows)
     return found

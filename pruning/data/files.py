@@ -26,7 +26,7 @@ def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
     except UnicodeDecodeError as error:
         raise InputError(
             f"text {path} is not {encoding.removesuffix('-sig')}: {error.reason} at byte "
-            f"{error.start}; convert it to UTF-8, or tell eval its --encoding"
+            f"{error.start}; convert it to UTF-8, or give eval its encoding"
         ) from error
     if not text.strip():
         raise InputError(f"text {path} is empty")
@@ -64,7 +64,7 @@ def read_table(
         if label is None:
             raise InputError(
                 f"table {path}: no column is called label; the columns are {', '.join(header)}; "
-                "rename one, or give eval its --label-column"
+                "rename one, or give eval its label_column"
             )
     chosen = tuple(text) or tuple(n for n in header if n not in (label, *_NUMBER_COLUMNS))
     for name in (label, *chosen):
@@ -73,7 +73,7 @@ def read_table(
     if not 1 <= len(chosen) <= 2:
         raise InputError(
             f"table {path}: a model takes one or two texts, but the text columns are "
-            f"{', '.join(chosen) or 'none'}; change the table, or give eval its --text-column"
+            f"{', '.join(chosen) or 'none'}; change the table, or give eval its text_column"
         )
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(header):

@@ -100,7 +100,7 @@ def pair_agreement(embed: Embed, table: Table) -> Agreement:
         InputError: not two texts a row, or a label that is no number.
     """
     if any(len(texts) != 2 for texts in table.texts):
-        raise InputError("similarity needs two text columns; name them with --text-column")
+        raise InputError("similarity needs two text columns; name them with text_column")
     try:
         human = np.array([float(label) for label in table.labels])
     except ValueError as error:

@@ -38,8 +38,8 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
             if _EXPERT.search(mask.name):
                 raise InputError(
                     f"mask {mask.name} is of one of several experts, which transformers keeps in "
-                    "a single parameter: they cannot be masked one by one; prune with "
-                    "--exclude experts"
+                    "a single parameter: they cannot be masked one by one; leave them "
+                    'out when pruning, with exclude "experts"'
                 )
             raise InputError(
                 f"mask {mask.name} fits no matrix of model {opened.name}"
@@ -109,7 +109,7 @@ def zeros_of(opened: OpenModel) -> MaskSet:
     if all(mask.keep.all() for mask in masks):
         raise InputError(
             f"none of the {len(masks)} matrices of model {opened.name} has a zero to lock; give "
-            "the mask with --mask, or prune the model first"
+            "a mask, or prune the model first"
         )
     return MaskSet(masks)
 

@@ -11,7 +11,7 @@ from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.selection.tiles import best_units
 from pruning.structure.couplings import UNITS, Coupling
 from pruning.structure.slices import ROWS, Slice
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import Storage
 
@@ -131,11 +131,14 @@ class Coupled(Pattern):
     def _check_known(self, names: Sequence[str], found: Sequence[Coupling]) -> None:
         if found or not names:
             return
-        hint = "give --heads or a model folder with config.json" if "head" in self.units else ""
-        raise InputError(
-            f"no {' or '.join(self.units)} is known in {names[0]} … {names[-1]}; "
-            + (hint or "their names tell no feed-forward layer")
-        )
+        where = f"{names[0]} … {names[-1]}"
+        if "head" in self.units:
+            raise SettingError(
+                "heads",
+                f"is 0, and nothing else tells the heads of {where}; give their number, or a "
+                "model folder with config.json",
+            )
+        raise InputError(f"no feed-forward layer is known by the names {where}")
 
     def _of(self, targets: Sequence[Target]) -> list[Coupling]:
         """The couplings of this pattern's units with all their lines in `targets`."""

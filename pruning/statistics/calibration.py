@@ -211,7 +211,7 @@ def _gradients(
         raise InputError(
             f"model {opened.name} is for {opened.task} and the examples have no labels, so there "
             "is no loss and no gradient; give a language model or labelled data, or collect only "
-            "what --score wanda, sparsegpt or obs need"
+            "what the scores wanda, sparsegpt or obs need"
         )
     wanted = {id(matrix.parameter) for matrix in opened.matrices}
     needed_before = {p: p.requires_grad for p in opened.model.parameters()}
@@ -245,7 +245,7 @@ def _gradients(
 def _idle(matrix: Matrix, opened: OpenModel) -> InputError:
     return InputError(
         f"matrix {matrix.name} is not used when {opened.name} reads the examples; leave it out "
-        "with --exclude"
+        "with exclude"
     )
 
 

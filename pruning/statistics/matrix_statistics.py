@@ -69,8 +69,8 @@ def check_needs(known: Statistics, needs: tuple[str, ...], score: str, name: str
     for need in needs:
         if getattr(known, need) is None:
             raise InputError(
-                f"score {score!r} needs the {need} of matrix {name}, which is not known; collect "
-                f"it with `python -m pruning calibrate` and give the file as --statistics"
+                f"{score} needs the {need} of matrix {name}, which is not known; collect it with "
+                "`python -m pruning calibrate` and give the file as statistics"
             )
 
 

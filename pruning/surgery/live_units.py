@@ -128,5 +128,5 @@ def _bias(opened: OpenModel, part: Slice, unit: int) -> "Tensor | None":
 def _matrix(opened: OpenModel, part: Slice) -> Matrix:
     found = opened.by_name.get(part.matrix)
     if found is None:
-        raise InputError(f"matrix {part.matrix} is left out; open the model without --exclude")
+        raise InputError(f"matrix {part.matrix} is left out; open the model whole")
     return found

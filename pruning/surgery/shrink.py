@@ -15,7 +15,7 @@ from pruning.structure.slices import Slice
 from pruning.surgery.live_units import live_channels, live_heads, live_neurons
 from pruning.surgery.narrow_config import KNOWN, narrow_class, narrow_config
 from pruning.surgery.stock_config import NO_WORDS, has_head_dim, hidden_size, stock_config
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,18 +108,18 @@ def _own_class(
     made = narrow_class(opened.model)
     if made is type(opened.model):
         if pad:
-            raise InputError(f"layers of {opened.name} may differ already: leave --pad out")
+            raise SettingError("pad", f"is not needed: layers of {opened.name} may differ already")
         return made
     if not own_code:
         return None
     if pad:
-        raise InputError("--pad makes layers alike, --own-code lets them differ: give one of them")
+        raise SettingError("pad", "makes layers alike, own_code lets them differ; give one of them")
     alike = all(len({max(1, len(units)) for units in live}) <= 1 for live in (heads, neurons))
     if made is None and not alike:
         decoder = " as decoder" if getattr(opened.model.config, "is_decoder", False) else ""
         raise InputError(
             f"own code is there for {KNOWN} as encoder, masked language model, classifier and "
-            f"question answerer, not for {type(opened.model).__name__}{decoder}; give --pad instead"
+            f"question answerer, not for {type(opened.model).__name__}{decoder}; give pad instead"
         )
     # Without head_dim a config of these families says nothing of missing heads.
     whole = all(len(live) == a.kv_heads for a, live in zip(opened.attentions, heads, strict=True))
@@ -130,7 +130,7 @@ def _nothing_leaves(opened: OpenModel, pad: bool) -> str:
     parts = {"heads": opened.attentions, "neurons": opened.feed_forwards}
     unknown = " and ".join(part for part, found in parts.items() if not found)
     if pad:
-        advice = f"--pad keeps what not every layer can spare; for {KNOWN} there is --own-code"
+        advice = f"pad keeps what not every layer can spare; for {KNOWN} there is own_code"
     elif unknown:
         advice = f"which rows and columns are {unknown} of {opened.name} is not known"
     else:

@@ -26,7 +26,7 @@ _EPSILONS = ("rms_norm_eps", "norm_eps", "layer_norm_epsilon", "layer_norm_eps")
 NO_WORDS = (
     "computes a head's width as hidden size ÷ number of heads: its config cannot say that heads "
     "are missing; remove neurons only, use a family whose config has head_dim (Llama, Mistral, "
-    f"Qwen, Gemma), or, for {KNOWN}, give --own-code"
+    f"Qwen, Gemma), or, for {KNOWN}, give own_code"
 )
 """Of a model type: why its heads cannot leave."""
 
@@ -72,7 +72,7 @@ def stock_config(
             break
     raise InputError(
         f"what is left is not a valid {opened.model.config.model_type}: {objection}; remove "
-        "another number of heads or channels, or give --pad to keep some of them as zeros"
+        "another number of heads or channels, or give pad to keep some of them as zeros"
     )
 
 
@@ -85,8 +85,8 @@ def _one_for_all(live: Sequence[list[int]], unit: str, pad: bool) -> int:
         listed = ", ".join(str(len(units)) for units in live)
         raise InputError(
             f"layers keep different numbers of {unit} ({listed}), and the config has one number "
-            f"for all; prune each layer alike (budget matrix), or give --pad to keep {most} {unit} "
-            f"everywhere, the surplus as zeros, or, for {KNOWN}, --own-code"
+            f"for all; prune each layer alike (budget matrix), or give pad to keep {most} {unit} "
+            f"everywhere, the surplus as zeros, or, for {KNOWN}, own_code"
         )
     return most
 

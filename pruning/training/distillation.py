@@ -45,7 +45,7 @@ def check_teacher(student: OpenModel, teacher: OpenModel, longest: int) -> None:
     if longest > teacher.max_length:
         raise InputError(
             f"{where} reads at most {teacher.max_length} tokens, but the longest example has "
-            f"{longest}; give a --length"
+            f"{longest}; give a smaller length"
         )
 
 

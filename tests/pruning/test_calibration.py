@@ -141,7 +141,7 @@ def test_a_matrix_that_does_nothing_is_named(
     model.model.layers[0].spare = torch.nn.Linear(8, 8)
     opened, examples = causal(model, words)
     with (
-        pytest.raises(InputError, match=r"layers\.0\.spare\.weight is not used.*--exclude"),
+        pytest.raises(InputError, match=r"layers\.0\.spare\.weight is not used.*exclude"),
         calibrated(opened, examples, needs),
     ):
         pass

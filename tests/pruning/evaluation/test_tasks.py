@@ -73,7 +73,7 @@ def test_tables_without_what_is_needed_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.tsv"
     file.write_text("a\tb\nx\ty\n")
     # Commands that read tables as well have no such options.
-    with pytest.raises(InputError, match=r"no column is called label.* give eval its --label"):
+    with pytest.raises(InputError, match=r"no column is called label.* give eval its label_column"):
         read_table(file)
     assert read_table(file, ["a"], "b").texts == (("x",),)
     file.write_text("index\tsentence1\tsentence2\tlabel\n0\tx\ty\tz\n1\tx\ty\n")

@@ -254,5 +254,5 @@ def test_n_m_cannot_hold_more_than_its_groups() -> None:
 
 def test_heads_that_nobody_told_of_are_asked_for() -> None:
     wanted = make_pattern("head", {"couplings": ()})
-    with pytest.raises(InputError, match="--heads"):
+    with pytest.raises(InputError, match="heads is 0"):
         wanted.pools(layer())

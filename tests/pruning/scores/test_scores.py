@@ -127,7 +127,7 @@ def test_scores_are_importances_of_the_weight_s_shape(
 @pytest.mark.parametrize("score", [name for name, s in SCORES.items() if s.needs])
 def test_a_missing_statistic_says_how_to_get_it(score: str) -> None:
     known = Statistics(np.ones((2, 2)), generator("a", 0))
-    with pytest.raises(InputError, match=r"matrix a.*calibrate.*--statistics"):
+    with pytest.raises(InputError, match=r"matrix a.*calibrate.*as statistics"):
         importance("a", known, score)
 
 

@@ -336,7 +336,7 @@ def test_a_narrow_model_becomes_narrower(tiny: Tiny) -> None:
     masked, small = narrow(tiny, what="a layer without neurons")
     with pytest.raises(InputError, match="nothing can leave"):
         shrink(small)
-    with pytest.raises(InputError, match="leave --pad out"):
+    with pytest.raises(InputError, match="pad is not needed"):
         shrink(small, pad=True)
     for opened in (masked, small):
         zero(opened, opened.attentions[0].out, range(1))
@@ -370,7 +370,7 @@ def test_the_commands_take_a_mask_of_the_original(
 
     given = ["shrink", "--model", tmp_path / "model", "--mask", tmp_path / "mask.npz"]
     given += ["--out", tmp_path / "small"]
-    with pytest.raises(InputError, match=r"different numbers of heads \(3, 0\).*--own-code"):
+    with pytest.raises(InputError, match=r"different numbers of heads \(3, 0\).*own_code"):
         run(*given)
     with pytest.raises(InputError, match="give one of them"):
         run(*given, "--own-code", "--pad")
@@ -407,5 +407,5 @@ def test_what_has_no_code_of_ours_says_so(tiny: Tiny) -> None:
             shrink(opened, own_code=True)
     bert = build(tiny, "Bert")
     mask(bert, [2, 2], [64, 64])
-    with pytest.raises(InputError, match=r"heads are missing.*--own-code"):
+    with pytest.raises(InputError, match=r"heads are missing.*own_code"):
         shrink(bert)

@@ -146,7 +146,7 @@ def test_sizes_that_the_family_refuses_need_padding(tiny: Tiny, tmp_path: Path) 
     # Llama's heads must divide its hidden size: 27 channels and 4 heads do not go together.
     model = opened(tiny("llama"))
     silence(model, [1, 5, 9, 30, 31])
-    with pytest.raises(InputError, match=r"\(27\) is not a multiple .* \(4\).* --pad"):
+    with pytest.raises(InputError, match=r"\(27\) is not a multiple .* \(4\).* pad"):
         shrink(model)
     small = shrink(model, pad=True)
     assert (small.channels, small.opened.model.config.hidden_size) == (4, 28)
@@ -155,7 +155,7 @@ def test_sizes_that_the_family_refuses_need_padding(tiny: Tiny, tmp_path: Path) 
     model = opened(tiny("llama", num_attention_heads=8, num_key_value_heads=8))
     for attention in model.attentions:
         zero(model, attention.out, [0, 1, 4, 6, 7])
-    with pytest.raises(InputError, match=r"\(32\) is not a multiple .* \(3\).* --pad"):
+    with pytest.raises(InputError, match=r"\(32\) is not a multiple .* \(3\).* pad"):
         shrink(model)
     small = shrink(model, pad=True)
     assert (small.heads, small.opened.model.config.num_attention_heads) == (8, 4)
@@ -176,7 +176,7 @@ def test_layers_that_differ_need_padding(tiny: Tiny) -> None:
     zero(model, model.attentions[0].out, [0, 1])
     zero(model, model.feed_forwards[0].output, [0, 1, 2])
     zero(model, model.feed_forwards[1].output, [9])
-    with pytest.raises(InputError, match=r"different numbers of heads \(1, 2\).* --pad"):
+    with pytest.raises(InputError, match=r"different numbers of heads \(1, 2\).* pad"):
         shrink(model)
     small = shrink(model, pad=True)
     assert (small.heads, small.neurons) == (0, 2)
