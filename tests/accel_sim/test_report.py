@@ -74,6 +74,19 @@ def test_is_every_cycle_of_every_unit_accounted_for(
 
 
 @pytest.mark.rule(microarchitecture=7)
+def test_is_the_ideal_of_all_layers_that_of_their_sums() -> None:
+    # 32 × 64 weights × 4 tokens on 4·2·4 MACs: 256 cycles, and 4160 bytes of DRAM at 64 a cycle:
+    # 65. An empty matrix computes nothing; its header is a burst of 64 bytes: 1 cycle.
+    matrices = [MaskedMatrix("full", np.ones((32, 64), np.bool_))]
+    matrices += [MaskedMatrix("empty", np.zeros((5, 7), np.bool_))]
+    report = simulate(Workload.of(matrices, Activations(4)), roomy())
+    assert [layer.ideal_cycles for layer in report.layers] == [256, 1]
+    total = report.total
+    assert (total.ideal_compute_cycles, total.ideal_dram_cycles) == (256, 66)
+    assert total.ideal_cycles == 256
+
+
+@pytest.mark.rule(microarchitecture=7)
 def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
     # One token per group and one lane: nothing is multiplied that is not needed.
     machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")
