@@ -87,6 +87,25 @@ def test_is_the_ideal_of_all_layers_that_of_their_sums() -> None:
 
 
 @pytest.mark.rule(microarchitecture=7)
+def test_is_the_imbalance_of_all_layers_that_of_their_sums() -> None:
+    # Row mode, interleaved, one token: full rows of 16 entries, the others of 1. First all four
+    # units of PE row 0 are full: 64 against 4, 4 and 4. Then all are equal: 4 each.
+    uneven = np.zeros((16, 64), np.bool_)
+    uneven[:, 0] = True
+    even = uneven.copy()
+    uneven[::4] = True
+    matrices = [MaskedMatrix("uneven", uneven), MaskedMatrix("even", even)]
+    machine = roomy("policy=interleaved")
+    report = simulate(Workload.of(matrices, Activations(1)), machine)
+    assert [layer.orientation for layer in report.layers] == ["horizontal", "vertical"]
+    assert list(report.layers[0].pe_load) == [64, 4, 4, 4]
+    maxima = [max(layer.pe_load) for layer in report.layers]
+    means = [sum(layer.pe_load) / 4 for layer in report.layers]
+    assert report.total.imbalance == sum(maxima) / sum(means)
+    assert report.total.imbalance < max(layer.imbalance or 0 for layer in report.layers)
+
+
+@pytest.mark.rule(microarchitecture=7)
 def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
     # One token per group and one lane: nothing is multiplied that is not needed.
     machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")

@@ -198,6 +198,24 @@ def test_does_diff_name_what_changed(
     assert "pipeline +" in capsys.readouterr().out
 
 
+def test_does_diff_name_what_changed_most_first(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    for path, causes in ((before, {"a": 5, "b": 9}), (after, {"a": 7, "b": 2, "c": 4})):
+        energy = {part: 1e-9 * count for part, count in causes.items()}
+        result = {
+            "cycles": sum(causes.values()),
+            "energy_j": sum(energy.values()),
+            "cycles_by_cause": causes,
+            "energy_by_component_j": energy,
+        }
+        path.write_text(json.dumps({"accelerator": {}, "layers": [], "total": result}))
+    total = diff(before, after).total
+    assert [(c.what, c.before, c.after) for c in total.causes] == [
+        ("b", 9, 2), ("c", None, 4), ("a", 5, 7)
+    ]  # fmt: skip
+    assert [c.what for c in total.components] == ["b", "c", "a"]
+
+
 def test_is_the_report_of_a_rival_whole(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
