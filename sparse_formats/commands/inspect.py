@@ -70,7 +70,7 @@ def run(settings: Settings) -> Result:
     bits = bits_of(chosen) if settings.value_bits is None else settings.value_bits
     layers = tuple(inspect(matrix, bits) for matrix in chosen)
     whole = total(layers)
-    read = what_was_read(masks, taken, settings.mask.name)
+    read = what_was_read(masks.shapes, masks.header, taken, settings.mask.name)
     return Result(layers, whole, bits, claim(whole, layers, bits), masks, read)
 
 
