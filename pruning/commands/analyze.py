@@ -128,8 +128,9 @@ def _print(analyses: "Sequence[Analysis]") -> None:
             )
         )
     footnotes = (
-        "D > 0 horizontal stripes, < 0 vertical; var. diff.: row minus column density variance; "
-        "retention: predicted from κ, in the better orientation (h or v)",
+        "D > 0 means horizontal stripes, D < 0 vertical ones. Var. diff. is the variance of the "
+        "row densities minus that of the column densities.",
+        "Retention is predicted from κ, in the better orientation (h or v).",
     )
     print_table(new_console(), columns, rows, footnotes=footnotes)
 

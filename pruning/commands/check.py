@@ -70,5 +70,5 @@ def show(settings: Settings, result: Result) -> int:
         for found in result.breaks:
             print(f"not {settings.pattern}: {found}")
         if not result.breaks:
-            print(f"{result.matrices} matrices are {settings.pattern}")
+            print(f"all {result.matrices} matrices conform to {settings.pattern}")
     return 1 if result.breaks else 0

@@ -149,9 +149,9 @@ def _print(pruning: "Pruning", out: Path) -> None:
         "",
     )
     footnotes = (
-        "retention: importance kept ÷ kept by the best free choice of as many weights",
-        f"D fine: of {pruning.measured_on}; > 0 horizontal, < 0 vertical; "
-        "analyze measures the mask that was written",
+        "Retention is the importance kept ÷ that of the best free choice of as many weights.",
+        f"D fine is the direction strength of {pruning.measured_on}: > 0 horizontal, < 0 vertical. "
+        "The command analyze measures the mask that was written.",
         *(f"note: {note}" for note in pruning.notes),
         f"wrote {out}",
     )

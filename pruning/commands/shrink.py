@@ -61,4 +61,4 @@ def show(settings: Settings, result: "Shrunk") -> None:
         f"the largest; wrote {settings.out}"
     )
     if result.own_code:
-        print("its layers are those of modeling_narrow.py inside: trust_remote_code=True opens it")
+        print("the folder contains its model file, so trust_remote_code=True opens it")

@@ -42,14 +42,14 @@ class Settings(DataOptions, ThreadOptions, JsonOption):
         "Folder for the pruned model, as Hugging Face saves it.", default=None, writes="folder"
     )
     checkpoint: Path | None = option(
-        "Folder for checkpoints. A run that was killed goes on from there.",
+        "Folder for checkpoints. An interrupted run continues from there.",
         default=None,
         writes="folder",
         is_replayed=False,
     )
     save_every: Count = option("Steps between checkpoints.", default=50, is_replayed=False)
     new_head: bool = option(
-        "With --table or --squad, begin a task head that the model lacks anew.", default=False
+        "With --table or --squad, add a new task head to a model without one.", default=False
     )
     recipe: Recipe = group(Recipe)
     training: Training = group(Training, is_table=True)
@@ -178,7 +178,7 @@ def _print(settings: Settings, result: Result) -> None:
     shown = sorted({round(i * (steps - 1) / 7) for i in range(8)})
     columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
     rows = [(f"{i + 1}", f"{found.losses[i]:.3f}", f"{found.densities[i]:.3f}") for i in shown]
-    taken = f"; taken up at step {found.resumed_at}" if found.resumed_at else ""
+    taken = f"; resumed at step {found.resumed_at}" if found.resumed_at else ""
     footnotes = [
         f"{method}, {steps} steps in {result.seconds:.0f} s{taken}",
         f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
@@ -189,7 +189,7 @@ def _print(settings: Settings, result: Result) -> None:
         footnotes.append(f"wrote {settings.save}")
     elif method != "lora_prune":
         footnotes.append(
-            "note: the mask file holds the pruned matrices alone; the rest of the model learned "
-            "too, keep it with --save"
+            "note: the mask file holds only the pruned matrices; the rest of the model was trained "
+            "too, and --save keeps it"
         )
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

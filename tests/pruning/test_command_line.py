@@ -104,7 +104,7 @@ def test_check_says_where_a_mask_breaks_a_pattern(run, model: Path, tmp_path: Pa
     out, broken, found = (tmp_path / name for name in ("a.npz", "b.npz", "found.json"))
     assert run("prune", "--model", model, "--pattern", "1:4", "--out", out)[0] == 0
     status, printed, _ = run("check", "--mask", out, "--pattern", "1:4")
-    assert (status, printed) == (0, "4 matrices are 1:4\n")
+    assert (status, printed) == (0, "all 4 matrices conform to 1:4\n")
     masks = {m.name: m.keep for m in read_masks(out).matrices}
     name = "layer.0.attention.self.key.weight"
     masks[name][5, 8:12] = [True, False, True, False]
@@ -341,7 +341,8 @@ def test_the_two_directions_have_two_names(run, model: Path, tmp_path: Path) -> 
     _, printed, _ = run(
         "prune", "--from-mask", tmp_path / "mask.npz", "--sparsity", 0.5, "--out", again
     )
-    assert "D fine: of the given mask" in printed and "note: sparsity 0.5 would keep" in printed
+    assert "D fine is the direction strength of the given mask" in printed
+    assert "note: sparsity 0.5 would keep" in printed
 
 
 def test_a_model_folder_is_named_with_its_parent(tmp_path: Path) -> None:
