@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from accel_sim.__main__ import main
+from accel_sim.comparisons.compare import compare
 from accel_sim.comparisons.diff import diff
 from accel_sim.comparisons.equal_size import made_equal
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
+from accel_sim.pipeline import simulate
 from accel_sim.validation import registry
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import load_mixed_vector
 
 
@@ -148,6 +153,17 @@ def test_do_the_decompressors_rates_go_with_the_pe_rows(pe_rows: int) -> None:
     assert (fitted.dram, fitted.clock, fitted.weight_buffer, fitted.activation_buffer) == (
         before.dram, before.clock, before.weight_buffer, before.activation_buffer
     )  # fmt: skip
+
+
+def test_do_skipped_zeros_hold_no_lane() -> None:
+    # Every weight is kept, so EIE inserts no padding: all it multiplies are kept weights, although
+    # it skips about half of them.
+    whole = MaskedMatrix("m", np.ones((64, 40), np.bool_))
+    work = Workload.of([whole], Activations(4, 0.5))
+    eie = load_machine("eie")
+    (pair,) = compare({"whole": work}, [eie])
+    assert simulate(work, eie).total.macs_skipped > 0
+    assert pair.kept_share == 1.0
 
 
 @pytest.mark.rule(rivals=1)
