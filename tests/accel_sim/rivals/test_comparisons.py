@@ -260,5 +260,5 @@ def test_is_the_report_of_a_rival_whole(
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a report of mvpsim"):
         diff(mask_file, mask_file)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         diff(tmp_path / "none.json", tmp_path / "none.json")
