@@ -61,7 +61,7 @@ def weights_of(arrays: Mapping[Any, Any]) -> dict[str, NDArray[np.floating[Any]]
             array = np.asarray(given)
             array = array if array.dtype.kind == "f" else array.astype(np.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"matrix {name} is no array of numbers: {error}") from None
+            raise InputError(f"matrix {name} is not an array of numbers: {error}") from None
         if array.ndim != 2:
             raise InputError(f"matrix {name} is {array.ndim}-D; give a 2-D array (out, in)")
         if not np.isfinite(array).all():

@@ -50,7 +50,7 @@ def run(settings: Settings) -> Result:
     from pruning.models.opening import open_model
 
     if settings.normalise and settings.variant == "leave_one_out":
-        raise InputError("--normalise goes with gradients, leave_one_out is in units of the loss")
+        raise InputError("--normalise applies only to gradients; leave it out with leave_one_out")
     with progress() as tell:
         tell(f"opening {settings.model}")
         opened = open_model(settings.model, settings.task)

@@ -76,7 +76,7 @@ def run(settings: Settings) -> Result:
     if training.quantize != "none" and settings.save is None:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
     if settings.new_head and training.method == "lora_prune":
-        raise InputError("lora_prune learns factors alone: a new head would stay as it begins")
+        raise InputError("method lora_prune trains only factors, so it cannot train a new head")
     recipe = checked(settings.recipe)
     masks = None if settings.mask is None else read_masks(settings.mask)
     for folder in (settings.save, settings.checkpoint):
