@@ -60,7 +60,9 @@ def run(settings: Settings) -> Result:
 
 def show(settings: Settings, result: Result) -> None:
     """Print what the statistics are of."""
-    print(
+    from sparse_formats.terminal.tables import say
+
+    say(
         f"{result.matrices} matrices, {result.examples} examples, {result.tokens} tokens; "
         f"wrote {settings.out}"
     )

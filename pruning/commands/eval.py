@@ -131,10 +131,10 @@ def run(settings: Settings) -> Result:
 def show(settings: Settings, result: Result) -> None:
     """Write what was recorded, and print a line for each variant."""
     if result.recorded is not None and settings.record is not None:
-        from sparse_formats.files.output_folder import prepare_folder
+        from sparse_formats.files.output_folder import replace_files
 
-        prepare_folder(settings.record)
-        result.recorded.write(settings.record)
+        with replace_files(settings.record, "record") as beside:
+            result.recorded.write(beside)
     if settings.json is not None:
         opened = result.opened
         emit_json(

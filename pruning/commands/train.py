@@ -70,7 +70,9 @@ def run(settings: Settings) -> Result:
     """Open the model, put the pruner around it, and train it to the end of its schedule."""
     from pruning.models.opening import open_model
     from pruning.recipe import checked
+    from pruning.training.checkpoint import INDEX as CHECKPOINT
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.files.output_folder import check_owned
 
     training, data = settings.training, settings.only_file()
     if training.quantize != "none" and settings.save is None:
@@ -79,9 +81,10 @@ def run(settings: Settings) -> Result:
         raise InputError("method lora_prune trains only factors, so it cannot train a new head")
     recipe = checked(settings.recipe)
     masks = None if settings.mask is None else read_masks(settings.mask)
-    for folder in (settings.save, settings.checkpoint):
-        if folder is not None:
-            _make_folder(folder)
+    if settings.save is not None:
+        check_owned(settings.save, ("config.json", "model.safetensors"))
+    if settings.checkpoint is not None:
+        check_owned(settings.checkpoint, (CHECKPOINT,))
     started = time.monotonic()
     with progress() as tell:
         tell(f"opening {settings.model}")
@@ -128,13 +131,15 @@ def show(settings: Settings, result: Result) -> None:
     from pruning.models.saving import save_model
     from pruning.quantization.ranges import write_ranges
     from sparse_formats.files.mask_file import write_masks
+    from sparse_formats.files.output_folder import replace_files
 
     with progress() as tell:
         tell(f"writing {settings.out}")
         write_masks(settings.out, result.run.masks)
         if settings.save is not None:
-            save_model(result.opened, settings.save)
-            write_ranges(settings.save, result.run.ranges)
+            with replace_files(settings.save, "model") as beside:
+                save_model(result.opened, beside)
+                write_ranges(beside, result.run.ranges)
     if settings.json is not None:
         emit_json(result.account, settings.json)
     if not settings.is_json_printed:
@@ -159,15 +164,6 @@ def _new_head(table: Path | None) -> dict[str, Any]:
         "id2label": dict(enumerate(labels)),
         "label2id": {label: number for number, label in enumerate(labels)},
     }
-
-
-def _make_folder(folder: Path) -> None:
-    """A folder to write in, which holds no model yet."""
-    from sparse_formats.files.output_folder import prepare_folder
-
-    if (folder / "config.json").exists():
-        raise InputError(f"{folder} holds a model already (config.json); give a new folder")
-    prepare_folder(folder)
 
 
 def _print(settings: Settings, result: Result) -> None:
