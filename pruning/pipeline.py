@@ -26,9 +26,16 @@ from pruning.recipe import (
     recipe_with,
 )
 from pruning.reconstruct import UPDATES, output_error
-from pruning.report import Pruning, report_of, total_of
+from pruning.report import Pruning, Total, report_of, total_of
 from pruning.scores import SCORES
-from pruning.scoring import MASK_ONLY, ScoredMatrix, score_masks, score_weights, weights_of
+from pruning.scoring import (
+    MASK_ONLY,
+    SPARSE_FROM,
+    ScoredMatrix,
+    score_masks,
+    score_weights,
+    weights_of,
+)
 from pruning.selection.tiles import tile_sums, vector_layout
 from pruning.selection.weights import best_weights
 from pruning.statistics.matrix_statistics import StatisticsFile, check_needs, read_statistics
@@ -36,6 +43,9 @@ from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+
+NEAR = 0.01
+"""How far what is kept may be from what was asked, as a share of all weights, without a note."""
 
 Tell = Callable[[str], None]
 """Called with a few words when a step begins."""
@@ -146,7 +156,12 @@ def prune_matrices(
         "total": asdict(total),
     }
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
-    notes = (*_notes(matrices, pools, recipe), *_left_whole(matrices, pools, recipe))
+    notes = (
+        *_notes(matrices, pools, recipe),
+        *_left_whole(matrices, pools, recipe),
+        *_kept_zeros(masked),
+        *_asked_and_got(pools, total, recipe),
+    )
     return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
 
 
@@ -235,8 +250,9 @@ def _notes(
         return ()
     size = sum(matrices[i].scores.size for pool in pools for i in pool.members)
     return (
-        f"sparsity {recipe.sparsity:g} would keep {asked} of {size} weights, the given mask "
-        f"has only {given} to keep: what it dropped does not come back unless scores are given",
+        f"sparsity {recipe.sparsity:g} would keep {asked} of {size} weights, but what was given "
+        f"has only {given} that are not zero or dropped; the others stay dropped unless scores "
+        "are given",
     )
 
 
@@ -250,6 +266,29 @@ def _left_whole(
     return (
         f"pattern {recipe.pattern} has nothing to remove in {len(left)} of {len(matrices)} "
         f"matrices ({left[0]}, …): they are left whole, the sparsity is that of the others",
+    )
+
+
+def _kept_zeros(masked: Sequence[MaskedMatrix]) -> tuple[str, ...]:
+    """A note, if weights that are kept are zero, as in a model that was sparse before."""
+    kept = sum(m.nnz for m in masked if m.weight is not None)
+    zeros = kept - sum(int(np.count_nonzero(m.weight)) for m in masked if m.weight is not None)
+    if zeros <= SPARSE_FROM * kept:
+        return ()
+    return (
+        f"the model is sparse already: {zeros} of the {kept} weights that this pattern keeps are "
+        "zero; give the model as mask to the other commands to use its own zeros",
+    )
+
+
+def _asked_and_got(pools: Sequence[Share], total: Total, recipe: Recipe) -> tuple[str, ...]:
+    """A note, if whole units put the sparsity far from what was asked."""
+    asked = sum(pool.kept for pool in pools)
+    if recipe.count != "weights" or abs(total.kept - asked) <= NEAR * max(total.weights, 1):
+        return ()
+    return (
+        f"asked to keep {asked} of {total.weights} weights and kept {total.kept}, because the "
+        f"units of pattern {recipe.pattern} stay or go whole",
     )
 
 

@@ -1,8 +1,9 @@
 """What pruning did: the masks, and a report of each matrix and of all together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ class Pruning:
     recipe: as resolved.
     notes: sentences for the user about what was done otherwise than asked.
     measured_on: in words, the masks whose direction the reports give.
+    read: what of the model was pruned and what was left out, see `what_was_read`; {} if unknown.
     """
 
     masks: MaskSet
@@ -77,6 +79,7 @@ class Pruning:
     recipe: Recipe
     notes: tuple[str, ...] = ()
     measured_on: str = "the fine-grained mask of the same budget"
+    read: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """Write the masks, with the kept weights where they are known, as a mask file (.npz).

@@ -22,6 +22,13 @@ MASK_ONLY = "mask"
 """The score of a matrix of which only a mask is known: 1 for kept, 0 for dropped."""
 
 
+SPARSE_FROM = 0.05
+"""Share of zeros from which a model counts as sparse already; trained weights are hardly ever 0."""
+
+CHOOSES_WEIGHTS = ("fine", "mvp", "mvp_tiled")
+"""Patterns that can leave out any zero: no unit of theirs has to stay or go whole."""
+
+
 @dataclass(frozen=True, eq=False)
 class ScoredMatrix:
     """A matrix to prune: its importance (float32, ≥ 0, (out, in)) and its weights, if known.
@@ -54,7 +61,7 @@ def weights_of(arrays: Mapping[Any, Any]) -> dict[str, NDArray[np.floating[Any]]
             array = np.asarray(given)
             array = array if array.dtype.kind == "f" else array.astype(np.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"matrix {name} is no array of numbers: {error}") from None
+            raise InputError(f"matrix {name} is not an array of numbers: {error}") from None
         if array.ndim != 2:
             raise InputError(f"matrix {name} is {array.ndim}-D; give a 2-D array (out, in)")
         if not np.isfinite(array).all():
@@ -68,6 +75,9 @@ def score_weights(
 ) -> list[ScoredMatrix]:
     """The weights that the recipe takes, with its score.
 
+    Of a model that is sparse already, zeros score 0, and a pattern that chooses single weights
+    keeps none of them.
+
     statistics: file of what the score needs to know besides weights, see `matrix_statistics`.
 
     Raises:
@@ -76,10 +86,18 @@ def score_weights(
     """
     check_score(recipe.score)
     taken = {name: weights[name] for name in select(weights, recipe.include, recipe.exclude)}
-    return [
-        ScoredMatrix(name, kind_of(name), importance(name, known, recipe.score), taken[name])
-        for name, known in read_statistics(statistics, taken, recipe.seed)
-    ]
+    size = sum(weight.size for weight in taken.values())
+    zeros = size - sum(int(np.count_nonzero(weight)) for weight in taken.values())
+    is_sparse = zeros > SPARSE_FROM * size
+    is_free = is_sparse and recipe.pattern in CHOOSES_WEIGHTS
+    scored = []
+    for name, known in read_statistics(statistics, taken, recipe.seed):
+        scores, weight = importance(name, known, recipe.score), taken[name]
+        there = weight != 0
+        within = there if is_free else None
+        scores = scores * there if is_sparse else scores
+        scored.append(ScoredMatrix(name, kind_of(name), scores, weight, within))
+    return scored
 
 
 def score_masks(

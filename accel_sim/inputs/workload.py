@@ -68,7 +68,12 @@ class Workload:
             weights=sum(matrix.keep.size for matrix in chosen),
             matrices=lambda: iter(chosen),
             activations=Activations(TOKENS) if activations is None else activations,
-            origin=origin | {"read": what_was_read(found, names, Path(origin["source"]).name)},
+            origin=origin
+            | {
+                "read": what_was_read(
+                    found.shapes, found.header, names, Path(origin["source"]).name
+                )
+            },
             notes=() if weights else (NOT_WEIGHTED,),
             is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
             is_weighted=bool(weights),

@@ -51,7 +51,7 @@ def run(settings: Settings) -> "tuple[Analysis, ...]":
 def show(settings: Settings, result: "Sequence[Analysis]") -> None:
     """Draw the pictures, and print a line for each matrix."""
     if settings.plot is not None:
-        _draw(settings.plot, settings.mask, result)
+        _draw(settings.plot, result)
     if settings.json is not None:
         from pruning.direction.analysis import as_json
         from sparse_formats.files.mask_file import sha256_of
@@ -67,19 +67,20 @@ def show(settings: Settings, result: "Sequence[Analysis]") -> None:
     if not settings.is_json_printed:
         _print(result)
         if settings.plot is not None:
-            print(f"{len(result)} pictures in {settings.plot}")
+            from sparse_formats.terminal.tables import say
+
+            say(f"{len(result)} pictures in {settings.plot}")
 
 
-def _draw(folder: Path, mask: Path, analyses: "Sequence[Analysis]") -> None:
+def _draw(folder: Path, analyses: "Sequence[Analysis]") -> None:
     from pruning.direction.pictures import write_picture
-    from sparse_formats.files.output_folder import prepare_folder
+    from sparse_formats.files.output_folder import replace_files
 
     names = [picture_name(i, analysis.matrix.name) for i, analysis in enumerate(analyses, 1)]
-    prepare_folder(folder, names, [mask])
-    with progress() as tell:
+    with progress() as tell, replace_files(folder, "pictures") as beside:
         for name, analysis in zip(names, analyses, strict=True):
             tell(f"drawing {analysis.matrix.name}")
-            write_picture(folder / name, analysis)
+            write_picture(beside / name, analysis)
 
 
 def picture_name(number: int, name: str) -> str:
@@ -128,8 +129,9 @@ def _print(analyses: "Sequence[Analysis]") -> None:
             )
         )
     footnotes = (
-        "D > 0 horizontal stripes, < 0 vertical; var. diff.: row minus column density variance; "
-        "retention: predicted from κ, in the better orientation (h or v)",
+        "D > 0 means horizontal stripes, D < 0 vertical ones. Var. diff. is the variance of the "
+        "row densities minus that of the column densities.",
+        "Retention is predicted from κ, in the better orientation (h or v).",
     )
     print_table(new_console(), columns, rows, footnotes=footnotes)
 

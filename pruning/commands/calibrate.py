@@ -19,7 +19,7 @@ class Settings(SampleOptions, NameOptions, ThreadOptions):
     model: Path = option(f"Model to run: {MODEL_FORMS}.")
     out: Path = option("Statistics file to write.", writes="file", suffix=".npz")
     score: tuple[str, ...] = option(
-        "Score. Only what it needs is collected.", default=(), choices=SCORES, otherwise="all"
+        "Score to collect statistics for.", default=(), choices=SCORES, otherwise="all"
     )
     memory_gb: Positive = option(
         "Memory for the sums in gigabytes. With less, the examples run several times.",
@@ -60,7 +60,9 @@ def run(settings: Settings) -> Result:
 
 def show(settings: Settings, result: Result) -> None:
     """Print what the statistics are of."""
-    print(
+    from sparse_formats.terminal.tables import say
+
+    say(
         f"{result.matrices} matrices, {result.examples} examples, {result.tokens} tokens; "
         f"wrote {settings.out}"
     )
@@ -72,6 +74,6 @@ def _needs(scores: Iterable[str]) -> set[str] | tuple[str, ...]:
     needs = {need for name in scores for need in SCORES[name].needs}
     if scores and not needs:
         raise InputError(
-            f"score {', '.join(scores)} looks at the weights alone: no need to calibrate"
+            f"score {', '.join(scores)} needs only the weights; there is nothing to calibrate"
         )
     return needs or STATISTICS

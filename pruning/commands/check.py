@@ -67,8 +67,10 @@ def show(settings: Settings, result: Result) -> int:
             settings.json,
         )
     if not settings.is_json_printed:
+        from sparse_formats.terminal.tables import say
+
         for found in result.breaks:
-            print(f"not {settings.pattern}: {found}")
+            say(f"not {settings.pattern}: {found}")
         if not result.breaks:
-            print(f"{result.matrices} matrices are {settings.pattern}")
+            say(f"all {result.matrices} matrices conform to {settings.pattern}")
     return 1 if result.breaks else 0

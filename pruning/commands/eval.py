@@ -43,11 +43,11 @@ class Settings(ThreadOptions, JsonOption):
         "Mask file to put on. Weights in it replace those of the model.", default=None
     )
     quantized: Path | None = option(
-        "File of 8-bit numbers that quantize made of this model, which is measured in them too.",
+        "File of 8-bit weights that quantize made from this model. Their quality is measured too.",
         default=None,
     )
     record: Path | None = option(
-        "With --quantized, folder for what each matrix multiplies (inputs.npz, for accel_sim run "
+        "With --quantized, folder for the inputs of each matrix (inputs.npz, for accel_sim run "
         "--activations) and for its sums (sums.npz).",
         default=None,
         writes="folder",
@@ -58,8 +58,8 @@ class Settings(ThreadOptions, JsonOption):
         "Text file, for the perplexity of a language model per token and per word.", default=None
     )
     table: Path | None = option(
-        "Tab-separated file with a header, for the accuracy and F1 of a classifier. Of a "
-        "regression's answers, or of an encoder's text pairs, the agreement with its numbers is "
+        "Tab-separated file with a header, for the accuracy and F1 of a classifier. For a "
+        "regression, or for text pairs of an encoder, the agreement with its numbers is "
         "measured.",
         default=None,
     )
@@ -67,14 +67,16 @@ class Settings(ThreadOptions, JsonOption):
         "SQuAD JSON file, for the exact match and F1 of a question answerer.", default=None
     )
     documents: Path | None = option(
-        "File of one text a line, for an encoder. With --human the agreement over all pairs is "
-        "measured, without it how many second halves of texts are found.",
+        "File with one text per line, for an encoder. With --human the agreement over all pairs "
+        "is measured, without it how many second halves of texts are found.",
         default=None,
     )
     human: Path | None = option(
-        "Square matrix of people's similarities of --documents.", default=None
+        "File with a square matrix of human similarities of the --documents.", default=None
     )
-    count: AtLeastTwo | None = option("Only the first so many documents are read.", default=None)
+    count: AtLeastTwo | None = option(
+        "Number of documents to read, from the first on.", default=None
+    )
     length: Count | None = option(
         "Tokens of a window or text.", default=None, otherwise="the model's own"
     )
@@ -82,7 +84,7 @@ class Settings(ThreadOptions, JsonOption):
         "With --text, tokens that a window moves on.", default=None, otherwise="the length"
     )
     max_tokens: AtLeastTwo | None = option(
-        "With --text, about so many tokens are read.", default=None
+        "With --text, approximate number of tokens to read.", default=None
     )
     text_column: tuple[str, ...] = option("With --table, name of the column of a text.", default=())
     label_column: str | None = option(
@@ -129,10 +131,10 @@ def run(settings: Settings) -> Result:
 def show(settings: Settings, result: Result) -> None:
     """Write what was recorded, and print a line for each variant."""
     if result.recorded is not None and settings.record is not None:
-        from sparse_formats.files.output_folder import prepare_folder
+        from sparse_formats.files.output_folder import replace_files
 
-        prepare_folder(settings.record)
-        result.recorded.write(settings.record)
+        with replace_files(settings.record, "record") as beside:
+            result.recorded.write(beside)
     if settings.json is not None:
         opened = result.opened
         emit_json(
@@ -254,9 +256,9 @@ def _print(settings: Settings, result: Result) -> None:
     rows = [(variant, *(_shown(n, found[n]) for n in names)) for variant, found in figures.items()]
     footnotes = [f"{result.opened.name} on {result.data}"]
     if "stride" in names:
-        footnotes.append("words split at white space; compare figures of equal stride only")
+        footnotes.append("Words are split at white space. Compare only figures of equal stride.")
     if settings.mask is not None and settings.floors:
-        footnotes.append(f"random mask: of each matrix's density, seed {settings.seed}")
+        footnotes.append(f"The random mask has the density of each matrix, seed {settings.seed}.")
     if settings.record is not None:
         footnotes.append(f"wrote {', '.join(str(settings.record / name) for name in RECORDED)}")
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 class Settings(SampleOptions, ThreadOptions, JsonOption):
     """Measure how much each attention head matters.
 
-    The variants of Michel, Levy and Neubig (2019) differ in what the size of a gate's gradient is
-    taken of: an example is their paper's, a batch run_bertology's, a token their code's.
+    The variants of Michel, Levy and Neubig (2019) differ in what the absolute gradient of a gate
+    is taken over: an example as in their paper, a batch as in run_bertology, or a token as in
+    their code.
     """
 
     model: Path = option(f"Model to measure: {MODEL_FORMS}.")
     variant: Literal["example", "batch", "token", "leave_one_out"] = option(
-        "What the size of a head's gradient is taken of. With leave_one_out it is how much the "
-        "loss grows without the head.",
+        "What the absolute gradient of a head is taken over. With leave_one_out the importance is "
+        "how much the loss grows without the head.",
         default="example",
     )
     normalise: bool = option("Divide each layer by its L2 norm, as both codes do.", default=False)
@@ -49,7 +50,7 @@ def run(settings: Settings) -> Result:
     from pruning.models.opening import open_model
 
     if settings.normalise and settings.variant == "leave_one_out":
-        raise InputError("--normalise goes with gradients, leave_one_out is in units of the loss")
+        raise InputError("--normalise applies only to gradients; leave it out with leave_one_out")
     with progress() as tell:
         tell(f"opening {settings.model}")
         opened = open_model(settings.model, settings.task)

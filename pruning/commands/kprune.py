@@ -43,9 +43,9 @@ class Settings(ThreadOptions, JsonOption):
         "File of examples: tab-separated with a header, or a SQuAD file called something.json."
     )
     out: Path = option("Folder for the smaller model and masks.npz.", writes="new folder")
-    flops: Part = option("Share of the encoder's FLOPs to keep. With 0.4, 60 % of them go.")
+    flops: Part = option("Share of the encoder's FLOPs to keep. 0.4 removes 60 %.")
     method: str = option(
-        "Method that chooses what goes. All but kprune are there to compare it with.",
+        "Method that chooses what is removed. The others are baselines for kprune.",
         default="kprune",
         choices=METHODS,
     )
@@ -135,8 +135,8 @@ def _check_family(opened: "OpenModel") -> None:
     if narrow_class(opened.model) is None:
         decoder = " as decoder" if getattr(opened.model.config, "is_decoder", False) else ""
         raise InputError(
-            f"model {opened.name} is a {type(opened.model).__name__}{decoder}: layers of different "
-            f"widths can be saved of {KNOWN} alone; prune and shrink --pad make others smaller"
+            f"model {opened.name} is a {type(opened.model).__name__}{decoder}, but layers of "
+            f"different widths can be saved only for {KNOWN}; use prune and shrink --pad"
         )
 
 
@@ -227,9 +227,9 @@ def _print(account: dict[str, Any], out: Path) -> None:
     opens = "; trust_remote_code=True opens it" if account["own_code"] else ""
     footnotes = (
         f"{account['method']}: {flops['kept']:.1%} of {flops['before'] / 1e9:.3g} GFLOPs kept at "
-        f"{examples['mean_length']:.1f} tokens (asked {flops['asked']:.0%}); "
+        f"{examples['mean_length']:.1f} tokens ({flops['asked']:.0%} requested); "
         f"{parameters['before']:,} → {parameters['after']:,} parameters",
-        "error: of the residual sum, relative to the variance of the dense model's",
+        "The error is that of the residual sum, relative to its variance in the dense model.",
         f"{examples['count']} examples, {examples['tokens']} tokens; {seconds['in all']:.1f} s: "
         f"{spent}",
         "outputs of the smaller and the masked model differ by "

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """A function that shows, in a few words, the step at work."""
-    from rich.console import Console
     from rich.markup import escape
 
-    with Console(stderr=True).status("") as status:
-        yield lambda step: status.update(escape(step))
+    from sparse_formats.terminal.tables import new_console
+    from sparse_formats.untrusted import printable
+
+    with new_console(is_stderr=True).status("") as status:
+        yield lambda step: status.update(escape(printable(step)))

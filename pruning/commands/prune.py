@@ -52,29 +52,39 @@ def run(settings: Settings) -> "Pruning":
     from pruning.models.model_files import heads_with, model_name, read_heads
     from pruning.pipeline import prune_matrices
     from pruning.scoring import score_masks, score_weights
-    from sparse_formats.files.mask_file import read_masks, read_weights
+    from sparse_formats.files.mask_file import read_masks, read_model, read_weights
+    from sparse_formats.masks.what_was_read import what_was_read
 
     source, statistics = _source(settings), settings.statistics
     recipe = check_source(settings.recipe)
     with progress() as tell:
         tell(f"reading {source}")
         if settings.from_mask is None:
-            matrices = score_weights(read_weights(source), recipe, statistics)
+            model = read_model(source)
+            shapes, header = {n: w.shape for n, w in model.matrices.items()}, model.header
+            matrices = score_weights(model.matrices, recipe, statistics)
             heads, origin = read_heads(source), model_name(source)
         else:
             masks = read_masks(source)
+            shapes, header = masks.shapes, masks.header
             given = None if settings.scores is None else read_weights(settings.scores)
             matrices, used = score_masks(masks, recipe, given, statistics)
             recipe, heads = replace(recipe, score=used), heads_with(source, masks.header)
             origin = str(masks.header.get("model", model_name(source)))
-        return prune_matrices(matrices, recipe, origin, tell, statistics, heads)
+        read = what_was_read(shapes, header, {m.name for m in matrices}, source.name)
+        return replace(prune_matrices(matrices, recipe, origin, tell, statistics, heads), read=read)
 
 
 def show(settings: Settings, result: "Pruning") -> None:
     """Write the mask file, and print what was done to each matrix."""
     result.save(settings.out)
     if settings.json is not None:
-        account = {"schema_version": 1, **result.masks.header, "notes": result.notes}
+        account = {
+            "schema_version": 1,
+            **result.masks.header,
+            "notes": result.notes,
+            "read": result.read,
+        }
         emit_json(account, settings.json)
     if not settings.is_json_printed:
         _print(result, settings.out)
@@ -93,8 +103,11 @@ def _source(settings: Settings) -> Path:
 
 
 def _print(pruning: "Pruning", out: Path) -> None:
-    from sparse_formats.terminal.tables import Column, new_console, print_table
+    from sparse_formats.terminal.tables import Column, new_console, print_table, printable
 
+    console = new_console()
+    for sentence in pruning.read.get("sentences", ()):
+        console.print(printable(sentence), soft_wrap=True)
     columns = [
         Column("matrix"),
         Column("kind", rank=2),
@@ -136,13 +149,13 @@ def _print(pruning: "Pruning", out: Path) -> None:
         "",
     )
     footnotes = (
-        "retention: importance kept ÷ kept by the best free choice of as many weights",
-        f"D fine: of {pruning.measured_on}; > 0 horizontal, < 0 vertical; "
-        "analyze measures the mask that was written",
+        "Retention is the importance kept ÷ that of the best free choice of as many weights.",
+        f"D fine is the direction strength of {pruning.measured_on}: > 0 horizontal, < 0 vertical. "
+        "The command analyze measures the mask that was written.",
         *(f"note: {note}" for note in pruning.notes),
         f"wrote {out}",
     )
-    print_table(new_console(), columns, rows, total=total, footnotes=footnotes)
+    print_table(console, columns, rows, total=total, footnotes=footnotes)
 
 
 def _number(value: float | None, form: str) -> str:

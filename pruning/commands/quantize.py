@@ -33,7 +33,7 @@ class Settings(SampleOptions, ThreadOptions, JsonOption):
     """
 
     model: Path = option(f"Model to write in 8-bit numbers: {MODEL_FORMS}.")
-    out: Path = option("File of 8-bit numbers to write.", writes="file", suffix=".safetensors")
+    out: Path = option("File of 8-bit weights to write.", writes="file", suffix=".safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +56,13 @@ def run(settings: Settings) -> Result:
     ranges = read_ranges(model)
     if ranges is not None and data:
         raise InputError(
-            f"model {model} has learned its ranges ({RANGES}): leave {data[0]} out, or remove that "
+            f"model {model} has learned its ranges ({RANGES}); leave {data[0]} out, or remove that "
             "file to take them from the data"
         )
     if ranges is None and len(data) != 1:
         raise InputError(
-            f"model {model} has learned no ranges: give one of --text, --table, --squad to take "
-            f"them from; found {len(data)} of them"
+            f"model {model} has learned no ranges; give one of --text, --table, --squad to take "
+            f"them from, found {len(data)} of them"
         )
     origin: dict[str, Any] = {"scheme": SCHEME, "versions": _versions(), "ranges": "learned"}
     with progress() as tell:
@@ -169,9 +169,9 @@ def _print(account: "Mapping[str, Any]", out: Path) -> None:
     )
     left = account["left_in_floating_point"]
     footnotes = (
-        "rounds to 0: of the kept weights; the mask stays as it is",
-        f"ranges of inputs: {source}",
-        f"in floating point stay {', '.join(left) or 'no matrices'}, norms and attention",
+        "Rounds to 0 is the share of the kept weights that do so; the mask stays as it is.",
+        f"The ranges of inputs were {source}.",
+        f"{', '.join(left) or 'No other matrices'}, norms and attention stay in floating point.",
         f"wrote {out}",
     )
     print_table(new_console(), columns, rows, footnotes=footnotes)

@@ -51,14 +51,17 @@ def run(settings: Settings) -> "Shrunk":
 def show(settings: Settings, result: "Shrunk") -> None:
     """Save the smaller model, and print what was removed."""
     from pruning.models.saving import save_model
+    from sparse_formats.files.output_folder import replace_files
+    from sparse_formats.terminal.tables import say
 
     with progress() as tell:
         tell(f"writing {settings.out}")
-        save_model(result.opened, settings.out)
-    print(
+        with replace_files(settings.out, "model") as beside:
+            save_model(result.opened, beside)
+    say(
         f"removed {result.heads} heads, {result.neurons} neurons, {result.channels} channels: "
         f"{result.before:,} → {result.after:,} parameters; outputs differ by {result.apart:.1e} of "
         f"the largest; wrote {settings.out}"
     )
     if result.own_code:
-        print("its layers are those of modeling_narrow.py inside: trust_remote_code=True opens it")
+        say("the folder contains its model file, so trust_remote_code=True opens it")

@@ -42,14 +42,14 @@ class Settings(DataOptions, ThreadOptions, JsonOption):
         "Folder for the pruned model, as Hugging Face saves it.", default=None, writes="folder"
     )
     checkpoint: Path | None = option(
-        "Folder for checkpoints. A run that was killed goes on from there.",
+        "Folder for checkpoints. An interrupted run continues from there.",
         default=None,
         writes="folder",
         is_replayed=False,
     )
     save_every: Count = option("Steps between checkpoints.", default=50, is_replayed=False)
     new_head: bool = option(
-        "With --table or --squad, begin a task head that the model lacks anew.", default=False
+        "With --table or --squad, add a new task head to a model without one.", default=False
     )
     recipe: Recipe = group(Recipe)
     training: Training = group(Training, is_table=True)
@@ -70,18 +70,21 @@ def run(settings: Settings) -> Result:
     """Open the model, put the pruner around it, and train it to the end of its schedule."""
     from pruning.models.opening import open_model
     from pruning.recipe import checked
+    from pruning.training.checkpoint import INDEX as CHECKPOINT
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.files.output_folder import check_owned
 
     training, data = settings.training, settings.only_file()
     if training.quantize != "none" and settings.save is None:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
     if settings.new_head and training.method == "lora_prune":
-        raise InputError("lora_prune learns factors alone: a new head would stay as it begins")
+        raise InputError("method lora_prune trains only factors, so it cannot train a new head")
     recipe = checked(settings.recipe)
     masks = None if settings.mask is None else read_masks(settings.mask)
-    for folder in (settings.save, settings.checkpoint):
-        if folder is not None:
-            _make_folder(folder)
+    if settings.save is not None:
+        check_owned(settings.save, ("config.json", "model.safetensors"))
+    if settings.checkpoint is not None:
+        check_owned(settings.checkpoint, (CHECKPOINT,))
     started = time.monotonic()
     with progress() as tell:
         tell(f"opening {settings.model}")
@@ -128,13 +131,15 @@ def show(settings: Settings, result: Result) -> None:
     from pruning.models.saving import save_model
     from pruning.quantization.ranges import write_ranges
     from sparse_formats.files.mask_file import write_masks
+    from sparse_formats.files.output_folder import replace_files
 
     with progress() as tell:
         tell(f"writing {settings.out}")
         write_masks(settings.out, result.run.masks)
         if settings.save is not None:
-            save_model(result.opened, settings.save)
-            write_ranges(settings.save, result.run.ranges)
+            with replace_files(settings.save, "model") as beside:
+                save_model(result.opened, beside)
+                write_ranges(beside, result.run.ranges)
     if settings.json is not None:
         emit_json(result.account, settings.json)
     if not settings.is_json_printed:
@@ -161,15 +166,6 @@ def _new_head(table: Path | None) -> dict[str, Any]:
     }
 
 
-def _make_folder(folder: Path) -> None:
-    """A folder to write in, which holds no model yet."""
-    from sparse_formats.files.output_folder import prepare_folder
-
-    if (folder / "config.json").exists():
-        raise InputError(f"{folder} holds a model already (config.json); give a new folder")
-    prepare_folder(folder)
-
-
 def _print(settings: Settings, result: Result) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
@@ -178,7 +174,7 @@ def _print(settings: Settings, result: Result) -> None:
     shown = sorted({round(i * (steps - 1) / 7) for i in range(8)})
     columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
     rows = [(f"{i + 1}", f"{found.losses[i]:.3f}", f"{found.densities[i]:.3f}") for i in shown]
-    taken = f"; taken up at step {found.resumed_at}" if found.resumed_at else ""
+    taken = f"; resumed at step {found.resumed_at}" if found.resumed_at else ""
     footnotes = [
         f"{method}, {steps} steps in {result.seconds:.0f} s{taken}",
         f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
@@ -189,7 +185,7 @@ def _print(settings: Settings, result: Result) -> None:
         footnotes.append(f"wrote {settings.save}")
     elif method != "lora_prune":
         footnotes.append(
-            "note: the mask file holds the pruned matrices alone; the rest of the model learned "
-            "too, keep it with --save"
+            "note: the mask file holds only the pruned matrices; the rest of the model was trained "
+            "too, and --save keeps it"
         )
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

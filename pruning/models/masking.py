@@ -37,8 +37,8 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
                 continue
             if _EXPERT.search(mask.name):
                 raise InputError(
-                    f"mask {mask.name} is of one of several experts, which transformers keeps in "
-                    "a single parameter: they cannot be masked one by one; leave them "
+                    f"mask {mask.name} belongs to one of several experts, which transformers keeps "
+                    "in a single parameter, so they cannot be masked one by one; leave them "
                     'out when pruning, with exclude "experts"'
                 )
             raise InputError(

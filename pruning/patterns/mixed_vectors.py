@@ -74,7 +74,7 @@ class MixedVectors(VectorsOfAMenu):
     """
 
     algorithm: str = option(
-        "How a matrix is cut into vectors: C mixes lengths, B takes one length a matrix, A takes "
+        "How a matrix is cut into vectors: C mixes lengths, B takes one length per matrix, A takes "
         "the longest one that loses at most epsilon.",
         default="C",
         choices=ALGORITHMS,

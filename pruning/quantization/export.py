@@ -60,8 +60,8 @@ def exported(opened: OpenModel, ranges: Mapping[str, Ranges]) -> tuple[Quantized
     for matrix in matrices:
         if matrix.name not in ranges:
             raise InputError(
-                f"no ranges of matrix {matrix.name}{nearest(matrix.name, ranges)}; they are of "
-                "another model"
+                f"there are no ranges of matrix {matrix.name}{nearest(matrix.name, ranges)}; they "
+                "belong to another model"
             )
     return tuple(_exported(matrix, ranges[matrix.name]) for matrix in matrices)
 

@@ -32,20 +32,20 @@ class Settings:
         "Temperature of the answers whose distance is measured.", default=2.0
     )
     predictive: str = option(
-        "How the knowledge of the answer is measured; squared_gradient is as published.",
+        "How predictive knowledge is measured. squared_gradient is as published.",
         default="gauss_newton",
         choices=PREDICTIVE,
     )
-    predictive_weight: NotNegative = option("Weight λ of the knowledge of the answer.", default=1.0)
+    predictive_weight: NotNegative = option("Weight λ of predictive knowledge.", default=1.0)
     representational_weight: NotNegative = option(
-        "Weight λ of the knowledge of a sublayer's own output.", default=0.1
+        "Weight λ of representational knowledge.", default=0.1
     )
     head_weight: NotNegative = option(
         "Weight μ of the knowledge of a head beside that of a neuron.", default=1.0
     )
     ridge: Ridge = option("Ridge λ of the tuning, in mean squares of the features.", default=RIDGE)
     tuning: bool = option(
-        "Tune the output projections to make up for what went. Method kwon scales units instead.",
+        "Tune the output projections to make up for what was removed. Method kwon scales units.",
         default=True,
     )
     at_once: bool = option(

@@ -35,9 +35,14 @@ def best_tiles(
 def best_units(
     values: NDArray[np.float64], costs: NDArray[np.int64], budget: int
 ) -> NDArray[np.bool_]:
-    """Which units to take: best value per cost first, skipping those that no longer fit."""
+    """Which units to take: best value per cost first, skipping those that no longer fit.
+
+    Where something may be kept but no unit fits, the best one is taken all the same: without its
+    last row, head or block, a matrix gives nothing on.
+    """
     if len(costs) and costs.min() == costs.max():
-        return top_mask(values, budget // max(int(costs[0]), 1))
+        fits = budget // max(int(costs[0]), 1)
+        return top_mask(values, max(fits, int(budget > 0)))
     taken = np.zeros(len(values), np.bool_)
     order, gap = best_first(values / np.maximum(costs, 1)), budget
     while len(order := order[costs[order] <= gap]):
@@ -45,6 +50,8 @@ def best_units(
         taken[order[:fits]] = True
         gap -= int(costs[order[:fits]].sum())
         order = order[fits:]
+    if budget > 0 and len(taken) and not taken.any():
+        taken[best_first(values / np.maximum(costs, 1))[0]] = True
     return taken
 
 

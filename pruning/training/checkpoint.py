@@ -1,7 +1,7 @@
 """Checkpoints from which a killed run goes on as if nothing had happened.
 
-A folder holds `checkpoint.json` and the tensors it names, `step-<n>.safetensors`. Both are written
-beside and renamed, the JSON last: at any moment it names a whole file.
+A folder holds `checkpoint.json` and the tensors it names, `step-<n>.safetensors`; see
+`output_folder` for how both are replaced at once.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, replace_file, write_text
+from sparse_formats.files.output_folder import replace_files, settle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ INDEX = "checkpoint.json"
 def save(
     folder: Path, step: int, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]
 ) -> None:
-    """Write a checkpoint of `step`, then remove the older ones.
+    """Write a checkpoint of `step` in place of the last one.
 
     Raises:
         InputError: the folder cannot be written.
@@ -29,14 +30,11 @@ def save(
     from safetensors.torch import save as to_bytes
 
     name = f"step-{step:06d}.safetensors"
-    with replace_file(folder / name) as file:
-        # Tied tensors are given once by the caller; clones keep views from sharing memory.
-        file.write(to_bytes({key: value.detach().clone() for key, value in tensors.items()}))
-    write_text(folder / INDEX, json_text({"step": step, "tensors": name, **state}))
-    # The older ones, and what a killed run had begun to write.
-    for old in (*folder.glob("step-*.safetensors"), *folder.glob(".*.part")):
-        if old.name != name:
-            old.unlink(missing_ok=True)
+    with replace_files(folder, "checkpoint") as beside:
+        with replace_file(beside / name) as file:
+            # Tied tensors are given once by the caller; clones keep views from sharing memory.
+            file.write(to_bytes({key: value.detach().clone() for key, value in tensors.items()}))
+        write_text(beside / INDEX, json_text({"step": step, "tensors": name, **state}))
 
 
 def load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
@@ -48,6 +46,7 @@ def load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    settle(folder)
     index = folder / INDEX
     if not index.is_file():
         return None

@@ -31,7 +31,7 @@ class Common:
     """What a training has whatever its method; `Training` adds the knobs of all methods."""
 
     method: str = option(
-        "What decides which weights stay; recovery trains what a given mask keeps.",
+        "Method that decides which weights are kept. recovery trains what a given mask keeps.",
         default="movement",
         choices=METHODS,
     )
@@ -59,7 +59,7 @@ class Common:
         "Warm-ups before the sparsity begins to rise.", default=1.0
     )
     final_warmup: NotNegative = option(
-        "Warm-ups that are left when the sparsity has risen.", default=2.0
+        "Warm-ups that remain after the sparsity has risen.", default=2.0
     )
     first_sparsity: Share = option("Sparsity that the rise begins at.", default=0.0)
     settle: NotNegative = option(
@@ -67,11 +67,12 @@ class Common:
     )
     every: Count = option("Steps from one new mask to the next.", default=1)
     lock: bool = option(
-        "Keep the mask once it is settled, with dropped weights at 0. Else it goes on changing.",
+        "Keep the mask fixed once it has settled, with dropped weights at 0.",
         default=True,
     )
     stages: tuple[str, ...] = option(
-        "Patterns of equal parts of the rise before the recipe's own, e.g. fine, then vector:4.",
+        "Patterns to use before that of the recipe, each for an equal part of the rise of the "
+        "sparsity, e.g. fine and then vector:4.",
         default=(),
     )
     distill: Share = option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from sparse_formats.files.output_folder import prepare_folder
+from sparse_formats.files.output_folder import replace_files
 from sparse_formats.files.outputs import is_file_name
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, NameOptions
@@ -70,7 +70,7 @@ def run(settings: Settings) -> Result:
     bits = bits_of(chosen) if settings.value_bits is None else settings.value_bits
     layers = tuple(inspect(matrix, bits) for matrix in chosen)
     whole = total(layers)
-    read = what_was_read(masks, taken, settings.mask.name)
+    read = what_was_read(masks.shapes, masks.header, taken, settings.mask.name)
     return Result(layers, whole, bits, claim(whole, layers, bits), masks, read)
 
 
@@ -81,11 +81,11 @@ def show(settings: Settings, result: Result) -> None:
     if settings.plot is not None:
         from sparse_formats.inspect.picture import draw
 
-        picture = settings.plot
-        if not is_file_name(picture):
-            prepare_folder(picture)
-            picture /= PICTURE
-        draw(picture, result.layers, result.value_bits)
+        if is_file_name(settings.plot):
+            draw(settings.plot, result.layers, result.value_bits)
+        else:
+            with replace_files(settings.plot, "formats") as beside:
+                draw(beside / PICTURE, result.layers, result.value_bits)
     if settings.json is not None:
         from sparse_formats.files.mask_file import sha256_of
         from sparse_formats.inspect.format_costs import as_json

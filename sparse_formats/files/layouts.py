@@ -259,7 +259,7 @@ def _masked(path: Path, array: Stored, mask_name: str, mask: Stored) -> Stored:
     def read_keep() -> NDArray[np.bool_]:
         values = mask.read()
         if ((values != 0) & (values != 1)).any():
-            raise InputError(f"{path}: the mask {mask_name} holds other numbers than 0 and 1")
+            raise InputError(f"{path}: the mask {mask_name} must hold only 0 and 1")
         return values != 0
 
     def read() -> NDArray[Any]:

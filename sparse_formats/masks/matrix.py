@@ -101,6 +101,11 @@ class MaskSet:
     matrices: tuple[MaskedMatrix, ...]
     header: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Of the matrices, by name."""
+        return {matrix.name: matrix.shape for matrix in self.matrices}
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[Any, Any]) -> Self:
         """The masks of 2-D arrays (out, in) by name, in the order given; see `from_array`.

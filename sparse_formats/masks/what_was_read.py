@@ -1,12 +1,12 @@
 """What of a file is worked on, what is left out, and why: as data and as sentences."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix_names import kind_of
 from sparse_formats.masks.selection import LEFT_ALONE
 
 _SHOWN = 4
@@ -29,24 +29,32 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 def what_was_read(
-    masks: MaskSet, taken: Collection[str], source: str | None = None
+    shapes: Mapping[str, tuple[int, int]],
+    header: Mapping[str, Any],
+    taken: Collection[str],
+    source: str | None = None,
 ) -> dict[str, Any]:
-    """An account of the matrices `taken` from `masks`, as JSON-able data.
+    """An account of the matrices `taken` from a file, as JSON-able data.
 
-    source: where they come from, in words. matrices, weights: how many were taken. left_out: name,
-    shape and reason of each array of two axes or more that was not. sentences: the same in words,
-    and how the matrices were stored, where that is not (out, in).
+    shapes, header: of all that `read_masks` or `read_model` returned. source: where they come
+    from, in words. matrices, weights: how many were taken. left_out: name, shape and reason of
+    each array of two axes or more that was not. sentences: the same in words, and how the matrices
+    were stored, where that is not (out, in).
     """
     try:
-        header = msgspec.convert(dict(masks.header), _Header)
+        known = msgspec.convert(dict(header), _Header)
     except msgspec.ValidationError:  # of another program's making
-        header = _Header()
-    chosen = [matrix for matrix in masks.matrices if matrix.name in taken]
+        known = _Header()
+    chosen = [shape for name, shape in shapes.items() if name in taken]
     left_out = [
-        *header.left_out,
-        *(_LeftOut(m.name, list(m.shape), _why(m)) for m in masks.matrices if m.name not in taken),
+        *known.left_out,
+        *(
+            _LeftOut(name, list(shape), _why(name))
+            for name, shape in shapes.items()
+            if name not in taken
+        ),
     ]
-    weights = sum(matrix.keep.size for matrix in chosen)
+    weights = sum(rows * cols for rows, cols in chosen)
     return {
         "matrices": len(chosen),
         "weights": weights,
@@ -54,15 +62,16 @@ def what_was_read(
         "sentences": [
             f"Read {_counted(len(chosen), 'matrix', 'matrices')} with {weights:,} weights"
             f"{'' if source is None else f' from {source}'}.",
-            *_sentences(header),
+            *_sentences(known),
             *_left_out(left_out, weights),
         ],
     }
 
 
-def _why(matrix: MaskedMatrix) -> str:
-    article = "an" if matrix.kind[0] in "aeiou" else "a"
-    return f"{article} {matrix.kind}" if matrix.kind in LEFT_ALONE else "not chosen by its name"
+def _why(name: str) -> str:
+    kind = kind_of(name)
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"{article} {kind}" if kind in LEFT_ALONE else "not chosen by its name"
 
 
 def _sentences(header: _Header) -> Iterator[str]:

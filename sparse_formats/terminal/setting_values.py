@@ -77,7 +77,7 @@ def checked(settings: Any, values: Mapping[str, Any]) -> Any:
     known = {setting.name: setting for setting in settings_of(type(settings))}
     for name in values:
         if name not in known:
-            raise SettingError(name, f"is no setting{nearest(name, known)}")
+            raise SettingError(name, f"is not a setting{nearest(name, known)}")
     given = {}
     for name, value in values.items():
         setting = known[name]

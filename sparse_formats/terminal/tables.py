@@ -47,6 +47,11 @@ def new_console(is_stderr: bool = False) -> Console:
     return console
 
 
+def say(text: str) -> None:
+    """Print `text` on standard output as a line that is not broken."""
+    new_console().print(text, soft_wrap=True)
+
+
 def print_table(
     console: Console,
     columns: Sequence[Column],

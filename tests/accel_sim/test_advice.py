@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from accel_sim.comparisons.advice import QUICK_WEIGHTS, advise, is_quick
+from accel_sim.comparisons.advice import QUICK_WEIGHTS, Advice, advise, is_quick
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload
@@ -119,6 +119,20 @@ def test_are_impossible_changes_left_out() -> None:
     keys = {advice.key for advice in advise(Workload.of(matrices(), Activations(2)), machine)}
     assert not keys & {"narrower", "wider", "more_sets", "fewer_sets"}
     assert {"dram", "queue", "schedule"} <= keys
+
+
+def test_does_a_machine_that_is_blind_to_zeros_look_one_entry_ahead() -> None:
+    # Twice nothing would be no change.
+    some = Activations(5, 0.1)
+    blind = roomy("zero_skip.entries_per_cycle=0")
+    found = {a.key: a for a in advise(Workload.of(matrices(), some), blind)}
+    seeing = cycles(roomy("zero_skip.entries_per_cycle=1"), some)
+    assert found["zero_skip"].cycles == seeing < cycles(blind, some)
+
+
+@pytest.mark.parametrize(("gain", "is_nothing"), [(0.009, True), (-0.009, True), (0.011, False)])
+def test_is_less_than_a_percent_called_nothing(gain: float, is_nothing: bool) -> None:
+    assert Advice("queue", "queues twice as deep", 100, gain).as_data()["is_nothing"] is is_nothing
 
 
 def test_is_a_small_gain_called_nothing() -> None:

@@ -61,6 +61,9 @@ def test_is_a_memory_converted_with_the_machines_clock() -> None:
     # 25.6 GB/s at 700 MHz: 36.571428… bytes, three digits kept; 100 ns: 70 cycles.
     dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=700e6"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (36.571, 70)
+    # At 333 MHz 100 ns are 33.3 cycles.
+    dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=333e6"]).dram
+    assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (76.877, 34)
     dram = load_machine("tf_mvp", ["dram.memory=hbm2_2000", "clock_hz=1e9"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (256, 100)
 

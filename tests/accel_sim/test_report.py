@@ -74,6 +74,40 @@ def test_is_every_cycle_of_every_unit_accounted_for(
 
 
 @pytest.mark.rule(microarchitecture=7)
+def test_is_the_ideal_of_all_layers_that_of_their_sums() -> None:
+    # 32 × 64 weights × 4 tokens on 4·2·4 MACs: 256 cycles, and 4160 bytes of DRAM at 64 a cycle:
+    # 65. An empty matrix computes nothing; its header is a burst of 64 bytes: 1 cycle.
+    matrices = [MaskedMatrix("full", np.ones((32, 64), np.bool_))]
+    matrices += [MaskedMatrix("empty", np.zeros((5, 7), np.bool_))]
+    report = simulate(Workload.of(matrices, Activations(4)), roomy())
+    assert [layer.ideal_cycles for layer in report.layers] == [256, 1]
+    total = report.total
+    assert (total.ideal_compute_cycles, total.ideal_dram_cycles) == (256, 66)
+    assert total.ideal_cycles == 256
+
+
+@pytest.mark.rule(microarchitecture=7)
+def test_is_the_imbalance_of_all_layers_that_of_their_sums() -> None:
+    # Row mode, interleaved, one token: full rows of 16 entries, the others of 1. First all four
+    # units of PE row 0 are full: 64 against 4, 4 and 4. Then all are equal: 4 each.
+    uneven = np.zeros((16, 64), np.bool_)
+    uneven[:, 0] = True
+    even = uneven.copy()
+    uneven[::4] = True
+    matrices = [MaskedMatrix("uneven", uneven), MaskedMatrix("even", even)]
+    machine = roomy("policy=interleaved")
+    report = simulate(Workload.of(matrices, Activations(1)), machine)
+    assert [layer.orientation for layer in report.layers] == ["horizontal", "vertical"]
+    assert list(report.layers[0].pe_load) == [64, 4, 4, 4]
+    maxima = [max(layer.pe_load) for layer in report.layers]
+    means = [sum(layer.pe_load) / 4 for layer in report.layers]
+    assert report.total.imbalance == sum(maxima) / sum(means)
+    # Neither that of the most uneven layer nor a mean over layers.
+    ratios = [one / other for one, other in zip(maxima, means, strict=True)]
+    assert report.total.imbalance not in (max(ratios), sum(ratios) / 2)
+
+
+@pytest.mark.rule(microarchitecture=7)
 def test_do_scalar_entries_execute_just_the_effectual_macs() -> None:
     # One token per group and one lane: nothing is multiplied that is not needed.
     machine = roomy("lanes=1", "token_columns=1", "zero_skip.entries_per_cycle=4")

@@ -168,5 +168,5 @@ def test_the_command_writes_what_scores_read(
         assert known.tokens == 80
         assert all(getattr(known, field) is not None for field in STATISTICS), name
     given = [str(word) for word in [*given, "--score", "magnitude"]]
-    with pytest.raises(InputError, match="no need to calibrate"):
+    with pytest.raises(InputError, match="nothing to calibrate"):
         call(COMMANDS, *given)

@@ -212,7 +212,7 @@ def test_another_family_is_refused_before_work_is_spent_on_it(
         "--out", tmp_path / "out",
     )  # fmt: skip
     assert status == 2 and error.count("\n") == 1
-    assert architecture in error and "can be saved of BERT and DistilBERT alone" in error
+    assert architecture in error and "can be saved only for BERT and DistilBERT" in error
 
 
 @pytest.mark.parametrize("target", ["empty", "new"])

@@ -21,6 +21,7 @@ COSTS = {
     "accelerator": (1, 0),
     "dataflow": (2, 1),
     "format": (1, 1),
+    "pattern": (1, 1),
     "score": (1, 1),
     "command": (1, 1),
 }
@@ -29,6 +30,7 @@ TESTS = {
     "accelerator": "tests/accel_sim/test_accelerator.py tests/accel_sim/test_family.py",
     "dataflow": "tests/accel_sim/rivals/test_machines.py tests/accel_sim/test_family.py",
     "format": "tests/sparse_formats/test_round_trips.py tests/sparse_formats/test_streams.py",
+    "pattern": "tests/pruning/patterns/test_patterns.py",
     "score": "tests/pruning/scores",
     "command": "tests/rules/test_commands.py",
 }

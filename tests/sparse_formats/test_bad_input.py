@@ -210,8 +210,8 @@ def test_are_the_element_types_of_masks_and_weights_read(tmp_path: Path, descr: 
 @pytest.mark.parametrize(
     ("dtype", "content", "says"),
     [
-        ("<U3", b"\xff" * 12, "array format holds what is no text"),
-        ("<U1", struct.pack("<I", 0xD800), "array format holds what is no text"),
+        ("<U3", b"\xff" * 12, "array format is not text"),
+        ("<U1", struct.pack("<I", 0xD800), "array format is not text"),
         ("|S3", b"\xff\xfe\xfd", "unknown scipy.sparse format"),
         ("<f8", bytes(8), "holds no 2-D array of numbers"),
     ],

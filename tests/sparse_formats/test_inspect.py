@@ -11,6 +11,7 @@ import pytest
 
 from sparse_formats.__main__ import main
 from sparse_formats.files.mask_file import sha256_of, write_masks
+from sparse_formats.files.output_folder import MANIFEST
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 
@@ -146,7 +147,7 @@ def test_is_the_picture_drawn_whole_or_not_at_all(
     for target, file in ((folder, folder / "formats.png"), (folder / "a.png", folder / "a.png")):
         run(monkeypatch, capsys, "--mask", str(mask), "--plot", str(target))
         assert file.read_bytes().startswith(b"\x89PNG")
-    assert sorted(p.name for p in folder.iterdir()) == ["a.png", "formats.png"]
+    assert sorted(p.name for p in folder.glob("*")) == [MANIFEST, "a.png", "formats.png"]
     missing = tmp_path / "nowhere" / "deep" / "a.png"
     monkeypatch.setattr(
         sys, "argv", ["sparse_formats", "inspect", "--mask", str(mask), "--plot", str(missing)]

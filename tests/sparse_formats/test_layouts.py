@@ -90,7 +90,7 @@ def test_is_a_mask_alone_the_mask_of_its_weight(tmp_path: Path) -> None:
     [
         ({"fc1.weight_orig": DENSE}, "its mask fc1.weight_mask is not there"),
         ({"fc1.weight_orig": DENSE, "fc1.weight_mask": KEEP[:4]}, "has shape"),
-        ({"fc1.weight_orig": DENSE, "fc1.weight_mask": DENSE}, "other numbers than 0 and 1"),
+        ({"fc1.weight_orig": DENSE, "fc1.weight_mask": DENSE}, "must hold only 0 and 1"),
         (
             {"fc1.weight_orig": DENSE, "fc1.weight_mask": KEEP, "fc1.weight": DENSE},
             "only one of the two",

@@ -199,7 +199,7 @@ def _check_characters(path: Path, name: str, array: NDArray[Any]) -> None:
     """InputError unless the text in `array` consists of characters that there are."""
     codes = array.reshape(-1).view(np.uint32)
     if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-        raise InputError(f"{path}: array {name} holds what is no text; the file is damaged")
+        raise InputError(f"{path}: array {name} is not text; the file is damaged")
 
 
 @contextlib.contextmanager

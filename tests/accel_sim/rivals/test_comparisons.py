@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from accel_sim.__main__ import main
+from accel_sim.comparisons.compare import compare
 from accel_sim.comparisons.diff import diff
 from accel_sim.comparisons.equal_size import made_equal
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.workload import Workload
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
+from accel_sim.pipeline import simulate
 from accel_sim.validation import registry
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import load_mixed_vector
 
 
@@ -150,6 +155,17 @@ def test_do_the_decompressors_rates_go_with_the_pe_rows(pe_rows: int) -> None:
     )  # fmt: skip
 
 
+def test_do_skipped_zeros_hold_no_lane() -> None:
+    # Every weight is kept, so EIE inserts no padding: all it multiplies are kept weights, although
+    # it skips about half of them.
+    whole = MaskedMatrix("m", np.ones((64, 40), np.bool_))
+    work = Workload.of([whole], Activations(4, 0.5))
+    eie = load_machine("eie")
+    (pair,) = compare({"whole": work}, [eie])
+    assert simulate(work, eie).total.macs_skipped > 0
+    assert pair.kept_share == 1.0
+
+
 @pytest.mark.rule(rivals=1)
 @pytest.mark.rule(rivals=6)
 def test_does_optimus_grow_by_whole_sets() -> None:
@@ -198,6 +214,24 @@ def test_does_diff_name_what_changed(
     assert "pipeline +" in capsys.readouterr().out
 
 
+def test_does_diff_name_what_changed_most_first(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    for path, causes in ((before, {"a": 5, "b": 9}), (after, {"a": 7, "b": 2, "c": 4})):
+        energy = {part: 1e-9 * count for part, count in causes.items()}
+        result = {
+            "cycles": sum(causes.values()),
+            "energy_j": sum(energy.values()),
+            "cycles_by_cause": causes,
+            "energy_by_component_j": energy,
+        }
+        path.write_text(json.dumps({"accelerator": {}, "layers": [], "total": result}))
+    total = diff(before, after).total
+    assert [(c.what, c.before, c.after) for c in total.causes] == [
+        ("b", 9, 2), ("c", None, 4), ("a", 5, 7)
+    ]  # fmt: skip
+    assert [c.what for c in total.components] == ["b", "c", "a"]
+
+
 def test_is_the_report_of_a_rival_whole(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,7 +258,7 @@ def test_is_the_report_of_a_rival_whole(
 
 
 def test_is_a_file_that_is_no_report_refused(mask_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a report of mvpsim"):
+    with pytest.raises(InputError, match="not a report of mvpsim"):
         diff(mask_file, mask_file)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         diff(tmp_path / "none.json", tmp_path / "none.json")

@@ -43,6 +43,14 @@ def test_is_vector_wise_as_fast_as_its_fullest_vector(kept: int) -> None:
     assert mode_of(keep, machine) == ((1, 1) if kept == 16 else (kept, 16))
 
 
+def test_does_a_mask_that_keeps_nothing_take_a_slot_of_each_group() -> None:
+    keep = np.zeros((128, 768), np.bool_)
+    machine = TensorCoreArray(modes=(), vector_length=16)
+    assert mode_of(keep, machine) == (1, 16)
+    (tile,), _ = run_tensor_core(keep, 16, machine)
+    assert int(tile.cycles[0]) == 8 * 48 // 16 + 4
+
+
 def test_does_one_full_group_cost_the_whole_matrix() -> None:
     keep = pruned((64, 64), (1, 4))
     keep[3, 8:11] = True

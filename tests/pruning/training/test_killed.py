@@ -98,13 +98,13 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     for moment in MOMENTS:
         folder = tmp_path / moment
         assert json.loads((folder / "checkpoint.json").read_text())["step"] == SAVE_EVERY
-        assert len(list(folder.glob(".*.part"))) == (moment != "a step")
-        assert (folder / "step-000020.safetensors").exists() == (moment == "the index")
+        assert len(list(folder.glob(".mvpsim-*.new"))) == (moment != "a step")
+        assert not (folder / "step-000020.safetensors").exists()
         taken_up = run(folder)
         assert taken_up.resumed_at == SAVE_EVERY
         assert taken_up.losses == whole.losses
         assert_equal(taken_up.masks, whole.masks)
-        assert not list(folder.glob(".*.part"))
+        assert not list(folder.glob(".mvpsim-*.new"))
 
 
 def test_the_command_takes_a_checkpoint_up(
@@ -139,7 +139,8 @@ def wait_for_the_kill(folder: Path) -> None:
 
 def run_until(folder: Path, moment: str) -> None:
     """Train until `moment`, say so, and wait there."""
-    writes, fsync = iter(("", "", "the tensors", "the index")), os.fsync
+    # A checkpoint has its two files, the manifest, the two files again, and two folders.
+    writes, fsync = iter((*[""] * 7, "the tensors", "the index")), os.fsync
 
     def slow_write(file: int) -> None:
         if next(writes) == moment:

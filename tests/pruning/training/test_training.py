@@ -410,8 +410,12 @@ def test_a_new_head_has_a_class_for_each_label(
     with pytest.raises(InputError, match="a new head would stay as it begins"):
         call(COMMANDS, *words_given, "--new-head", "--method", "lora_prune")
     call(COMMANDS, *words_given, "--new-head")
-    with pytest.raises(InputError, match="saved holds a model already"):
+    call(COMMANDS, *words_given, "--new-head")
+    (tmp_path / "saved" / "config.json").rename(tmp_path / "config.json")
+    (tmp_path / "saved" / "config.json").write_text("of the user")
+    with pytest.raises(InputError, match=r"saved holds a config\.json that was changed since"):
         call(COMMANDS, *words_given, "--new-head")
+    (tmp_path / "config.json").replace(tmp_path / "saved" / "config.json")
     saved = open_model(tmp_path / "saved")
     assert saved.task == "classify"
     assert saved.model.config.id2label == {0: "no", 1: "perhaps", 2: "yes"}
