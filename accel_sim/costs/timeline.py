@@ -12,7 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.abstract.account import LayerRun, LayerTime
+from accel_sim.dataflows.abstract.account import (
+    MOST_CYCLES,
+    LayerRun,
+    LayerTime,
+    too_many_cycles,
+)
 from accel_sim.dataflows.abstract.dataflow import Machine
 
 
@@ -42,7 +47,11 @@ class Load:
 
 
 def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
-    """When each layer of the workload starts and ends."""
+    """When each layer of the workload starts and ends.
+
+    Raises:
+        InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
+    """
     loads = [tile_loads(run, machine) for run in runs]
     layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
     for index, (run, of_run) in enumerate(zip(runs, loads, strict=True)):
@@ -53,6 +62,9 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
             # Spilled activations exist only once the layer before has ended.
             spills = load.inputs.bytes + load.outputs.bytes > 0
             is_bound.append(spills or not machine.dram.prefetch_across_layers)
+    waits = sum(dram_cycles) + machine.dram.first_latency_cycles * len(dram_cycles)
+    if waits > MOST_CYCLES:
+        raise too_many_cycles("the DRAM")
     groups = len(runs[0].group_sizes)
     pass_cycles, write_cycles = _per_pass(runs, groups, machine)
     layers, moments = len(runs), np.zeros((len(tile_bytes), 3), np.int64)

@@ -23,12 +23,30 @@ PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib
 """File name endings of formats that may run code when they are read."""
 
 
+_RESAVE = "load it with the program that wrote it and save the arrays with numpy.savez"
+
+ELSEWHERE: dict[str, str] = {
+    ".h5": f"an HDF5 file, which cannot be read here; {_RESAVE}, or the model with "
+    "transformers' from_pretrained(..., from_tf=True) and save_pretrained",
+    ".hdf5": f"an HDF5 file, which cannot be read here; {_RESAVE}",
+    ".keras": f"a Keras archive, which cannot be read here; {_RESAVE}",
+    ".msgpack": f"a Flax file, which cannot be read here; {_RESAVE}, or the model with "
+    "transformers' from_pretrained(..., from_flax=True) and save_pretrained",
+    ".onnx": "an ONNX file, which cannot be read here yet; save the weights of its MatMul and Gemm "
+    "nodes with numpy.savez, as (outputs, inputs)",
+    ".gguf": "a GGUF file, which cannot be read here yet; give the model that it was made from",
+    ".mat": f"a MATLAB file, which cannot be read here; {_RESAVE}, or as Matrix Market (.mtx)",
+}
+"""What files of other endings are, and how to convert them."""
+
+
 def read_masks(path: Path | str) -> MaskSet:
     """The masked matrices of a file or directory, (out, in), in network order.
 
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
-    order), .safetensors, a Hugging Face directory or the index of its shards, .smtx, .mtx, or a
-    directory of the last two. Weights in several arrays are put together, see `layouts`.
+    order), .safetensors, a Hugging Face directory or the index of its shards, .smtx, .mtx or
+    .mtx.gz, a directory of these three, or a .npy of one matrix. Weights in several arrays are
+    put together, see `layouts`.
     What is not zero is kept, in every format; a format without values keeps what it lists, and a
     mask that a file states beside the weights (torch prune, ours) is taken as it stands. Float
     arrays give the weights too, bools and ints the mask only, but for the int8 weights of a model
@@ -139,6 +157,17 @@ def _npz_masks(path: Path) -> MaskSet:
         return _npz_arrays(archive).masks()
 
 
+def _npy_masks(path: Path) -> MaskSet:
+    return _npy_array(path).masks()
+
+
+def _npy_array(path: Path) -> Matrices:
+    found = matrices(path, npz.stored_npy(path), None, is_model=False)
+    if not found.contents.matrices:
+        raise InputError(f"{path} holds no 2-D array of numbers; save one mask or weight matrix")
+    return found
+
+
 def _npz_arrays(archive: npz.Npz) -> Matrices:
     found = matrices(archive.path, npz.stored(archive), None, is_model=False)
     if not found.contents.matrices:
@@ -176,6 +205,8 @@ def _weights(path: Path) -> Weights:
     reader = _reader(path)
     if reader is _safetensors_masks and not int8_file.recognises(path):
         return _model(path).weights()
+    if reader is _npy_masks:
+        return _npy_array(path).weights()
     if reader is _npz_masks:
         with npz.open_npz(path) as archive:
             if not native_npz.recognises(archive) and not scipy_npz.recognises(archive):
@@ -198,18 +229,20 @@ READERS: dict[str, Callable[[Path], MaskSet]] = {
     ".safetensors": _safetensors_masks,
     ".smtx": _smtx_masks,
     ".mtx": _matrix_market_masks,
+    ".mtx.gz": _matrix_market_masks,
+    ".npy": _npy_masks,
 }
 """File name ending → reader."""
 
-_SPARSE = (".smtx", ".mtx")
+_SPARSE = (".smtx", ".mtx", ".mtx.gz")
 
 
 def _directory(path: Path) -> MaskSet:
     files = _sparse_files(path)
     if not files or _has_safetensors(path):
         return _model(path).masks()
-    stems = [file.stem for file in files]
-    twice = next((stem for i, stem in enumerate(stems) if stem in stems[:i]), None)
+    names = [file.name[: -len(_ending(file))] for file in files]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise InputError(f"{path}: two files name their matrix {twice}; rename or remove one")
     found = [matrix for file in files for matrix in _reader(file)(file).matrices]
@@ -221,11 +254,17 @@ def _has_safetensors(path: Path) -> bool:
 
 
 def _sparse_files(path: Path) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in _SPARSE))
+    return tuple(sorted(file for file in path.iterdir() if _ending(file) in _SPARSE))
+
+
+def _ending(path: Path) -> str:
+    """The file name's ending in lower case; of a packed file with that of what is in it."""
+    ending = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + ending if ending == ".gz" else ending
 
 
 def _reader(path: Path) -> Callable[[Path], MaskSet]:
-    ending = path.suffix.lower()
+    ending = _ending(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a mask file or a model directory")
     if not path.is_file():
@@ -233,8 +272,11 @@ def _reader(path: Path) -> Callable[[Path], MaskSet]:
     if ending in PICKLES:
         raise InputError(
             f"{path} is a pickle, which may run code when read; "
-            "convert it to .safetensors (safetensors.torch.save_file) first"
+            "convert it first: safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
+            "'FILE.safetensors')"
         )
+    if ending in ELSEWHERE:
+        raise InputError(f"{path} is {ELSEWHERE[ending]}")
     if ending not in READERS:
         raise InputError(f"{path}: unknown file name ending {ending!r}{nearest(ending, READERS)}")
     return READERS[ending]

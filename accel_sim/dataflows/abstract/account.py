@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage
+
+MOST_CYCLES = 2**59
+"""What a layer may take, far enough from 2^63 for what is counted in units and words of it."""
 
 Counted = Any
 """int64 array (groups,): of each group; (1,): of each group, all alike; int: of all groups."""
@@ -211,6 +215,9 @@ def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[st
 
     empty: any tile of the machine, for the names of what is counted where there is no tile.
     waits_as: units whose time between passes is one state; it is "dram" and "writeback" for others.
+
+    Raises:
+        InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
     """
     groups = len(run.group_sizes)
 
@@ -228,11 +235,13 @@ def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[st
             state = waits_as.get(kind, cause)
             states[state] = states.get(state, 0) + unit.count * cycles
         units[kind] = Unit(unit.count, states)
+    causes = {cause: added(tile.causes[cause] for tile in run.tiles) for cause in empty.causes}
+    causes |= between
+    _check_sum(run.name, causes, time)
     return Account(
         executed=added(tile.executed for tile in run.tiles),
         padding=added(tile.padding for tile in run.tiles),
-        causes={cause: added(tile.causes[cause] for tile in run.tiles) for cause in empty.causes}
-        | between,
+        causes=causes,
         units=units | _units_behind(time),
         actions={
             **{
@@ -245,6 +254,26 @@ def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[st
             "leaking_cycles": time.cycles,
         },
     )
+
+
+def too_many_cycles(what: str) -> InputError:
+    """The error of a machine on which `what` takes longer than can be counted."""
+    return InputError(
+        f"{what} takes more cycles than can be counted in 64 bits; the values of the machine "
+        "multiply to too much, so choose smaller ones"
+    )
+
+
+def _check_sum(name: str, causes: Mapping[str, int], time: LayerTime) -> None:
+    """Every cycle of a layer has one cause."""
+    largest = max(map(abs, (*causes.values(), time.start, time.end, time.cycles)))
+    if largest > MOST_CYCLES or min(*causes.values(), time.start) < 0:
+        raise too_many_cycles(f"matrix {name}")
+    if sum(causes.values()) != time.cycles:
+        raise AssertionError(
+            f"{name}: {time.cycles} cycles, but their causes sum to {sum(causes.values())}; "
+            "this is a bug, please report it"
+        )
 
 
 def _units_behind(time: LayerTime) -> dict[str, Unit]:

@@ -6,6 +6,8 @@ on some damaged files takes the whole process down.
 Source: NIST, The Matrix Market Exchange Formats.
 """
 
+import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.build_matrix import from_entries
-from sparse_formats.files.readers.size_limits import check_claim, check_shape
+from sparse_formats.files.readers.size_limits import (
+    FREE_BYTES,
+    MAX_EXPANSION,
+    check_claim,
+    check_shape,
+)
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _SIZES = {"coordinate": 3, "array": 2}
@@ -31,7 +38,7 @@ class _Banner:
 
 
 def read(path: Path) -> list[MaskedMatrix]:
-    """The one matrix of a .mtx file, called by the file's stem.
+    """The one matrix of a .mtx or .mtx.gz file, called by the file's name without its ending.
 
     What is not zero is kept; of a pattern, what is listed. Real values are float64
     weights, integers and patterns give the mask only.
@@ -39,19 +46,41 @@ def read(path: Path) -> list[MaskedMatrix]:
     Raises:
         InputError: a banner, size line or entry that is not Matrix Market; complex values.
     """
-    first, _, rest = path.read_bytes().partition(b"\n")
+    first, _, rest = _content(path).partition(b"\n")
     banner = _banner(path, first)
     lines = (line for line in rest.split(b"\n") if line.strip() and not line.startswith(b"%"))
     sizes = _sizes(path, banner, next(lines, b""))
     words = b" ".join(lines).split()
     rows, cols = sizes[:2]
-    check_shape(path, path.stem, rows, cols)
-    check_claim(path, rows * cols, f"matrix {path.stem} of shape ({rows}, {cols})")
+    check_shape(path, _name(path), rows, cols)
+    check_claim(path, rows * cols, f"matrix {_name(path)} of shape ({rows}, {cols})")
     if banner.symmetry != "general" and rows != cols:
         raise InputError(f"{path}: a {banner.symmetry} matrix is square, found {rows}×{cols}")
     if banner.layout == "array":
         return [_array(path, banner, (rows, cols), words)]
     return [_coordinates(path, banner, (rows, cols), sizes[2], words)]
+
+
+def _name(path: Path) -> str:
+    return path.stem.removesuffix(Path(path.stem).suffix) if _is_packed(path) else path.stem
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of the file; of a packed one as many as `check_claim` would allow it to claim."""
+    if not _is_packed(path):
+        return path.read_bytes()
+    most = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
+    try:
+        with gzip.open(path) as file:
+            content = file.read(most + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be unpacked ({error}); pack it again") from error
+    check_claim(path, len(content), "the unpacked file")
+    return content
 
 
 def _banner(path: Path, line: bytes) -> _Banner:
@@ -107,7 +136,7 @@ def _coordinates(
             values = np.append(values, sign * values[below])
     if values is not None and banner.field == "integer":
         values = values != 0
-    return from_entries(path, path.stem, shape, rows, cols, values)
+    return from_entries(path, _name(path), shape, rows, cols, values)
 
 
 def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[bytes]) -> MaskedMatrix:
@@ -122,7 +151,7 @@ def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[byte
         upper[np.triu_indices(n, k=int(skew))] = _numbers(path, words, np.float64)
         dense = np.tril(upper.T) + np.triu(-upper if skew else upper, 1)
     array = dense if banner.field != "integer" else dense != 0
-    return MaskedMatrix.from_array(path.stem, array, f"{path}: ")
+    return MaskedMatrix.from_array(_name(path), array, f"{path}: ")
 
 
 def _check_count(path: Path, entries: int, width: int, words: int) -> None:

@@ -126,6 +126,32 @@ def stored(npz: Npz) -> dict[str, Stored]:
     return arrays
 
 
+def stored_npy(path: Path) -> dict[str, Stored]:
+    """The one array of a .npy file, called by the file's stem, unread.
+
+    Raises:
+        InputError: not such a file, cut short, an element type that is no number.
+    """
+    name = path.stem
+    with path.open("rb") as file:
+        header = read_header(path, name, file)
+    held = path.stat().st_size - header.data_offset
+    if held != header.data_bytes:
+        raise InputError(
+            f"{path}: the array claims {header.data_bytes} bytes, but has {held}; "
+            "the file is damaged; write it again"
+        )
+
+    def read() -> NDArray[Any]:
+        if len(header.shape) == 2:
+            check_shape(path, name, *header.shape)
+        raw = np.fromfile(path, header.dtype, offset=header.data_offset)
+        shaped = raw.reshape(header.shape, order="F" if header.fortran_order else "C")
+        return np.array(shaped, header.dtype.newbyteorder("="), order="C")
+
+    return {name: Stored(header.dtype.kind, header.shape, read)}
+
+
 def no_matrix(npz: Npz) -> InputError:
     """The error of an archive that holds other things than matrices."""
     return InputError(

@@ -1,0 +1,1 @@
+"""What docs/reliability.md promises, tried on the real commands."""
