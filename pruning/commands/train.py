@@ -95,9 +95,9 @@ def run(settings: Settings) -> Result:
         torch.manual_seed(recipe.seed)
         opened = open_model(settings.model, settings.task, recipe.include, recipe.exclude, head)
         from pruning.models.masking import densities_of, zeros_of
+        from pruning.training.account import account_of
         from pruning.training.loop import train
         from pruning.training.pruner import prepare
-        from pruning.training.report import report_of
 
         examples = settings.examples_for(opened, training.length or None, recipe.seed)
         if training.method == "recovery" and masks is None:
@@ -121,7 +121,7 @@ def run(settings: Settings) -> Result:
         "mask": None if masks is None else {"source": str(settings.mask or settings.model)},
         "density": density,
         "seconds": seconds,
-        **report_of(pruner, found),
+        **account_of(pruner, found),
     }
     return Result(opened, found, density, seconds, account)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pruning.models import glassllm
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.model_files import model_name
-from pruning.structure.blocks import (
+from pruning.structure.attention_and_feed_forward import (
     Attention,
     FeedForward,
     find_attentions,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.structure.blocks import Attention, FeedForward
+from pruning.structure.attention_and_feed_forward import Attention, FeedForward
 from pruning.structure.slices import Slice
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet

@@ -5,7 +5,8 @@ head owns rows of Q, K and V and columns of the attention output (with grouped-q
 key-value head owns all query heads that read it).
 
 Any matrices of a layer will do, and shapes that contradict each other are an error: what a pattern
-removes must be right. `blocks` serves whole models, and leaves aside what it does not know.
+removes must be right. `attention_and_feed_forward` serves whole models, and leaves aside what it
+does not know.
 
 Source: LLM-Pruner (Ma et al., NeurIPS 2023) for dependency groups of the Llama family.
 """

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pruning.models.opening import OpenModel, first_line
-from pruning.structure.blocks import Attention
+from pruning.structure.attention_and_feed_forward import Attention
 from pruning.surgery.narrow_config import KNOWN
 from sparse_formats.errors import InputError
 

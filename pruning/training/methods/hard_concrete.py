@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.method import Rates
-from pruning.training.methods.steered import Steered
+from pruning.training.methods.relaxed import Relaxed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ OPEN = 2.197
 """First value of log α (movement pruning's code): a gate is open with probability 0.9 and more."""
 
 
-class HardConcrete(Steered):
+class HardConcrete(Relaxed):
     """Gates drawn from the hard concrete distribution; what they gate is a subclass's matter.
 
     s = σ((log u − log(1 − u) + log α)/β), gate = clip(s(ζ − γ) + γ, 0, 1); it is not 0 with

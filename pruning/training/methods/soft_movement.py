@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
 from pruning.training.methods.method import Importance, Rates, in_file_order
-from pruning.training.methods.steered import Steered
+from pruning.training.methods.relaxed import Relaxed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ THRESHOLD = 0.1
 """Final τ: σ(S) > τ stays."""
 
 
-class SoftMovement(Steered):
+class SoftMovement(Relaxed):
     """Soft movement: σ(S) > τ stays, with a penalty on σ(S) steered to the asked density.
 
     Straight-through as hard movement. τ rises from 0 to 0.1 with the ramp.

@@ -1,4 +1,4 @@
-"""Does the report of a run say what its masks keep, retain and cost?"""
+"""Does the account of a run say what its masks keep, retain and cost?"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +26,8 @@ def learner(model: Any, words: Any) -> tuple[OpenModel, Examples]:
     return assemble("tiny", "causal", model, words), text_windows(words, TEXT, 20, "causal")
 
 
-def test_the_report_of_a_run(tiny: Tiny, words: Any) -> None:
-    from pruning.training.report import report_of
+def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
+    from pruning.training.account import account_of
 
     opened, examples = learner(tiny("gpt2"), words)
     rng = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def test_the_report_of_a_run(tiny: Tiny, words: Any) -> None:
         )
     )
     pruner = prepare(opened, Recipe("fine", 0.5), replace(SHORT, method="recovery"), masks)
-    report = report_of(pruner, train(opened, pruner, examples))
+    report = account_of(pruner, train(opened, pruner, examples))
     assert report["recipe"]["score"] == "recovery" and report["training"]["steps"] == 12
     assert len(report["losses"]) == len(report["densities"]) == 12
     kept, most = 0.0, 0.0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Steered(Method):
+class Relaxed(Method):
     """A relaxed method: its penalty is a Lagrange multiplier that follows the density's error.
 
     λ = 50·(density − asked), in units of the gates' typical gradient (a running mean of its root

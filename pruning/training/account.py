@@ -1,4 +1,4 @@
-"""The report of a training run, as JSON-able data."""
+"""The account of a training run, as JSON-able data."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pruning.training.pruner import Pruner
 from pruning.training.settings import as_json as training_json
 
 
-def report_of(pruner: Pruner, run: Run) -> dict[str, Any]:
+def account_of(pruner: Pruner, run: Run) -> dict[str, Any]:
     """The resolved recipe and settings, the course of the run, and what it did to each matrix.
 
     retention: importance that the mask kept when it was locked ÷ the most that as many weights
