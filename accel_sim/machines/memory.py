@@ -5,11 +5,11 @@ cycles of its own clock; what the machine states itself stays.
 """
 
 import math
-import tomllib
 from typing import Any
 
 from accel_sim.machines.builtin import builtin_memories
 from sparse_formats.errors import InputError, nearest
+from sparse_formats.files.toml import read_toml
 
 DRAM_KEYS = (
     "bytes_per_cycle",
@@ -32,7 +32,7 @@ def load_memory(name: str) -> dict[str, Any]:
     known = builtin_memories()
     if name not in known:
         raise InputError(f"memory {name!r} is unknown{nearest(name, known)}")
-    return tomllib.loads(known[name].read_text(encoding="utf-8"))
+    return read_toml(known[name])
 
 
 def in_cycles(name: str, clock_hz: float, where: str) -> dict[str, dict[str, Any]]:
