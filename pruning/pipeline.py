@@ -4,7 +4,7 @@ model ──▶ scored matrices ──▶ pools that share a budget ──▶ pa
                                                                         kept weights ──▶ report
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -43,12 +43,10 @@ from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.terminal.progress import Tell
 
 NEAR = 0.01
 """How far what is kept may be from what was asked, as a share of all weights, without a note."""
-
-Tell = Callable[[str], None]
-"""Called with a few words when a step begins."""
 
 
 def prune(

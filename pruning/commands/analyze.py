@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruning.commands.progress import progress
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:

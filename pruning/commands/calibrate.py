@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
-from pruning.commands.progress import progress
 from pruning.scores import SCORES
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.options import NameOptions
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Positive, option
 
 

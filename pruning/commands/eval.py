@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pruning.commands.options import MODEL_FORMS, ThreadOptions
-from pruning.commands.progress import progress
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, Whole, option
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from pruning.evaluation.comparison import Measure
     from pruning.models.opening import OpenModel
-    from pruning.pipeline import Tell
     from pruning.quantization.integer_inference import Recording
     from sparse_formats.files.int8_file import QuantizedMatrix
+    from sparse_formats.terminal.progress import Tell
 
 FORMATS = {"accuracy": ".4f", "f1": ".4f", "pearson": ".4f", "spearman": ".4f", "loss": ".1f"}
 """How figures are printed, where not with two decimals."""

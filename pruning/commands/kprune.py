@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from pruning.commands.options import ThreadOptions
-from pruning.commands.progress import progress
 from pruning.retraining_free import METHODS
 from pruning.retraining_free.method import Settings as MethodSettings
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, group, option
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pruning.commands.progress import progress
 from pruning.recipe import OTHER_TABLES, Recipe, check_source, pattern_option
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import group, option
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
-from pruning.commands.progress import progress
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruning.commands.options import MODEL_FORMS
-from pruning.commands.progress import progress
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:

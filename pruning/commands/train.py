@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pruning.commands.options import MODEL_FORMS, DataOptions, ThreadOptions
-from pruning.commands.progress import progress
 from pruning.recipe import Recipe
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, group, option
 
 if TYPE_CHECKING:

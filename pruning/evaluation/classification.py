@@ -1,6 +1,5 @@
 """Accuracy and F1 of a classifier, or the agreement of a regression, on a tab-separated file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from pruning.data.files import Table, label_numbers, label_values
 from pruning.evaluation.similarity import Agreement, agreement
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.progress import Tell
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def classification(
     table: Table,
     length: int | None = None,
     batch: int = 32,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Classification:
     """Predict the class of every row of `table`; texts are cut to `length` tokens.
 
@@ -54,7 +54,7 @@ def regression(
     table: Table,
     length: int | None = None,
     batch: int = 32,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Agreement:
     """Correlation of a regression's answers with the labels of `table`.
 
@@ -72,7 +72,7 @@ def answers(
     table: Table,
     length: int | None = None,
     batch: int = 32,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> NDArray[np.float32]:
     """The logits of every row of `table`, float32 (rows, classes)."""
     import torch

@@ -15,6 +15,7 @@ from pruning.models.masking import apply_keep, apply_masks, matched
 from pruning.models.opening import OpenModel
 from pruning.statistics.matrix_statistics import generator
 from sparse_formats.masks.matrix import MaskSet
+from sparse_formats.terminal.progress import Tell
 
 Measure = Callable[[OpenModel], Any]
 """A model → a frozen dataclass of figures."""
@@ -26,7 +27,7 @@ def measured(
     masks: MaskSet | None = None,
     floors: bool = True,
     seed: int = 0,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> dict[str, dict[str, Any]]:
     """{"dense", "masked", "random mask", "zeroed": figures}; the second and third with masks only.
 

@@ -8,13 +8,14 @@ compare equal strides only.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pruning.data.examples import check_tokens, checked, mask_token, token_ids
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ def perplexity(
     stride: int | None = None,
     max_tokens: int | None = None,
     batch: int = 8,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Perplexity:
     """Perplexity of `text` under a causal model; pseudo-perplexity under a masked one.
 
@@ -115,7 +116,7 @@ def _causal(
     length: int,
     stride: int,
     batch: int,
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> tuple[float, int]:
     loss, count = 0.0, 0
     spans = list(windows(len(ids), length, stride))
@@ -138,7 +139,7 @@ def _masked(
     length: int,
     mask: int,
     batch: int,
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> tuple[float, int]:
     known = checked(opened.tokenizer)
     before, after = _frame(known(str(known.mask_token)).input_ids, mask)

@@ -9,7 +9,7 @@ nothing.
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from pruning.data.examples import Passages, check_tokens, passages
 from pruning.data.files import Question
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,7 @@ def question_answering(
     length: int | None = None,
     batch: int = 16,
     longest: int = 30,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Answers:
     """Answer `questions`; windows of `length` tokens (at most 384), answers up to `longest`.
 
@@ -124,7 +125,7 @@ def word_f1(given: str, truth: str) -> float:
 
 
 def _logits(
-    opened: OpenModel, cut: Passages, batch: int, tell: Callable[[str], None]
+    opened: OpenModel, cut: Passages, batch: int, tell: Tell
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     import torch
 

@@ -16,6 +16,7 @@ from pruning.data.examples import Examples, check_tokens, checked, pad_id
 from pruning.data.files import Table, read_text
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.progress import Tell
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def embedder(
     length: int = 256,
     batch: int = 16,
     first_token: bool = False,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Embed:
     """What turns texts into embeddings with this model; texts are cut to `length` tokens.
 

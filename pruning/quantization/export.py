@@ -21,8 +21,7 @@ from pruning.quantization.layers import quantisable, replaced
 from pruning.quantization.ranges import Ranges, new_ranges
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.int8_file import SHIFT, QuantizedMatrix
-
-Tell = Callable[[str], None]
+from sparse_formats.terminal.progress import Tell
 
 
 def calibrated(

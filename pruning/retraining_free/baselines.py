@@ -1,6 +1,6 @@
 """What any method has to beat: the smallest units go, or any; nothing makes up for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from pruning.retraining_free.partial_run import Batch
 from pruning.retraining_free.sublayers import Encoder
 from pruning.retraining_free.unit_search import units_within
 from pruning.retraining_free.weight_tuning import remove
+from sparse_formats.terminal.progress import Tell
 
 
 def magnitude(
@@ -17,7 +18,7 @@ def magnitude(
     length: float,
     flops: float,
     settings: Settings,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Pruned:
     """Keep the units of largest Σ|w| per FLOP, over all sublayers."""
     by_name = encoder.opened.by_name
@@ -37,7 +38,7 @@ def random(
     length: float,
     flops: float,
     settings: Settings,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Pruned:
     """Keep units drawn by the seed, each FLOP as likely as any other."""
     rng = np.random.default_rng(settings.seed)

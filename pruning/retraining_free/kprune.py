@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.retraining_free.knowledge import Knowledge, answer_of, knowledge
-from pruning.retraining_free.method import Clock, Pruned, Settings, Tell
+from pruning.retraining_free.method import Clock, Pruned, Settings
 from pruning.retraining_free.partial_run import Batch, advance, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.unit_search import units_within
@@ -27,6 +27,7 @@ from pruning.retraining_free.weight_tuning import (
     remove,
     tune,
 )
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ the constant that the code fits beside the heads and drops again is left out, an
 the weights, so that a smaller model can be saved.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from pruning.retraining_free.method import Clock, Pruned, Settings
 from pruning.retraining_free.partial_run import Batch, advance, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.weight_tuning import Normal, Tuned, normal_equations, remove
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,7 @@ def kwon(
     length: float,
     flops: float,
     settings: Settings,
-    tell: Callable[[str], None] = lambda step: None,
+    tell: Tell = lambda step: None,
 ) -> Pruned:
     """Prune the encoder in place to a share `flops` of its FLOPs; the batches have labels."""
     clock = Clock()
@@ -167,7 +168,7 @@ def tuned_scales(
     batches: Sequence[Batch],
     kept: Sequence[Kept],
     halfway: Sequence[Kept],
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> tuple[list[NDArray[np.float64]], list[Tuned | None]]:
     """A scale for every unit (0 where it goes), fitted sublayer by sublayer to the teacher's sums.
 

@@ -12,9 +12,8 @@ from pruning.retraining_free.knowledge import PREDICTIVE
 from pruning.retraining_free.partial_run import Batch
 from pruning.retraining_free.sublayers import Encoder, Kept
 from pruning.retraining_free.weight_tuning import LEAST_RIDGE, RIDGE, Tuned
+from sparse_formats.terminal.progress import Tell
 from sparse_formats.terminal.settings import NotNegative, Positive, Whole, option
-
-Tell = Callable[[str], None]
 
 Ridge = Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)]
 

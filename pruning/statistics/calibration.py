@@ -9,7 +9,7 @@ sums wait in files.
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,13 @@ from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.statistics.matrix_statistics import GRADIENTS, Statistics, generator
 from sparse_formats.errors import InputError
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MEMORY_BYTES = 4e9
 """Default room for sums of x xᵀ."""
-
-Tell = Callable[[str], None]
 
 
 @dataclass(eq=False)

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,12 @@ from pruning.training.pruner import Pruner
 from pruning.training.settings import as_json
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskSet
+from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-Tell = Callable[[str], None]
 
 NO_DECAY = ("bias", "norm", "ln_")
 """Parts of names of parameters that weight decay spares, as usual."""

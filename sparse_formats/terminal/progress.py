@@ -3,9 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+Tell = Callable[[str], None]
+"""Called with a few words when a step begins."""
+
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Tell]:
     """A function that shows, in a few words, the step at work."""
     from rich.markup import escape
 
