@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pruning.patterns import PATTERNS
 from pruning.patterns.pattern import Pattern, Pruned, Target, kept_count
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 
 BUDGETS = ("row", "matrix", "kind", "global")
@@ -53,9 +54,11 @@ def shares(
         InputError: a budget for each row with a pattern that needs more than a row.
     """
     if budget == "row" and not pattern.fits_rows:
-        raise InputError(
-            "budget row works only with the patterns fine, n_m and vector_wise, because the others "
-            "choose among several rows; give budget matrix"
+        known = ", ".join(name for name, kind in PATTERNS.items() if kind.fits_rows)
+        raise SettingError(
+            "budget",
+            f"is row, which only the patterns {known} work with, because the others choose among "
+            "several rows; give matrix",
         )
     finest = [tuple(pool) for pool in pattern.pools(targets)]
     found = []
@@ -173,9 +176,10 @@ def masks_in_bits(
         found = masks(0)
         least, words = bits(found), "keeping nothing"
     if least > budget:
-        raise InputError(
-            f"sparsity {sparsity:g} of bits leaves {budget} bits, but the format of this pattern "
-            f"needs {least} for {words} of {targets[0].name}; give a lower sparsity"
+        raise SettingError(
+            "sparsity",
+            f"is {sparsity:g} of bits, which leaves {budget}, but the format of this pattern needs "
+            f"{least} for {words} of {targets[0].name}; give a lower one",
         )
     high = most
     # Closer than a ten-thousandth of the matrix, the storage of the indices moves as much.

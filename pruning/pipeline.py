@@ -105,7 +105,7 @@ def prune_matrices(
 ) -> Pruning:
     """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
 
-    statistics: file that an update of the survivors learns the layers' inputs from.
+    statistics: file that an update of the kept weights learns the layers' inputs from.
     heads: the model's head counts, where the recipe does not state them.
 
     Raises:

@@ -31,7 +31,7 @@ def measured(
 ) -> dict[str, dict[str, Any]]:
     """{"dense", "masked", "random mask", "zeroed": figures}; the second and third with masks only.
 
-    The model is left as it was. Without masks the dense model and the zeroed floor are measured.
+    The model is left as it was. Without masks the dense model and the zeroed one are measured.
 
     Raises:
         InputError: the masks are of another model, or the measure does not fit it.

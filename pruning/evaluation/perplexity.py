@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pruning.data.examples import check_tokens, checked, mask_token, token_ids
 from pruning.models.opening import OpenModel
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def perplexity(
     length = opened.max_length if length is None else length
     stride = length if stride is None else stride
     if not 2 <= length <= opened.max_length:
-        raise InputError(f"length {length}: give 2 to {opened.max_length} tokens")
+        raise SettingError("length", f"is {length}; give 2 to {opened.max_length} tokens")
     if not 1 <= stride <= length:
-        raise InputError(f"stride {stride}: give 1 to the length, {length}")
+        raise SettingError("stride", f"is {stride}; give 1 to the length, {length}")
     if max_tokens is not None:
         text = _beginning(known, text, max_tokens)
     ids = token_ids(known, text)
@@ -145,7 +145,7 @@ def _masked(
     before, after = _frame(known(str(known.mask_token)).input_ids, mask)
     room = length - len(before) - len(after)
     if room < 1:
-        raise InputError(f"length {length}: the special tokens alone take {length - room}")
+        raise SettingError("length", f"is {length}; the special tokens alone take {length - room}")
     loss, count = 0.0, 0
     spans = list(windows(len(ids), room, room))
     for group in _alike(spans, batch):

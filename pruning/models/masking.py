@@ -60,7 +60,7 @@ def apply_masks(opened: OpenModel, masks: MaskSet) -> int:
     """Zero what the masks drop; where the file has weights of its own, take those.
 
     Returns how many matrices took weights from the file that differ from the model's own (an
-    update of the survivors, or recovery training).
+    update of the kept weights, or recovery training).
 
     Raises:
         InputError: as `matched`.

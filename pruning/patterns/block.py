@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pruning.patterns.tile_pattern import TilePattern
 from pruning.selection.tiles import Tile
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import Storage
 
@@ -25,7 +25,9 @@ class Block(TilePattern):
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", self.width or self.height)
         if self.height < 1 or self.width < 1:
-            raise InputError(f"block {self.height}×{self.width}: give sizes of 1 or more")
+            raise SettingError(
+                "pattern", f"has blocks of {self.height}×{self.width}; give sizes of 1 or more"
+            )
 
     def tile(self, shape: tuple[int, int]) -> Tile:
         """One block, whatever the matrix."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pruning.patterns.pattern import Break, Pattern, Target
 from pruning.selection.groups import best_of_groups, full_groups
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 
 
@@ -30,9 +30,10 @@ class GroupPattern(Pattern):
         from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
 
         if not 1 <= self.count <= self.length <= LONGEST_GROUP:
-            raise InputError(
-                f"pattern {self.count}:{self.length}: the first number is how many are kept, the "
-                f"second of how many, up to {LONGEST_GROUP}, e.g. 2:4"
+            raise SettingError(
+                "pattern",
+                f"is {self.count}:{self.length}; the first number is how many are kept, the second "
+                f"of how many, up to {LONGEST_GROUP}, e.g. 2:4",
             )
 
     @property

@@ -10,7 +10,7 @@ from pruning.patterns.group_pattern import GroupPattern, broken_group
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, full_groups, group_counts
 from pruning.selection.weights import best_weights, top_mask
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -28,9 +28,10 @@ class NM(GroupPattern):
         """
         full, most = self.fullest(targets)
         if kept > most:
-            raise InputError(
-                f"{self.count}:{self.length} keeps at most {most} of {self.size(targets)} weights, "
-                f"not {kept}; give a sparsity of {1 - self.density:g} or more"
+            raise SettingError(
+                "sparsity",
+                f"asks for {kept} of {self.size(targets)} weights, but {self.count}:{self.length} "
+                f"keeps at most {most}; give {1 - self.density:g} or more",
             )
         if kept < most:
             chosen = [

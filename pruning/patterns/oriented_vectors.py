@@ -12,7 +12,7 @@ from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.patterns.tile_pattern import in_either_orientation, tile_choice
 from pruning.selection.tiles import Tile, best_tiles, tile_sums, vector_layout
 from pruning.selection.weights import best_weights
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -33,7 +33,9 @@ class OrientedVectors(Pattern):
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise InputError(f"vector length {self.length}: give 1 or more, e.g. vector:16")
+            raise SettingError(
+                "pattern", f"has vectors of length {self.length}; give 1 or more, e.g. vector:16"
+            )
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """The best vectors that fit, by mean importance."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pruning.patterns.group_pattern import GroupPattern, broken_group
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, group_counts
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -30,9 +30,10 @@ class VectorWise(GroupPattern):
         """
         full, most = self.fullest(targets)
         if kept != most:
-            raise InputError(
-                f"vector_wise:{self.count}:{self.length} keeps exactly {most} of "
-                f"{self.size(targets)} weights, not {kept}; leave the sparsity out"
+            raise SettingError(
+                "sparsity",
+                f"asks for {kept} of {self.size(targets)} weights, but vector_wise:{self.count}:"
+                f"{self.length} keeps exactly {most}; leave it out",
             )
         return [Pruned(keep) for keep in full]
 

@@ -210,7 +210,7 @@ def _gradients(
         raise InputError(
             f"model {opened.name} is for {opened.task} and the examples have no labels, so there "
             "is no loss and no gradient; give a language model or labelled data, or collect only "
-            "what the scores wanda, sparsegpt or obs need"
+            "what scores without gradients need"
         )
     wanted = {id(matrix.parameter) for matrix in opened.matrices}
     needed_before = {p: p.requires_grad for p in opened.model.parameters()}

@@ -26,7 +26,7 @@ from pruning.recipe import checked as checked_recipe
 from pruning.training.mask_choice import choose
 from pruning.training.methods import METHODS, Method
 from pruning.training.settings import Training, as_json, checked
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import VectorLayout
 
@@ -325,23 +325,23 @@ def prepare(
     recipe, training = checked_recipe(recipe), checked(training)
     method = training.method
     if recipe.score != Recipe.score:
-        raise InputError(
-            f"score {recipe.score!r} has no effect, because method {method} finds the importance "
-            "itself; leave the score out"
+        raise SettingError(
+            "score",
+            f"is {recipe.score!r}, which has no effect, because method {method} finds the "
+            "importance itself; leave it out",
         )
     if recipe.update != "none":
-        raise InputError(
-            f"update {recipe.update!r} has no effect, because training changes the kept weights; "
-            "leave it out"
+        raise SettingError(
+            "update",
+            f"is {recipe.update!r}, which has no effect, because training changes the kept "
+            "weights; leave it out",
         )
     if recipe.count != "weights" and not METHODS[method].is_hard:
-        raise InputError(f"count {recipe.count!r}: method {method} can only count weights")
+        raise SettingError("count", f"is {recipe.count!r}, but method {method} only counts weights")
     if method == "recovery" and training.learning_rate_schedule == "rewind":
         raise InputError("method recovery makes no new masks, so the learning rate cannot rewind")
     if training.settle and not METHODS[method].is_hard:
-        raise InputError(
-            f"method {method} makes its mask once, after the ramp, so settle must be 0"
-        )
+        raise SettingError("settle", f"must be 0: method {method} makes its mask once, at the end")
     if (masks is not None) != (method == "recovery"):
         found = "none" if masks is None else "one"
         raise InputError(

@@ -1,4 +1,4 @@
-"""Planted matrices (log-normal importance, the score model of the design), and the program."""
+"""Planted matrices (log-normal importance), and the program."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

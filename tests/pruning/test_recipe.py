@@ -131,7 +131,7 @@ def test_every_row_keeps_the_same_share() -> None:
         whole = prune_matrices(matrices(), Recipe(pattern), "m")
         for one, other in zip(by_row.masks.matrices, whole.masks.matrices, strict=True):
             assert np.array_equal(one.keep, other.keep)
-    with pytest.raises(InputError, match="budget row"):
+    with pytest.raises(InputError, match="budget is row"):
         prune_matrices(matrices(), Recipe("block:4", 0.75, budget="row"), "m")
 
 
@@ -185,7 +185,7 @@ def test_what_a_pattern_does_not_concern_is_left_whole() -> None:
     assert any("2 of 6 matrices" in note for note in pruning.notes)
 
 
-def test_an_update_changes_survivors_and_reports_the_error(tmp_path: Path) -> None:
+def test_an_update_changes_kept_weights_and_reports_the_error(tmp_path: Path) -> None:
     given, known = matrices(), {}
     rng = np.random.default_rng(1)
     for m in given:

@@ -1,4 +1,4 @@
-"""Recovery: a given mask, whose survivors learn."""
+"""Recovery: a given mask, whose kept weights learn."""
 
 from pruning.training.methods.gradual_magnitude import GradualMagnitude
 

@@ -79,7 +79,7 @@ def test_the_mask_alone_predicts_what_is_measured(
         assert predicted == pytest.approx(measured, abs=0.012)
 
 
-def test_row_structure_keeps_what_was_published(
+def test_row_structure_keeps_what_was_calculated(
     planted: Callable[..., NDArray[np.float32]],
 ) -> None:
     for length, expected, sd in ((4, 0.892, 0.003), (16, 0.856, 0.005), (64, 0.846, 0.005)):

@@ -252,7 +252,9 @@ def test_a_pattern_that_is_none_is_refused(text: str, said: str) -> None:
 
 def test_n_m_cannot_hold_more_than_its_groups() -> None:
     targets = [Target("a", "other", np.ones((4, 8), np.float32))]
-    with pytest.raises(InputError, match=r"2:4 keeps at most 16 of 32 weights, not 17.*0\.5"):
+    with pytest.raises(
+        InputError, match=r"asks for 17 of 32 weights, but 2:4 keeps at most 16; give 0\.5"
+    ):
         pattern("2:4").masks(targets, 17)
 
 
