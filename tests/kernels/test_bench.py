@@ -12,7 +12,7 @@ import pytest
 
 from kernels.benchmark import mkl
 from kernels.benchmark.cells import CELLS, PATTERNS, Cell, problem
-from kernels.benchmark.timing import as_json, measure, take_turns
+from kernels.benchmark.timing import as_json, measure, ratio, take_turns
 from sparse_formats.formats.csr import CSR
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,13 @@ def test_all_take_turns_in_both_directions() -> None:
     times = take_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 0)
     assert "".join(order) == "ab" + "ba" + "ab" + "ba"
     assert {name: len(taken) for name, taken in times.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
+    # 2/1, 6/2 and 12/6; the medians of both alone would say 6/2.
+    times = {"theirs": np.array([2.0, 6.0, 12.0]), "ours": np.array([1.0, 2.0, 6.0])}
+    assert ratio(times, "theirs", "ours") == 2
+    assert ratio(times, "ours", "theirs") == 0.5
 
 
 def test_a_cell_is_measured_without_any_peer() -> None:

@@ -123,6 +123,21 @@ def test_a_prefix_of_the_names_does_not_matter() -> None:
     assert sparsify(model, masks).layers == ("encoder.0", "encoder.2")
 
 
+def test_a_whole_name_goes_before_the_end_of_another() -> None:
+    model = torch.nn.ModuleDict(
+        {"q": torch.nn.Linear(3, 4), "encoder": torch.nn.ModuleDict({"q": torch.nn.Linear(3, 4)})}
+    )
+    mask = MaskedMatrix("q.weight", np.ones((4, 3), bool))
+    assert sparsify(model, MaskSet((mask,))).layers == ("q",)
+
+
+def test_two_masks_of_one_layer_are_refused() -> None:
+    keep = np.ones((4, 3), bool)
+    masks = MaskSet((MaskedMatrix("0.weight", keep), MaskedMatrix("bert.0.weight", keep)))
+    with pytest.raises(InputError, match=r"matrix bert\.0\.weight: layer 0 has a mask already"):
+        sparsify(small(), masks)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
@@ -147,3 +162,6 @@ def test_what_it_cannot_do_is_refused() -> None:
         layer(torch.zeros(3, 2))
     with pytest.raises(RuntimeError, match="has no gradient"):
         layer(torch.zeros(2, 3, requires_grad=True))
+    # Where nobody asks for one, such a tensor is as good as any.
+    with torch.no_grad():
+        assert layer(torch.ones(2, 3, requires_grad=True)).tolist() == [[1.0] * 3] * 2

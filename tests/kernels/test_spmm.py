@@ -374,6 +374,31 @@ def test_the_output_may_be_the_input() -> None:
         np.testing.assert_array_equal(both, expected)
 
 
+@pytest.mark.parametrize(("tokens", "threads"), [(1, 2), (5, 1), (100, 1), (100, 2)])
+@pytest.mark.parametrize("shift", [-7, 7])
+def test_the_output_may_overlap_the_input(tokens: int, threads: int, shift: int) -> None:
+    # The output begins a few numbers before or behind the input, in the same memory.
+    rng = np.random.default_rng(6)
+    dense, x = sparse(rng, 64, 64, 0.5), rng.standard_normal((64, tokens))
+    for weight in encodings(dense).values():
+        expected = spmm(weight, x)
+        memory = np.zeros(x.size + 14)
+        given_, out = (memory[start : start + x.size].reshape(x.shape) for start in (7, 7 + shift))
+        given_[:] = x
+        spmm(weight, given_, out, threads=threads)
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_what_lies_behind_the_input_does_not_matter(tokens: int) -> None:
+    rng = np.random.default_rng(7)
+    dense = sparse(rng, 33, 19, 0.5)
+    memory = np.full((32, tokens), np.nan)
+    memory[:19] = rng.standard_normal((19, tokens))
+    for weight in encodings(dense).values():
+        np.testing.assert_allclose(spmm(weight, memory[:19]), dense @ memory[:19], atol=1e-9)
+
+
 def test_the_operands_are_left_alone() -> None:
     rng = np.random.default_rng(4)
     dense, x = sparse(rng, 20, 30, 0.3), rng.standard_normal((30, 5))

@@ -265,6 +265,13 @@ def test_where_do_formats_break_even_with_dense(
         assert found is not None and found == pytest.approx(earlier, abs=0.005)
 
 
+def test_is_a_format_that_always_or_never_breaks_even_said_so() -> None:
+    assert density_at(16.0, "dense", 768, 768, 16) == 1
+    assert density_at(15.9, "dense", 768, 768, 16) is None
+    # A bitmap takes a bit for an element even of nothing.
+    assert density_at(0.5, "bitmap", 768, 768, 16) is None
+
+
 # From the same calculation: bits per element at density .2 (runs of 4 and 5 bits) and .1.
 @pytest.mark.parametrize(
     ("bits", "earlier"),

@@ -1,5 +1,6 @@
 """Is a stream as long as its storage, does it give the matrix back, is a damaged one refused?"""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.value_types import VALUE_TYPES
+from sparse_formats.formats.parts.zero_runs import Runs
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
@@ -265,6 +267,17 @@ def test_is_eies_example_encoded_as_published() -> None:
     # Three values of 4 + 4 bits, one padding entry of 8, two pointers of ⌈log2 5⌉ = 3.
     storage = matrix.storage(4)
     assert (storage.values, storage.indices, storage.padding, storage.pointers) == (12, 12, 8, 6)
+
+
+@pytest.mark.parametrize("cls", [RelativeCSC, RunLength])
+def test_is_padding_behind_the_last_entry_refused(cls: Any) -> None:
+    # The same column without its last entry: what follows an entry is dropped, and needs no 15, 0.
+    column = np.array([0, 0, 1, 2, *[0] * 18, 3], np.int8)[:, None]
+    whole = cls.encode(column != 0, column)
+    three = Runs(np.array([0, 3]), whole.entries.runs[:3], whole.entries.is_padding[:3])
+    cut = replace(whole, entries=three, data=whole.data[:3])
+    with pytest.raises(InputError, match="is padding that ends it"):
+        cls.from_bytes(cut.to_bytes(), cut.descriptor())
 
 
 @pytest.mark.parametrize(
