@@ -172,7 +172,8 @@ def correlation(share: float, density: float = 0.2) -> float:
     from scipy.stats import multivariate_normal, norm
 
     below = float(norm.ppf(density))
-    both = float(multivariate_normal.cdf([below, below], cov=[[1, share], [share, 1]]))
+    covariance: Any = [[1, share], [share, 1]]
+    both = float(multivariate_normal.cdf([below, below], cov=covariance))
     return (both - density**2) / (density * (1 - density))
 
 
