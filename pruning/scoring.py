@@ -11,7 +11,7 @@ from pruning.recipe import Recipe
 from pruning.scores import check_score, importance
 from pruning.statistics.matrix_statistics import StatisticsFile, read_statistics
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.selection import select
 
@@ -53,19 +53,25 @@ def weights_of(arrays: Mapping[Any, Any]) -> dict[str, NDArray[np.floating[Any]]
         InputError: a name that is no text; an array that is not 2-D, or holds anything else than
             finite numbers.
     """
+    if not arrays:
+        raise InputError("the model has no matrix; give at least one 2-D array by name")
     found = {}
     for name, given in arrays.items():
         if not isinstance(name, str):
             raise InputError(f"matrix {name!r}: a name is a text, found {type(name).__name__}")
         try:
-            array = np.asarray(given)
-            array = array if array.dtype.kind == "f" else array.astype(np.float32)
+            # A parameter of torch's is only an array without its gradient.
+            array = np.asarray(given.detach() if hasattr(given, "detach") else given)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"matrix {name} is not an array of numbers: {error}") from None
-        if array.ndim != 2:
-            raise InputError(f"matrix {name} is {array.ndim}-D; give a 2-D array (out, in)")
-        if not np.isfinite(array).all():
-            raise InputError(f"matrix {name} holds nan or infinity; give finite numbers")
+        if array.ndim != 2 or array.dtype.kind not in "biuf":
+            raise InputError(
+                f"matrix {name} is {array.ndim}-D {array.dtype}; give a 2-D array (out, in) of "
+                "real numbers"
+            )
+        array = array if array.dtype.kind == "f" else array.astype(np.float32)
+        check_float(f"matrix {name}", array.dtype)
+        check_finite(f"matrix {name}", array)
         found[name] = array
     return {name: found[name] for name in network_order(found)}
 

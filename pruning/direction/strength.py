@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_formats.masks.matrix import check_mask
 from sparse_formats.masks.vectors import MENU, Orientation
 
 Band = Literal["none", "weak", "medium", "strong"]
@@ -134,7 +135,11 @@ def direction_strength(keep: NDArray[np.bool_], menu: Sequence[int] = MENU) -> D
 
     keep: bool (out, in). menu: vector lengths to measure κ at; 1 is skipped, since a vector of one
     bit has no pair.
+
+    Raises:
+        InputError: `keep` is not a 2-D boolean array.
     """
+    check_mask(keep, "keep")
     rows, cols = keep.shape
     bits = keep.view(np.uint8)
     size = rows * cols
