@@ -258,6 +258,17 @@ def test_bias_and_activation(activation: Any, tokens: int) -> None:
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("tokens", [1, 40])
+def test_what_is_no_number_stays_none(activation: Any, tokens: int) -> None:
+    dense = np.eye(16, dtype=np.float32)
+    x = np.full((16, tokens), -1, np.float32)
+    x[3] = np.nan
+    found = spmm(CSR.encode(dense != 0, dense), x, activation=activation)
+    assert np.isnan(found[3]).all()
+    assert not np.isnan(np.delete(found, 3, axis=0)).any()
+
+
 def test_the_error_function_of_float32() -> None:
     values = np.concatenate([np.linspace(-9, 9, 20001), [1e-30, -1e-30, 0, 100, -100]])
     nothing = np.zeros((len(values), 1), bool)
@@ -338,6 +349,8 @@ def test_what_is_prepared_once_serves_any_number_of_tokens() -> None:
         x = rng.standard_normal((41, tokens)).astype(np.float32)
         assert_product(spmm(prepared, x), dense, x)
     assert set(prepared.packings) == {"one", "few", "many"} and prepared.seconds > first
+    # Each packing has all the weights.
+    assert prepared.bytes >= 3 * 4 * prepared.nnz
 
 
 @pytest.mark.parametrize("tokens", [1, 16, 130])

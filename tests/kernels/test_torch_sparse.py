@@ -59,6 +59,16 @@ def test_are_masks_booleans_and_uint16_bfloat16(cls: Any, options: Any) -> None:
     )
 
 
+def test_may_entries_come_in_any_order_within_a_line() -> None:
+    ends, places, values = torch.tensor([0, 2, 3]), torch.tensor([2, 0, 1]), torch.tensor([5, 7, 9])
+    theirs = torch.sparse_csr_tensor(ends, places, values.to(torch.int8), size=(2, 3))
+    ours = from_torch(theirs)
+    assert isinstance(ours, CSR)
+    assert ours.indices.tolist() == [0, 2, 1]
+    weights = ours.decode()[1]
+    assert weights is not None and weights.tolist() == [[7, 0, 5], [0, 9, 0]]
+
+
 def test_what_does_another_tensor_say() -> None:
     with pytest.raises(InputError, match=r"layout torch.strided, 2-D: give a 2-D one"):
         from_torch(torch.ones(2, 2))
