@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.schedule import Plan
-from tests.accel_sim.reference.stream import Entry, Tile
+from tests.accel_sim.dataflows.mixed_vector.reference.schedule import Plan
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import Entry, Tile
 
 Live = tuple[tuple[int, ...], ...]
 """For each token of the group, for each entry of the tile: weights of live pieces; 0: dead."""

@@ -6,8 +6,8 @@ from fractions import Fraction
 from math import ceil
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.passes import Pass
-from tests.accel_sim.reference.stream import OPERAND_BITS, Tile, ceil_div
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import OPERAND_BITS, Tile, ceil_div
 
 ACCUMULATOR_BYTES = {"fp16": 4, "int8": 4, "int16": 6}
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.one_pass import Live, PassCount, run_pass
-from tests.accel_sim.reference.schedule import Plan, plan
-from tests.accel_sim.reference.stream import Tile, parts_of
+from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import Live, PassCount, run_pass
+from tests.accel_sim.dataflows.mixed_vector.reference.schedule import Plan, plan
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import Tile, parts_of
 
 NotZero = Sequence[Sequence[bool]]
 """Of each token, of each input: whether the multiplier sees something else than 0."""

@@ -4,7 +4,7 @@
 small workloads, drawn at random; every figure must be equal to the last digit, every energy to
 rounding. For more workloads than the ordinary number:
 
-    MVPSIM_REFERENCE_EXAMPLES=10000 pytest tests/accel_sim/test_against_reference.py
+    MVPSIM_REFERENCE_EXAMPLES=10000 pytest tests/accel_sim -k against_reference
 
 Cases whose cycles are worked out on paper, for both, are in `test_on_paper.py`.
 """
@@ -27,12 +27,16 @@ from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation
-from tests.accel_sim.drawn_workloads import Workload, workloads
-from tests.accel_sim.reference.accounts import Unit
-from tests.accel_sim.reference.layers import Reference, reference
-from tests.accel_sim.reference.one_pass import run_pass
-from tests.accel_sim.reference.product import operands, ordered_product, product_error
-from tests.accel_sim.reference.stream import DoesNotFit
+from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import Workload, workloads
+from tests.accel_sim.dataflows.mixed_vector.reference.accounts import Unit
+from tests.accel_sim.dataflows.mixed_vector.reference.layers import Reference, reference
+from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import run_pass
+from tests.accel_sim.dataflows.mixed_vector.reference.product import (
+    operands,
+    ordered_product,
+    product_error,
+)
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import DoesNotFit
 from tests.accel_sim.workloads import simulated
 
 pytestmark = [

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, mode_of, run_tensor_core
-from tests.accel_sim.rivals.sums import check_sums
+from tests.accel_sim.dataflows.sums import check_sums
 
 pytestmark = pytest.mark.rule(rivals=5)
 

@@ -15,7 +15,7 @@ from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.masks.decompose import decompose, decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
-from tests.accel_sim.reference.tile_stream import TileStream
+from tests.accel_sim.dataflows.mixed_vector.reference.tile_stream import TileStream
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 
 pytestmark = pytest.mark.rule(microarchitecture=3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
-from tests.accel_sim.rivals.sums import check_sums
+from tests.accel_sim.dataflows.sums import check_sums
 
 pytestmark = pytest.mark.rule(rivals=4)
 

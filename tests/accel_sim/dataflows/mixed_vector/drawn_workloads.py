@@ -13,7 +13,7 @@ from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
-from tests.accel_sim.reference.product import operands
+from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
 from tests.accel_sim.workloads import load_mixed_vector
 
 

@@ -12,8 +12,8 @@ from accel_sim.dataflows.systolic import (
     run_systolic,
 )
 from accel_sim.validation.scale_sim import Counts, frozen
-from tests.accel_sim.rivals.sums import check_sums
-from tests.accel_sim.rivals.systolic_reference import product
+from tests.accel_sim.dataflows.sums import check_sums
+from tests.accel_sim.dataflows.systolic_reference import product
 
 pytestmark = pytest.mark.rule(rivals=2)
 

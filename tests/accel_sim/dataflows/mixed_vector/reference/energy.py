@@ -8,13 +8,18 @@ from collections.abc import Sequence
 
 from accel_sim.costs.tables import energy_pj, sram_bank
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.clockwork import (
+from tests.accel_sim.dataflows.mixed_vector.reference.clockwork import (
     LayerTime,
     accumulator_bytes,
     operand_bytes,
 )
-from tests.accel_sim.reference.passes import Pass
-from tests.accel_sim.reference.stream import OPERAND_BITS, Tile, ceil_div, set_count
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import (
+    OPERAND_BITS,
+    Tile,
+    ceil_div,
+    set_count,
+)
 
 ADDERS = {"fp16": "fp32_add", "int8": "int32_add", "int16": "int48_add"}
 

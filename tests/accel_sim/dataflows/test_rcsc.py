@@ -19,7 +19,7 @@ from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from sparse_formats.formats.sa_rcsc import SARCSC
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.rivals.sums import check_sums
+from tests.accel_sim.dataflows.sums import check_sums
 from tests.accel_sim.workloads import simulated
 
 pytestmark = pytest.mark.rule(rivals=6)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.stream import Tile, set_count, units_per_set
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import Tile, set_count, units_per_set
 
 
 @dataclass(frozen=True)

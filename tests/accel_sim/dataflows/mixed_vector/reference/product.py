@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.reference.passes import Pass
-from tests.accel_sim.reference.stream import ceil_log2
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import ceil_log2
 
 LARGEST = {"int8": 127, "int16": 32767}
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.eie import Count, EieArray, recurrence, run_eie, stepped
-from tests.accel_sim.rivals.eie_reference import column_entries, run_pass
-from tests.accel_sim.rivals.sums import check_sums
+from tests.accel_sim.dataflows.eie_reference import column_entries, run_pass
+from tests.accel_sim.dataflows.sums import check_sums
 
 pytestmark = pytest.mark.rule(rivals=3)
 

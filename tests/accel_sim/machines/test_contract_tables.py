@@ -8,7 +8,7 @@ import pytest
 
 from accel_sim.machines.load import load_machine, resolved
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 HEADER = "| key | default | mark | meaning |"
 WIDTHS = {"v": "value_bits", "x": "operand_bits", "a": "accumulator_bits"}
 WIDTH = re.compile(r"[vxa](, [vxa])*")

@@ -17,11 +17,27 @@ from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
-from tests.accel_sim.reference.accounts import Unit, cycles_by_cause, pe_load, units_of
-from tests.accel_sim.reference.clockwork import Clockwork, LayerTime, Load, dram_rate
-from tests.accel_sim.reference.energy import actions, energy_by_component
-from tests.accel_sim.reference.passes import NotZero, Pass, passes_of
-from tests.accel_sim.reference.stream import Mode, Tile, ceil_div, tiles_of, vectors_of
+from tests.accel_sim.dataflows.mixed_vector.reference.accounts import (
+    Unit,
+    cycles_by_cause,
+    pe_load,
+    units_of,
+)
+from tests.accel_sim.dataflows.mixed_vector.reference.clockwork import (
+    Clockwork,
+    LayerTime,
+    Load,
+    dram_rate,
+)
+from tests.accel_sim.dataflows.mixed_vector.reference.energy import actions, energy_by_component
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import NotZero, Pass, passes_of
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import (
+    Mode,
+    Tile,
+    ceil_div,
+    tiles_of,
+    vectors_of,
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.parts.value_types import VALUE_TYPES, from_patterns
 from sparse_formats.masks.vectors import Orientation, VectorLayout
-from tests.accel_sim.reference.tile_stream import TileStream
+from tests.accel_sim.dataflows.mixed_vector.reference.tile_stream import TileStream
 
 pytestmark = pytest.mark.rule(microarchitecture=3)
 

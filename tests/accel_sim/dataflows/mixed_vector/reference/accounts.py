@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.reference.clockwork import LayerTime, Load
-from tests.accel_sim.reference.passes import Pass
-from tests.accel_sim.reference.stream import ceil_div
+from tests.accel_sim.dataflows.mixed_vector.reference.clockwork import LayerTime, Load
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
+from tests.accel_sim.dataflows.mixed_vector.reference.stream import ceil_div
 
 CAUSES = (
     "compute",

@@ -8,8 +8,8 @@ import pytest
 from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.drawn_workloads import layer_inputs
-from tests.accel_sim.reference.layers import ReferenceLayer, reference
+from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import layer_inputs
+from tests.accel_sim.dataflows.mixed_vector.reference.layers import ReferenceLayer, reference
 from tests.accel_sim.workloads import load_mixed_vector, simulated
 
 # One PE of one lane; a port that takes a whole tile in one cycle; DRAM of one byte per cycle behind
