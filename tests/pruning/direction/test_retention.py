@@ -16,6 +16,7 @@ from pruning.direction.retention import (
     predicted_retention,
     retention_of_share,
     share_of_kappa,
+    vector_sum,
 )
 from pruning.direction.strength import direction_strength
 from pruning.selection.weights import top_mask
@@ -161,3 +162,11 @@ def test_what_is_undefined_is_none() -> None:
     assert predicted_retention(0.3, 0.0, 4) is None
     assert predicted_retention(None, 1.0, 4) == 1
     assert predicted_retention(-0.2, 0.2, 4) == pytest.approx(0.708, abs=0.003)
+
+
+@pytest.mark.parametrize(("budget", "kept"), [(1, 0), (2, 5.0), (5, 5.0), (6, 9.0), (7, 9.0)])
+def test_vectors_stay_that_just_fit(budget: int, kept: float) -> None:
+    # A line of 6 in vectors of 4: the short one at its end is worth more a weight.
+    scores = np.array([[1.0, 1.0, 1.0, 1.0, 2.5, 2.5]])
+    assert vector_sum(scores, budget, "horizontal", 4) == kept
+    assert vector_sum(scores.T, budget, "vertical", 4) == kept

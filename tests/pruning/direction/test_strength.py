@@ -268,3 +268,17 @@ def test_both_directions_are_named_from_three_quarters_on(weaker: float, words: 
     assert found.verdict == f"{words}, medium"
     turned = with_kappas({16: 0.25 * weaker}, {16: 0.25})
     assert turned.verdict == f"{words.replace('horizontal', 'vertical')}, medium"
+
+
+def test_the_correlation_length_is_where_nine_tenths_are_left() -> None:
+    found = with_kappas({4: 0.5, 8: 0.46, 16: 0.44, 32: 0.3}, {4: 0.019, 8: 0.019})
+    assert found.correlation_length("horizontal") == 8
+    assert found.correlation_length("vertical") == 1
+
+
+@pytest.mark.parametrize(("deviations", "words"), [(2.9, "none"), (3.1, "horizontal, weak")])
+def test_what_three_deviations_explain_is_no_direction(deviations: float, words: str) -> None:
+    by_chance = with_kappas({16: 0.05}, {16: 0.0})
+    (one,) = by_chance.horizontal
+    found = replace(by_chance, horizontal=(replace(one, null_sd=0.05 / deviations),))
+    assert found.verdict == words
