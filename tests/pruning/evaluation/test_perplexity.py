@@ -87,6 +87,18 @@ def test_only_the_beginning_of_a_text(tiny: Tiny, words: Any) -> None:
     assert found == perplexity(model, " ".join(TEXT.split()[:41]), length=20)
 
 
+def test_a_word_whose_token_begins_with_a_space_is_a_whole_word(tiny: Tiny) -> None:
+    # As of GPT-2: the third token begins at the space, so that the second word ends before it.
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    plain = Tokenizer(models.WordLevel({"w1": 4, " w2": 5, " w3": 6, "?": 7}, unk_token="?"))
+    plain.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
+    words = PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="?", model_max_length=40)
+    found = perplexity(opened(tiny("gpt2"), words), "w1 w2 w3", max_tokens=2)
+    assert (found.words, found.tokens) == (2, 1)
+
+
 def test_what_cannot_be_measured_says_why(tiny: Tiny, words: Any) -> None:
     model = opened(tiny("gpt2"), words)
     with pytest.raises(InputError, match="give 2 to 40 tokens"):

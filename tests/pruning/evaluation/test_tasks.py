@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def test_f1_by_hand() -> None:
     assert f1(truth, found, 3) == pytest.approx((4 / 7 + 2 / 5) / 2)
     # Three classes: 1 of (1, 2), 1 of (1, 1) and 0 of (1, 0).
     assert f1(np.array([0, 1, 2]), np.array([0, 1, 0]), 3) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    # A class that is only predicted counts, with nothing.
+    assert f1(np.array([0, 0]), np.array([0, 2]), 3) == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_a_classifier_gives_the_same_answers_in_any_batch(
@@ -256,6 +259,31 @@ def test_the_true_tokens_give_the_true_answer(words: Any, tmp_path: Path) -> Non
     for start, end in zip(starts, ends, strict=True):
         start[0] = end[0] = 9
     assert best_answers(questions, cut, starts, ends, 30, nothing=True) == ["", "", ""]
+
+
+Window = tuple[list[float], list[float]]
+
+
+def answered(*windows: Window, longest: int = 30, nothing: bool = False) -> str:
+    """The answer to one question on "a b c": logits of start and end, first token before words."""
+    places = (None, (0, 1), (2, 3), (4, 5))
+    cut: Any = SimpleNamespace(question=[0] * len(windows), offsets=[places] * len(windows))
+    starts, ends = ([np.array(one[side], np.float32) for one in windows] for side in (0, 1))
+    asked = [Question("1", "?", "a b c", ())]
+    return best_answers(asked, cut, starts, ends, longest, nothing)[0]
+
+
+@pytest.mark.parametrize(("longest", "answer"), [(3, "a b c"), (2, "b c"), (1, "c")])
+def test_an_answer_has_at_most_so_many_tokens(longest: int, answer: str) -> None:
+    assert answered(([0.0, 3.0, 2.0, 1.0], [0.0, 0.0, 0.0, 5.0]), longest=longest) == answer
+
+
+def test_nothing_is_the_answer_only_if_all_windows_say_so() -> None:
+    # As in SQuAD's script: what speaks for nothing is the least of all windows' first tokens.
+    doubtful: Window = ([9.0, 0.0, 0.0, 0.0], [9.0, 0.0, 0.0, 0.0])
+    certain: Window = ([0.0, 3.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0])
+    assert answered(doubtful, certain, nothing=True) == "a"
+    assert answered(doubtful, nothing=True) == ""
 
 
 def test_questions_are_answered_from_their_passage(tiny: Tiny, words: Any, tmp_path: Path) -> None:
