@@ -86,6 +86,18 @@ def test_masks_conform_and_fill_their_amount(text: str, sparsity: float | None) 
                 assert wanted.storage(matrix, 16).bits >= 16 * matrix.nnz
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "units"),
+    [("channel", "mlp.up_proj", 72), ("head", "self_attn.q_proj", 2), ("coupled", "mlp.down_proj", 72)],
+)  # fmt: skip
+def test_what_is_left_is_stored_dense_with_a_bit_a_unit(text: str, name: str, units: int) -> None:
+    wanted = pattern(text)
+    full = f"model.layers.0.{name}.weight"
+    matrix = MaskedMatrix(full, np.ones(LAYER[full], np.bool_))
+    stored = wanted.storage(matrix, 16)
+    assert (stored.values, stored.bits) == (16 * matrix.nnz, 16 * matrix.nnz + units)
+
+
 @pytest.mark.parametrize("text", [t for t in TEXTS if t not in EVERY_MASK])
 def test_one_bit_too_many_is_found_where_it_is(text: str) -> None:
     wanted, targets = pattern(text), layer()

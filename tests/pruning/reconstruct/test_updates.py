@@ -190,6 +190,16 @@ def test_fewer_tokens_than_inputs_and_dead_inputs_are_survived(update: str) -> N
     assert error(weight, rebuilt, x) < error(weight, weight * keep, x)
 
 
+def test_sparsegpt_drops_weights_of_dead_inputs_to_zero() -> None:
+    weight, x = layer(5, 12, 60)
+    x[7] = 0
+    keep = np.ones(weight.shape, np.bool_)
+    _, rebuilt = sparsegpt(weight, x @ x.T, keep)
+    assert not rebuilt[:, 7].any()
+    # No output needs them.
+    assert error(weight, rebuilt, x) == pytest.approx(0)
+
+
 def test_output_error_is_a_share_of_the_output() -> None:
     weight, x = layer(3, 8, 40)
     rebuilt = weight * 0.9
