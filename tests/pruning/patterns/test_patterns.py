@@ -88,8 +88,12 @@ def test_masks_conform_and_fill_their_amount(text: str, sparsity: float | None) 
 
 @pytest.mark.parametrize(
     ("text", "name", "units"),
-    [("channel", "mlp.up_proj", 72), ("head", "self_attn.q_proj", 2), ("coupled", "mlp.down_proj", 72)],
-)  # fmt: skip
+    [
+        ("channel", "mlp.up_proj", 72),
+        ("head", "self_attn.q_proj", 2),
+        ("coupled", "mlp.down_proj", 72),
+    ],
+)
 def test_what_is_left_is_stored_dense_with_a_bit_a_unit(text: str, name: str, units: int) -> None:
     wanted = pattern(text)
     full = f"model.layers.0.{name}.weight"
