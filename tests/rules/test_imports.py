@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -59,12 +60,18 @@ def imports(node: ast.AST, at_load: bool = True) -> Iterator[Import]:
                 yield from imports(child, at_load)
 
 
+@cache
+def imports_of(source: str) -> tuple[Import, ...]:
+    """Every import in the text of a file."""
+    return tuple(imports(ast.parse(source)))
+
+
 def violations(path: str, source: str) -> list[str]:
     """What the file `path` (relative, `package/…`) with text `source` imports and may not."""
     package = path.partition("/")[0]
     found: list[str] = []
     seen: set[tuple[str, int]] = set()
-    for each in imports(ast.parse(source)):
+    for each in imports_of(source):
         name, line, at_load = each.package, each.line, each.at_load
         if (name, line) in seen:
             continue
@@ -151,7 +158,7 @@ def modules(sources: Mapping[str, str]) -> dict[str, dict[str, bool]]:
     }
     graph: dict[str, dict[str, bool]] = {name: {} for name in names}
     for name, path in names.items():
-        for each in imports(ast.parse(sources[path])):
+        for each in imports_of(sources[path]):
             target = each.module if each.module in names else each.module.rpartition(".")[0]
             while target in names and not f"{name}.".startswith(f"{target}."):
                 graph[name][target] = graph[name].get(target, False) or each.at_load

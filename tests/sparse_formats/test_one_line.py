@@ -104,6 +104,7 @@ def inspect(folder: Path, *words: str, **settings: object) -> subprocess.Complet
     return subprocess.run(command, cwd=folder, capture_output=True, check=False, **settings)  # type: ignore[call-overload]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_can_a_terminal_know_few_letters(tmp_path: Path, encoding: str) -> None:
     env = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -114,6 +115,7 @@ def test_can_a_terminal_know_few_letters(tmp_path: Path, encoding: str) -> None:
     assert msgspec.json.decode(found.stdout)["layers"][0]["name"] == "é×中"
 
 
+@pytest.mark.slow
 def test_can_standard_output_be_closed(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = inspect(tmp_path, env=env, preexec_fn=lambda: os.close(1))

@@ -35,6 +35,7 @@ def held(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.name != MANIFEST}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [("steps",), ("moments", "20")],

@@ -45,6 +45,7 @@ def test_are_damaged_npy_files_refused(tmp_path: Path) -> None:
         read_masks(tmp_path / "a.npy")
 
 
+@pytest.mark.slow
 def test_is_a_packed_matrix_market_file_read(tmp_path: Path) -> None:
     text = b"%%MatrixMarket matrix coordinate pattern general\n2 3 2\n1 1\n2 3\n"
     (tmp_path / "A.MTX.GZ").write_bytes(gzip.compress(text))

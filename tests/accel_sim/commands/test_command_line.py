@@ -317,6 +317,7 @@ def test_is_no_output_a_file_that_the_run_reads(
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_can_a_name_steer_neither_terminal_nor_page_nor_spreadsheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -232,6 +232,7 @@ def test_does_diff_name_what_changed_most_first(tmp_path: Path) -> None:
     assert [c.what for c in total.components] == ["b", "c", "a"]
 
 
+@pytest.mark.slow
 def test_is_the_report_of_a_rival_whole(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from pruning.pipeline import as_json
 from pruning.recipe import Recipe
 from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.files.mask_file import read_masks
+from tests.tiers import slow
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -258,7 +259,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.npz"]
 
 
-@pytest.mark.parametrize("way", ["itself", "symlink", "hard link", "picture"])
+@pytest.mark.parametrize("way", ["itself", *slow("symlink", "hard link", "picture")])
 def test_analyze_never_writes_over_its_input(run, model: Path, tmp_path: Path, way: str) -> None:  # noqa: ANN001
     before, target = model.read_bytes(), tmp_path / "there.json"
     if way == "itself":

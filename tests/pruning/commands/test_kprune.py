@@ -112,6 +112,7 @@ def test_the_smaller_model_opens_anywhere_and_is_the_masked_one(
     np.testing.assert_allclose(smaller, masked, atol=1e-4 * np.abs(masked).max())
 
 
+@pytest.mark.slow
 def test_every_method_runs_from_the_command_line(
     run: Any, tiny: Tiny, words: Any, data: dict[str, Path], tmp_path: Path
 ) -> None:

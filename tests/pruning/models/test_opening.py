@@ -20,15 +20,17 @@ from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_weights
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 Tiny = Callable[..., Any]
-COMMON = ["bert", "distilbert", "albert", "gpt2", "llama", "falcon_grouped", "t5_encoder"]
-RARER = ["bert_encoder", "gpt_neox", "opt", "qwen3", "phi3", "phi", "bloom", "mpt", "modernbert"]
-RARER += ["falcon", "gpt_bigcode", "gptj", "mpnet", "deberta_v2", "xglm", "mobilebert"]
-FAMILIES = [*COMMON, *(pytest.param(family, marks=pytest.mark.slow) for family in RARER)]
+COMMON = ["bert", "gpt2", "llama", "t5_encoder"]
+RARER = ["bert_encoder", "distilbert", "albert", "gpt_neox", "opt", "qwen3", "phi3", "phi", "bloom"]
+RARER += ["mpt", "modernbert", "falcon", "falcon_grouped", "gpt_bigcode", "gptj", "mpnet"]
+RARER += ["deberta_v2", "xglm", "mobilebert"]
+FAMILIES = [*COMMON, *slow(*RARER)]
 
 
 def saved(model: Any, folder: Path) -> Path:

@@ -83,7 +83,12 @@ def test_every_layer_is_rounded_but_not_an_embedding(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "task"), [("bert", "masked"), ("gpt2", "causal"), ("llama", "causal")]
+    ("family", "task"),
+    [
+        ("bert", "masked"),
+        pytest.param("gpt2", "causal", marks=pytest.mark.slow),
+        pytest.param("llama", "causal", marks=pytest.mark.slow),
+    ],
 )
 def test_training_with_rounding_learns_and_keeps_zeros(
     family: str, task: str, reader: Reader

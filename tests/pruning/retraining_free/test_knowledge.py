@@ -10,6 +10,7 @@ from pruning.data.examples import Examples
 from pruning.retraining_free.knowledge import answer_of, knowledge
 from pruning.retraining_free.partial_run import Batch, batches_of, run
 from pruning.retraining_free.sublayers import Encoder, Sublayer
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -34,12 +35,7 @@ def distance(dense: Any, pruned: Any, batch: Batch) -> float:
     return float(T**2 * (p.exp() * (p - q)).sum()) / ends
 
 
-SLOW_KINDS = [
-    pytest.param(kind, marks=pytest.mark.slow) for kind in ("distilbert", "regression", "answer")
-]
-
-
-@pytest.mark.parametrize("kind", ["bert", *SLOW_KINDS])
+@pytest.mark.parametrize("kind", ["bert", *slow("distilbert", "regression", "answer")])
 def test_is_predictive_knowledge_the_distance_after_removal(
     kind: str, encoder: Any, examples: Examples, monkeypatch: Any
 ) -> None:

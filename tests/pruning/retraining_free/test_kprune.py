@@ -13,6 +13,7 @@ from pruning.retraining_free.kprune import importance, kprune
 from pruning.retraining_free.method import Settings
 from pruning.retraining_free.partial_run import batches_of, run
 from pruning.retraining_free.sublayers import masks_of
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -26,7 +27,7 @@ def answers(encoder: Any, examples: Examples) -> Any:
         )
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "regression", "answer"])
+@pytest.mark.parametrize("kind", ["bert", *slow("distilbert", "regression", "answer")])
 @pytest.mark.parametrize("flops", [0.25, 0.6])
 def test_is_the_budget_kept_and_nearly_used(
     kind: str, flops: float, encoder: Any, examples: Examples

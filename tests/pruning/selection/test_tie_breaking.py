@@ -12,6 +12,7 @@ from pruning.selection.tie_breaking import best_first, some_of, told_apart
 from pruning.selection.weights import top_mask
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
+from tests.tiers import slow
 
 Masks = Callable[..., list[MaskedMatrix]]
 
@@ -42,7 +43,7 @@ def assert_even(keep: NDArray[np.bool_], unit: float = 1.0) -> None:
 
 
 @pytest.mark.parametrize("budget", ["matrix", "global"])
-@pytest.mark.parametrize("sparsity", [0.5, 0.72, 0.9, 0.97])
+@pytest.mark.parametrize("sparsity", [0.9, *slow(0.5, 0.72, 0.97)])
 @pytest.mark.parametrize("ones", [0.3, 1.0])
 def test_ties_favour_no_part_of_a_fine_grained_mask(
     masks_of_scores: Masks, ones: float, sparsity: float, budget: str
@@ -51,11 +52,8 @@ def test_ties_favour_no_part_of_a_fine_grained_mask(
         assert_even(mask.keep)
 
 
-SLOW_SPARSITIES = [pytest.param(sparsity, marks=pytest.mark.slow) for sparsity in (0.5, 0.97)]
-
-
 @pytest.mark.parametrize("budget", ["matrix", "global"])
-@pytest.mark.parametrize("sparsity", [0.72, 0.9, *SLOW_SPARSITIES])
+@pytest.mark.parametrize("sparsity", [0.9, *slow(0.5, 0.72, 0.97)])
 @pytest.mark.parametrize("ones", [0.3, 1.0])
 @pytest.mark.parametrize("algorithm", ["B", "C"])
 def test_ties_favour_no_part_of_mixed_vectors(

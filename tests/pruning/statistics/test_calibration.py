@@ -14,6 +14,7 @@ from pruning.statistics.calibration import calibrated, in_rounds, readers
 from pruning.statistics.matrix_statistics import STATISTICS, read_statistics
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.command import call
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -40,10 +41,8 @@ def read_by_hand(opened: OpenModel, examples: Examples, name: str) -> Any:
     return torch.cat(rows).numpy()
 
 
-@pytest.mark.parametrize(
-    "family", ["gpt2", *(pytest.param(rarer, marks=pytest.mark.slow) for rarer in ("llama", "opt"))]
-)
-@pytest.mark.parametrize("memory", [1e9, 1])
+@pytest.mark.parametrize("family", ["gpt2", *slow("llama", "opt")])
+@pytest.mark.parametrize("memory", [1, *slow(1e9)])
 def test_inputs_are_summed_over_all_tokens(
     family: str, memory: float, tiny: Tiny, words: Any
 ) -> None:

@@ -23,6 +23,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_weights, write_masks
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.terminal.command import call
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -105,7 +106,7 @@ def narrow(
 
 @pytest.mark.parametrize("what", KEPT)
 @pytest.mark.parametrize("ending", TASKS)
-@pytest.mark.parametrize("family", ["Bert", "DistilBert"])
+@pytest.mark.parametrize("family", ["Bert", *slow("DistilBert")])
 def test_outputs_are_those_of_the_masked_model(
     family: str, ending: str, what: str, tiny: Tiny
 ) -> None:

@@ -14,6 +14,7 @@ from pruning.training.loop import train
 from pruning.training.pruner import prepare
 from pruning.training.settings import Training
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -58,7 +59,7 @@ def test_the_account_of_a_run(tiny: Tiny, words: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["movement", "gradual_magnitude", "l0", "head_gates"])
-@pytest.mark.parametrize("lock", [True, False])
+@pytest.mark.parametrize("lock", [True, *slow(False)])
 def test_what_a_mask_retains_is_at_most_all(
     method: str, lock: bool, tiny: Tiny, words: Any
 ) -> None:

@@ -14,6 +14,7 @@ from pruning.training.loop import train
 from pruning.training.pruner import prepare
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -65,7 +66,7 @@ def test_what_training_does_not_do_is_refused(
 
 
 @pytest.mark.parametrize("pattern", ["2:4", "1:4", "vector_wise:4:16"])
-@pytest.mark.parametrize("budget", ["matrix", "row"])
+@pytest.mark.parametrize("budget", ["matrix", *slow("row")])
 def test_patterns_of_one_density_are_come_to_from_above(
     pattern: str, budget: str, tiny: Tiny, words: Any
 ) -> None:

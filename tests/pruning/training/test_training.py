@@ -18,6 +18,7 @@ from pruning.training.schedule import Schedule
 from pruning.training.settings import Training, read_training
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from tests.tiers import slow
 
 torch = pytest.importorskip("torch")
 
@@ -332,12 +333,7 @@ def run_of(opened: OpenModel, examples: Examples, training: Training, folder: Pa
     return train(opened, pruner, examples, folder, save_every=3)
 
 
-SLOW_METHODS = [
-    pytest.param(method, marks=pytest.mark.slow) for method in ("movement", "l0", "lora_prune")
-]
-
-
-@pytest.mark.parametrize("method", ["soft_movement", *SLOW_METHODS])
+@pytest.mark.parametrize("method", ["soft_movement", *slow("movement", "l0", "lora_prune")])
 def test_a_run_taken_up_ends_in_the_same_weights(
     method: str, tiny: Tiny, words: Any, tmp_path: Path
 ) -> None:
