@@ -13,5 +13,5 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # No deadline: the first example of a kernel pays for its compilation.
 settings.register_profile("mvpsim", deadline=None, derandomize="CI" in os.environ)
 # For `make check`: the same examples each time, and fewer of them.
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=8)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=6)
 settings.load_profile("mvpsim")

@@ -74,6 +74,7 @@ def test_is_a_machine_of_another_kind_refused_in_words() -> None:
         load_machine(5)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_is_the_frame_the_table_of_layers_csv(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     report = simulate([MATRIX, random_matrix((8, 8), 0.5, name="k")], roomy())

@@ -103,7 +103,6 @@ def in_pieces(
 TOKENS = [0, 1, 2, 7, 8, 9, 16, 17, 31, 33, 64, 73, 129]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.integers(1, 400),
     cols=st.integers(1, 300),
@@ -122,7 +121,7 @@ def test_is_every_product_right(
     assert_product(spmm(weight, x, threads=int(rng.integers(1, 4))), dense, x)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=settings().max_examples // 8 or 1)
 @given(
     rows=st.integers(1, 70),
     cols=st.integers(1, 70),

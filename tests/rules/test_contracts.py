@@ -32,6 +32,8 @@ def sections(text: str) -> list[int]:
 
 def citations(source: str) -> Iterator[Citation]:
     """What the marks `rule(document=section)` in the text of a test file cite."""
+    if "mark.rule(" not in source:
+        return
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="rule"), keywords=given):

@@ -129,6 +129,7 @@ def test_every_method_runs_from_the_command_line(
         assert status == 0 and "accuracy" in printed
 
 
+@pytest.mark.slow
 def test_a_regression_is_evaluated_by_its_agreement(
     run: Any, tiny: Tiny, words: Any, data: dict[str, Path], tmp_path: Path
 ) -> None:

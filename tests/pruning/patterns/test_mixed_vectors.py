@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -58,7 +58,6 @@ def every_set_of_vectors(start: int, axis: int, menu: tuple[int, ...]) -> Iterat
         yield rest
 
 
-@settings(max_examples=60)
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 2), st.integers(1, 11)), elements=WHOLE),
     MENUS,
@@ -117,7 +116,6 @@ TIED = hnp.arrays(
 )
 
 
-@settings(max_examples=80)
 @given(
     st.lists(TIED, min_size=1, max_size=3),
     st.sampled_from([0, 0.1, 0.5, 0.8, 0.97, 1]),

@@ -195,6 +195,7 @@ def test_numbers_of_another_model_are_refused(reader: Reader) -> None:
     refused(reader("gpt2", "causal")[0], matrices, "has no linear layer")
 
 
+@pytest.mark.slow
 def test_from_training_to_the_simulator_by_commands(
     reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,7 @@ def test_gradual_pruning_goes_with_rounding(reader: Reader) -> None:
     assert [m.density for m in run.masks.matrices] == pytest.approx([0.25] * 12, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_taken_up_ends_in_the_same_weights_and_ranges(reader: Reader, tmp_path: Path) -> None:
     class Killed(Exception):
         pass

@@ -259,6 +259,7 @@ def test_our_own_code_opens_the_folder_and_the_code_inside_never_runs(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
