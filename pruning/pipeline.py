@@ -26,7 +26,7 @@ from pruning.recipe import (
     recipe_with,
 )
 from pruning.reconstruct import UPDATES, output_error
-from pruning.report import Pruning, Total, report_of, total_of
+from pruning.report import Pruning, report_of, total_of
 from pruning.scores import SCORES
 from pruning.scoring import (
     MASK_ONLY,
@@ -158,7 +158,7 @@ def prune_matrices(
         *_notes(matrices, pools, recipe),
         *_left_whole(matrices, pools, recipe),
         *_kept_zeros(masked),
-        *_asked_and_got(pools, total, recipe),
+        *_asked_and_got(matrices, pools, pruned, recipe),
     )
     return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
 
@@ -279,14 +279,30 @@ def _kept_zeros(masked: Sequence[MaskedMatrix]) -> tuple[str, ...]:
     )
 
 
-def _asked_and_got(pools: Sequence[Share], total: Total, recipe: Recipe) -> tuple[str, ...]:
-    """A note, if whole units put the sparsity far from what was asked."""
-    asked = sum(pool.kept for pool in pools)
-    if recipe.count != "weights" or abs(total.kept - asked) <= NEAR * max(total.weights, 1):
+def _asked_and_got(
+    matrices: Sequence[ScoredMatrix],
+    pools: Sequence[Share],
+    pruned: Sequence[Pruned],
+    recipe: Recipe,
+) -> tuple[str, ...]:
+    """A note, if whole units put the sparsity far from what was asked, of all or somewhere."""
+    if recipe.count != "weights" or not pools:
         return ()
+    got = [kept_weights([pruned[i] for i in pool.members]) for pool in pools]
+    sizes = [sum(matrices[i].scores.size for i in pool.members) for pool in pools]
+    off = [
+        abs(kept - pool.kept) / max(size, 1)
+        for pool, kept, size in zip(pools, got, sizes, strict=True)
+    ]
+    worst = off.index(max(off))
+    if off[worst] <= NEAR:
+        return ()
+    asked = sum(pool.kept for pool in pools)
+    where = matrices[pools[worst].members[0]].name
+    most = f"; most apart are {pools[worst].kept} and {got[worst]} of {sizes[worst]} at {where}"
     return (
-        f"asked to keep {asked} of {total.weights} weights and kept {total.kept}, because the "
-        f"units of pattern {recipe.pattern} stay or go whole",
+        f"asked to keep {asked} of {sum(sizes)} weights and kept {sum(got)}, because the units of "
+        f"pattern {recipe.pattern} stay or go whole{most if len(pools) > 1 else ''}",
     )
 
 

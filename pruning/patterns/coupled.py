@@ -1,6 +1,6 @@
 """Structured pruning: heads and hidden neurons go whole, from every matrix they have lines in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,7 +40,7 @@ class Coupled(Pattern):
         place = {t.name: i for i, t in enumerate(targets)}
         pools: list[set[int]] = []
         for coupling in self._of(targets):
-            mine = {place[part.matrix] for part in coupling.parts}
+            mine = {place[name] for name in coupling.matrices}
             shared = [pool for pool in pools if pool & mine]
             pools = [pool for pool in pools if not pool & mine] + [mine.union(*shared)]
         if not pools:
@@ -53,14 +53,28 @@ class Coupled(Pattern):
         return super().size(targets) + extra
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
-        """The best units that fit."""
+        """The best units that fit, and what those that stay share with others."""
         values, costs = self.measured(targets)
+        counts = self.counts(targets)
         # What lies outside all units stays.
         outside = self.size(targets) - int(costs.sum())
-        return self.masks_of(targets, best_units(values, costs, kept - outside))
+
+        def chosen(rest: int) -> NDArray[np.bool_]:
+            return best_units(values, costs, kept - rest, counts, is_empty=kept <= 0)
+
+        def amount(taken: NDArray[np.bool_]) -> int:
+            return outside + int(costs[taken].sum()) - self._freed(targets, taken)
+
+        taken = chosen(outside)
+        # Where all heads of a group went, so does what they share, which leaves room for others.
+        again = chosen(outside - self._freed(targets, taken))
+        return self.masks_of(targets, min(taken, again, key=lambda t: abs(amount(t) - kept)))
 
     def measured(self, targets: Sequence[Target]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Importance and cost of every unit that has lines in `targets`, coupling by coupling."""
+        """Importance and cost of every unit that has lines in `targets`, coupling by coupling.
+
+        What units share with others counts for none of them.
+        """
         by_name = {t.name: t.scores for t in targets}
         values, costs = [np.empty(0)], [np.empty(0, np.int64)]
         for coupling in self._of(targets):
@@ -69,11 +83,16 @@ class Coupled(Pattern):
             for part in coupling.parts:
                 scores = by_name[part.matrix]
                 across = 1 - part.axis
-                value += _of_units(scores.sum(axis=across, dtype=np.float64), part, coupling)
+                lines = scores.sum(axis=across, dtype=np.float64)
+                value += _of_units(lines, part, coupling.count)
                 cost += part.size * scores.shape[across]
             values.append(value)
             costs.append(cost)
         return np.concatenate(values), np.concatenate(costs)
+
+    def counts(self, targets: Sequence[Target]) -> list[int]:
+        """How many units each coupling has, in the order of `measured`."""
+        return [coupling.count for coupling in self._of(targets)]
 
     def masks_of(self, targets: Sequence[Target], taken: NDArray[np.bool_]) -> list[Pruned]:
         """The masks in which the units `taken`, in the order of `measured`, stay."""
@@ -85,6 +104,9 @@ class Coupled(Pattern):
             for part in coupling.parts:
                 mask = keep[part.matrix] if part.axis == ROWS else keep[part.matrix].T
                 mask[part.of_units(coupling.count)[~mine].ravel()] = False
+            for part in coupling.shared:
+                dead = ~coupling.groups_with(mine)
+                keep[part.matrix][part.of_units(coupling.groups)[dead].ravel()] = False
         return [Pruned(keep[t.name]) for t in targets]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
@@ -98,24 +120,23 @@ class Coupled(Pattern):
         self._check_known(list(by_name), mine)
         for coupling in mine:
             parts = [p for p in coupling.parts if p.matrix in by_name]
-            counts = [_counts(by_name[p.matrix], p, coupling) for p in parts]
+            counts = [_counts(by_name[p.matrix], p, coupling.count) for p in parts]
             full = [p.size * by_name[p.matrix].shape[1 - p.axis] for p in parts]
             kept, most = sum(counts, np.zeros(coupling.count, np.int64)), sum(full)
             broken = (kept > 0) & (kept < most)
             if not broken.any():
+                found = _broken_group(coupling, by_name, kept > 0 if parts else None)
+                if found is not None:
+                    return found
                 continue
             unit = int(np.argmax(broken))
             # The part to blame: one that is torn, or one that is gone where another stays.
             torn = [i for i, c in enumerate(counts) if 0 < c[unit] < full[i]]
             i = (torn or [i for i, c in enumerate(counts) if not c[unit]])[0]
-            lines = parts[i].lines(unit)
-            row, col = (lines.start, 0) if parts[i].axis == ROWS else (0, lines.start)
-            words = "rows" if parts[i].axis == ROWS else "columns"
-            return Break(
-                parts[i].matrix,
-                row,
-                col,
-                f"{coupling.unit} {unit}, {words} {lines.start}..{lines.stop - 1}, keeps "
+            return _break(
+                parts[i],
+                unit,
+                f"{coupling.unit} {unit}",
                 f"{int(counts[i][unit])} of {full[i]} here and {int(kept[unit])} of {most} in all "
                 f"its {len(parts)} places",
             )
@@ -124,7 +145,9 @@ class Coupled(Pattern):
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """What is left, dense, and a bit a unit that tells which are."""
         units = sum(
-            c.count for c in self.couplings if any(p.matrix == matrix.name for p in c.parts)
+            c.count if any(p.matrix == matrix.name for p in c.parts) else c.groups
+            for c in self.couplings
+            if matrix.name in c.matrices
         )
         return Storage(matrix.nnz * value_bits, units, 0)
 
@@ -143,23 +166,33 @@ class Coupled(Pattern):
     def _of(self, targets: Sequence[Target]) -> list[Coupling]:
         """The couplings of this pattern's units with all their lines in `targets`."""
         names = {t.name for t in targets}
-        return [
-            c
-            for c in self.couplings
-            if c.unit in self.units and all(part.matrix in names for part in c.parts)
-        ]
+        return [c for c in self.couplings if c.unit in self.units and c.matrices <= names]
+
+    def _freed(self, targets: Sequence[Target], taken: NDArray[np.bool_]) -> int:
+        """The weights that groups without a unit share."""
+        cols = {t.name: t.scores.shape[1] for t in targets}
+        freed, begin = 0, 0
+        for coupling in self._of(targets):
+            mine = taken[begin : begin + coupling.count]
+            begin += coupling.count
+            if coupling.shared:
+                dead = int(np.count_nonzero(~coupling.groups_with(mine)))
+                freed += dead * sum(part.size * cols[part.matrix] for part in coupling.shared)
+        return freed
 
     def _attention(self, coupling: Coupling) -> int:
         """Multiplications a token costs a unit's attention: 2·tokens·d_h per query head."""
         if not self.tokens or coupling.unit != "head":
             return 0
-        # All query heads of the unit together: as wide as its columns of the attention output.
+        # As wide as its columns of the attention output.
         return 2 * self.tokens * max(part.size for part in coupling.parts)
 
 
 @dataclass(frozen=True)
 class Head(Coupled):
     """Whole attention heads: rows of Q, K, V and columns of the attention output.
+
+    With grouped-query attention K and V go where no query head of their group is left.
 
     Source: Michel et al. 2019 and Voita et al. 2019 for the pattern.
     """
@@ -174,11 +207,42 @@ class Channel(Coupled):
     units: ClassVar = ("neuron",)
 
 
-def _of_units(lines: NDArray[np.float64], part: Slice, coupling: Coupling) -> NDArray[np.float64]:
-    """Sums over the lines of each unit."""
-    return lines[part.of_units(coupling.count)].sum(axis=1)
+def _of_units(lines: NDArray[np.float64], part: Slice, count: int) -> NDArray[np.float64]:
+    """Sums over the lines of each of `count` units."""
+    return lines[part.of_units(count)].sum(axis=1)
 
 
-def _counts(keep: NDArray[np.bool_], part: Slice, coupling: Coupling) -> NDArray[np.int64]:
+def _counts(keep: NDArray[np.bool_], part: Slice, count: int) -> NDArray[np.int64]:
     kept = np.count_nonzero(keep, axis=1 - part.axis)
-    return _of_units(kept.astype(np.float64), part, coupling).astype(np.int64)
+    return _of_units(kept.astype(np.float64), part, count).astype(np.int64)
+
+
+def _broken_group(
+    coupling: Coupling, keeps: Mapping[str, NDArray[np.bool_]], alive: NDArray[np.bool_] | None
+) -> Break | None:
+    """The first lines of a group that are kept in part, or gone while a unit of it stays.
+
+    alive: which units stay, None where nothing tells.
+    """
+    for part in coupling.shared:
+        if part.matrix not in keeps:
+            continue
+        counts = _counts(keeps[part.matrix], part, coupling.groups)
+        full = part.size * keeps[part.matrix].shape[1 - part.axis]
+        broken = (counts > 0) & (counts < full)
+        if alive is not None:
+            broken |= (counts < full) & coupling.groups_with(alive)
+        if broken.any():
+            group = int(np.argmax(broken))
+            what = f"what the {coupling.unit}s of group {group} share"
+            return _break(part, group, what, f"{int(counts[group])} of {full}")
+    return None
+
+
+def _break(part: Slice, unit: int, what: str, found: str) -> Break:
+    lines = part.lines(unit)
+    row, col = (lines.start, 0) if part.axis == ROWS else (0, lines.start)
+    words = "rows" if part.axis == ROWS else "columns"
+    return Break(
+        part.matrix, row, col, f"{what}, {words} {lines.start}..{lines.stop - 1}, keeps {found}"
+    )

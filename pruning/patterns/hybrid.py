@@ -49,6 +49,8 @@ class Hybrid(Pattern):
             np.concatenate([*(s.ravel() for s in sums), values]),
             np.concatenate([*(s.ravel() for s in sizes), costs]),
             kept,
+            [*(s.size for s in sums), *self._neurons.counts(neurons)],
+            is_empty=kept <= 0,
         )
         ends = np.cumsum([0, *(s.size for s in sums)])
         masks = {

@@ -18,12 +18,16 @@ Tile = tuple[int, int]
 def best_tiles(
     scores: Sequence[NDArray[np.float32]], tiles: Sequence[Tile], kept: int
 ) -> list[NDArray[np.bool_]]:
-    """Masks of whole tiles, best mean importance first, of up to `kept` weights in all."""
+    """Masks of whole tiles, best mean importance first, of about `kept` weights in all.
+
+    See `best_units`; the tiles of one matrix are of one place.
+    """
     values = [tile_sums(s, tile) for s, tile in zip(scores, tiles, strict=True)]
     sizes = [tile_sizes(s.shape, tile) for s, tile in zip(scores, tiles, strict=True)]
     flat_sizes = np.concatenate([a.ravel() for a in sizes] or [np.empty(0, np.int64)])
     flat_values = np.concatenate([a.ravel() for a in values] or [np.empty(0)])
-    taken = best_units(flat_values, flat_sizes, kept)
+    counts = [size.size for size in sizes]
+    taken = best_units(flat_values, flat_sizes, kept, counts, is_empty=kept <= 0)
     masks, begin = [], 0
     for s, size, tile in zip(scores, sizes, tiles, strict=True):
         mine = taken[begin : begin + size.size].reshape(size.shape)
@@ -33,26 +37,63 @@ def best_tiles(
 
 
 def best_units(
-    values: NDArray[np.float64], costs: NDArray[np.int64], budget: int
+    values: NDArray[np.float64],
+    costs: NDArray[np.int64],
+    budget: int,
+    counts: Sequence[int],
+    is_empty: bool = False,
 ) -> NDArray[np.bool_]:
-    """Which units to take: best value per cost first, skipping those that no longer fit.
+    """Which units to take so that their cost comes nearest to `budget`: best value per cost first.
 
-    Where something may be kept but no unit fits, the best one is taken all the same: without its
-    last row, head or block, a matrix gives nothing on.
+    A unit that no longer fits is skipped, and the best of those is taken at last if this comes
+    nearer. counts: how many units each place (a matrix, the heads of a layer) has, in order. Of
+    every place the best unit is taken whatever it costs: without its last row, head or block, a
+    matrix gives nothing on. is_empty: nothing may be taken at all.
     """
-    if len(costs) and costs.min() == costs.max():
-        fits = budget // max(int(costs[0]), 1)
-        return top_mask(values, max(fits, int(budget > 0)))
     taken = np.zeros(len(values), np.bool_)
-    order, gap = best_first(values / np.maximum(costs, 1)), budget
+    if is_empty or not len(values):
+        return taken
+    worth = values if costs.min() == costs.max() else values / np.maximum(costs, 1)
+    places = np.repeat(np.arange(len(counts)), counts)
+    while True:
+        found = _nearest(worth, costs, budget, taken)
+        held = np.bincount(places[found], minlength=len(counts))
+        without = [i for i, count in enumerate(counts) if count and not held[i]]
+        if not without:
+            return found
+        for place in without:
+            members = np.flatnonzero(places == place)
+            taken[members[best_first(worth[members])[0]]] = True
+
+
+def _nearest(
+    worth: NDArray[np.float64],
+    costs: NDArray[np.int64],
+    budget: int,
+    reserved: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """The units `reserved`, and the others by worth up to the cost that is nearest to `budget`."""
+    if costs.min() == costs.max():
+        fits = _halves_down(budget, max(int(costs[0]), 1))
+        least = int(np.count_nonzero(reserved))
+        return top_mask(np.where(reserved, np.inf, worth), max(fits, least))
+    taken = reserved.copy()
+    order, gap = best_first(worth), budget - int(costs[reserved].sum())
+    order = order[~reserved[order]]
+    left = order
     while len(order := order[costs[order] <= gap]):
         fits = int(np.searchsorted(np.cumsum(costs[order]), gap, "right"))
         taken[order[:fits]] = True
         gap -= int(costs[order[:fits]].sum())
         order = order[fits:]
-    if budget > 0 and len(taken) and not taken.any():
-        taken[best_first(values / np.maximum(costs, 1))[0]] = True
+    nearer = left[~taken[left] & (costs[left] < 2 * gap)]
+    taken[nearer[:1]] = True
     return taken
+
+
+def _halves_down(amount: int, unit: int) -> int:
+    """The number of units nearest to `amount`, the smaller of two; none for a negative one."""
+    return max(0, -(-(2 * amount - unit) // (2 * unit)))
 
 
 def tile_sums(array: NDArray[np.generic], tile: Tile) -> NDArray[np.float64]:

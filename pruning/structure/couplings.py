@@ -1,8 +1,8 @@
 """Units that only make sense whole: heads and hidden neurons, as lines of several matrices.
 
 Removing a neuron of a feed-forward layer removes its row of gate and up and its column of down; a
-head owns rows of Q, K and V and columns of the attention output (with grouped-query attention, a
-key-value head owns all query heads that read it).
+head owns rows of Q, K and V and columns of the attention output. With grouped-query attention it
+shares its rows of K and V with the other query heads of its group: they go with the last of these.
 
 Any matrices of a layer will do, and shapes that contradict each other are an error: what a pattern
 removes must be right. `attention_and_feed_forward` serves whole models, and leaves aside what it
@@ -14,6 +14,9 @@ Source: LLM-Pruner (Ma et al., NeurIPS 2023) for dependency groups of the Llama 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pruning.structure.heads import Heads
 from pruning.structure.layer_matrices import ATTENTION, FEED_FORWARD, matrices_together
@@ -27,11 +30,26 @@ UNITS: tuple[Unit, ...] = ("head", "neuron")
 
 @dataclass(frozen=True)
 class Coupling:
-    """`count` units of one place in the network, each of which stays or goes as a whole."""
+    """`count` units of one place in the network, each of which stays or goes as a whole.
+
+    shared: what each of `groups` groups of neighbouring units has together, by group; it stays as
+        long as one of them does.
+    """
 
     unit: Unit
     count: int
     parts: tuple[Slice, ...]
+    shared: tuple[Slice, ...] = ()
+    groups: int = 0
+
+    @property
+    def matrices(self) -> frozenset[str]:
+        """The names of those that units have lines in."""
+        return frozenset(part.matrix for part in (*self.parts, *self.shared))
+
+    def groups_with(self, units: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which groups have one of the `units`, (count,) → (groups,)."""
+        return np.asarray(units.reshape(self.groups, -1).any(axis=1))
 
 
 def couplings_of(
@@ -101,7 +119,8 @@ def _attention(
     if "QKV" in by_kind:
         return _stacked(by_kind["QKV"], by_kind.get("attention out"), shapes, heads)
     groups = heads.key_value_heads
-    parts: list[Slice] = []
+    own: list[Slice] = []
+    shared: list[Slice] = []
     sizes: dict[str, int] = {}
     for kind, axis, count in (
         ("Q", ROWS, heads.heads),
@@ -120,7 +139,8 @@ def _attention(
                 f"matrix {name}: its {lines} {words} cannot be divided into {count} equal heads; "
                 "correct the head counts or exclude it"
             )
-        parts.append(Slice(name, axis, 0, lines // groups, lines // groups))
+        parts = own if count == heads.heads else shared
+        parts.append(Slice(name, axis, 0, sizes[name], sizes[name]))
     odd = next((name for name, size in sizes.items() if size != next(iter(sizes.values()))), None)
     if odd is not None:
         first = next(iter(sizes))
@@ -128,7 +148,16 @@ def _attention(
             f"matrix {odd} has heads of {sizes[odd]} lines, {first} of {sizes[first]}; correct "
             "the head counts or exclude it"
         )
-    return Coupling("head", groups, tuple(parts))
+    return _heads(heads.heads, groups, own, shared)
+
+
+def _heads(count: int, groups: int, own: Sequence[Slice], shared: Sequence[Slice]) -> Coupling:
+    """`own` by head, `shared` by group; where only shared lines are there, a group is the unit."""
+    if not shared:
+        return Coupling("head", count, tuple(own))
+    if not own:
+        return Coupling("head", groups, tuple(shared))
+    return Coupling("head", count, tuple(own), tuple(shared), groups)
 
 
 def _stacked(
@@ -146,6 +175,9 @@ def _stacked(
             f"matrix {qkv}: its {rows} rows cannot be the queries, keys and values of "
             f"{heads.heads} equal heads; correct the head counts or exclude it"
         )
-    query = found[0]
-    parts = found if out is None else [*found, Slice(out, COLS, 0, query.size, query.size)]
-    return Coupling("head", heads.heads * dim // query.size, tuple(parts))
+    query, *key_value = found
+    served = query.size // dim
+    columns = [] if out is None else [Slice(out, COLS, 0, dim, dim)]
+    if served == 1:
+        return Coupling("head", heads.heads, (*found, *columns))
+    return _heads(heads.heads, heads.heads // served, [query.cut(served), *columns], key_value)

@@ -15,7 +15,8 @@ ROWS, COLS = 0, 1
 class Slice:
     """The rows (axis 0, outputs) or columns (axis 1, inputs) of matrix `matrix` by unit.
 
-    Unit u takes the lines start + u·stride … start + u·stride + size − 1.
+    Unit u takes `size` lines from start + u·stride + (u // every)·gap on: after each `every` units
+    there are `gap` lines of something else.
     """
 
     matrix: str
@@ -23,15 +24,24 @@ class Slice:
     start: int
     stride: int
     size: int
+    every: int = 1
+    gap: int = 0
 
     def lines(self, unit: int) -> range:
         """The lines of unit number `unit`."""
-        first = self.start + unit * self.stride
+        first = self.start + unit * self.stride + unit // self.every * self.gap
         return range(first, first + self.size)
 
     def of_units(self, count: int) -> NDArray[np.intp]:
         """The lines of the units 0 … count − 1, (count, size)."""
-        return self.start + np.arange(count)[:, None] * self.stride + np.arange(self.size)
+        units = np.arange(count)
+        first = self.start + units * self.stride + units // self.every * self.gap
+        return first[:, None] + np.arange(self.size)
+
+    def cut(self, parts: int) -> "Slice":
+        """The same lines with each unit cut into `parts` units."""
+        size = self.size // parts
+        return Slice(self.matrix, self.axis, self.start, size, size, parts, self.stride - self.size)
 
 
 def qkv_slices(matrix: str, rows: int, heads: int, dim: int, qkv: QKV) -> list[Slice] | None:

@@ -161,6 +161,7 @@ def section(cells: Cells) -> list[str]:
         "without distillation unless a row says otherwise. Perplexity is per token on the "
         f"beginning of `test`, with stride 128. It is {dense:.1f} for the dense model before any "
         "training. The row with sparsity 0 is the same training without pruning. The sparsity of "
-        "heads counts within the attention matrices.\n",
+        "heads counts within the attention matrices; a unit was a key-value head with its two "
+        "query heads.\n",
         table(header, rows),
     ]

@@ -25,12 +25,12 @@ LLAMA = {
 
 def test_a_llama_layer_with_grouped_queries() -> None:
     heads, neurons = couplings_of(LLAMA, Heads(4, 2))
-    assert (heads.unit, heads.count) == ("head", 2)
-    q, k, v, o = heads.parts
+    assert (heads.unit, heads.count, heads.groups) == ("head", 4, 2)
+    (q, o), (k, v) = heads.parts, heads.shared
+    assert q == Slice("model.layers.0.self_attn.q_proj.weight", ROWS, 0, 2, 2)
     # Two query heads of two rows each read one key-value head.
-    assert q == Slice("model.layers.0.self_attn.q_proj.weight", ROWS, 0, 4, 4)
-    assert (k.size, v.size) == (2, 2)
-    assert (o.axis, o.lines(1)) == (COLS, range(4, 8))
+    assert (k.lines(1), v.size) == (range(2, 4), 2)
+    assert (o.axis, o.lines(1)) == (COLS, range(2, 4))
     assert (neurons.unit, neurons.count) == ("neuron", 10)
     assert [(p.axis, p.lines(9)) for p in neurons.parts] == [
         (ROWS, range(9, 10)),
@@ -85,8 +85,11 @@ def test_experts_of_one_layer_stay_apart() -> None:
 def test_a_unit_has_lines_in_what_is_there() -> None:
     some = {n: s for n, s in LLAMA.items() if "down" in n or "q_proj" in n}
     heads, neurons = couplings_of(some, Heads(4, 2))
-    assert [(p.axis, p.size) for p in heads.parts] == [(ROWS, 4)]
+    assert [(p.axis, p.size) for p in heads.parts] == [(ROWS, 2)]
     assert [(p.axis, p.size) for p in neurons.parts] == [(COLS, 1)]
+    keys = {n: s for n, s in LLAMA.items() if "k_proj" in n}
+    (heads,) = couplings_of(keys, Heads(4, 2))
+    assert (heads.count, [p.size for p in heads.parts], heads.shared) == (2, [2], ())
     assert couplings_of({"model.layers.0.input_layernorm.weight": (1, 6)}, Heads(4, 2)) == ()
 
 
@@ -169,20 +172,25 @@ def test_queries_keys_and_values_head_by_head() -> None:
     # Two key-value heads of three lines: each has its two queries, its key and its value.
     shapes = {"h.0.self_attention.query_key_value": (24, 12), "h.0.self_attention.dense": (12, 12)}
     (heads,) = couplings_of(shapes, Heads(4, 2, qkv="by_head"))
-    assert [list(part.lines(1)) for part in heads.parts] == [
-        [12, 13, 14, 15, 16, 17],
-        [18, 19, 20],
-        [21, 22, 23],
-        [6, 7, 8, 9, 10, 11],
+    query, out = heads.parts
+    assert [list(query.lines(unit)) for unit in range(4)] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [12, 13, 14],
+        [15, 16, 17],
     ]
+    assert query.of_units(4).tolist() == [list(query.lines(unit)) for unit in range(4)]
+    assert [list(part.lines(1)) for part in heads.shared] == [[18, 19, 20], [21, 22, 23]]
+    assert list(out.lines(1)) == [3, 4, 5]
     assert couplings_of(shapes, Heads(4, 2, qkv="unknown")) == ()
 
 
 def test_one_key_and_value_for_all_heads() -> None:
     shapes = {"h.0.attn.c_attn": (16, 12), "h.0.attn.c_proj": (12, 12)}
     (heads,) = couplings_of(shapes, Heads(6, 1))
-    assert heads.count == 1
-    assert [list(part.lines(0)) for part in heads.parts[1:3]] == [[12, 13], [14, 15]]
+    assert (heads.count, heads.groups) == (6, 1)
+    assert [list(part.lines(5)) for part in heads.parts] == [[10, 11], [10, 11]]
+    assert [list(part.lines(0)) for part in heads.shared] == [[12, 13], [14, 15]]
     with pytest.raises(InputError, match="cannot be the queries, keys and values of 5"):
         couplings_of(shapes, Heads(5, 5))
 
