@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.timeline import lay_out, resident_bytes
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.reports.report import Report, layer_result, notes_on_use
@@ -45,8 +45,9 @@ def simulate(
         raise InputError(
             f"machine is {type(machine).__name__}; give what load_machine(NAME) returns"
         )
+    machine, dense_machine, residence = _where_weights_lie(workload, machine, threads)
     runs, dense_runs = [], []
-    for run, dense_run in _runs(workload, machine, is_checked, threads):
+    for run, dense_run in _runs(workload, machine, dense_machine, is_checked, threads):
         if on_outputs is not None and run.outputs is not None:
             on_outputs(run.name, run.outputs)
         runs.append(replace(run, outputs=None))  # as large as the layer's activations
@@ -54,7 +55,7 @@ def simulate(
         on_layer(run.name)
     if not runs:
         raise InputError("there is no matrix to simulate; give at least one")
-    times, dense_times = lay_out(runs, machine), lay_out(dense_runs, machine)
+    times, dense_times = lay_out(runs, machine), lay_out(dense_runs, dense_machine)
     layers = tuple(
         layer_result(run, time, dense_time.cycles, machine)
         for run, time, dense_time in zip(runs, times, dense_times, strict=True)
@@ -65,16 +66,50 @@ def simulate(
         mask=workload.origin,
         activations=workload.activations.origin,
         notes=tuple(
-            note for note in (*workload.notes, machine.note, *notes_on_use(layers, machine)) if note
+            note
+            for note in (*workload.notes, residence, machine.note, *notes_on_use(layers, machine))
+            if note
         ),
     )
 
 
+def _where_weights_lie(
+    workload: Workload, machine: Machine, threads: int | None
+) -> tuple[Machine, Machine, str]:
+    """The machine as it holds the weights, the one of the dense baseline, and a word about it.
+
+    On a machine with `dram.resident`, weights stay on the chip only if all of them fit together
+    (docs/microarchitecture.md §6).
+    """
+    if not machine.dram.resident:
+        return machine, machine, ""
+    needed = dense_needed = 0
+    for run, dense_run in _runs(workload, machine, machine, False, threads):
+        needed += resident_bytes(run)
+        dense_needed += resident_bytes(dense_run)
+    loading = replace(machine, dram=replace(machine.dram, resident=False))
+    room = machine.weight_buffer.bytes
+    if needed > room:
+        word = (
+            f"dram.resident: the weights take {needed:,} bytes on the chip, more than the {room:,} "
+            "of the weight buffer, so they are loaded from the DRAM."
+        )
+        return loading, loading, word
+    word = f"dram.resident: the weights stay on the chip, where they take {needed:,} bytes"
+    if dense_needed > room:
+        return machine, loading, f"{word}; unpruned they would have to be loaded from the DRAM."
+    return machine, machine, f"{word}."
+
+
 def _runs(
-    workload: Workload, machine: Machine, is_checked: bool, threads: int | None
+    workload: Workload,
+    machine: Machine,
+    dense_machine: Machine,
+    is_checked: bool,
+    threads: int | None,
 ) -> Iterator[tuple[LayerRun, LayerRun]]:
     """Each layer's passes, and those of its dense baseline."""
-    dense_runs = _DenseRuns(machine)
+    dense_runs = _DenseRuns(dense_machine)
 
     def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
         is_multiplied = is_checked and machine.computes_product and layer.matrix.weight is not None

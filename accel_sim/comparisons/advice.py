@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from accel_sim.costs.timeline import lay_out
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.timeline import lay_out
 from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import each_layer

@@ -4,7 +4,7 @@ from accel_sim.costs.tables import area, sram_bank
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Buffer
 
-_IN_GATES = ("matcher", "expander", "zero_skip")
+_IN_GATES = ("matcher", "expander", "zero_skip", "mux_bit")
 """Rows of the area table that count gates; the others are in µm²."""
 
 
@@ -16,6 +16,8 @@ def machine_area(machine: Machine) -> dict[str, float]:
         for component, parts in machine.area_parts().items()
     }
     squares["weight_buffer"] = _buffer_mm2(machine.weight_buffer, case)
+    if machine.has_second_port:
+        squares["weight_buffer"] *= area("second_port", case)
     squares["activation_buffer"] = _buffer_mm2(machine.activation_buffer, case)
     return squares
 

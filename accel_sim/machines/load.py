@@ -23,6 +23,11 @@ from accel_sim.machines.memory import DRAM_KEYS, in_cycles
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.toml import read_toml, toml_value
 
+_OWN_CIRCUITS = (
+    ("clock", "most_hz"),
+    ("weight_buffer", "port_bytes"),
+    ("activation_buffer", "port_bytes"),
+)
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
 
 
@@ -75,6 +80,9 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         base.pop("published", None)
         if tree.get("dataflow", base.get("dataflow")) != base.get("dataflow"):
             base = {key: section for key, section in base.items() if key in ("clock", *SHARED)}
+            # Ports and the longest path are those of the parent's own circuits.
+            for section, key in _OWN_CIRCUITS:
+                base.get(section, {}).pop(key, None)
         dram, inherited = tree.get("dram"), base.get("dram")
         if isinstance(dram, dict) and "memory" in dram and isinstance(inherited, dict):
             # A memory named here says more than what the parent states of another one.

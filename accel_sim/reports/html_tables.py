@@ -17,6 +17,7 @@ from accel_sim.reports.number_text import (
     spoken,
     value_text,
 )
+from accel_sim.reports.report import MODES
 from sparse_formats.untrusted import escaped
 
 _LAYER_COLUMNS = (
@@ -51,17 +52,15 @@ def layers_table(data: Mapping[str, Any]) -> str:
     )
 
 
-_ORIENTATIONS = {"horizontal": "horiz.", "vertical": "vert."}
-
-
 def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
-    orientation = _ORIENTATIONS.get(layer["orientation"], "")
+    mode = MODES.get(layer["orientation"], "")
+    groups = f"{mode} {layer['lane_groups']}, " if mode else ""
     return (
         breakable(layer["name"]),
         escaped(layer["kind"]),
         f"{layer['rows']:,}×{layer['cols']:,}",
         share(layer["density"]),
-        f"{orientation} {number(layer['mean_vector_length'], ',.1f')}".strip(),
+        f"{groups}{number(layer['mean_entry_weights'], ',.1f')}",
         spoken(layer["format"]),
         *_costs(layer),
     )

@@ -27,7 +27,10 @@ from sparse_formats.untrusted import csv_cell
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+MODES = {"horizontal": "row", "vertical": "column"}
+"""What lies along the lanes of a slot (docs/microarchitecture.md §2), by a layer's orientation."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,9 @@ class LayerResult:
     density: float | None
     tokens: int
     orientation: str
-    vectors: int
-    mean_vector_length: float | None
+    lane_groups: int
+    entries: int
+    mean_entry_weights: float | None
     format: str
     storage_bits: Mapping[str, int]
     tiles: int
@@ -85,8 +89,8 @@ class Totals:
     tokens: int
     nnz: int
     density: float | None
-    vectors: int
-    mean_vector_length: float | None
+    entries: int
+    mean_entry_weights: float | None
     storage_bits: Mapping[str, int]
     tiles: int
     cycles: int
@@ -214,8 +218,9 @@ def layer_result(
         density=_ratio(run.nnz, rows * cols),
         tokens=run.tokens,
         orientation=run.orientation,
-        vectors=run.vectors,
-        mean_vector_length=_ratio(run.nnz, run.vectors),
+        lane_groups=run.lane_groups,
+        entries=run.entries,
+        mean_entry_weights=_ratio(run.nnz, run.entries),
         format=run.format,
         storage_bits=storage,
         tiles=len(run.tiles),
@@ -253,7 +258,7 @@ def bound_by(causes: Mapping[str, int]) -> str | None:
 
 
 _ADDED = (
-    *("nnz", "vectors", "tiles", "cycles", "dense_cycles", "energy_j"),
+    *("nnz", "entries", "tiles", "cycles", "dense_cycles", "energy_j"),
     *("ideal_compute_cycles", "ideal_dram_cycles"),
     *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "macs_effectual"),
     "dram_bytes",
@@ -277,7 +282,7 @@ def totals(layers: Sequence[LayerResult], machine: Machine) -> Totals:
         tokens=layers[0].tokens,
         ideal_cycles=max(sums["ideal_compute_cycles"], sums["ideal_dram_cycles"]),
         density=_ratio(sums["nnz"], sum(layer.rows * layer.cols for layer in layers)),
-        mean_vector_length=_ratio(sums["nnz"], sums["vectors"]),
+        mean_entry_weights=_ratio(sums["nnz"], sums["entries"]),
         product_is_equal=is_product_equal(layers),
         imbalance=_imbalance([layer.pe_load for layer in layers]),
         latency_s=cycles / machine.clock.clock_hz,

@@ -8,7 +8,7 @@ from rich.console import Console
 from accel_sim.costs.tables import energy_pj
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.reports.number_text import saved
-from accel_sim.reports.report import Calibration, LayerResult, Report, Totals
+from accel_sim.reports.report import MODES, Calibration, LayerResult, Report, Totals
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 
@@ -17,7 +17,7 @@ COLUMNS = (
     Column("kind", rank=3),
     Column("shape", "right", rank=5),
     Column("density", "right", rank=2),
-    Column("vectors\nmean len", "right", rank=4),
+    Column("mode, groups\nan entry", "right", rank=4),
     Column("format", rank=9),
     Column("DRAM\nMB", "right", rank=6),
     Column("cycles", "right"),
@@ -87,13 +87,14 @@ def _total_cells(total: Totals) -> list[str]:
 
 
 def _cells(name: str, layer: LayerResult) -> list[str]:
-    arrow = {"horizontal": "h ", "vertical": "v "}.get(layer.orientation, "")
+    mode = MODES.get(layer.orientation, "")
+    groups = f"{mode} {layer.lane_groups}, " if mode else ""
     return [
         name,
         layer.kind,
         f"{layer.rows}×{layer.cols}",
         _share(layer.density),
-        f"{arrow}{_number(layer.mean_vector_length, '.1f')}",
+        f"{groups}{_number(layer.mean_entry_weights, '.1f')}",
         layer.format,
         _amount(layer.dram_bytes / 1e6),
         f"{layer.cycles:,}",

@@ -84,6 +84,13 @@ class Tile:
     storage: of the encoded tile, which DRAM delivers once. cycles: of each pass; `causes` sum to
     it. executed: MACs; weights of the tile × tokens that were not executed are `skipped`; `padding`
     is what lanes did besides. units: their states sum to count · cycles. actions: of `ACTIONS`.
+
+    room: bytes of the weight buffer, None for those of the tile; head_bytes: that stand beside it
+    while the tile is in use. lines: int64 (2, lines), of the load up to each line that a pass may
+    need in the cycle of its number: bytes, and cycles that writing them takes at least; None where a
+    pass needs the whole tile.
+    least_write_cycles: of a write-back. places: tiles that may be loaded and not written back at a
+    time, None for any number.
     """
 
     strip: int
@@ -97,6 +104,11 @@ class Tile:
     padding: Counted
     units: Mapping[str, Unit]
     actions: Mapping[str, Counted]
+    room: int | None = None
+    head_bytes: int = 0
+    lines: NDArray[np.int64] | None = None
+    least_write_cycles: int = 0
+    places: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -134,7 +146,8 @@ class LayerRun:
     """All passes of one layer, before time is laid out.
 
     group_sizes: tokens of each group, int64 (groups,). format: how the weights are stored;
-    orientation: "" and vectors: 0 where the format has none. pe_load: entries of each PE row, ()
+    orientation: of what the lanes work on, "" where the format has none; lane_groups: groups that a
+    PE's lanes work as, and entries: of all tiles, 0 where the dataflow has none. pe_load: entries of each PE row, ()
     where the dataflow deals none out. product: None where it was not computed; outputs: (rows,
     tokens) of the tokens that were multiplied, in the accumulators' type.
     """
@@ -148,7 +161,8 @@ class LayerRun:
     macs_effectual: int
     format: str
     orientation: str = ""
-    vectors: int = 0
+    lane_groups: int = 0
+    entries: int = 0
     pe_load: Sequence[int] = ()
     product: ProductCheck | None = None
     outputs: NDArray[Any] | None = None
@@ -210,11 +224,18 @@ class Account:
     actions: Mapping[str, int]
 
 
-def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[str, str]) -> Account:
+def account_of(
+    run: LayerRun,
+    time: LayerTime,
+    empty: Tile,
+    waits_as: Mapping[str, str],
+    is_resident: bool,
+) -> Account:
     """The account of one layer from what its passes counted and its place in time.
 
     empty: any tile of the machine, for the names of what is counted where there is no tile.
     waits_as: units whose time between passes is one state; it is "dram" and "writeback" for others.
+    is_resident: weights were written before the start.
 
     Raises:
         InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
@@ -248,7 +269,7 @@ def account_of(run: LayerRun, time: LayerTime, empty: Tile, waits_as: Mapping[st
                 action: added(tile.actions[action] for tile in run.tiles)
                 for action in empty.actions
             },
-            "weight_bits_written": 8 * sum(tile.bytes for tile in run.tiles),
+            "weight_bits_written": 0 if is_resident else 8 * sum(tile.bytes for tile in run.tiles),
             "dram_bytes": time.dram_read_bytes + time.dram_write_bytes,
             "dram_activations": time.dram_activations,
             "leaking_cycles": time.cycles,

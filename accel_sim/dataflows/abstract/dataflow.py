@@ -52,7 +52,8 @@ class Machine(ABC):
     waits_as: units that count the time between passes as one state of theirs, not as waiting for
     DRAM and for write-back. changes: for advice, none if the dataflow has not named any. Whether
     its output is computed in its own order, whether any mask is stored as it is, whether its report
-    numbers the array's last cycle as SCALE-Sim does, and the key that sets its datatype, if any.
+    numbers the array's last cycle as SCALE-Sim does, whether a bank of its weight buffer is read and
+    written in one cycle, and the key that sets its datatype, if any.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Machine(ABC):
     computes_product: ClassVar[bool] = False
     stores_any_mask: ClassVar[bool] = False
     numbers_last_cycle: ClassVar[bool] = False
+    has_second_port: ClassVar[bool] = False
     datatype_key: ClassVar[str | None] = None
 
     @classmethod
@@ -178,7 +180,7 @@ class Machine(ABC):
 
     def account(self, run: LayerRun, time: LayerTime) -> Account:
         """What the passes of one layer came to in their place in time."""
-        return account_of(run, time, self._any_tile, self.waits_as)
+        return account_of(run, time, self._any_tile, self.waits_as, self.dram.resident)
 
     @abstractmethod
     def area_parts(self) -> dict[str, dict[str, float]]:

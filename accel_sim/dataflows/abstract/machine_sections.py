@@ -35,13 +35,19 @@ assert get_args(DatatypeName) == tuple(DATATYPES)
 
 @dataclass(frozen=True)
 class Clock:
+    """most_hz: up to which the longest path fits into a cycle; None where nobody says."""
+
     clock_hz: Frequency
+    most_hz: Frequency | None = None
 
 
 @dataclass(frozen=True)
 class Buffer:
+    """port_bytes: what a bank reads or writes in a cycle; None where the dataflow has no port."""
+
     bytes: Count
     banks: Count
+    port_bytes: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Dram:
     """memory: the data sheet of `memories/` that the values are from; None where stated one by one.
 
     bytes_per_cycle has at most three digits after the point, so that cycles are counted exactly.
+    resident: weights stay on the chip if those of the whole workload fit.
     """
 
     bytes_per_cycle: Bandwidth
@@ -67,6 +74,7 @@ class Dram:
     row_bytes: Count
     energy: Literal["lpddr4", "hbm2", "ddr4"]
     memory: str | None = None
+    resident: bool = False
 
     @property
     def bytes_per_1000_cycles(self) -> int:

@@ -4,19 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Change
+from accel_sim.dataflows.abstract.machine_sections import Buffer
+from accel_sim.dataflows.mixed_vector.choice import Chosen, Encodings, choose
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
-from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper
-from accel_sim.dataflows.mixed_vector.layer import run_steppers
-from accel_sim.dataflows.mixed_vector.plan import PlannedTile, plan_layer, sorted_by
-from accel_sim.dataflows.mixed_vector.schedule import least_loaded
-from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.dataflows.mixed_vector.layer import run_tiles
+from accel_sim.dataflows.mixed_vector.lines import lines_of
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, balanced
 from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.errors import InputError
-from sparse_formats.masks.decompose import decompose
 
 T = TypeVar("T", bound=Configuration)
 
@@ -27,13 +24,16 @@ def _dram(machine: T) -> T:
 
 
 def _decompressor(machine: T) -> T:
-    rates = machine.decompressor
-    faster = replace(
-        rates,
-        bytes_per_cycle=2 * rates.bytes_per_cycle,
-        entries_per_cycle=2 * rates.entries_per_cycle,
+    word = 2 * machine.decompressor.word_bytes
+    return replace(
+        machine,
+        decompressor=replace(machine.decompressor, word_bytes=word),
+        weight_buffer=_with_ports(machine.weight_buffer, word),
     )
-    return replace(machine, decompressor=faster)
+
+
+def _with_ports(buffer: Buffer, least: int) -> Buffer:
+    return replace(buffer, port_bytes=max(least, buffer.port_bytes or 0))
 
 
 def _window(machine: T) -> T:
@@ -43,7 +43,18 @@ def _window(machine: T) -> T:
         window_inputs=2 * window.window_inputs,
         inputs_per_cycle=2 * window.inputs_per_cycle,
     )
-    return replace(machine, matching=wider)
+    return _with_banks(replace(machine, matching=wider))
+
+
+def _with_banks(machine: T) -> T:
+    """As many banks as the ports of the buffers need."""
+    weights, activations = machine.weight_buffer, machine.activation_buffer
+    needed = -(-machine.activation_bytes_drawn // (activations.port_bytes or 1))
+    return replace(
+        machine,
+        weight_buffer=replace(weights, banks=max(weights.banks, machine.array.pe_rows)),
+        activation_buffer=replace(activations, banks=max(activations.banks, needed)),
+    )
 
 
 def _queue(machine: T) -> T:
@@ -54,6 +65,19 @@ def _queue(machine: T) -> T:
 def _zero_skip(machine: T) -> T:
     entries = max(2 * machine.zero_skip.entries_per_cycle, 1)
     return replace(machine, zero_skip=replace(machine.zero_skip, entries_per_cycle=entries))
+
+
+def _lane_groups(machine: T) -> T | None:
+    """Twice as many groups as the most; the words before a parser stay as many."""
+    array, most = machine.array, 2 * machine.most_groups
+    if array.lanes % most or array.accumulators_per_pe % most:
+        return None
+    words = 2 * machine.decompressor.buffer_words
+    return replace(
+        machine,
+        array=replace(array, lane_groups=(*array.lane_groups, most)),
+        decompressor=replace(machine.decompressor, buffer_words=words),
+    )
 
 
 def _more_sets(machine: T) -> T | None:
@@ -71,15 +95,14 @@ def _with_sets(machine: T, sets: int) -> T | None:
 
 
 def _narrower(machine: T) -> T | None:
-    """Half the lanes on twice the PE rows; as many weights per cycle leave the decompressor."""
-    array, rates = machine.array, machine.decompressor
-    if array.lanes % 2:
+    """Half the lanes on twice the PE rows; groups of lanes stay as small where they can."""
+    array = machine.array
+    lanes, odd = divmod(array.lanes, 2)
+    if odd:
         return None
-    return replace(
-        machine,
-        array=replace(array, lanes=array.lanes // 2, pe_rows=2 * array.pe_rows),
-        decompressor=replace(rates, entries_per_cycle=2 * rates.entries_per_cycle),
-    )
+    groups = tuple(n for n in array.lane_groups if lanes % n == 0 and n <= lanes) or (1,)
+    narrower = replace(array, lanes=lanes, pe_rows=2 * array.pe_rows, lane_groups=groups)
+    return _with_banks(replace(machine, array=narrower))
 
 
 def _wider(machine: T) -> T | None:
@@ -94,18 +117,17 @@ def _wider(machine: T) -> T | None:
 
 
 def _freely_scheduled(machine: T) -> T:
-    """The same sets, hence the same strips; each PE row with a queue of its own."""
-    is_online = machine.scheduler.policy == "online"
-    policy = "set_associative" if is_online else machine.scheduler.policy
-    return replace(machine, scheduler=replace(machine.scheduler, policy=policy))
+    """The same sets, hence the same strips."""
+    return machine
 
 
 CHANGES = {
     "dram": Change("twice the DRAM bandwidth", _dram),
-    "decompressor": Change("decompressor twice as fast, in bytes and in entries", _decompressor),
+    "decompressor": Change("words from the weight buffer twice as wide", _decompressor),
     "window": Change("matching window twice as wide, filled twice as fast", _window),
     "queue": Change("queues twice as deep", _queue),
-    "zero_skip": Change("zero-skip looks twice as far ahead", _zero_skip),
+    "zero_skip": Change("zero-skip drops twice as many entries a cycle", _zero_skip),
+    "lane_groups": Change("lanes that also work as twice as many groups", _lane_groups),
     "more_sets": Change("twice as many sets of half the PE rows", _more_sets),
     "fewer_sets": Change("half as many sets of twice the PE rows", _fewer_sets),
     "narrower": Change(
@@ -115,7 +137,7 @@ CHANGES = {
         "twice the lanes on half the PE rows, with as many MACs and words per PE", _wider
     ),
     "schedule": Change(
-        "perfect schedule: any entry to any PE row, with the same strips", _freely_scheduled
+        "perfect schedule: any entry to any slot, with the same strips", _freely_scheduled
     ),
 }
 """What would help, by its short name, in the order in which ties are broken."""
@@ -126,43 +148,40 @@ def run_changed(
 ) -> tuple[LayerRun, dict[str, LayerRun | None]]:
     """One layer on the machine and on each changed one; None where it does not fit.
 
-    Plans and passes that a change does not touch are taken over: twice the DRAM bandwidth only
-    lays the same passes out in time anew.
+    Each has a choice of its own. Tiles that a change does not touch are taken over.
     """
-    matrix = layer.matrix
-    layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
-    stored = Stored(layout, matrix.shape)
-    plan = plan_layer(stored, machine, matrix.name)
+    matrix, is_packed = layer.matrix, machine.array.packing
 
-    def run(plan: list[PlannedTile], on: Configuration) -> LayerRun:
-        steppers = [Stepper(planned, on, False, {}) for planned in plan]
-        return run_steppers(layer, inputs, stored, steppers, on)
+    def encodings_on(other: Configuration) -> Encodings:
+        return Encodings(
+            other, matrix.name, lambda m: lines_of(matrix, m, is_packed), remembers=True
+        )
 
-    base = run(plan, machine)
+    encodings = encodings_on(machine)
+    base = choose(layer, inputs, encodings, machine)
     runs: dict[str, LayerRun | None] = {}
     for key, other in changed.items():
         if key == "schedule":
-            runs[key] = run([_balanced(planned, other) for planned in plan], other)
-        elif _has_same(other, machine, "array", "scheduler", "weight_buffer"):
-            # Nobody looks for zeros where there are none.
-            passes = ("decompressor", "queue", "matching")
-            passes += () if inputs.nonzero is None else ("zero_skip",)
-            runs[key] = base if _has_same(other, machine, *passes) else run(plan, other)
+            runs[key] = _run_balanced(layer, inputs, base, other)
+        elif _has_same(other, machine, "array", "scheduler", "weight_buffer", "decompressor"):
+            looks = inputs.nonzero is not None  # nobody looks for zeros where there are none
+            if key == "zero_skip" and not looks and machine.skips_zeros:
+                runs[key] = base.run
+            else:
+                runs[key] = choose(layer, inputs, encodings, other).run
         else:
             try:
-                runs[key] = run(plan_layer(stored, other, matrix.name), other)
+                runs[key] = choose(layer, inputs, encodings_on(other), other).run
             except InputError:
                 runs[key] = None
-    return base, runs
+    return base.run, runs
 
 
 def _has_same(one: Configuration, other: Configuration, *sections: str) -> bool:
     return all(getattr(one, section) == getattr(other, section) for section in sections)
 
 
-def _balanced(planned: PlannedTile, machine: Configuration) -> PlannedTile:
-    """The tile with every entry at the PE row that has the fewest so far."""
-    pe_rows = machine.array.pe_rows
-    queue = least_loaded(np.zeros(len(planned.entries), np.int32), pe_rows, pe_rows)
-    first, order = sorted_by(queue, pe_rows)
-    return replace(planned, queue=queue, first=first, order=order)
+def _run_balanced(layer: Layer, inputs: Inputs, base: Chosen, machine: Configuration) -> LayerRun:
+    """The chosen layer with every entry at the slot that has the fewest so far."""
+    tiles: list[EncodedTile] = [balanced(tile) for tile in base.tiles]
+    return run_tiles(layer, inputs, base.lines, tiles, machine, base.run.lane_groups)

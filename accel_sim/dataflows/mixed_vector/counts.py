@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import Tile, Unit
-from accel_sim.dataflows.mixed_vector.configuration import Configuration
+from accel_sim.dataflows.mixed_vector.configuration import Configuration, Slots
 from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
+from accel_sim.dataflows.mixed_vector.lines import Lines
 from accel_sim.dataflows.mixed_vector.liveness import Liveness
-from accel_sim.dataflows.mixed_vector.plan import PlannedTile
-from accel_sim.dataflows.mixed_vector.stream import Stored
-from sparse_formats.storage import Storage
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile
+
+_PLACES = 4
+"""Tiles whose descriptors and unit tables the tile memory holds (§6)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,9 @@ class EqualPasses:
 class Counts(NamedTuple):
     """Counters that add up over passes.
 
-    pe_*: cycles of PEs with a token, summed over the PEs; issued, dropped: entries, and
-    drop_cycles, summed over takers; executed: MACs; path_*: cycles of the critical path;
-    *_for_tokens: times the tokens of the pass's group.
+    pe_*: cycles of lane groups with a token, summed over them; issued, dropped: entries, and
+    drop_cycles, summed over takers; executed: MACs; path_*: cycles of the critical path; parse_*:
+    summed over parsers; *_for_tokens: times the tokens of the pass's group.
     """
 
     cycles: int = 0
@@ -55,9 +57,9 @@ class Counts(NamedTuple):
     path_zero_skip: int = 0
     path_window: int = 0
     path_decompressor: int = 0
-    decode_busy: int = 0
-    decode_queue_full: int = 0
-    decode_starved: int = 0
+    parse_busy: int = 0
+    parse_queue_full: int = 0
+    parse_starved: int = 0
     inputs_loaded_for_tokens: int = 0
     load_busy: int = 0
     load_window_full: int = 0
@@ -69,11 +71,11 @@ def added(counts: Iterable[Counts]) -> Counts:
 
 
 def pass_counts(
-    steps: Steps, live: Liveness, tokens: int, passes: int, machine: Configuration
+    steps: Steps, live: Liveness, tokens: int, passes: int, slots: Slots, machine: Configuration
 ) -> Counts:
     """Counters of `passes` equal passes whose groups have `tokens` tokens each."""
     array = machine.array
-    rows, entries = live.skippable.shape
+    rows, entries = live.dead.shape
     columns = tokens // rows  # that each row stands for
     copies = columns if machine.queue.per_column else 1  # takers that count as one of `steps`
     takers, blocks, critical = steps.takers, steps.blocks, steps.critical
@@ -81,8 +83,8 @@ def pass_counts(
     issued_pairs, busy = issued * columns, critical[Cause.BUSY]
     # Cycles that would have been enough, with ever less to complain about.
     compute = min(busy, -(-live.macs // (array.pe_rows * array.lanes * tokens)))
-    full_lanes = min(busy, -(-live.pairs // (array.pe_rows * tokens)))
-    balanced = min(busy, -(-issued_pairs // (array.pe_rows * tokens)))
+    full_lanes = min(busy, -(-live.pairs // (slots.count * tokens)))
+    balanced = min(busy, -(-issued_pairs // (slots.count * tokens)))
     one = Counts(
         cycles=blocks[Block.CYCLES],
         cycles_for_tokens=blocks[Block.CYCLES] * tokens,
@@ -103,9 +105,9 @@ def pass_counts(
         path_zero_skip=critical[Cause.ZERO_SKIP],
         path_window=critical[Cause.WINDOW],
         path_decompressor=critical[Cause.DECOMPRESSOR],
-        decode_busy=blocks[Block.DECODE_BUSY],
-        decode_queue_full=blocks[Block.DECODE_QUEUE_FULL],
-        decode_starved=blocks[Block.DECODE_STARVED],
+        parse_busy=blocks[Block.PARSE_BUSY],
+        parse_queue_full=blocks[Block.PARSE_QUEUE_FULL],
+        parse_starved=blocks[Block.PARSE_STARVED],
         inputs_loaded_for_tokens=blocks[Block.INPUTS_LOADED] * tokens,
         load_busy=blocks[Block.LOAD_BUSY],
         load_window_full=blocks[Block.LOAD_WINDOW_FULL],
@@ -114,26 +116,22 @@ def pass_counts(
 
 
 def tile_of(
-    planned: PlannedTile, passes: Sequence[EqualPasses], stored: Stored, machine: Configuration
+    tile: EncodedTile, passes: Sequence[EqualPasses], lines: Lines, machine: Configuration
 ) -> Tile:
     """A tile with the counts of all passes over it."""
-    tile = planned.tile
     cycles = np.array([each.steps.blocks[Block.CYCLES] for each in passes], np.int64)
     is_alike = bool((cycles == cycles[0]).all())
     tokens = sum(each.groups * each.tokens for each in passes)
     groups = sum(each.groups for each in passes)
     counts = added(
-        pass_counts(each.steps, each.live, each.tokens, each.groups, machine) for each in passes
+        pass_counts(each.steps, each.live, each.tokens, each.groups, tile.slots, machine)
+        for each in passes
     )
     return Tile(
         strip=tile.strip,
         rows=tile.rows,
         cols=tile.cols,
-        storage=Storage(
-            values=tile.nnz * machine.value_bits,
-            indices=len(tile.lines) * tile.vector_bits + (not stored.is_dense),
-            pointers=max(tile.header_bits - 1, 0),
-        ),
+        storage=tile.storage(machine.value_bits),
         cycles=cycles[:1] if is_alike else cycles,
         causes={
             "compute": counts.path_compute,
@@ -147,52 +145,55 @@ def tile_of(
         },
         executed=counts.executed,
         skipped=tile.nnz * tokens - counts.executed,
-        padding=counts.pe_busy * machine.array.lanes - counts.executed,
-        units=_units(counts, tokens, machine),
-        actions=_actions(counts, planned, stored, tokens, groups, machine),
+        padding=counts.pe_busy * tile.slots.lanes - counts.executed,
+        units=_units(counts, tokens, tile.slots, machine),
+        actions=_actions(counts, tile, lines, tokens, groups, machine),
+        room=tile.room,
+        head_bytes=tile.head_bytes,
+        lines=tile.lines,
+        least_write_cycles=tile.fullest_set,
+        places=_PLACES,
     )
 
 
-def _units(counts: Counts, tokens: int, machine: Configuration) -> dict[str, Unit]:
-    """Busy, stalled and idle cycles of each kind of unit during the passes (§7)."""
+def _units(counts: Counts, tokens: int, slots: Slots, machine: Configuration) -> dict[str, Unit]:
+    """Busy, stalled and idle cycles of each kind of unit during the passes (§7).
+
+    The smallest lane groups are counted: a slot of fewer groups stands for several of them.
+    """
     array, in_passes = machine.array, counts.cycles
+    each = machine.most_groups // slots.groups
+    smallest = array.pe_rows * machine.most_groups
     tokenless = in_passes * array.token_columns - counts.cycles_for_tokens
     pe = {
-        "busy": counts.pe_busy,
-        "lockstep": counts.pe_lockstep,
-        "zero_skip": counts.pe_zero_skip,
-        "window": counts.pe_window,
-        "decompressor": counts.pe_decompressor,
-        "pipeline": array.pe_latency_cycles * tokens * array.pe_rows,
-        "idle": counts.pe_idle + tokenless * array.pe_rows,
+        "busy": each * counts.pe_busy,
+        "lockstep": each * counts.pe_lockstep,
+        "zero_skip": each * counts.pe_zero_skip,
+        "window": each * counts.pe_window,
+        "decompressor": each * counts.pe_decompressor,
+        "pipeline": array.pe_latency_cycles * tokens * smallest,
+        "idle": each * counts.pe_idle + tokenless * smallest,
     }
-    waiting = sum(pe.values()) - counts.pe_busy
+    lanes = array.lanes // machine.most_groups
     lane = {
         "busy": counts.executed,
-        "empty_lanes": counts.pe_busy * array.lanes - counts.executed,
-        "pe": waiting * array.lanes,
+        "empty_lanes": pe["busy"] * lanes - counts.executed,
+        "pe": (sum(pe.values()) - pe["busy"]) * lanes,
         "idle": 0,
     }
-    decodes, full, starved = (
-        counts.decode_busy,
-        counts.decode_queue_full,
-        counts.decode_starved,
-    )
+    parser = {
+        "busy": each * counts.parse_busy,
+        "queue_full": each * counts.parse_queue_full,
+        "weight_buffer": each * counts.parse_starved,
+    }
+    parser["idle"] = in_passes * smallest - sum(parser.values())
     loads, loads_full = counts.load_busy, counts.load_window_full
-    drops, inspecting = counts.drop_cycles, in_passes * machine.controllers
+    drops, inspecting = each * counts.drop_cycles, in_passes * machine.controllers
     return {
-        "pe": Unit(machine.pes, pe),
+        "pe": Unit(machine.pes * machine.most_groups, pe),
         "lane": Unit(machine.macs, lane),
         "zero_skip": Unit(machine.controllers, {"busy": drops, "idle": inspecting - drops}),
-        "decompressor": Unit(
-            1,
-            {
-                "busy": decodes,
-                "queue_full": full,
-                "weight_buffer": starved,
-                "idle": in_passes - decodes - full - starved,
-            },
-        ),
+        "decompressor": Unit(smallest, parser),
         "matching": Unit(
             1, {"busy": loads, "window_full": loads_full, "idle": in_passes - loads - loads_full}
         ),
@@ -201,39 +202,38 @@ def _units(counts: Counts, tokens: int, machine: Configuration) -> dict[str, Uni
 
 def _actions(
     counts: Counts,
-    planned: PlannedTile,
-    stored: Stored,
+    tile: EncodedTile,
+    lines: Lines,
     tokens: int,
     groups: int,
     machine: Configuration,
 ) -> dict[str, int]:
     """How often each action of `account.ACTIONS` happens (§9)."""
-    array, tile = machine.array, planned.tile
-    is_row_mode = stored.layout.orientation == "horizontal"
+    lanes = tile.slots.lanes
     # In lock-step one copy of every queue serves all columns.
     copies = tokens if machine.queue.per_column else groups
-    queue_bits = int(planned.entries.bits.sum(dtype=np.int64))
+    entry_bits = int(tile.entries.bits.sum(dtype=np.int64))
+    words_read = int(tile.row_words.sum()) * groups
     live_pairs, executed = counts.pe_busy, counts.executed
-    operands_read = live_pairs * (array.lanes if is_row_mode else 1)
-    accumulations = live_pairs if is_row_mode else executed
+    operands_read = live_pairs * (lanes if lines.is_row_mode else 1)
+    accumulations = live_pairs if lines.is_row_mode else executed
     loaded = counts.inputs_loaded_for_tokens
     operand_bits, sum_bits = 8 * machine.operand_bytes, 8 * machine.accumulator_bytes
     # A strip's outputs pass the port once per input range; all but the last leave partial sums.
     words = (tile.rows[1] - tile.rows[0]) * tokens
-    later = int(tile.cols[0] > 0)
-    set_size = array.pe_rows // machine.sets
+    is_later, is_last = int(tile.cols[0] > 0), int(tile.cols[1] == lines.shape[1])
     return {
-        "weight_bits_read": 8 * tile.bytes * groups,
-        "decoded_bits": tile.bits * groups,
-        "register_bits": 2 * queue_bits * copies,
+        "weight_bits_read": words_read * machine.word_bits,
+        "decoded_bits": entry_bits * groups,
+        "register_bits": 2 * entry_bits * copies,
         "zero_compares": counts.issued + counts.dropped if machine.skips_zeros else 0,
         "compares": counts.issued,
         "window_bits": (loaded + operands_read) * machine.value_bits,
         "activation_bits_read": loaded * operand_bits,
         "macs": executed,
-        "gated_lanes": (live_pairs + counts.pe_lockstep) * array.lanes - executed,
+        "gated_lanes": (live_pairs + counts.pe_lockstep) * lanes - executed,
         "accumulator_bits": 2 * accumulations * sum_bits,
-        "adds": words * (set_size - 1 + later),
-        "activation_bits_written": words * (later * sum_bits + (1 - later) * operand_bits),
-        "partial_bits_read": words * later * sum_bits,
+        "adds": words * (tile.slots.set_size - 1 + is_later),
+        "activation_bits_written": words * (is_last * operand_bits + (1 - is_last) * sum_bits),
+        "partial_bits_read": words * is_later * sum_bits,
     }

@@ -15,13 +15,18 @@ from accel_sim.dataflows.abstract.causes import (
 )
 from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
-from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
+from accel_sim.dataflows.mixed_vector.choice import Encodings, choose
+from accel_sim.dataflows.mixed_vector.configuration import RECORD_BITS, WITH_SETS, Configuration
 from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
-from accel_sim.dataflows.mixed_vector.layer import run_layer
+from accel_sim.dataflows.mixed_vector.layer import with_product
+from accel_sim.dataflows.mixed_vector.lines import lines_of
 from accel_sim.inputs.activations import Inputs, Layer
+from sparse_formats.storage import bits_for
 
 _ACCUMULATOR_BANKS = 2
 _INDEX_BITS = 32
+_DESCRIPTOR_BITS = 128
+_PLACES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +56,17 @@ class MixedVector(Configuration):
     changes: ClassVar[Mapping[str, Change]] = CHANGES
     computes_product = True
     stores_any_mask = True
+    has_second_port = True
     datatype_key = "array.datatype"
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
-        return run_layer(layer, inputs, self, is_checked)
+        """In the mode and with the lane groups that take the fewest cycles."""
+        matrix, is_packed = layer.matrix, self.array.packing
+        encodings = Encodings(self, matrix.name, lambda mode: lines_of(matrix, mode, is_packed))
+        chosen = choose(layer, inputs, encodings, self)
+        if not is_checked:
+            return chosen.run
+        return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
 
     def dense_baseline(self) -> DenseBaseline:
         return DenseBaseline(self)
@@ -65,39 +77,58 @@ class MixedVector(Configuration):
         return run_changed(layer, inputs, self, changed)
 
     def area_parts(self) -> dict[str, dict[str, float]]:
-        """Accumulators are double; an entry in a queue has an index beside its values."""
-        array, words = self.array, self.pes * self.array.accumulators_per_pe
-        entry_bits = array.lanes * self.value_bits + _INDEX_BITS
-        window = self.matching.window_inputs * array.token_columns
-        sums = words * _ACCUMULATOR_BANKS * 8 * self.accumulator_bytes
+        """docs/microarchitecture.md §9; a "mux_bit" chooses one of two bits."""
+        array, matching, pes, rows = self.array, self.matching, self.pes, self.array.pe_rows
+        most, values, sums = self.most_groups, self.value_bits, 8 * self.accumulator_bytes
+        further, columns = array.lane_groups[:-1], array.token_columns
+        fewest, slots = array.lanes // most, rows * most
+        groups = sum(array.lane_groups) - array.lane_groups[0]
+        taken = rows * (columns if self.queue.per_column else 1)  # queues, lane groups apart
+        entry = array.lanes * values + most * _INDEX_BITS
+        choices = -(-matching.window_inputs // fewest) - 1
+        units = self.slots(1).strip_outputs("horizontal")
+        place = _DESCRIPTOR_BITS + units * bits_for(self.slots(most).sets)
+        shifter = 2 * self.word_bits * bits_for(self.word_bits)
         return {
-            "mac": {f"mac_{self.numbers.name}": self.macs},
-            "accumulators": {"register_bit": sums},
-            "queues": {"register_bit": self.controllers * self.queue.depth_entries * entry_bits},
+            "mac": {
+                f"mac_{self.numbers.name}": self.macs,
+                "mux_bit": pes * (groups * sums + len(further) * array.lanes * values),
+            },
+            "accumulators": {
+                "register_bit": pes * array.accumulators_per_pe * _ACCUMULATOR_BANKS * sums
+            },
+            "queues": {"register_bit": taken * self.queue.depth_entries * entry},
             "matching": {
-                "matcher": self.controllers,
-                "register_bit": window * self.value_bits,
+                "register_bit": matching.window_inputs * columns * (values + 1),
+                "mux_bit": slots * choices * fewest * columns * values,
+                "compare_bit": 2 * slots * _INDEX_BITS,
             },
             "decompressor": {
-                "expander": self.decompressor.entries_per_cycle,
-                "register_bit": 3 * 8 * self.decompressor.bytes_per_cycle,
+                "register_bit": rows * self.decompressor.buffer_words * self.word_bits
+                + _PLACES * place
+                + 2 * slots * RECORD_BITS,
+                "mux_bit": rows
+                * (len(array.lane_groups) * shifter + len(further) * array.lanes * values),
+                "expander": rows * array.lanes / 16,
             },
-            "zero_skip": {"zero_skip": self.controllers},
+            "zero_skip": {"zero_skip": self.controllers if self.skips_zeros else 0},
+            "writeback": {self._adder: self.output.words_per_cycle * self.rows_per_set},
         }
+
+    @property
+    def _adder(self) -> str:
+        """The row of the area table of what adds two accumulators."""
+        return f"add_int{self.accumulator_bits}" if self.numbers.is_integer else "add_fp32"
 
     @property
     def resize_step(self) -> int:
         return self.scheduler.sets if self.scheduler.policy in WITH_SETS else 1
 
     def resized(self, pes: int) -> Self:
-        """`pes`: PE rows; the decompressor's rates grow with them."""
-        rows, rates = self.array.pe_rows, self.decompressor
+        """`pes`: PE rows; each has a bank of the weight buffer, which stays as large."""
+        banks = max(pes, self.weight_buffer.banks * pes // self.array.pe_rows)
         return replace(
             self,
             array=replace(self.array, pe_rows=pes),
-            decompressor=replace(
-                rates,
-                bytes_per_cycle=max(1, rates.bytes_per_cycle * pes // rows),
-                entries_per_cycle=max(1, rates.entries_per_cycle * pes // rows),
-            ),
+            weight_buffer=replace(self.weight_buffer, banks=banks),
         )

@@ -10,74 +10,71 @@ from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.counts import EqualPasses, tile_of
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper, Steps
+from accel_sim.dataflows.mixed_vector.lines import Lines
 from accel_sim.dataflows.mixed_vector.liveness import all_live, liveness
-from accel_sim.dataflows.mixed_vector.plan import plan_layer
-from accel_sim.dataflows.mixed_vector.product import Issued, check_product
-from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.dataflows.mixed_vector.product import check_product
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile
 from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
-from sparse_formats.masks.decompose import decompose
 
 
-def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: bool) -> LayerRun:
-    """Encode, schedule and step one layer; multiply it too where weights are known.
-
-    Raises:
-        InputError: the matrix does not fit the machine.
-    """
-    matrix = layer.matrix
-    layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
-    stored = Stored(layout, matrix.shape)
-    is_multiplied = is_checked and matrix.weight is not None and inputs.x is not None
-    steppers = steppers_of(stored, machine, matrix.name, is_multiplied)
-    passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
-    product, outputs = None, None
-    if is_multiplied and inputs.x is not None:
-        issued = [
-            Issued(stepper.planned, _issuers(stepper, of_tile))
-            for stepper, of_tile in zip(steppers, passes, strict=True)
-        ]
-        x = inputs.x[:CHECKED_TOKENS]
-        product, outputs = check_product(issued, stored, matrix, x, machine)
-    run = _layer_run(layer, stored, steppers, passes, inputs, machine)
-    return replace(run, product=product, outputs=outputs)
-
-
-def run_steppers(
+def run_tiles(
     layer: Layer,
     inputs: Inputs,
-    stored: Stored,
-    steppers: Sequence[Stepper],
+    lines: Lines,
+    tiles: Sequence[EncodedTile],
+    machine: Configuration,
+    groups: int,
+) -> LayerRun:
+    """Step the layer, stored as `tiles` of `groups` lane groups."""
+    known: dict[tuple[int, int], dict[bytes, Steps]] = {}
+    passes = []
+    for tile in tiles:
+        size = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
+        # Dense tiles of one size hold the same.
+        shared = known.setdefault(size, {}) if lines.is_dense else {}
+        passes.append(list(_passes(Stepper(tile, machine, shared), inputs, machine)))
+    loads = [_pe_load(of_tile) for of_tile in passes]
+    idle = np.zeros(machine.array.pe_rows, np.int64)
+    return LayerRun(
+        name=layer.matrix.name,
+        kind=layer.matrix.kind,
+        shape=lines.shape,
+        nnz=lines.nnz,
+        tiles=tuple(
+            tile_of(tile, of_tile, lines, machine)
+            for tile, of_tile in zip(tiles, passes, strict=True)
+        ),
+        group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
+        macs_effectual=_effectual(layer.matrix.keep, lines, inputs),
+        format="sub_streams",
+        orientation=lines.mode,
+        lane_groups=groups,
+        entries=sum(len(tile.entries) for tile in tiles),
+        pe_load=np.sum([idle, *loads], axis=0).tolist(),
+    )
+
+
+def with_product(
+    run: LayerRun,
+    layer: Layer,
+    inputs: Inputs,
+    lines: Lines,
+    tiles: Sequence[EncodedTile],
     machine: Configuration,
 ) -> LayerRun:
-    """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
-    passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
-    return _layer_run(layer, stored, steppers, passes, inputs, machine)
-
-
-def steppers_of(
-    stored: Stored, machine: Configuration, name: str, is_multiplied: bool = False
-) -> list[Stepper]:
-    """Encode and schedule: a stepper for each tile.
-
-    Raises:
-        InputError: naming the matrix, if it does not fit the machine.
-    """
-    known: dict[tuple[int, int], dict[bytes, Steps]] = {}
-    return [
-        Stepper(
-            planned,
-            machine,
-            is_multiplied,
-            known.setdefault(planned.tile.size, {}) if stored.is_dense else {},
-        )
-        for planned in plan_layer(stored, machine, name)
-    ]
+    """The run with its product, where weights and activations are known."""
+    if layer.matrix.weight is None or inputs.x is None:
+        return run
+    x = inputs.x[:CHECKED_TOKENS]
+    product, outputs = check_product(tiles, lines, layer.matrix, x, machine)
+    return replace(run, product=product, outputs=outputs)
 
 
 def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterator[EqualPasses]:
     """The passes over one tile in the order of their groups."""
-    entries, columns = stepper.planned.entries, machine.array.token_columns
-    if inputs.nonzero is None or machine.zero_skip.entries_per_cycle == 0:
+    entries, columns = stepper.tile.entries, machine.array.token_columns
+    col0, col1 = stepper.tile.cols
+    if inputs.nonzero is None or not machine.skips_zeros:
         full, rest = divmod(inputs.tokens, columns)
         for tokens, groups in ((columns, full), (rest, 1)):
             if tokens and groups:
@@ -86,67 +83,22 @@ def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterato
         return
     for group, token_bits in enumerate(inputs.token_bits(columns)):
         tokens = min(columns, inputs.tokens - group * columns)
-        live = liveness(entries, token_bits, tokens, machine.queue.per_column)
+        live = liveness(entries, token_bits[col0:col1], tokens, machine.queue.per_column)
         yield EqualPasses(tokens, 1, live, stepper.steps(live))
 
 
-def _issuers(
-    stepper: Stepper, passes: Sequence[EqualPasses]
-) -> list[tuple[int, NDArray[np.int32]]]:
-    """Who issues each entry of a tile for how many of the tokens: see `Issued`."""
-    scheduled = stepper.planned.queue[None]
-    issuers: list[tuple[int, NDArray[np.int32]]] = []
-    for each in passes:
-        issuer = scheduled if each.steps.issuer is None else each.steps.issuer
-        tokens = each.tokens * each.groups
-        if issuers and issuers[-1][1] is issuer and len(issuer) == 1:
-            tokens += issuers.pop()[0]
-        issuers.append((tokens, issuer))
-    return issuers
-
-
-def _layer_run(
-    layer: Layer,
-    stored: Stored,
-    steppers: Sequence[Stepper],
-    passes: Sequence[Sequence[EqualPasses]],
-    inputs: Inputs,
-    machine: Configuration,
-) -> LayerRun:
-    matrix, (rows, cols) = layer.matrix, stored.shape
-    tiles = [
-        tile_of(stepper.planned, of_tile, stored, machine)
-        for stepper, of_tile in zip(steppers, passes, strict=True)
-    ]
-    idle = np.zeros(machine.array.pe_rows, np.int64)
-    loads = [_pe_load(of_tile) for of_tile in passes]
-    return LayerRun(
-        name=matrix.name,
-        kind=matrix.kind,
-        shape=stored.shape,
-        nnz=rows * cols if stored.is_dense else matrix.nnz,
-        tiles=tuple(tiles),
-        group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
-        macs_effectual=_effectual(matrix.keep, stored, inputs),
-        format="mixed_vectors",
-        orientation=stored.layout.orientation,
-        vectors=len(stored.layout),
-        pe_load=np.sum([idle, *loads], axis=0).tolist(),
-    )
-
-
-def _effectual(keep: NDArray[np.bool_], stored: Stored, inputs: Inputs) -> int:
+def _effectual(keep: NDArray[np.bool_], lines: Lines, inputs: Inputs) -> int:
     """Kept weight × activation that is not zero, in all."""
-    if not stored.is_dense:
+    if not lines.is_dense:
         return inputs.macs_effectual(keep)
-    rows, cols = stored.shape
+    rows, cols = lines.shape
     live = inputs.tokens * cols if inputs.nonzero is None else np.count_nonzero(inputs.nonzero)
     return rows * int(live)
 
 
 def _pe_load(passes: Sequence[EqualPasses]) -> NDArray[np.int64]:
     """Entries issued by each PE row, once for each token or column that issued it: int64 (P,)."""
-    # A row of `skippable` stands for as many columns as share it.
-    columns = [each.groups * (each.tokens // len(each.live.skippable)) for each in passes]
+    # A row of `dead` stands for as many columns as share it.
+    columns = [each.groups * (each.tokens // len(each.live.dead)) for each in passes]
     issued = np.array([each.steps.issued for each in passes], np.int64)
     return np.array(columns, np.int64) @ issued

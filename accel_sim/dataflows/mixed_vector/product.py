@@ -4,7 +4,6 @@ docs/microarchitecture.md §8.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,30 +12,17 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import ProductCheck
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
-from accel_sim.dataflows.mixed_vector.plan import PlannedTile, sorted_by
-from accel_sim.dataflows.mixed_vector.stream import Stored
+from accel_sim.dataflows.mixed_vector.lines import Lines
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile
 from sparse_formats.masks.matrix import MaskedMatrix
 
 _UNIT_ROUNDOFF = 2.0**-24
 _EXACT_IN_FP64 = 2.0**53
 
 
-@dataclass(frozen=True, eq=False)
-class Issued:
-    """Which PE row issues each entry of a tile.
-
-    by: for one stretch of tokens after the other, how many, and the PE row of each entry: int32
-    (1, entries) for all of them, or (tokens, entries). Where an entry was dropped it may be −1:
-    its products are zeros, and a sum is the same with them.
-    """
-
-    planned: PlannedTile
-    by: Sequence[tuple[int, NDArray[np.int32]]]
-
-
 def check_product(
-    issued: Sequence[Issued],
-    stored: Stored,
+    tiles: Sequence[EncodedTile],
+    lines: Lines,
     matrix: MaskedMatrix,
     x: NDArray[Any],
     machine: Configuration,
@@ -60,13 +46,12 @@ def check_product(
     operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
     weight = np.zeros(keep.shape, datatype.accumulator)
     weight[keep] = operands
-    y = machine_product(issued, stored, weight, x, machine)
+    y = machine_product(tiles, lines, weight, x, machine)
     if datatype.is_integer:
         return _check_integers(y, weight, x, machine), y
     terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows
-    terms += (machine.array.lanes - 1).bit_length() + len(
-        {each.planned.tile.cols for each in issued}
-    )
+    lanes = tiles[0].slots.lanes if tiles else 1
+    terms += (lanes - 1).bit_length() + len({tile.cols for tile in tiles})
     lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
     note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
     return _check_floats(y, weight, x, terms, note), y
@@ -125,8 +110,8 @@ def _check_integers(
 
 
 def machine_product(
-    issued: Sequence[Issued],
-    stored: Stored,
+    tiles: Sequence[EncodedTile],
+    lines: Lines,
     weight: NDArray[Any],
     x: NDArray[Any],
     machine: Configuration,
@@ -134,46 +119,25 @@ def machine_product(
     """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
 
     weight: operands in the accumulators' type (rows, cols), 0 where not kept; x: operands (tokens,
-    cols).
+    cols). What is dropped or dead has products of 0, and a sum is the same with them.
     """
-    array, datatype = machine.array, machine.numbers
-    set_size = array.pe_rows // machine.sets
+    datatype = machine.numbers
     by_input = np.ascontiguousarray(x.T, datatype.accumulator)
-    y = np.zeros((stored.shape[0], len(x)), datatype.accumulator)
-    accumulate = _add_rows if stored.layout.orientation == "horizontal" else _add_columns
-    for each in issued:
-        entries, (row0, row1) = each.planned.entries, each.planned.tile.rows
-        for token0, token1, issuer in _stretches(each.by, len(x)):
-            first, order = sorted_by(issuer + np.int32(1), array.pe_rows + 1)
-            inputs = np.ascontiguousarray(by_input[:, token0:token1])
-            partial = np.zeros((set_size, row1 - row0, token1 - token0), datatype.accumulator)
-            # Bin 0 holds what was dropped.
-            accumulate(
-                (entries.unit, entries.lo, entries.lanes),
-                first[1:],
-                order,
-                array.lanes,
-                weight[row0:row1],
-                inputs,
-                partial,
-            )
-            _reduce_set(partial, y[row0:row1, token0:token1])
+    y = np.zeros((lines.shape[0], len(x)), datatype.accumulator)
+    accumulate = _add_rows if lines.is_row_mode else _add_columns
+    for tile in tiles:
+        (row0, row1), (col0, col1), slots = tile.rows, tile.cols, tile.slots
+        partial = np.zeros((slots.set_size, row1 - row0, len(x)), datatype.accumulator)
+        accumulate(
+            (tile.entries.first, tile.entries.unit, tile.entries.lo, tile.entries.lanes),
+            slots.lanes,
+            slots.groups,
+            weight[row0:row1, col0:col1],
+            by_input[col0:col1],
+            partial,
+        )
+        _reduce_set(partial, y[row0:row1])
     return _wrapped(y, datatype.accumulator_bits) if datatype.is_integer else y
-
-
-def _stretches(
-    by: Sequence[tuple[int, NDArray[np.int32]]], tokens: int
-) -> list[tuple[int, int, NDArray[np.int32]]]:
-    """First and last token + 1 of each stretch that one assignment of entries serves."""
-    found, token = [], 0
-    for count, issuers in by:
-        step = count if len(issuers) == 1 else 1
-        for i, issuer in enumerate(issuers):
-            start = token + i * step
-            if start < tokens:
-                found.append((start, min(start + step, tokens), issuer))
-        token += count
-    return found
 
 
 def _wrapped(sums: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -183,16 +147,13 @@ def _wrapped(sums: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 @njit(cache=True, nogil=True)
-def _add_columns(
-    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
-) -> None:
-    """Issue every PE row's entries in order; partial[pe in set, output, token] accumulates."""
-    unit, lo, used = entries
+def _add_columns(entries: Any, lanes: int, groups: int, weight: Any, x: Any, partial: Any) -> None:
+    """Issue every slot's entries in order; partial[slot of its set, output, token] accumulates."""
+    first, unit, lo, used = entries
     set_size, _, tokens = partial.shape
-    for p in range(len(first) - 1):
-        sums = partial[p % set_size]
-        for k in range(first[p], first[p + 1]):
-            e = order[k]
+    for slot in range(len(first) - 1):
+        sums = partial[slot // groups % set_size]
+        for e in range(first[slot], first[slot + 1]):
             for lane in range(lanes):
                 if (used[e] >> np.uint64(lane)) & np.uint64(1):
                     row = unit[e] * lanes + lane
@@ -202,22 +163,19 @@ def _add_columns(
 
 
 @njit(cache=True, nogil=True)
-def _add_rows(
-    entries: Any, first: Any, order: Any, lanes: int, weight: Any, x: Any, partial: Any
-) -> None:
+def _add_rows(entries: Any, lanes: int, groups: int, weight: Any, x: Any, partial: Any) -> None:
     """As `_add_columns`; the lanes of an entry are summed in a binary tree of neighbours first.
 
     held[i]: which row of `tree` holds the sum of the lanes below node i; −1 where none has a
     weight, which would add 0.
     """
-    unit, lo, used = entries
+    first, unit, lo, used = entries
     set_size, _, tokens = partial.shape
     tree = np.empty((lanes, tokens), partial.dtype)
     held = np.empty(lanes + 1, np.int64)
-    for p in range(len(first) - 1):
-        sums = partial[p % set_size]
-        for k in range(first[p], first[p + 1]):
-            e = order[k]
+    for slot in range(len(first) - 1):
+        sums = partial[slot // groups % set_size]
+        for e in range(first[slot], first[slot + 1]):
             row = unit[e]
             for lane in range(lanes):
                 held[lane] = -1
@@ -243,7 +201,7 @@ def _add_rows(
 
 @njit(cache=True, nogil=True)
 def _reduce_set(partial: Any, out: Any) -> None:
-    """Add the PE rows of each set in ascending order, then to what earlier ranges left."""
+    """Add the slots of each set in ascending order, then to what earlier ranges left."""
     set_size, outputs, tokens = partial.shape
     for row in range(outputs):
         for t in range(tokens):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.costs.timeline import lay_out
+from accel_sim.dataflows.abstract.timeline import lay_out
 from accel_sim.dataflows.mixed_vector.layer import run_layer
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer

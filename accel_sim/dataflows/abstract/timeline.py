@@ -16,6 +16,7 @@ from accel_sim.dataflows.abstract.account import (
     MOST_CYCLES,
     LayerRun,
     LayerTime,
+    Tile,
     too_many_cycles,
 )
 from accel_sim.dataflows.abstract.dataflow import Machine
@@ -42,6 +43,10 @@ class Load:
     outputs: Part
 
     @property
+    def has_activations(self) -> bool:
+        return self.inputs.bytes + self.outputs.bytes > 0
+
+    @property
     def parts(self) -> tuple[Part, Part, Part]:
         return self.weights, self.inputs, self.outputs
 
@@ -53,30 +58,29 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
         InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
     """
     loads = [tile_loads(run, machine) for run in runs]
-    layer_of_tile, tile_bytes, dram_cycles, is_bound = [], [], [], []
-    for index, (run, of_run) in enumerate(zip(runs, loads, strict=True)):
-        for tile, load in zip(run.tiles, of_run, strict=True):
-            layer_of_tile.append(index)
-            tile_bytes.append(tile.bytes)
-            dram_cycles.append(sum(transfer_cycles(part, machine) for part in load.parts))
-            # Spilled activations exist only once the layer before has ended.
-            spills = load.inputs.bytes + load.outputs.bytes > 0
-            is_bound.append(spills or not machine.dram.prefetch_across_layers)
+    tiles = [tile for run in runs for tile in run.tiles]
+    of_tile = [load for of_run in loads for load in of_run]
+    layer_of_tile = [index for index, run in enumerate(runs) for _ in run.tiles]
+    dram_cycles = [sum(transfer_cycles(part, machine) for part in load.parts) for load in of_tile]
+    # Spilled activations exist only once the layer before has ended.
+    is_bound = [load.has_activations or not machine.dram.prefetch_across_layers for load in of_tile]
     waits = sum(dram_cycles) + machine.dram.first_latency_cycles * len(dram_cycles)
     if waits > MOST_CYCLES:
         raise too_many_cycles("the DRAM")
     groups = len(runs[0].group_sizes)
     pass_cycles, write_cycles = _per_pass(runs, groups, machine)
-    layers, moments = len(runs), np.zeros((len(tile_bytes), 3), np.int64)
+    layers, moments = len(runs), np.zeros((len(tiles), 3), np.int64)
     times = np.zeros((layers, 6), np.int64)
     _recur(
         np.array(layer_of_tile, np.int64),
-        np.array(tile_bytes, np.int64),
+        np.array([_room(tile, machine) for tile in tiles], np.int64),
         np.array(dram_cycles, np.int64),
+        np.array([_lead(*pair, machine) for pair in zip(tiles, of_tile, strict=True)], np.int64),
         np.array(is_bound, np.bool_),
         pass_cycles,
         write_cycles,
         groups,
+        _places(tiles, machine),
         machine.weight_buffer.bytes,
         machine.dram.first_latency_cycles,
         times,
@@ -132,21 +136,64 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
         is_last = i + 1 == len(run.tiles) or run.tiles[i + 1].strip != tile.strip
         inputs = of_tokens(tile.cols[1] - tile.cols[0], cols, spills)
         outputs = of_tokens(tile.outputs, rows, spills and is_last)
-        loads.append(Load(part(1, tile.bytes), inputs, outputs))
+        weights = Part(0, 0) if machine.dram.resident else part(1, tile.bytes)
+        loads.append(Load(weights, inputs, outputs))
     return loads
+
+
+def _room(tile: Tile, machine: Machine) -> int:
+    """Bytes of the weight buffer that the load of a tile must find free."""
+    if machine.dram.resident:
+        return 0
+    return tile.bytes if tile.room is None else tile.room
+
+
+def _places(tiles: Sequence[Tile], machine: Machine) -> int:
+    """Tiles that may be loaded and not yet written back."""
+    places = [tile.places for tile in tiles if tile.places is not None]
+    return len(tiles) + 1 if machine.dram.resident or not places else min(places)
+
+
+def resident_bytes(run: LayerRun) -> int:
+    """Bytes of the weight buffer that the weights of a layer take if they stay there."""
+    return sum(
+        (tile.bytes if tile.room is None else tile.room) + tile.head_bytes for tile in run.tiles
+    )
+
+
+def _lead(tile: Tile, load: Load, machine: Machine) -> int:
+    """Cycles from the first byte of a load until the first pass over its tile may start."""
+    whole = sum(transfer_cycles(part, machine) for part in load.parts)
+    if tile.lines is None or load.has_activations or not load.weights.bytes:
+        return whole
+    read, written = tile.lines
+    moved = np.minimum(-(-1_000_000 * read // _rate(load.weights, machine)), whole)
+    return int((np.maximum(moved, written) - np.arange(len(read))).max())
 
 
 def transfer_cycles(part: Part, machine: Machine) -> int:
     """Cycles the DRAM needs for one part of a load, latency apart: exact, rounded up once."""
+    return -(-1_000_000 * part.bytes // _rate(part, machine))
+
+
+def least_weight_cycles(count: int, machine: Machine) -> int:
+    """Cycles that `count` bytes of weights take at least, in tiles of whatever size."""
+    dram = machine.dram
+    if dram.resident:
+        return 0
+    return -(-1_000_000 * count // (dram.bytes_per_1000_cycles * max(dram.efficiency_permille)))
+
+
+def _rate(part: Part, machine: Machine) -> int:
+    """Millionths of a byte a cycle with runs of this length."""
     dram = machine.dram
     pairs = zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True)
     reached = [permille for run, permille in pairs if run <= part.run_bytes]
-    permille = reached[-1] if reached else dram.efficiency_permille[0]
-    return -(-1_000_000 * part.bytes // (dram.bytes_per_1000_cycles * permille))
+    return dram.bytes_per_1000_cycles * (reached[-1] if reached else dram.efficiency_permille[0])
 
 
 def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
-    """Cycles of the write-back port for one pass."""
+    """Cycles of the write-back port for one pass, if words come as fast as it takes them."""
     return -(-outputs * tokens // machine.output.words_per_cycle)
 
 
@@ -162,19 +209,22 @@ def _per_pass(
         pass_cycles[i] = tile.cycles
         for j, group in enumerate((0, groups - 1)):
             tokens = int(run.group_sizes[group])
-            write_cycles[i, j] = write_back_cycles(tile.outputs, tokens, machine)
+            through_port = write_back_cycles(tile.outputs, tokens, machine)
+            write_cycles[i, j] = max(through_port, tile.least_write_cycles)
     return pass_cycles, write_cycles
 
 
 @njit(cache=True, nogil=True)
 def _recur(
     layer_of_tile: Any,
-    tile_bytes: Any,
+    room: Any,
     dram_cycles: Any,
+    lead: Any,
     is_bound: Any,
     pass_cycles: Any,
     write_cycles: Any,
     groups: int,
+    places: int,
     buffer_bytes: int,
     first_latency: int,
     times: Any,
@@ -183,11 +233,13 @@ def _recur(
     """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy,
     and moments[tile] = start, first byte, end of its load."""
     kinds = pass_cycles.shape[1]
-    tiles = len(tile_bytes)
+    tiles = len(room)
     release = np.zeros(tiles, np.int64)
+    written = np.zeros(tiles, np.int64)
     held = 0  # bytes of loaded tiles from `oldest` on
     oldest = 0
     load_end = 0
+    has_loaded = False
     layer = -1
     pass_end = 0
     write_end = 0
@@ -200,24 +252,31 @@ def _recur(
             write_end_before = write_end
             times[layer, 0] = write_end
         start = load_end
-        if is_bound[i]:
-            start = max(start, times[layer, 0])
-        while held + tile_bytes[i] > buffer_bytes:
-            start = max(start, release[oldest])
-            held -= tile_bytes[oldest]
-            oldest += 1
-        held += tile_bytes[i]
         first_byte = start
-        if i == 0 or start > load_end:
-            first_byte += first_latency
-        load_end = first_byte + dram_cycles[i]
+        ready = 0
+        if dram_cycles[i] > 0:
+            if is_bound[i]:
+                start = max(start, times[layer, 0])
+            if i >= places:
+                start = max(start, written[i - places])
+            while held + room[i] > buffer_bytes:
+                start = max(start, release[oldest])
+                held -= room[oldest]
+                oldest += 1
+            held += room[i]
+            first_byte = start
+            if not has_loaded or start > load_end:
+                first_byte += first_latency
+            has_loaded = True
+            load_end = first_byte + dram_cycles[i]
+            ready = first_byte + lead[i]
         moments[i, 0] = start
         moments[i, 1] = first_byte
         moments[i, 2] = load_end
         for g in range(groups):
-            begin = max(pass_end, load_end, write_end_before)
+            begin = max(pass_end, ready, write_end_before)
             if begin > pass_end:
-                if load_end == begin:
+                if ready == begin:
                     times[layer, 2] += begin - pass_end
                 else:
                     times[layer, 3] += begin - pass_end
@@ -227,6 +286,7 @@ def _recur(
             write_end = max(pass_end, write_end) + cycles
             times[layer, 5] += cycles
         release[i] = pass_end
+        written[i] = write_end
         times[layer, 1] = write_end
         times[layer, 4] = write_end - pass_end
 

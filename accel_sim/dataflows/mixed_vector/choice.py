@@ -1,0 +1,127 @@
+"""Which mode and how many lane groups a matrix gets: what takes the fewest cycles.
+
+docs/microarchitecture.md §2, "Choice".
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.timeline import lay_out, least_weight_cycles
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
+from accel_sim.dataflows.mixed_vector.layer import run_tiles
+from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, encode
+from accel_sim.inputs.activations import Inputs, Layer, group_tokens
+from sparse_formats.errors import InputError
+from sparse_formats.masks.vectors import Orientation
+from sparse_formats.storage import bits_for
+
+MODES: tuple[Orientation, ...] = ("horizontal", "vertical")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A layer in one mode with one number of lane groups: how it is stored, and its run."""
+
+    lines: Lines
+    tiles: list[EncodedTile]
+    run: LayerRun
+
+
+class Encodings:
+    """A matrix in both modes and for any number of lane groups.
+
+    lines_of: the lines of a mode. remembers: whether tiles are kept for another run.
+    """
+
+    def __init__(
+        self,
+        machine: Configuration,
+        name: str,
+        lines_of: Callable[[Orientation], Lines],
+        *,
+        remembers: bool = False,
+    ) -> None:
+        self._machine, self._name, self._lines_of = machine, name, lines_of
+        self._lines: dict[Orientation, Lines] = {}
+        self._tiles: dict[tuple[Orientation, int], list[EncodedTile]] = {}
+        self._remembers = remembers
+
+    def lines(self, mode: Orientation) -> Lines:
+        if mode not in self._lines:
+            self._lines[mode] = self._lines_of(mode)
+        return self._lines[mode]
+
+    def tiles(self, mode: Orientation, groups: int) -> list[EncodedTile]:
+        """The matrix encoded.
+
+        Raises:
+            InputError: it does not fit the machine.
+        """
+        tiles = self._tiles.get((mode, groups))
+        if tiles is None:
+            tiles = encode(self.lines(mode), self._machine, groups, self._name)
+            if self._remembers:
+                self._tiles[mode, groups] = tiles
+        return tiles
+
+
+def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configuration) -> Chosen:
+    """The mode and the lane groups with which the matrix alone takes the fewest cycles.
+
+    Ties: fewest bytes of tiles, fewest groups, row mode. What cannot be as fast as what has been
+    simulated already is left out.
+
+    Raises:
+        InputError: the matrix does not fit the machine in any of them.
+    """
+    best: Chosen | None = None
+    best_key = None
+    problem: InputError | None = None
+    for bound, groups, mode in sorted(_bounds(encodings, inputs, machine)):
+        if best_key is not None and bound > best_key[0]:
+            break
+        try:
+            tiles = encodings.tiles(mode, groups)
+        except InputError as error:
+            problem = problem or error
+            continue
+        lines = encodings.lines(mode)
+        run = run_tiles(layer, inputs, lines, tiles, machine, groups)
+        (time,) = lay_out([run], machine)
+        key = (time.cycles, sum(tile.bytes for tile in tiles), groups, MODES.index(mode))
+        if best_key is None or key < best_key:
+            best, best_key = Chosen(lines, tiles, run), key
+    if best is None:
+        assert problem is not None
+        raise problem
+    return best
+
+
+def _bounds(
+    encodings: Encodings, inputs: Inputs, machine: Configuration
+) -> Iterator[tuple[int, int, Orientation]]:
+    """(least cycles, lane groups, mode) of everything that could be chosen."""
+    passes = len(group_tokens(inputs.tokens, machine.array.token_columns))
+    for mode in MODES:
+        for groups in machine.array.lane_groups:
+            yield _least_cycles(encodings.lines(mode), groups, passes, machine), groups, mode
+
+
+def _least_cycles(lines: Lines, groups: int, passes: int, machine: Configuration) -> int:
+    """No pass is shorter than its entries take, one a slot and cycle; no load than its bits."""
+    if 0 in lines.shape:
+        return 0
+    slots, (rows, cols) = machine.slots(groups), lines.shape
+    # Tiles more than 64 inputs wide begin at multiples of 64; narrower ones only cut more entries
+    # apart, unless they begin anywhere.
+    begins_aligned = not lines.is_row_mode or (64 % slots.lanes == 0 and cols > 64)
+    entries = entry_count(lines, slots.lanes) if begins_aligned else -(-lines.nnz // slots.lanes)
+    bits = lines.nnz * machine.value_bits
+    if not lines.is_dense:
+        outputs = (rows - 1) % slots.strip_outputs(lines.mode) + 1  # of the last strip
+        units = outputs if lines.is_row_mode else -(-outputs // slots.lanes)
+        bits += entries * bits_for(-(-units // slots.sets))
+    stepped = passes * -(-entries // slots.count)
+    return max(stepped, least_weight_cycles(bits // 8, machine))

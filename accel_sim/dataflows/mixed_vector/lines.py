@@ -1,0 +1,104 @@
+"""A mask as the lanes of a slot see it: 64-bit words along the lanes (microarchitecture.md §2)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from sparse_formats.masks.bit_words import (
+    Words,
+    set_bits,
+    trailing_zeros,
+    words_by_column,
+    words_by_row,
+)
+from sparse_formats.masks.decompose import decompose_oriented
+from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.vectors import Orientation
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """A matrix line by line; a line lies along the lanes: a row in row mode, else a column.
+
+    mode: "horizontal" is row mode, "vertical" column mode; shape: (rows, cols); kept: uint64
+    (lines, words), bit i of word w is item 64·w + i of the line; starts: the same, 1 where a vector
+    begins, None where an entry is all of a (position, unit); is_dense: everything is kept, and the
+    stream has values only.
+    """
+
+    mode: Orientation
+    shape: tuple[int, int]
+    kept: Words
+    starts: Words | None
+    nnz: int
+    is_dense: bool = False
+
+    @property
+    def is_row_mode(self) -> bool:
+        return self.mode == "horizontal"
+
+
+def lines_of(matrix: MaskedMatrix, mode: Orientation, is_packed: bool) -> Lines:
+    """The kept weights of `matrix`, and where vectors begin if entries are not packed."""
+    by_row = words_by_row(matrix.keep)
+    kept = by_row if mode == "horizontal" else words_by_column(by_row, matrix.shape[1])
+    starts = None
+    if not is_packed:
+        layout = matrix.vectors
+        if layout is None or layout.orientation != mode:
+            layout = decompose_oriented(matrix.keep, mode)
+        begins = np.zeros(matrix.shape if mode == "horizontal" else matrix.shape[::-1], np.bool_)
+        begins[layout.lines, layout.starts] = True
+        starts = words_by_row(begins)
+    return Lines(mode, matrix.shape, kept, starts, matrix.nnz)
+
+
+def dense_lines(shape: tuple[int, int], mode: Orientation) -> Lines:
+    """The all-true matrix of `shape`."""
+    count, length = shape if mode == "horizontal" else shape[::-1]
+    line = words_by_row(np.ones((min(count, 1), length), np.bool_))
+    kept = np.ascontiguousarray(np.broadcast_to(line, (count, line.shape[1])))
+    return Lines(mode, shape, kept, None, shape[0] * shape[1], is_dense=True)
+
+
+def entry_count(lines: Lines, lanes: int) -> int:
+    """Entries of slots of `lanes` lanes where every tile begins at a multiple of `lanes`."""
+    if lines.is_dense:
+        count, length = lines.shape if lines.is_row_mode else lines.shape[::-1]
+        return count * -(-length // lanes)
+    starts = lines.kept if lines.starts is None else lines.starts
+    return _entry_count(lines.kept, starts, lines.starts is None, lanes)
+
+
+@njit(cache=True, nogil=True)
+def _entry_count(kept: Any, starts: Any, is_packed: bool, lanes: int) -> int:
+    entries = 0
+    mask = ~np.uint64(0) >> np.uint64(64 - lanes)
+    # Fields of 3 or 5 lanes cross words; those of 2, 4, 8 … do not.
+    is_simple = is_packed and 64 % lanes == 0
+    for line in range(len(kept)):
+        if is_simple:
+            for word in kept[line]:
+                while word:
+                    at = np.uint64(trailing_zeros(word)) // np.uint64(lanes) * np.uint64(lanes)
+                    word &= ~(mask << at)
+                    entries += 1
+            continue
+        for at in range(0, 64 * kept.shape[1], lanes):
+            field = field_of(kept, line, at, lanes)
+            if field:
+                begin = field_of(starts, line, at, lanes) | np.uint64(1)
+                entries += 1 if is_packed else set_bits(field & begin)
+    return entries
+
+
+@njit(cache=True, nogil=True, inline="always")
+def field_of(words: Any, line: int, at: int, width: int) -> Any:
+    """`width` ≤ 64 items of a line from item `at`; 0 behind the last word."""
+    word, shift = at >> 6, np.uint64(at & 63)
+    field = words[line, word] >> shift
+    if shift and word + 1 < words.shape[1]:
+        field |= words[line, word + 1] << (np.uint64(64) - shift)
+    return field & (~np.uint64(0) >> np.uint64(64 - width))
