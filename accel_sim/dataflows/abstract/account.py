@@ -87,8 +87,8 @@ class Tile:
 
     room: bytes of the weight buffer, None for those of the tile; head_bytes: that stand beside it
     while the tile is in use. lines: int64 (2, lines), of the load up to each line that a pass may
-    need in the cycle of its number: bytes, and cycles that writing them takes at least; None where a
-    pass needs the whole tile.
+    need in the cycle of its number: bytes, and cycles that writing them takes at least; None where
+    a pass needs the whole tile.
     least_write_cycles: of a write-back. places: tiles that may be loaded and not written back at a
     time, None for any number.
     """
@@ -147,8 +147,8 @@ class LayerRun:
 
     group_sizes: tokens of each group, int64 (groups,). format: how the weights are stored;
     orientation: of what the lanes work on, "" where the format has none; lane_groups: groups that a
-    PE's lanes work as, and entries: of all tiles, 0 where the dataflow has none. pe_load: entries of each PE row, ()
-    where the dataflow deals none out. product: None where it was not computed; outputs: (rows,
+    PE's lanes work as, and entries: of all tiles, 0 where the dataflow has none. pe_load: entries
+    of each PE row, () where the dataflow deals none out. product: None where it was not computed; outputs: (rows,
     tokens) of the tokens that were multiplied, in the accumulators' type.
     """
 

@@ -52,8 +52,8 @@ class Machine(ABC):
     waits_as: units that count the time between passes as one state of theirs, not as waiting for
     DRAM and for write-back. changes: for advice, none if the dataflow has not named any. Whether
     its output is computed in its own order, whether any mask is stored as it is, whether its report
-    numbers the array's last cycle as SCALE-Sim does, whether a bank of its weight buffer is read and
-    written in one cycle, and the key that sets its datatype, if any.
+    numbers the array's last cycle as SCALE-Sim does, whether a bank of its weight buffer is read
+    and written in one cycle, and the key that sets its datatype, if any.
     """
 
     name: str

@@ -167,7 +167,7 @@ class Configuration(Machine, ABC):
     @property
     def tile_room(self) -> int:
         """Bytes of the weight buffer that one tile may take."""
-        return self.weight_buffer.bytes // (1 if self.dram.resident else 2)
+        return self.weight_buffer.bytes // (1 if self.dram.resident else 4)
 
     @property
     def activation_bytes_drawn(self) -> int:
