@@ -130,8 +130,8 @@ class Stepper:
 def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_take: Any) -> int:
     """Step one pass; returns the cycles in which takers dropped entries, summed over takers.
 
-    entries: first of each slot; lo, hi, bits, dead[row, ·]. Between taken[row, s] and parsed[s] lies
-    what waits in the queue of slot s; all rows have the same arrive.
+    entries: first of each slot; lo, hi, bits, dead[row, ·]. Between taken[row, s] and parsed[s]
+    lies what waits in the queue of slot s; all rows have the same arrive.
     """
     first, lo, hi, bits, dead = entries
     slot_bytes, record_words, inputs = tile
@@ -197,9 +197,9 @@ def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_t
             chosen = -1
             if is_known:
                 for s in range(r * groups, (r + 1) * groups):
-                    if unread[s] > 0 and waiting[s] + word_bits <= buffer_bits:
-                        if chosen < 0 or waiting[s] < waiting[chosen]:
-                            chosen = s
+                    has_room = unread[s] > 0 and waiting[s] + word_bits <= buffer_bits
+                    if has_room and (chosen < 0 or waiting[s] < waiting[chosen]):
+                        chosen = s
             for s in range(r * groups, (r + 1) * groups):
                 k = parsed[s]
                 if not is_known:

@@ -82,4 +82,4 @@ def _mark(
         else:
             for t in range(rows):
                 dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
-    return pairs, macs
+    return pairs, int(macs)

@@ -240,7 +240,7 @@ def _tile(
 ) -> EncodedTile:
     lanes, width, height = slots.lanes, cols[1] - cols[0], rows[1] - rows[0]
     is_row_mode = lines.is_row_mode
-    units, positions = (height, -(-width // lanes)) if is_row_mode else (-(-height // lanes), width)
+    units = height if is_row_mode else -(-height // lanes)
     starts = lines.kept if lines.starts is None else lines.starts
     unit, position, masks = _entries(
         (lines.kept, starts, lines.starts is None),
@@ -384,7 +384,10 @@ def balanced(tile: EncodedTile) -> EncodedTile:
         tile,
         entries=Entries(
             first,
-            *(each[order] for each in (entries.unit, entries.lo, entries.hi, entries.lanes)),
+            entries.unit[order],
+            entries.lo[order],
+            entries.hi[order],
+            entries.lanes[order],
             entries.weights[order],
             bits,
         ),
