@@ -11,7 +11,7 @@ from accel_sim.dataflows.mixed_vector.choice import Chosen, Encodings, choose
 from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configuration
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import lines_of
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, balanced
+from accel_sim.dataflows.mixed_vector.stream import balanced
 from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.errors import InputError
 
@@ -183,5 +183,5 @@ def _has_same(one: Configuration, other: Configuration, *sections: str) -> bool:
 
 def _run_balanced(layer: Layer, inputs: Inputs, base: Chosen, machine: Configuration) -> LayerRun:
     """The chosen layer with every entry at the slot that has the fewest so far."""
-    tiles: list[EncodedTile] = [balanced(tile) for tile in base.tiles]
+    tiles = [tile._replace(stream=balanced(tile.stream)) for tile in base.tiles]
     return run_tiles(layer, inputs, base.lines, tiles, machine, base.run.lane_groups)

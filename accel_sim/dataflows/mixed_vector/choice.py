@@ -3,6 +3,7 @@
 docs/microarchitecture.md §2, "Choice".
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
         lines = encodings.lines(mode)
         run = run_tiles(layer, inputs, lines, tiles, machine, groups)
         (time,) = lay_out([run], machine)
-        key = (time.cycles, sum(tile.bytes for tile in tiles), groups, MODES.index(mode))
+        key = (time.cycles, sum(tile.stream.bytes for tile in tiles), groups, MODES.index(mode))
         if best_key is None or key < best_key:
             best, best_key = Chosen(lines, tiles, run), key
     if best is None:
@@ -105,8 +106,15 @@ def _bounds(
     """(least cycles, lane groups, mode) of everything that could be chosen."""
     passes = len(group_tokens(inputs.tokens, machine.array.token_columns))
     for mode in MODES:
+        lines, fewest = encodings.lines(mode), math.inf
         for groups in machine.array.lane_groups:
-            yield _least_cycles(encodings.lines(mode), groups, passes, machine), groups, mode
+            if lines.is_dense:
+                # No entry need have an empty lane: more groups only help where fewer do.
+                of_a_slot = entry_count(lines, machine.slots(groups).lanes) / groups
+                if of_a_slot >= fewest:
+                    continue
+                fewest = of_a_slot
+            yield _least_cycles(lines, groups, passes, machine), groups, mode
 
 
 def _least_cycles(lines: Lines, groups: int, passes: int, machine: Configuration) -> int:

@@ -124,14 +124,15 @@ def tile_of(
     tokens = sum(each.groups * each.tokens for each in passes)
     groups = sum(each.groups for each in passes)
     counts = added(
-        pass_counts(each.steps, each.live, each.tokens, each.groups, tile.slots, machine)
+        pass_counts(each.steps, each.live, each.tokens, each.groups, tile.stream.slots, machine)
         for each in passes
     )
+    stream = tile.stream
     return Tile(
         strip=tile.strip,
         rows=tile.rows,
         cols=tile.cols,
-        storage=tile.storage(machine.value_bits),
+        storage=stream.storage(machine.value_bits),
         cycles=cycles[:1] if is_alike else cycles,
         causes={
             "compute": counts.path_compute,
@@ -144,14 +145,14 @@ def tile_of(
             "pipeline": groups * machine.array.pe_latency_cycles,
         },
         executed=counts.executed,
-        skipped=tile.nnz * tokens - counts.executed,
-        padding=counts.pe_busy * tile.slots.lanes - counts.executed,
-        units=_units(counts, tokens, tile.slots, machine),
+        skipped=stream.nnz * tokens - counts.executed,
+        padding=counts.pe_busy * stream.slots.lanes - counts.executed,
+        units=_units(counts, tokens, stream.slots, machine),
         actions=_actions(counts, tile, lines, tokens, groups, machine),
-        room=tile.room,
-        head_bytes=tile.head_bytes,
-        lines=tile.lines,
-        least_write_cycles=tile.fullest_set,
+        room=stream.room,
+        head_bytes=stream.head_bytes,
+        lines=stream.lines,
+        least_write_cycles=stream.fullest_set,
         places=_PLACES,
     )
 
@@ -209,11 +210,10 @@ def _actions(
     machine: Configuration,
 ) -> dict[str, int]:
     """How often each action of `account.ACTIONS` happens (§9)."""
-    lanes = tile.slots.lanes
+    stream = tile.stream
+    lanes, entry_bits = stream.slots.lanes, stream.entry_bits
     # In lock-step one copy of every queue serves all columns.
     copies = tokens if machine.queue.per_column else groups
-    entry_bits = int(tile.entries.bits.sum(dtype=np.int64))
-    words_read = int(tile.row_words.sum()) * groups
     live_pairs, executed = counts.pe_busy, counts.executed
     operands_read = live_pairs * (lanes if lines.is_row_mode else 1)
     accumulations = live_pairs if lines.is_row_mode else executed
@@ -223,7 +223,7 @@ def _actions(
     words = (tile.rows[1] - tile.rows[0]) * tokens
     is_later, is_last = int(tile.cols[0] > 0), int(tile.cols[1] == lines.shape[1])
     return {
-        "weight_bits_read": words_read * machine.word_bits,
+        "weight_bits_read": stream.words_read * groups * machine.word_bits,
         "decoded_bits": entry_bits * groups,
         "register_bits": 2 * entry_bits * copies,
         "zero_compares": counts.issued + counts.dropped if machine.skips_zeros else 0,
@@ -233,7 +233,7 @@ def _actions(
         "macs": executed,
         "gated_lanes": (live_pairs + counts.pe_lockstep) * lanes - executed,
         "accumulator_bits": 2 * accumulations * sum_bits,
-        "adds": words * (tile.slots.set_size - 1 + is_later),
+        "adds": words * (stream.slots.set_size - 1 + is_later),
         "activation_bits_written": words * (is_last * operand_bits + (1 - is_last) * sum_bits),
         "partial_bits_read": words * is_later * sum_bits,
     }

@@ -87,14 +87,14 @@ class Stepper:
         return self._known[key]
 
     def _step(self, dead: NDArray[np.bool_]) -> Steps:
-        machine, tile = self._machine, self.tile
-        entries, slots = tile.entries, tile.slots
+        machine, (size, stream) = self._machine, (self.tile.size, self.tile.stream)
+        entries, slots = stream.entries, stream.slots
         blocks = np.zeros(len(Block), np.int64)
         takers = np.zeros((len(dead), slots.count, len(Cause)), np.int64)
         last_take = np.full((len(dead), slots.count), -1, np.int64)
         drop_cycles = _step(
             (entries.first, entries.lo, entries.hi, entries.bits, dead),
-            (tile.slot_bytes, tile.record_words, tile.cols[1] - tile.cols[0]),
+            (stream.slot_bytes, stream.record_words, size[1]),
             (
                 machine.word_bits,
                 slots.buffer_bits,

@@ -29,9 +29,8 @@ def run_tiles(
     known: dict[tuple[int, int], dict[bytes, Steps]] = {}
     passes = []
     for tile in tiles:
-        size = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
         # Dense tiles of one size hold the same.
-        shared = known.setdefault(size, {}) if lines.is_dense else {}
+        shared = known.setdefault(tile.size, {}) if lines.is_dense else {}
         passes.append(list(_passes(Stepper(tile, machine, shared), inputs, machine)))
     loads = [_pe_load(of_tile) for of_tile in passes]
     idle = np.zeros(machine.array.pe_rows, np.int64)
@@ -49,7 +48,7 @@ def run_tiles(
         format="sub_streams",
         orientation=lines.mode,
         lane_groups=groups,
-        entries=sum(len(tile.entries) for tile in tiles),
+        entries=sum(len(tile.stream.entries) for tile in tiles),
         pe_load=np.sum([idle, *loads], axis=0).tolist(),
     )
 
@@ -72,7 +71,7 @@ def with_product(
 
 def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterator[EqualPasses]:
     """The passes over one tile in the order of their groups."""
-    entries, columns = stepper.tile.entries, machine.array.token_columns
+    entries, columns = stepper.tile.stream.entries, machine.array.token_columns
     col0, col1 = stepper.tile.cols
     if inputs.nonzero is None or not machine.skips_zeros:
         full, rest = divmod(inputs.tokens, columns)

@@ -50,7 +50,7 @@ def check_product(
     if datatype.is_integer:
         return _check_integers(y, weight, x, machine), y
     terms = np.count_nonzero(keep, axis=1) + machine.array.pe_rows
-    lanes = tiles[0].slots.lanes if tiles else 1
+    lanes = tiles[0].stream.slots.lanes if tiles else 1
     terms += (lanes - 1).bit_length() + len({tile.cols for tile in tiles})
     lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
     note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
@@ -126,10 +126,11 @@ def machine_product(
     y = np.zeros((lines.shape[0], len(x)), datatype.accumulator)
     accumulate = _add_rows if lines.is_row_mode else _add_columns
     for tile in tiles:
-        (row0, row1), (col0, col1), slots = tile.rows, tile.cols, tile.slots
+        (row0, row1), (col0, col1), slots = tile.rows, tile.cols, tile.stream.slots
+        entries = tile.stream.entries
         partial = np.zeros((slots.set_size, row1 - row0, len(x)), datatype.accumulator)
         accumulate(
-            (tile.entries.first, tile.entries.unit, tile.entries.lo, tile.entries.lanes),
+            (entries.first, entries.unit, entries.lo, entries.lanes),
             slots.lanes,
             slots.groups,
             weight[row0:row1, col0:col1],

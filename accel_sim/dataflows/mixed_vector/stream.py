@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -47,17 +48,13 @@ class Entries:
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedTile:
-    """A strip of outputs × a range of inputs.
+class TileStream:
+    """What is stored of a tile, wherever it stands in the matrix.
 
-    rows, cols: half-open ranges in the matrix; slot_bytes: int64 (slots,), of each sub-stream;
-    head_bytes: descriptor and unit table; fullest_set: most units of a set; difference_bits: of a
-    position less the one before it.
+    slot_bytes: int64 (slots,), of each sub-stream; head_bytes: descriptor and unit table;
+    fullest_set: most units of a set; difference_bits: of a position less the one before it.
     """
 
-    strip: int
-    rows: tuple[int, int]
-    cols: tuple[int, int]
     slots: Slots
     entries: Entries
     nnz: int
@@ -68,54 +65,81 @@ class EncodedTile:
     word_bytes: int
 
     @property
-    def record_bytes(self) -> int:
-        return RECORD_BITS // 8 * self.slots.count
-
-    @property
     def record_words(self) -> int:
         """H: words of records in front of the sub-streams of a PE row."""
         return -(-RECORD_BITS * self.slots.groups // (8 * self.word_bytes))
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """What the DRAM moves."""
-        return self.head_bytes + self.record_bytes + int(self.slot_bytes.sum())
+        records = RECORD_BITS // 8 * self.slots.count
+        return self.head_bytes + records + int(self.slot_bytes.sum())
 
-    @property
-    def row_words(self) -> NDArray[np.int64]:
-        """Words of each PE row: int64 (P,)."""
-        words = -(-self.slot_bytes // self.word_bytes)
-        return words.reshape(-1, self.slots.groups).sum(axis=1) + self.record_words
+    @cached_property
+    def entry_bits(self) -> int:
+        return int(self.entries.bits.sum(dtype=np.int64))
 
-    @property
+    @cached_property
+    def words(self) -> NDArray[np.int64]:
+        """Words of each PE row, a slot in a column: int64 (P, groups), records apart."""
+        return (-(-self.slot_bytes // self.word_bytes)).reshape(-1, self.slots.groups)
+
+    @cached_property
+    def words_read(self) -> int:
+        """Words that all PE rows read in a pass."""
+        return int(self.words.sum()) + len(self.words) * self.record_words
+
+    @cached_property
     def room(self) -> int:
         """Bytes of the weight buffer: every PE row takes as many words as the fullest."""
-        words = self.row_words
-        return len(words) * self.word_bytes * int(words.max())
+        fullest = int(self.words.sum(axis=1).max()) + self.record_words
+        return len(self.words) * self.word_bytes * fullest
 
-    @property
+    @cached_property
     def lines(self) -> NDArray[np.int64]:
         """Of the load up to each line (§6): bytes, most words of a PE row; int64 (2, lines)."""
-        words, groups = -(-self.slot_bytes // self.word_bytes), self.slots.groups
-        ends = np.arange(1, int(words.max()) + 1)[:, None]
-        read = np.minimum(words, ends).reshape(len(ends), -1, groups).sum(axis=2).max(axis=1)
-        streams = np.minimum(self.slot_bytes, ends * self.word_bytes).sum(axis=1)
-        records = np.arange(1, self.record_words + 1)
-        before = self.head_bytes + self.record_bytes
-        return np.stack(
-            [
-                before + np.concatenate([0 * records, streams]),
-                np.concatenate([records, self.record_words + read]),
-            ]
-        )
+        before = self.bytes - int(self.slot_bytes.sum())
+        count = self.record_words + int(self.words.max())
+        lines = np.empty((2, count), np.int64)
+        lines[0, : self.record_words] = before
+        lines[1, : self.record_words] = np.arange(1, self.record_words + 1)
+        streams = lines[:, self.record_words :]
+        _fill_lines(self.words, self.slot_bytes, self.word_bytes, streams)
+        streams += [[before], [self.record_words]]
+        return lines
 
     def storage(self, value_bits: int) -> Storage:
-        values, entry_bits = self.nnz * value_bits, int(self.entries.bits.sum(dtype=np.int64))
-        return Storage(values, entry_bits - values, 8 * self.bytes - entry_bits)
+        values = self.nnz * value_bits
+        return Storage(values, self.entry_bits - values, 8 * self.bytes - self.entry_bits)
 
-    def moved_to(self, strip: int, rows: tuple[int, int], cols: tuple[int, int]) -> Self:
-        """A tile that holds the same and only stands elsewhere."""
-        return replace(self, strip=strip, rows=rows, cols=cols)
+
+@njit(cache=True, nogil=True)
+def _fill_lines(words: Any, slot_bytes: Any, word_bytes: int, lines: Any) -> None:
+    rows, groups = words.shape
+    for i in range(lines.shape[1]):
+        loaded = most = 0
+        for r in range(rows):
+            read = 0
+            for j in range(groups):
+                read += min(words[r, j], i + 1)
+                loaded += min(slot_bytes[r * groups + j], (i + 1) * word_bytes)
+            most = max(most, read)
+        lines[0, i] = loaded
+        lines[1, i] = most
+
+
+class EncodedTile(NamedTuple):
+    """A strip of outputs × a range of inputs; rows, cols: half-open ranges in the matrix."""
+
+    strip: int
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+    stream: TileStream
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many rows and columns."""
+        return self.rows[1] - self.rows[0], self.cols[1] - self.cols[0]
 
 
 def encode(
@@ -203,41 +227,38 @@ def _fitting_tiles(
 ) -> list[EncodedTile] | int:
     """Tiles of `width` inputs, or the bytes of the first that does not fit."""
     tiles: list[EncodedTile] = []
-    of_size: dict[tuple[int, int], EncodedTile] = {}
+    of_size: dict[tuple[int, int], TileStream] = {}
     cols = lines.shape[1]
     for strip, rows in enumerate(_strips(lines, slots)):
         for col0 in range(0, cols, width):
             edges = rows, (col0, min(col0 + width, cols))
             size = rows[1] - rows[0], edges[1][1] - col0
-            if lines.is_dense and size in of_size:
-                # Dense tiles of one size hold the same.
-                tiles.append(of_size[size].moved_to(strip, *edges))
-                continue
-            tile = _tile(lines, machine, slots, strip, *edges)
-            if not _fits(tile, machine):
-                return tile.room
-            of_size[size] = tile
-            tiles.append(tile)
+            # Dense tiles of one size hold the same.
+            stream = of_size.get(size) if lines.is_dense else None
+            if stream is None:
+                stream = of_size[size] = _stream(lines, machine, slots, *edges)
+            if not _fits(stream, machine):
+                return stream.room
+            tiles.append(EncodedTile(strip, *edges, stream))
     return tiles
 
 
-def _fits(tile: EncodedTile, machine: Configuration) -> bool:
-    recorded = max(np.diff(tile.entries.first).max(), tile.slot_bytes.max())
+def _fits(stream: TileStream, machine: Configuration) -> bool:
+    recorded = max(np.diff(stream.entries.first).max(), stream.slot_bytes.max())
     return (
-        tile.room <= machine.tile_room
+        stream.room <= machine.tile_room
         and recorded <= _MOST_IN_RECORD
-        and tile.difference_bits <= MOST_DIFFERENCE_BITS
+        and stream.difference_bits <= MOST_DIFFERENCE_BITS
     )
 
 
-def _tile(
+def _stream(
     lines: Lines,
     machine: Configuration,
     slots: Slots,
-    strip: int,
     rows: tuple[int, int],
     cols: tuple[int, int],
-) -> EncodedTile:
+) -> TileStream:
     lanes, width, height = slots.lanes, cols[1] - cols[0], rows[1] - rows[0]
     is_row_mode = lines.is_row_mode
     units = height if is_row_mode else -(-height // lanes)
@@ -266,10 +287,7 @@ def _tile(
         hi = np.minimum(lo + np.int32(lanes), np.int32(width))
     else:
         lo, hi = position, position + np.int32(1)
-    return EncodedTile(
-        strip=strip,
-        rows=rows,
-        cols=cols,
+    return TileStream(
         slots=slots,
         entries=Entries(first, unit, lo, hi, masks, weights, bits),
         nnz=int(weights.sum(dtype=np.int64)),
@@ -312,9 +330,30 @@ def _entries(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tuple[Any
     unit = np.empty(most, np.int32)
     position = np.empty(most, np.int32)
     masks = np.empty(most, np.uint64)
-    n = 0
+    n = np.uint64(0)
+    # Whole fields of a word, of which there are no others where lanes divide 64 and both edges.
+    is_plain = is_packed and 64 % lanes == 0 and item0 % lanes == 0 and item1 % lanes == 0
     outer, inner = (fields, line1 - line0) if is_row_mode else (line1 - line0, fields)
+    ones = ~np.uint64(0) >> np.uint64(64 - lanes)
     for p in range(outer):
+        if is_plain and is_row_mode:
+            at = np.uint64(item0 + p * lanes)
+            word, shift = at >> np.uint64(6), at & np.uint64(63)
+            for u in range(inner):
+                field = kept[np.uint64(line0 + u), word] >> shift & ones
+                if field:
+                    unit[n], position[n], masks[n] = u, p, field
+                    n += np.uint64(1)
+            continue
+        if is_plain:
+            line = np.uint64(line0 + p)
+            for f in range(inner):
+                at = np.uint64(item0 + f * lanes)
+                field = kept[line, at >> np.uint64(6)] >> (at & np.uint64(63)) & ones
+                if field:
+                    unit[n], position[n], masks[n] = f, p, field
+                    n += np.uint64(1)
+            continue
         for u in range(inner):
             line, f = (line0 + u, p) if is_row_mode else (line0 + p, u)
             at = item0 + f * lanes
@@ -324,7 +363,7 @@ def _entries(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tuple[Any
                 continue
             if is_packed:
                 unit[n], position[n], masks[n] = u, p, field
-                n += 1
+                n += np.uint64(1)
                 continue
             begins = field & (field_of(starts, line, at, width) | np.uint64(1))
             while field:
@@ -335,9 +374,10 @@ def _entries(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tuple[Any
                 if later:
                     piece &= (later & (~later + np.uint64(1))) - np.uint64(1)
                 unit[n], position[n], masks[n] = u, p, piece
-                n += 1
+                n += np.uint64(1)
                 field &= ~piece
-    return unit[:n].copy(), position[:n].copy(), masks[:n].copy()
+    count = np.int64(n)
+    return unit[:count].copy(), position[:count].copy(), masks[:count].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -371,17 +411,17 @@ def _most_difference(first: Any, position: Any) -> int:
     return most
 
 
-def balanced(tile: EncodedTile) -> EncodedTile:
-    """The tile with each entry, in stream order, at the slot with the fewest before it."""
-    entries = tile.entries
+def balanced(stream: TileStream) -> TileStream:
+    """The stream with each entry, in stream order, at the slot with the fewest before it."""
+    entries = stream.entries
     order = np.lexsort((entries.lanes, entries.unit, entries.lo))
-    order = order[np.argsort(np.arange(len(order)) % tile.slots.count, kind="stable")]
-    counts = np.full(tile.slots.count, len(order) // tile.slots.count, np.int64)
-    counts[: len(order) % tile.slots.count] += 1
+    order = order[np.argsort(np.arange(len(order)) % stream.slots.count, kind="stable")]
+    counts = np.full(stream.slots.count, len(order) // stream.slots.count, np.int64)
+    counts[: len(order) % stream.slots.count] += 1
     first = np.concatenate([[0], np.cumsum(counts)])
     bits = entries.bits[order]
     return replace(
-        tile,
+        stream,
         entries=Entries(
             first,
             entries.unit[order],
