@@ -110,7 +110,7 @@ def _bounds(
         for groups in machine.array.lane_groups:
             if lines.is_dense:
                 # No entry need have an empty lane: more groups only help where fewer do.
-                of_a_slot = entry_count(lines, machine.slots(groups).lanes) / groups
+                of_a_slot = entry_count(lines, machine.slots(groups).lanes)[0] / groups
                 if of_a_slot >= fewest:
                     continue
                 fewest = of_a_slot
@@ -125,11 +125,16 @@ def _least_cycles(lines: Lines, groups: int, passes: int, machine: Configuration
     # Tiles more than 64 inputs wide begin at multiples of 64; narrower ones only cut more entries
     # apart, unless they begin anywhere.
     begins_aligned = not lines.is_row_mode or (64 % slots.lanes == 0 and cols > 64)
-    entries = entry_count(lines, slots.lanes) if begins_aligned else -(-lines.nnz // slots.lanes)
+    entries, partial = (
+        entry_count(lines, slots.lanes) if begins_aligned else (-(-lines.nnz // slots.lanes), 0)
+    )
+    strips = -(-rows // slots.strip_outputs(lines.mode))
     bits = lines.nnz * machine.value_bits
     if not lines.is_dense:
         outputs = (rows - 1) % slots.strip_outputs(lines.mode) + 1  # of the last strip
         units = outputs if lines.is_row_mode else -(-outputs // slots.lanes)
-        bits += entries * bits_for(-(-units // slots.sets))
-    stepped = passes * -(-entries // slots.count)
+        # Every pattern has a bitmap for an entry that is not full.
+        bits += entries * bits_for(-(-units // slots.sets)) + partial * slots.lanes
+    around = machine.record_words(groups) + machine.array.pe_latency_cycles
+    stepped = passes * (-(-entries // slots.count) + strips * around)
     return max(stepped, least_weight_cycles(bits // 8, machine))

@@ -9,7 +9,6 @@ from numba import njit
 from sparse_formats.masks.bit_words import (
     Words,
     set_bits,
-    trailing_zeros,
     words_by_column,
     words_by_row,
 )
@@ -63,35 +62,43 @@ def dense_lines(shape: tuple[int, int], mode: Orientation) -> Lines:
     return Lines(mode, shape, kept, None, shape[0] * shape[1], is_dense=True)
 
 
-def entry_count(lines: Lines, lanes: int) -> int:
-    """Entries of slots of `lanes` lanes where every tile begins at a multiple of `lanes`."""
+def entry_count(lines: Lines, lanes: int) -> tuple[int, int]:
+    """Entries of slots of `lanes` lanes where every tile begins at a multiple of `lanes`, and how
+    many of them are not full."""
     if lines.is_dense:
         count, length = lines.shape if lines.is_row_mode else lines.shape[::-1]
-        return count * -(-length // lanes)
+        return count * -(-length // lanes), count * (length % lanes > 0)
     starts = lines.kept if lines.starts is None else lines.starts
     return _entry_count(lines.kept, starts, lines.starts is None, lanes)
 
 
 @njit(cache=True, nogil=True)
-def _entry_count(kept: Any, starts: Any, is_packed: bool, lanes: int) -> int:
-    entries = 0
-    mask = ~np.uint64(0) >> np.uint64(64 - lanes)
-    # Fields of 3 or 5 lanes cross words; those of 2, 4, 8 … do not.
-    is_simple = is_packed and 64 % lanes == 0
-    for line in range(len(kept)):
-        if is_simple:
+def _entry_count(kept: Any, starts: Any, is_packed: bool, lanes: int) -> tuple[int, int]:
+    entries = full = 0
+    if is_packed and lanes & (lanes - 1) == 0:
+        # Each field folded onto its lowest bit: whether it keeps any item, and all of them.
+        lowest = np.uint64(0)
+        for at in range(0, 64, lanes):
+            lowest |= np.uint64(1) << np.uint64(at)
+        for line in range(len(kept)):
             for word in kept[line]:
-                while word:
-                    at = np.uint64(trailing_zeros(word)) // np.uint64(lanes) * np.uint64(lanes)
-                    word &= ~(mask << at)
-                    entries += 1
-            continue
+                some, all_ = word, word
+                step = 1
+                while step < lanes:
+                    some |= some >> np.uint64(step)
+                    all_ &= all_ >> np.uint64(step)
+                    step *= 2
+                entries += set_bits(some & lowest)
+                full += set_bits(all_ & lowest)
+        return entries, entries - full
+    for line in range(len(kept)):
         for at in range(0, 64 * kept.shape[1], lanes):
             field = field_of(kept, line, at, lanes)
             if field:
                 begin = field_of(starts, line, at, lanes) | np.uint64(1)
                 entries += 1 if is_packed else set_bits(field & begin)
-    return entries
+                full += set_bits(field) == lanes and (is_packed or field & begin == np.uint64(1))
+    return entries, entries - full
 
 
 @njit(cache=True, nogil=True, inline="always")

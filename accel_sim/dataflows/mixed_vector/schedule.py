@@ -48,7 +48,7 @@ POLICIES: dict[str, Callable[[Loads, Slots, int], Sets]] = {
     "lpt": lpt,
     "set_associative": snake,
 }
-"""Which set a unit belongs to. The slots of a set then take its entries in turn (`least_loaded`);
+"""Which set a unit belongs to. The slots of a set then take its entries in turn (`stream._deal`);
 under all policies but `set_associative` a set has one slot."""
 
 
@@ -66,22 +66,3 @@ def _longest_first(loads: Any, order: Any, units_per_set: int, sets: int) -> Any
         units[best] += 1
         set_of_unit[unit] = best
     return set_of_unit
-
-
-@njit(cache=True, nogil=True)
-def least_loaded(unit: Any, set_of_unit: Any, sets: int, set_size: int, groups: int) -> Any:
-    """Slot of each entry, in stream order: of its set, the one with the fewest entries before it.
-
-    Set i·groups + j has the slots (i·set_size + k)·groups + j, k < set_size.
-    """
-    # Entries weigh the same: the slot with the fewest, ties to the lowest, is the next in turn.
-    turn = np.zeros(sets, np.int32)
-    slot = np.empty(len(unit), np.int32)
-    for e in range(len(unit)):
-        s = set_of_unit[unit[e]]
-        i, j = s // groups, s % groups
-        slot[e] = (i * set_size + turn[s]) * groups + j
-        turn[s] += 1
-        if turn[s] == set_size:
-            turn[s] = 0
-    return slot

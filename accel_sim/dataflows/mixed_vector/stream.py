@@ -16,7 +16,7 @@ from accel_sim.dataflows.mixed_vector.configuration import (
     Slots,
 )
 from accel_sim.dataflows.mixed_vector.lines import Lines, field_of
-from accel_sim.dataflows.mixed_vector.schedule import POLICIES, least_loaded
+from accel_sim.dataflows.mixed_vector.schedule import POLICIES
 from sparse_formats.errors import InputError
 from sparse_formats.masks.bit_words import set_bits
 from sparse_formats.storage import Storage, bits_for
@@ -263,35 +263,36 @@ def _stream(
     is_row_mode = lines.is_row_mode
     units = height if is_row_mode else -(-height // lanes)
     starts = lines.kept if lines.starts is None else lines.starts
-    unit, position, masks = _entries(
+    in_order = _entries(
         (lines.kept, starts, lines.starts is None),
         (rows, cols) if is_row_mode else (cols, rows),
         is_row_mode,
         lanes,
     )
-    loads = np.bincount(unit, minlength=units)
-    units_per_set = slots.units_per_set(lines.mode)
-    set_of_unit = POLICIES[machine.scheduler.policy](loads, slots, units_per_set)
-    slot = least_loaded(unit, set_of_unit, slots.sets, slots.set_size, slots.groups)
+    loads = np.bincount(in_order[0], minlength=units)
+    policy = POLICIES[machine.scheduler.policy]
+    set_of_unit = policy(loads, slots, slots.units_per_set(lines.mode))
     fullest_set = int(np.bincount(set_of_unit, minlength=1).max())
-    first, unit, position, masks = _by_slot(slot, slots.count, unit, position, masks)
-    weights = np.bitwise_count(masks).astype(np.int32)
-    bits = weights * np.int32(machine.value_bits)
-    head_bytes, difference = _DESCRIPTOR_BYTES, 0
+    first, unit, lo, hi, masks, weights, most_difference, partial = _deal(
+        in_order,
+        set_of_unit,
+        (slots.sets, slots.set_size, slots.groups),
+        lanes if is_row_mode else 1,
+        width,
+        lanes,
+    )
+    head_bytes, difference, index_bits, pattern = _DESCRIPTOR_BYTES, 0, 0, 0
     if not lines.is_dense:
         head_bytes += -(-units * bits_for(slots.sets) // 8)
-        difference = bits_for(int(_most_difference(first, position)) + 1)
-        bits += np.int32(difference + bits_for(fullest_set)) + _pattern_bits(weights, lanes)
-    if is_row_mode:
-        lo = position * np.int32(lanes)
-        hi = np.minimum(lo + np.int32(lanes), np.int32(width))
-    else:
-        lo, hi = position, position + np.int32(1)
+        difference = bits_for(int(most_difference) + 1)
+        index_bits = difference + bits_for(fullest_set)
+        pattern = _shortest_pattern(len(unit), int(partial), lanes)
+    bits, slot_bytes = _entry_bits(first, weights, machine.value_bits, index_bits, pattern, lanes)
     return TileStream(
         slots=slots,
         entries=Entries(first, unit, lo, hi, masks, weights, bits),
         nnz=int(weights.sum(dtype=np.int64)),
-        slot_bytes=_slot_bytes(first, bits),
+        slot_bytes=slot_bytes,
         head_bytes=head_bytes,
         fullest_set=fullest_set,
         difference_bits=difference,
@@ -299,16 +300,14 @@ def _stream(
     )
 
 
-def _pattern_bits(weights: NDArray[np.int32], lanes: int) -> NDArray[np.int32]:
-    """Bits that say which lanes of each entry have a weight, in the shortest pattern (§3)."""
-    partial = weights < lanes
-    missing = int(np.count_nonzero(partial))
-    bitmap, flag = len(weights) * lanes, len(weights) + missing * lanes
-    if not missing:
-        return np.zeros(len(weights), np.int32)
-    if bitmap <= flag:
-        return np.full(len(weights), lanes, np.int32)
-    return np.where(partial, np.int32(1 + lanes), np.int32(1))
+def _shortest_pattern(entries: int, partial: int, lanes: int) -> int:
+    """What says in the fewest bits which lanes of each entry have a weight (§3).
+
+    partial: entries that are not full.
+    """
+    if not partial:
+        return 0
+    return 1 if entries * lanes <= entries + partial * lanes else 2
 
 
 @njit(cache=True, nogil=True)
@@ -381,34 +380,74 @@ def _entries(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tuple[Any
 
 
 @njit(cache=True, nogil=True)
-def _by_slot(
-    slot: Any, slots: int, unit: Any, position: Any, masks: Any
-) -> tuple[Any, Any, Any, Any]:
-    """The entries slot by slot, each slot's in the order given, and where each slot's begin."""
+def _deal(
+    in_order: Any, set_of_unit: Any, sets: Any, step: int, inputs: int, lanes: int
+) -> tuple[Any, Any, Any, Any, Any, Any, int, int]:
+    """Entries in stream order dealt to slots (§4).
+
+    Where those of each slot begin; unit, lo, hi, lanes, weights of each, slot by slot; the largest
+    difference of positions; entries that are not full.
+
+    Of a set, the slot with the fewest entries takes the next, ties to the lowest: as all entries
+    weigh the same, that is the next slot in turn. Set i·groups + j has the slots (i·size +
+    k)·groups + j, k < size. step: inputs of a position; inputs: of the tile.
+    """
+    unit, position, masks = in_order
+    count, size, groups = sets
+    slots, n = count * size, len(unit)
+    turn = np.zeros(count, np.int64)
+    of_set = np.zeros(count, np.int64)
+    for e in range(n):
+        of_set[set_of_unit[np.uint64(unit[e])]] += 1
     first = np.zeros(slots + 1, np.int64)
-    for s in slot:
-        first[s + 1] += 1
-    for s in range(slots):
-        first[s + 1] += first[s]
+    for s in range(count):
+        for k in range(size):
+            slot = (s // groups * size + k) * groups + s % groups
+            first[slot + 1] = of_set[s] // size + (k < of_set[s] % size)
+    for slot in range(slots):
+        first[slot + 1] += first[slot]
     at = first[:-1].copy()
-    units, positions, lanes = np.empty_like(unit), np.empty_like(position), np.empty_like(masks)
-    for e in range(len(slot)):
-        k = at[slot[e]]
-        units[k], positions[k], lanes[k] = unit[e], position[e], masks[e]
-        at[slot[e]] += 1
-    return first, units, positions, lanes
+    before = np.zeros(slots, np.int64)
+    units, los, his = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    lane_masks, weights = np.empty(n, np.uint64), np.empty(n, np.int32)
+    most_difference = partial = 0
+    for e in range(n):
+        s = np.int64(set_of_unit[np.uint64(unit[e])])
+        slot = np.uint64((s // groups * size + turn[s]) * groups + s % groups)
+        turn[s] += 1
+        if turn[s] == size:
+            turn[s] = 0
+        k = np.uint64(at[slot])
+        at[slot] += 1
+        most_difference = max(most_difference, position[e] - before[slot])
+        before[slot] = position[e]
+        lo = np.int64(position[e]) * step
+        kept = set_bits(masks[e])
+        partial += kept < lanes
+        units[k], los[k], his[k] = unit[e], lo, min(lo + step, inputs)
+        lane_masks[k], weights[k] = masks[e], kept
+    return first, units, los, his, lane_masks, weights, most_difference, partial
 
 
 @njit(cache=True, nogil=True)
-def _most_difference(first: Any, position: Any) -> int:
-    """The largest step of a slot from one position to the next, or to its first."""
-    most = 0
-    for s in range(len(first) - 1):
-        before = 0
-        for k in range(first[s], first[s + 1]):
-            most = max(most, position[k] - before)
-            before = position[k]
-    return most
+def _entry_bits(
+    first: Any, weights: Any, value_bits: int, index_bits: int, pattern: int, lanes: int
+) -> tuple[Any, Any]:
+    """Bits of each entry in its sub-stream, and bytes of each sub-stream (§3)."""
+    bits = np.empty(len(weights), np.int32)
+    slot_bytes = np.empty(len(first) - 1, np.int64)
+    for slot in range(len(slot_bytes)):
+        total = 0
+        for k in range(first[slot], first[slot + 1]):
+            item = weights[k] * value_bits + index_bits
+            if pattern == 1 or (pattern == 2 and weights[k] < lanes):
+                item += lanes
+            if pattern == 2:
+                item += 1
+            bits[k] = item
+            total += item
+        slot_bytes[slot] = -(-total // 8)
+    return bits, slot_bytes
 
 
 def balanced(stream: TileStream) -> TileStream:
