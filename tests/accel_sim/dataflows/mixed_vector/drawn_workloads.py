@@ -267,7 +267,7 @@ def drawn_settings(draw: Draw) -> dict[str, Any]:
         "decompressor.word_bytes": word,
         "dram.efficiency_run_bytes": runs,
         "dram.efficiency_permille": permille,
-        "weight_buffer.banks": 2 * rows,
+        "weight_buffer.banks": rows,
         "weight_buffer.port_bytes": word,
         "activation_buffer.banks": 16,
         "activation_buffer.port_bytes": 128,
@@ -277,7 +277,7 @@ def drawn_settings(draw: Draw) -> dict[str, Any]:
     return settings | {
         "decompressor.buffer_words": fewest + draw.pick(0, 0, 1, 2, 8, 32),
         # As many words of every PE row; most often enough for every matrix.
-        "weight_buffer.bytes": rows * word * draw.pick(12, 16, 24, 40, 100, 200, *[10**5] * 6),
+        "weight_buffer.bytes": rows * word * draw.pick(20, 32, 48, 80, 200, 400, *[10**5] * 6),
     }
 
 

@@ -5,7 +5,7 @@ block, exact integers, every cycle stepped, nothing shared with the simulator bu
 energy. Every choice of mode and lane groups is run, and the best is taken.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
@@ -24,6 +24,7 @@ from tests.accel_sim.dataflows.mixed_vector.reference.energy import actions, ene
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import NotZero, Pass, passes_of
 from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
+    DESCRIPTOR_BYTES,
     Choice,
     DoesNotFit,
     Matrix,
@@ -31,7 +32,6 @@ from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
     Tile,
     storage_bits,
     tiles_of,
-    vectors_of,
 )
 from tests.accel_sim.dataflows.mixed_vector.reference.timeline import LayerTime, Load, Timeline
 
@@ -50,8 +50,7 @@ class ReferenceLayer:
     tokens: int
     orientation: str
     lane_groups: int
-    vectors: int
-    mean_vector_length: float | None
+    entries: int
     mean_entry_weights: float | None
     storage_bits: Mapping[str, int]
     tiles: int
@@ -89,7 +88,8 @@ class Run:
 
     @property
     def room(self) -> int:
-        return sum(tile.room for tile in self.tiles)
+        """Of all tiles, with what is read into the tile memory."""
+        return sum(tile.room + DESCRIPTOR_BYTES + tile.table_bytes for tile in self.tiles)
 
     @property
     def bytes(self) -> int:
@@ -115,13 +115,6 @@ def not_zero(inputs: NDArray[Any]) -> NotZero:
     return found
 
 
-def is_resident(runs: Iterable[Run], machine: Machine) -> bool:
-    """Whether the weights of the workload stay on the chip."""
-    if not machine.dram.resident:
-        return False
-    return sum(run.room for run in runs) <= machine.weight_buffer.bytes
-
-
 def candidate(source: Source, choice: Choice, machine: Machine) -> Run:
     """The matrix alone with this choice.
 
@@ -133,13 +126,8 @@ def candidate(source: Source, choice: Choice, machine: Machine) -> Run:
     return Run(choice, source.shape, source.inputs, tiles, passes)
 
 
-def cycles_alone(run: Run, machine: Machine) -> int:
-    timeline = Timeline(machine, is_resident([run], machine))
-    return timeline.layer(run.tiles, run.passes, run.shape).cycles
-
-
 def best_run(source: Source, machine: Machine) -> Run:
-    """Of all choices the one that takes the fewest cycles alone.
+    """Of all choices the one that takes the fewest cycles alone, its weights resident if they may be.
 
     Raises:
         DoesNotFit: with no choice all tiles fit.
@@ -149,20 +137,14 @@ def best_run(source: Source, machine: Machine) -> Run:
         for n in machine.array.lane_groups:
             try:
                 run = candidate(source, Choice(mode, n), machine)
-                cycles = cycles_alone(run, machine)
-                if machine.dram.resident and not is_resident([run], machine):
-                    run = candidate(source, Choice(mode, n), not_resident(machine))
-                    cycles = cycles_alone(run, not_resident(machine))
             except DoesNotFit:
                 continue
+            timeline = Timeline(machine, machine.dram.resident)
+            cycles = timeline.layer(run.tiles, run.passes, run.shape).cycles
             found.append((cycles, run.bytes, n, order, run))
     if not found:
         raise DoesNotFit
     return min(found, key=lambda one: one[:4])[4]
-
-
-def not_resident(machine: Machine) -> Machine:
-    return replace(machine, dram=replace(machine.dram, resident=False))
 
 
 @dataclass(frozen=True)
@@ -178,15 +160,10 @@ class Workload:
 
 def workload(sources: Sequence[Source], machine: Machine) -> Workload:
     """Choose for each matrix, then run all, with resident weights only if they fit together."""
-    try:
-        runs = [best_run(source, machine) for source in sources]
-        resident = is_resident(runs, machine)
-    except DoesNotFit:
-        if not machine.dram.resident:
-            raise
-        runs, resident = [], False
-    if machine.dram.resident and not resident:
-        return workload(sources, not_resident(machine))
+    runs = [best_run(source, machine) for source in sources]
+    resident = machine.dram.resident
+    if resident and sum(run.room for run in runs) > machine.weight_buffer.bytes:
+        return workload(sources, replace(machine, dram=replace(machine.dram, resident=False)))
     timeline = Timeline(machine, resident)
     times = [timeline.layer(run.tiles, run.passes, run.shape) for run in runs]
     return Workload(machine, resident, runs, times, timeline.loads)
@@ -254,7 +231,6 @@ def layer_figures(
     executed = sum(one.tally.executed for one in run.passes)
     live_pairs = sum(one.tally.live_pairs for one in run.passes)
     entries = sum(len(tile.entries) for tile in run.tiles)
-    vectors = len(vectors_of(matrix.keep, matrix.vectors, choice.mode))
     dram_bytes = sum(load.dram_bytes for load in time.loads)
     causes = cycles_by_cause(run.passes, time, choice, machine)
     load_of_rows = pe_load(run.passes, machine)
@@ -275,8 +251,7 @@ def layer_figures(
         tokens=tokens,
         orientation="horizontal" if choice.mode == "row" else "vertical",
         lane_groups=choice.n,
-        vectors=vectors,
-        mean_vector_length=matrix.nnz / vectors if vectors else None,
+        entries=entries,
         mean_entry_weights=matrix.nnz / entries if entries else None,
         storage_bits=storage_bits(run.tiles),
         tiles=len(run.tiles),

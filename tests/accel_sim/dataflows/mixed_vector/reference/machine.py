@@ -77,7 +77,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Output:
-    words_per_cycle: int = 64
+    words_per_cycle: int = 128
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Machine:
     decompressor: Decompressor = field(default_factory=Decompressor)
     zero_skip: ZeroSkip = field(default_factory=ZeroSkip)
     matching: Matching = field(default_factory=Matching)
-    weight_buffer: Buffer = Buffer(655360, 32, 40)
-    activation_buffer: Buffer = Buffer(1310720, 32, 32)
+    weight_buffer: Buffer = Buffer(655360, 16, 40)
+    activation_buffer: Buffer = Buffer(1310720, 64, 32)
     output: Output = field(default_factory=Output)
     dram: Dram = field(default_factory=Dram)
     energy: Energy = field(default_factory=Energy)
@@ -183,7 +183,7 @@ def refusals(machine: Machine) -> set[str]:
         broken.add("matching.window_inputs")
     if words < lanes:
         broken.add("array.accumulators_per_pe")
-    if machine.weight_buffer.banks < 2 * rows:
+    if machine.weight_buffer.banks < rows:
         broken.add("weight_buffer.banks")
     if machine.weight_buffer.port_bytes < machine.decompressor.word_bytes:
         broken.add("weight_buffer.port_bytes")

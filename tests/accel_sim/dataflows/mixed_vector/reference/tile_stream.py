@@ -62,7 +62,6 @@ class Descriptor:
     inputs: int
     fields: Fields
     is_dense: bool
-    units_in_set: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def described(tile: Tile) -> Descriptor:
         len(tile.inputs),
         tile.fields,
         tile.is_dense,
-        [len(units) for units in tile.plan.units_of_set],
     )
 
 
@@ -117,9 +115,10 @@ def to_bytes(tile: Tile, patterns: Sequence[Sequence[int]]) -> bytes:
     streams = sub_streams(tile, patterns)
     table, records = BitWriter(), BitWriter()
     if not tile.is_dense:
-        for units in tile.plan.units_of_set:
-            for unit in units:
-                table.put(unit, ceil_log2(tile.units))
+        units_of_set = tile.plan.units_of_set
+        for unit in range(tile.units):
+            (of,) = (s for s, units in enumerate(units_of_set) if unit in units)
+            table.put(of, ceil_log2(len(units_of_set)))
     for numbers, stream in zip(tile.entries_of_slot, streams, strict=True):
         records.put(len(numbers), 16)
         records.put(len(stream), 16)
@@ -139,12 +138,14 @@ def from_bytes(data: bytes, told: Descriptor, machine: Machine) -> list[list[Rea
     slots = told.choice.slots(machine)
     units = ceil_div(told.outputs, told.choice.unit_outputs(machine))
     at = DESCRIPTOR_BYTES
-    units_of_set: list[list[int]] = []
+    sets = told.choice.sets(machine)
+    units_of_set: list[list[int]] = [[] for _ in sets]
     if not told.is_dense:
-        width = ceil_log2(units)
+        width = ceil_log2(len(sets))
         size = ceil_div(units * width, 8)
         table = BitReader(data[at : at + size])
-        units_of_set = [[table.take(width) for _ in range(n)] for n in told.units_in_set]
+        for unit in range(units):
+            units_of_set[table.take(width)].append(unit)
         table.finish()
         at += size
     records = BitReader(data[at : at + 4 * slots])
@@ -161,7 +162,7 @@ def from_bytes(data: bytes, told: Descriptor, machine: Machine) -> list[list[Rea
     assert at == len(data)
     if told.is_dense:
         return _dense_entries(streams, told, units, machine)
-    set_of = {slot: s for s, group in enumerate(told.choice.sets(machine)) for slot in group}
+    set_of = {slot: s for s, group in enumerate(sets) for slot in group}
     return [
         _parse(BitReader(streams[slot]), count, units_of_set[set_of[slot]], told, machine)
         for slot, (count, _) in enumerate(sizes)

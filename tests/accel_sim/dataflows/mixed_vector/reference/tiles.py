@@ -217,7 +217,8 @@ class Tile:
 
     @cached_property
     def table_bytes(self) -> int:
-        return 0 if self.is_dense else ceil_div(self.units * ceil_log2(self.units), 8)
+        sets = len(self.choice.sets(self.machine))
+        return 0 if self.is_dense else ceil_div(self.units * ceil_log2(sets), 8)
 
     @property
     def record_bytes(self) -> int:
@@ -262,7 +263,7 @@ class Tile:
     @property
     def fits(self) -> bool:
         buffer = self.machine.weight_buffer.bytes
-        is_small = (self.room if self.machine.dram.resident else 2 * self.room) <= buffer
+        is_small = self.room <= (buffer if self.machine.dram.resident else buffer // 4)
         fullest = max(max(map(len, self.entries_of_slot)), max(self.stream_bytes))
         return is_small and fullest <= 65535 and (self.is_dense or self.fields.d <= 20)
 
@@ -272,6 +273,16 @@ class Tile:
         words = max(0, line - self.header_words + 1)
         tables = DESCRIPTOR_BYTES + self.table_bytes + self.record_bytes
         return tables + sum(min(size, words * word) for size in self.stream_bytes)
+
+    def words_up_to_line(self, line: int) -> int:
+        """The most words that a PE row has up to the end of a line (§6)."""
+        header = min(line + 1, self.header_words)
+        of_slot = max(0, line - self.header_words + 1)
+        n, words = self.choice.n, self.stream_words
+        return header + max(
+            sum(min(size, of_slot) for size in words[row * n : (row + 1) * n])
+            for row in range(self.machine.array.pe_rows)
+        )
 
     @property
     def lines(self) -> int:
@@ -351,10 +362,7 @@ def entries_of(
 def next_width(width: int) -> int:
     """The width that is tried where this one does not fit."""
     half = ceil_div(width, 2)
-    if half <= 64:
-        return half
-    rounded = 64 * ceil_div(half, 64)
-    return rounded if rounded < width else 64
+    return half if half <= 64 else 64 * ceil_div(half, 64)
 
 
 def tiles_of(matrix: Matrix, choice: Choice, machine: Machine) -> list[Tile]:

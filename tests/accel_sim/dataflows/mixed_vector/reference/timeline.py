@@ -45,7 +45,9 @@ def lead(tile: Tile, machine: Machine) -> int:
     whole = part.cycles(machine)
 
     def arrive(line: int) -> int:
-        return min(whole, part.cycles_for(tile.bytes_up_to_line(line), machine))
+        # The DRAM brings bytes, and a bank takes one word a cycle.
+        loaded = min(whole, part.cycles_for(tile.bytes_up_to_line(line), machine))
+        return max(loaded, tile.words_up_to_line(line))
 
     return max(arrive(line) - line for line in range(tile.lines))
 
@@ -143,7 +145,7 @@ class Timeline:
             placed = [load for load in self.loads if load.place_free > start]
             if sum(load.room for load in held) + room > machine.weight_buffer.bytes:
                 start = min(load.released for load in held)
-            elif len(placed) >= TILE_MEMORY:
+            elif len(placed) >= TILE_MEMORY and not self.is_resident:
                 start = min(load.place_free for load in placed)
             else:
                 break
