@@ -1,11 +1,13 @@
-"""Small workloads drawn at random: machines on which every part is a bottleneck at times."""
+"""Small workloads drawn at random: machines on which every part is a bottleneck at times.
+
+A workload is drawn from a seed, so a failing one is named by a number.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
@@ -13,6 +15,7 @@ from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.datatypes import DATATYPES
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, longest_entry
 from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
 from tests.accel_sim.workloads import load_mixed_vector
 
@@ -26,8 +29,14 @@ class Workload:
     activations: Activations
 
     @property
-    def machine(self) -> MixedVector:
-        return with_settings(DEFAULT, self.settings)
+    def machine(self) -> Machine:
+        """For the reference."""
+        return Machine().having(self.settings)
+
+    @property
+    def simulated_machine(self) -> MixedVector:
+        """For the simulator."""
+        return with_settings(load_mixed_vector("tf_mvp"), self.settings)
 
     def inputs(self) -> list[NDArray[Any]]:
         """Each layer's operands, (tokens, inputs)."""
@@ -55,9 +64,6 @@ def _layout_text(layout: VectorLayout | None) -> str:
     return f"{layout.orientation} {list(triples)}"
 
 
-DEFAULT = load_mixed_vector("tf_mvp")
-
-
 def with_settings(machine: MixedVector, settings: Mapping[str, Any]) -> MixedVector:
     """The machine with other values of some keys; they are not checked, which is quick."""
     sections: dict[str, dict[str, Any]] = {}
@@ -70,30 +76,42 @@ def with_settings(machine: MixedVector, settings: Mapping[str, Any]) -> MixedVec
     )
 
 
+class Draw:
+    """What is drawn from one seed, piece by piece."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def pick(self, *choices: Any) -> Any:
+        """One of them, each as likely as the others."""
+        return choices[self.rng.integers(len(choices))]
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+
 # --- matrices -------------------------------------------------------------------------------------
 
-SIZES = st.sampled_from((1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 19, 23, 24))
-WIDE = st.sampled_from((64, 65, 97, 128, 129, 130, 193))
-SHAPES = st.one_of(
-    st.tuples(SIZES, SIZES),
-    st.tuples(SIZES, SIZES),
-    st.tuples(SIZES, SIZES),
-    st.tuples(SIZES, SIZES),
-    st.one_of(st.tuples(st.integers(1, 3), WIDE), st.tuples(WIDE, st.integers(1, 3))),
-)
+SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 11, 12, 13, 15, 16, 19, 24)
+WIDE = (64, 65, 97, 128, 129, 130, 193)
 MENUS = (MENU, MENU, (1, 2, 4), (3, 6, 12), (5, 10))
 """Lengths that drawn layouts choose from; a maker of vectors need not keep to ours."""
 
 KINDS = ("random", "random", "lines", "vectors", "vectors", "vectors", "zero", "one")
 
 
-@st.composite
-def matrices_of(draw: st.DrawFn, index: int, shape: tuple[int, int]) -> MaskedMatrix:
-    """A mask of one of the kinds that the machine meets; its entries come from a drawn seed."""
+def drawn_shape(draw: Draw) -> tuple[int, int]:
+    if draw.chance(0.92):
+        return draw.pick(*SIZES), draw.pick(*SIZES)
+    few, many = draw.pick(1, 2, 3), draw.pick(*WIDE)
+    return (few, many) if draw.chance(0.7) else (many, few)
+
+
+def drawn_matrix(draw: Draw, name: str, shape: tuple[int, int]) -> MaskedMatrix:
+    """A mask of one of the kinds that the machine meets."""
     rows, cols = shape
-    kind = draw(st.sampled_from(KINDS))
-    density = draw(st.sampled_from((0.05, 0.2, 0.4, 0.7, 0.9)))
-    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    rng, kind = draw.rng, draw.pick(*KINDS)
+    density = draw.pick(0.05, 0.2, 0.4, 0.7, 0.9)
     layout = None
     if kind == "zero":
         keep = np.zeros(shape, np.bool_)
@@ -110,8 +128,8 @@ def matrices_of(draw: st.DrawFn, index: int, shape: tuple[int, int]) -> MaskedMa
     else:
         keep = rng.random(shape) < density
         keep[rng.random(rows) < rng.choice((0.0, 0.3))] = False
-    weight = drawn_weight(rng, keep) if draw(st.booleans()) else None
-    return MaskedMatrix(f"m{index}", keep, weight, "other", layout)
+    weight = drawn_weight(rng, keep) if draw.chance(0.5) else None
+    return MaskedMatrix(name, keep, weight, "other", layout)
 
 
 def drawn_weight(rng: np.random.Generator, keep: NDArray[np.bool_]) -> NDArray[Any]:
@@ -151,17 +169,16 @@ def drawn_layout(rng: np.random.Generator, shape: tuple[int, int], density: floa
 # --- activations ----------------------------------------------------------------------------------
 
 
-@st.composite
-def activations_of(draw: st.DrawFn, matrices: Sequence[MaskedMatrix], datatype: str) -> Activations:
+def drawn_activations(draw: Draw, matrices: Sequence[MaskedMatrix]) -> Activations:
     """Drawn by the simulator, or recorded: floats, integers, or booleans."""
-    tokens = draw(st.integers(1, 5))
-    density = draw(pick(1.0, 0.9, 0.5, 0.5, 0.1, 0.0))
-    seed = draw(st.integers(0, 1000))
-    kind = draw(pick("drawn", "drawn", "float", "int", "bool"))
+    tokens = draw.pick(1, 1, 2, 2, 3, 4, 5)
+    density = draw.pick(1.0, 0.9, 0.5, 0.5, 0.1, 0.0)
+    seed = int(draw.rng.integers(1000))
+    kind = draw.pick("drawn", "drawn", "float", "int", "bool")
     if kind == "drawn":
         return Activations(tokens, density, seed)
-    alike = draw(pick("none", "none", "all", "all but one"))
-    rng = np.random.default_rng(seed)
+    alike = draw.pick("none", "none", "all", "all but one")
+    rng = draw.rng
     recorded: dict[str, NDArray[Any]] = {}
     for matrix in matrices:
         shape = (tokens, matrix.shape[1])
@@ -193,12 +210,36 @@ def layer_inputs(activations: Activations, layer: Layer, datatype: str) -> NDArr
 
 # --- machines -------------------------------------------------------------------------------------
 
-POLICIES = ("interleaved", "snake", "lpt", "set_associative", "online", "online")
+FREE: Mapping[str, Sequence[Any]] = {
+    "array.pe_rows": (1, 1, 2, 2, 3, 4, 4, 5, 6, 8),
+    "array.token_columns": (1, 2, 2, 3, 4),
+    "array.pe_latency_cycles": (0, 1, 3),
+    "array.packing": (False, True),
+    "array.datatype": ("fp16", "int8", "int16"),
+    "scheduler.policy": ("interleaved", "snake", "lpt", "set_associative", "set_associative"),
+    "queue.depth_entries": (1, 1, 2, 3, 4),
+    "queue.per_column": (False, True),
+    "zero_skip.entries_per_cycle": (0, 1, 1, 2, 3),
+    "matching.inputs_per_cycle": (1, 1, 2, 3, 7, 16),
+    "output.words_per_cycle": (1, 2, 3, 7, 16, 64),
+    "dram.bytes_per_cycle": (1, 7, 33, 64, 512, 512, 512, 512, 0.375, 36.571, 9.999),
+    "dram.burst_bytes": (1, 2, 3, 8, 32, 64),
+    "dram.first_latency_cycles": (0, 1, 2, 7, 30, 60),
+    "dram.prefetch_across_layers": (False, True),
+    "dram.resident": (False, False, True),
+    "dram.row_bytes": (1, 7, 64, 2048),
+}
+"""What does not depend on anything else."""
 
-
-def pick(*choices: Any) -> st.SearchStrategy[Any]:
-    return st.sampled_from(choices)
-
+LANES: Mapping[int, Sequence[tuple[int, ...]]] = {
+    1: ((1,),),
+    2: ((1,), (2,), (1, 2)),
+    3: ((1,), (3,), (1, 3)),
+    4: ((1,), (2,), (4,), (1, 2), (2, 4), (1, 2, 4)),
+    6: ((1,), (2,), (3,), (6,), (3, 6), (1, 2, 6)),
+    8: ((1,), (2,), (4,), (8,), (2,), (4,), (1, 2), (2, 4), (4, 8), (1, 2, 4, 8)),
+}
+"""Lane groups by the lanes of a PE."""
 
 EFFICIENCIES = (
     ((64,), (800,)),
@@ -206,69 +247,52 @@ EFFICIENCIES = (
     ((64, 256, 1024), (800, 900, 950)),
     ((8, 20, 100), (333, 501, 997)),
 )
-SETTINGS = st.fixed_dictionaries(
-    {
-        "array.pe_rows": st.one_of(st.integers(1, 4), st.integers(1, 16)),
-        "array.token_columns": st.integers(1, 5),
-        "array.lanes": pick(1, 2, 3, 4, 5, 6, 7, 8, 12),
-        "array.pe_latency_cycles": st.integers(0, 5),
-        "array.packing": st.booleans(),
-        "array.datatype": pick("fp16", "int8", "int16"),
-        "scheduler.policy": pick(
-            "interleaved", "snake", "lpt", "set_associative", "online", "online"
-        ),
-        "queue.depth_entries": st.integers(1, 8),
-        "queue.per_column": st.booleans(),
-        "decompressor.bytes_per_cycle": pick(1, 5, 16, 30, 60, 100, 576, 576),
-        "decompressor.entries_per_cycle": pick(1, 2, 3, 5, 16, 16),
-        "zero_skip.entries_per_cycle": st.integers(0, 4),
-        "matching.inputs_per_cycle": pick(1, 1, 2, 3, 7, 16),
-        "weight_buffer.bytes": st.one_of(
-            st.integers(20, 300), st.integers(200, 2000), pick(2000, 5000, 10**6, 10**6)
-        ),
-        "output.words_per_cycle": pick(1, 2, 3, 7, 16, 64),
-        "dram.bytes_per_cycle": pick(1, 2, 3, 7, 33, 64, 0.125, 1.5, 36.571, 9.999),
-        "dram.burst_bytes": pick(1, 2, 3, 8, 32, 64),
-        "dram.first_latency_cycles": pick(0, 1, 2, 7, 30, 60),
-        "dram.prefetch_across_layers": st.booleans(),
-        "dram.row_bytes": pick(1, 7, 64, 2048),
-    }
-)
-"""What does not depend on anything else."""
 
 
-@st.composite
-def settings_of(draw: st.DrawFn) -> dict[str, Any]:
+def drawn_settings(draw: Draw) -> dict[str, Any]:
     """A machine small enough that every queue, window and buffer is a bottleneck at times."""
-    free = draw(SETTINGS)
-    rows, lanes = free["array.pe_rows"], free["array.lanes"]
-    sets = draw(st.sampled_from([n for n in range(1, rows + 1) if rows % n == 0]))
-    runs, permille = draw(st.sampled_from(EFFICIENCIES))
-    return free | {
-        "array.accumulators_per_pe": lanes + draw(pick(0, 0, 1, 3, 8, 17, 64)),
-        "matching.window_inputs": lanes + draw(pick(0, 0, 1, 2, 5, 16, 100)),
-        "scheduler.sets": sets,
+    free = {key: draw.pick(*choices) for key, choices in FREE.items()}
+    rows, lanes = free["array.pe_rows"], draw.pick(1, 2, 3, 4, 4, 6, 8, 8)
+    groups = draw.pick(*LANES[lanes])
+    # Every number of groups divides the lanes, the words, and the most groups.
+    words = lanes + max(groups) * draw.pick(0, 0, 1, 2, 4, 8)
+    runs, permille = draw.pick(*EFFICIENCIES)
+    word = draw.pick(2, 4, 5, 8, 8, 13, 16, 24, 40, 40, 72)
+    settings = free | {
+        "array.lanes": lanes,
+        "array.lane_groups": groups,
+        "array.accumulators_per_pe": words,
+        "matching.window_inputs": lanes + draw.pick(0, 0, 1, 2, 5, 16, 100),
+        "scheduler.sets": draw.pick(*(n for n in range(1, rows + 1) if rows % n == 0)),
+        "decompressor.word_bytes": word,
         "dram.efficiency_run_bytes": runs,
         "dram.efficiency_permille": permille,
+        "weight_buffer.banks": rows,
+        "weight_buffer.port_bytes": word,
+        "activation_buffer.banks": 16,
+        "activation_buffer.port_bytes": 128,
+    }
+    machine = Machine().having(settings)
+    fewest = max(n * (1 + -(-longest_entry(machine, n) // (8 * word))) for n in groups)
+    return settings | {
+        "decompressor.buffer_words": fewest + draw.pick(0, 0, 1, 2, 8, 32),
+        # As many words of every PE row; most often enough for every matrix.
+        "weight_buffer.bytes": rows * word * draw.pick(20, 32, 48, 80, 200, 400, *[10**5] * 6),
     }
 
 
-BYTES = {"fp16": (2, 4), "int8": (1, 4), "int16": (2, 6)}
-"""Of an operand and an accumulator."""
-
-
-@st.composite
-def workloads(draw: st.DrawFn) -> Workload:
+def drawn_workload(seed: int) -> Workload:
     """One to three matrices, one machine, one kind of activations."""
-    shapes = [draw(SHAPES)] * draw(pick(1, 1, 1, 1, 2))
-    shapes += [draw(SHAPES)] * draw(pick(0, 0, 0, 1))
-    matrices = tuple(draw(matrices_of(index, shape)) for index, shape in enumerate(shapes))
-    machine = draw(settings_of())
-    activations = draw(activations_of(matrices, machine["array.datatype"]))
+    draw = Draw(seed)
+    shapes = [drawn_shape(draw)] * draw.pick(1, 1, 1, 1, 2)
+    shapes += [drawn_shape(draw)] * draw.pick(0, 0, 0, 1)
+    matrices = tuple(drawn_matrix(draw, f"m{i}", shape) for i, shape in enumerate(shapes))
+    settings = drawn_settings(draw)
+    activations = drawn_activations(draw, matrices)
     # An activation buffer for the first layer's inputs, outputs and some partial sums, or another.
-    rows, cols = matrices[0].shape
-    operand, accumulator = BYTES[machine["array.datatype"]]
-    just = operand * (rows + cols) + accumulator * draw(st.integers(0, rows))
-    just = max(2, just * activations.tokens)
-    machine["activation_buffer.bytes"] = draw(pick(1, 400, just - 1, just, just, 10**6))
-    return Workload(matrices, machine, activations)
+    machine, (rows, cols) = Machine().having(settings), shapes[0]
+    just = machine.operand_bytes * (rows + cols)
+    just += machine.accumulator_bytes * int(draw.rng.integers(rows + 1))
+    just = max(16, just * activations.tokens)
+    settings["activation_buffer.bytes"] = draw.pick(16, 400, just - 1, just, just, 10**6, 10**6)
+    return Workload(matrices, settings, activations)

@@ -7,19 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from accel_sim.costs.tables import energy_pj, sram_bank
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.dataflows.mixed_vector.reference.clockwork import (
-    LayerTime,
-    accumulator_bytes,
-    operand_bytes,
-)
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import (
-    OPERAND_BITS,
-    Tile,
-    ceil_div,
-    set_count,
-)
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile
+from tests.accel_sim.dataflows.mixed_vector.reference.timeline import LayerTime
 
 ADDERS = {"fp16": "fp32_add", "int8": "int32_add", "int16": "int48_add"}
 
@@ -29,36 +20,35 @@ def actions(
     passes: Sequence[Pass],
     time: LayerTime,
     cols: int,
-    machine: MixedVector,
+    is_resident: bool,
+    machine: Machine,
 ) -> Counter[str]:
     """How often each action happens in a layer."""
-    lanes = machine.array.lanes
-    rows_per_set = machine.array.pe_rows // set_count(machine)
-    v, b, a = (
-        OPERAND_BITS[machine.array.datatype],
-        operand_bytes(machine),
-        accumulator_bytes(machine),
-    )
+    choice = tiles[0].choice
+    g, slots_per_set = choice.lanes(machine), len(choice.sets(machine)[0])
+    v, b, a = machine.value_bits, machine.operand_bytes, machine.accumulator_bytes
     count: Counter[str] = Counter()
     for load in time.loads:
         count["dram bytes"] += load.dram_bytes
         count["dram rows"] += sum(
             part.runs * ceil_div(part.run_bytes, machine.dram.row_bytes) for part in load.parts
         )
-    count["weight bytes written"] = sum(tile.bytes for tile in tiles)
+    count["weight bytes written"] = 0 if is_resident else sum(tile.bytes for tile in tiles)
     for one in passes:
         tile, tokens, tally = one.tile, len(one.tokens), one.tally
-        is_column = tile.mode == "column"
+        is_column = choice.mode == "column"
         copies = tokens if machine.queue.per_column else 1
-        count["weight bytes read"] += tile.bytes
-        count["decoded bits"] += tile.bits
-        count["queue bits"] += 2 * copies * sum(entry.bits for entry in tile.entries)
+        entry_bits = sum(tile.entry_bits)
+        assert one.count.words_read == sum(tile.row_words)
+        count["weight bytes read"] += machine.decompressor.word_bytes * one.count.words_read
+        count["decoded bits"] += entry_bits
+        count["queue bits"] += 2 * copies * entry_bits
         for taker in one.count.takers:
             if machine.zero_skip.entries_per_cycle:
                 count["inspections"] += len(taker.issued) + taker.dropped
             count["matches"] += len(taker.issued)
         count["window bits"] += one.count.inputs_loaded * tokens * v
-        count["window bits"] += tally.live_pairs * (1 if is_column else lanes) * v
+        count["window bits"] += tally.live_pairs * (1 if is_column else g) * v
         count["activation bytes read"] += one.count.inputs_loaded * tokens * b
         outputs = len(tile.strip) * tokens
         # The last range writes operands, all before it partial sums, which the next one reads.
@@ -66,19 +56,19 @@ def actions(
             count["activation bytes written"] += outputs * b
         else:
             count["activation bytes written"] += outputs * a
-        count["adds"] += outputs * (rows_per_set - 1)
+        count["adds"] += outputs * (slots_per_set - 1)
         if tile.inputs.start > 0:
             count["partial bytes read"] += outputs * a
             count["adds"] += outputs
         count["macs"] += tally.executed
-        count["gated lanes"] += tally.issued_pairs * lanes - tally.executed
+        count["gated lanes"] += tally.issued_pairs * g - tally.executed
         words = tally.executed if is_column else tally.live_pairs
         count["accumulator bits"] += 2 * words * 8 * a
     return count
 
 
 def energy_by_component(
-    count: Counter[str], cycles: int, machine: MixedVector, case: str
+    count: Counter[str], cycles: int, machine: Machine, case: str
 ) -> dict[str, float]:
     """Joule by component."""
 

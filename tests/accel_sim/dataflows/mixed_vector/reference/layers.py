@@ -1,43 +1,41 @@
 """The machine of docs/microarchitecture.md a second time: what it says of layer after layer.
 
 Written from the contract alone, for clarity and not for speed: plain Python, one small object a
-unit, exact integers, every cycle stepped, nothing shared with the simulator but its configuration,
-its inputs, its tables of energy and the layout of a mask that came without one.
+block, exact integers, every cycle stepped, nothing shared with the simulator but its tables of
+energy. Every choice of mode and lane groups is run, and the best is taken.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import VectorLayout
 from tests.accel_sim.dataflows.mixed_vector.reference.accounts import (
     Unit,
     cycles_by_cause,
     pe_load,
     units_of,
 )
-from tests.accel_sim.dataflows.mixed_vector.reference.clockwork import (
-    Clockwork,
-    LayerTime,
-    Load,
-    dram_rate,
-)
 from tests.accel_sim.dataflows.mixed_vector.reference.energy import actions, energy_by_component
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import NotZero, Pass, passes_of
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import (
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
+    DESCRIPTOR_BYTES,
+    Choice,
+    DoesNotFit,
+    Matrix,
     Mode,
     Tile,
-    ceil_div,
+    storage_bits,
     tiles_of,
-    vectors_of,
 )
+from tests.accel_sim.dataflows.mixed_vector.reference.timeline import LayerTime, Load, Timeline
+
+MODES: tuple[Mode, ...] = ("row", "column")
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,9 @@ class ReferenceLayer:
     density: float
     tokens: int
     orientation: str
-    vectors: int
-    mean_vector_length: float | None
+    lane_groups: int
+    entries: int
+    mean_entry_weights: float | None
     storage_bits: Mapping[str, int]
     tiles: int
     cycles: int
@@ -74,34 +73,41 @@ class ReferenceLayer:
     units: Mapping[str, Unit]
     pe_load: Sequence[int]
     imbalance: float | None
+    last_pass_cycle: int
 
 
 @dataclass(frozen=True)
 class Run:
-    """A layer before it has a place in time. inputs: operands, (tokens, inputs)."""
+    """A matrix with a choice, before it has a place in time. inputs: (tokens, inputs)."""
 
+    choice: Choice
     shape: tuple[int, int]
     inputs: NDArray[Any]
     tiles: Sequence[Tile]
     passes: Sequence[Pass]
 
+    @property
+    def room(self) -> int:
+        """Of all tiles, with what is read into the tile memory."""
+        return sum(tile.room + DESCRIPTOR_BYTES + tile.table_bytes for tile in self.tiles)
 
-def sparse_run(
-    layout: VectorLayout, shape: tuple[int, int], inputs: NDArray[Any], machine: MixedVector
-) -> Run:
-    mode: Mode = "row" if layout.orientation == "horizontal" else "column"
-    tiles = tiles_of(vectors_of(layout, shape), shape, mode, machine)
-    return Run(shape, inputs, tiles, passes_of(tiles, not_zero(inputs), machine))
+    @property
+    def bytes(self) -> int:
+        return sum(tile.bytes for tile in self.tiles)
 
 
-def dense_run(shape: tuple[int, int], inputs: NDArray[Any], machine: MixedVector) -> Run:
-    """All true, dense stream, in the mode whose passes take fewer cycles; ties: row mode."""
-    runs: list[Run] = []
-    modes: tuple[Mode, ...] = ("row", "column")
-    for mode in modes:
-        tiles = tiles_of(None, shape, mode, machine)
-        runs.append(Run(shape, inputs, tiles, passes_of(tiles, not_zero(inputs), machine)))
-    return min(runs, key=lambda run: sum(one.count.cycles for one in run.passes))
+@dataclass(frozen=True)
+class Source:
+    """What is run: a pruned matrix, or, where there is none, the dense one of its shape."""
+
+    matrix: MaskedMatrix | None
+    shape: tuple[int, int]
+    inputs: NDArray[Any]
+
+    def seen_in(self, mode: Mode, machine: Machine) -> Matrix:
+        if self.matrix is None:
+            return Matrix.dense(self.shape)
+        return Matrix.pruned(self.matrix.keep, self.matrix.vectors, mode, machine)
 
 
 def not_zero(inputs: NDArray[Any]) -> NotZero:
@@ -109,11 +115,58 @@ def not_zero(inputs: NDArray[Any]) -> NotZero:
     return found
 
 
-def on_one_clock(runs: Iterable[Run], machine: MixedVector) -> tuple[list[LayerTime], list[Load]]:
-    """The layers in time, and all their loads."""
-    clock = Clockwork(machine)
-    times = [clock.layer(run.tiles, run.passes, run.shape) for run in runs]
-    return times, clock.loads
+def candidate(source: Source, choice: Choice, machine: Machine) -> Run:
+    """The matrix alone with this choice.
+
+    Raises:
+        DoesNotFit: one of its tiles does not.
+    """
+    tiles = tiles_of(source.seen_in(choice.mode, machine), choice, machine)
+    passes = passes_of(tiles, not_zero(source.inputs), machine)
+    return Run(choice, source.shape, source.inputs, tiles, passes)
+
+
+def best_run(source: Source, machine: Machine) -> Run:
+    """Of all choices the one that takes the fewest cycles alone, its weights resident if they may be.
+
+    Raises:
+        DoesNotFit: with no choice all tiles fit.
+    """
+    found: list[tuple[int, int, int, int, Run]] = []
+    for order, mode in enumerate(MODES):
+        for n in machine.array.lane_groups:
+            try:
+                run = candidate(source, Choice(mode, n), machine)
+            except DoesNotFit:
+                continue
+            timeline = Timeline(machine, machine.dram.resident)
+            cycles = timeline.layer(run.tiles, run.passes, run.shape).cycles
+            found.append((cycles, run.bytes, n, order, run))
+    if not found:
+        raise DoesNotFit
+    return min(found, key=lambda one: one[:4])[4]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The matrices with their choices, in time."""
+
+    machine: Machine
+    is_resident: bool
+    runs: Sequence[Run]
+    times: Sequence[LayerTime]
+    loads: Sequence[Load]
+
+
+def workload(sources: Sequence[Source], machine: Machine) -> Workload:
+    """Choose for each matrix, then run all, with resident weights only if they fit together."""
+    runs = [best_run(source, machine) for source in sources]
+    resident = machine.dram.resident
+    if resident and sum(run.room for run in runs) > machine.weight_buffer.bytes:
+        return workload(sources, replace(machine, dram=replace(machine.dram, resident=False)))
+    timeline = Timeline(machine, resident)
+    times = [timeline.layer(run.tiles, run.passes, run.shape) for run in runs]
+    return Workload(machine, resident, runs, times, timeline.loads)
 
 
 def effectual_macs(keep: NDArray[np.bool_], inputs: NDArray[Any]) -> int:
@@ -127,66 +180,68 @@ def effectual_macs(keep: NDArray[np.bool_], inputs: NDArray[Any]) -> int:
 class Reference:
     """What the contract says of the matrices one after the other, and the runs behind it."""
 
-    machine: MixedVector
+    pruned: Workload
     layers: Sequence[ReferenceLayer]
-    runs: Sequence[Run]
-    times: Sequence[LayerTime]
+
+    @property
+    def machine(self) -> Machine:
+        return self.pruned.machine
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        return self.pruned.runs
 
     def energy_by_component(self, index: int, case: str) -> dict[str, float]:
         """Joule of one layer."""
-        run, time = self.runs[index], self.times[index]
-        count = actions(run.tiles, run.passes, time, run.shape[1], self.machine)
+        run, time = self.runs[index], self.pruned.times[index]
+        of = self.pruned.is_resident
+        count = actions(run.tiles, run.passes, time, run.shape[1], of, self.machine)
         return energy_by_component(count, time.cycles, self.machine, case)
 
 
 def reference(
-    matrices: Sequence[MaskedMatrix], inputs: Sequence[NDArray[Any]], machine: MixedVector
+    matrices: Sequence[MaskedMatrix], inputs: Sequence[NDArray[Any]], machine: Machine
 ) -> Reference:
     """Run the matrices one after the other.
 
     inputs: each layer's operands as the multiplier sees them, (tokens, inputs).
 
     Raises:
-        DoesNotFit: a tile does not fit the machine.
+        DoesNotFit: a matrix does not fit the machine.
     """
-    layouts = [
-        decompose(matrix.keep) if matrix.vectors is None else matrix.vectors for matrix in matrices
-    ]
-    shapes = [matrix.shape for matrix in matrices]
-    runs = [sparse_run(*of, machine) for of in zip(layouts, shapes, inputs, strict=True)]
-    dense_runs = [dense_run(*of, machine) for of in zip(shapes, inputs, strict=True)]
-    times, loads = on_one_clock(runs, machine)
-    dense_times, _ = on_one_clock(dense_runs, machine)
+    pairs = list(zip(matrices, inputs, strict=True))
+    pruned = workload([Source(matrix, matrix.shape, x) for matrix, x in pairs], machine)
+    dense = workload([Source(None, matrix.shape, x) for matrix, x in pairs], machine)
     layers = [
-        layer_figures(*of, loads, machine)
-        for of in zip(matrices, layouts, runs, times, dense_times, strict=True)
+        layer_figures(matrix, run, time, dense_time, pruned)
+        for matrix, run, time, dense_time in zip(
+            matrices, pruned.runs, pruned.times, dense.times, strict=True
+        )
     ]
-    return Reference(machine, layers, runs, times)
+    return Reference(pruned, layers)
 
 
 def layer_figures(
-    matrix: MaskedMatrix,
-    layout: VectorLayout,
-    run: Run,
-    time: LayerTime,
-    dense: LayerTime,
-    loads: Sequence[Load],
-    machine: MixedVector,
+    matrix: MaskedMatrix, run: Run, time: LayerTime, dense: LayerTime, of: Workload
 ) -> ReferenceLayer:
     """Every figure of one layer."""
+    machine, choice = of.machine, run.choice
     rows, cols = matrix.shape
-    tokens, array = len(run.inputs), machine.array
-    macs = array.pe_rows * array.token_columns * array.lanes
+    tokens, macs = len(run.inputs), machine.multipliers
     executed = sum(one.tally.executed for one in run.passes)
     live_pairs = sum(one.tally.live_pairs for one in run.passes)
+    entries = sum(len(tile.entries) for tile in run.tiles)
     dram_bytes = sum(load.dram_bytes for load in time.loads)
-    causes = cycles_by_cause(run.passes, time, machine)
+    causes = cycles_by_cause(run.passes, time, choice, machine)
     load_of_rows = pe_load(run.passes, machine)
-    mean_load = sum(load_of_rows) / array.pe_rows
+    mean_load = sum(load_of_rows) / machine.array.pe_rows
     effectual = effectual_macs(matrix.keep, run.inputs)
-    needed = effectual if machine.zero_skip.entries_per_cycle else matrix.nnz * tokens
-    ideal_compute = ceil_div(needed, macs)
-    ideal_dram = ceil(dram_bytes / dram_rate(machine))
+    if machine.zero_skip.entries_per_cycle:
+        assert executed == effectual
+    else:
+        assert executed == matrix.nnz * tokens
+    ideal_compute = ceil_div(executed, macs)
+    ideal_dram = ceil(dram_bytes / machine.dram.rate)
     return ReferenceLayer(
         name=matrix.name,
         rows=rows,
@@ -194,16 +249,11 @@ def layer_figures(
         nnz=matrix.nnz,
         density=matrix.nnz / (rows * cols),
         tokens=tokens,
-        orientation=layout.orientation,
-        vectors=len(layout),
-        mean_vector_length=matrix.nnz / len(layout) if len(layout) else None,
-        # The one bit that says which orientation counts as index, as in MixedVectors.
-        storage_bits={
-            "values": sum(tile.value_bits for tile in run.tiles),
-            "indices": sum(tile.index_bits + 1 for tile in run.tiles),
-            "pointers": sum(tile.header_bits - 1 for tile in run.tiles),
-            "padding": 0,
-        },
+        orientation="horizontal" if choice.mode == "row" else "vertical",
+        lane_groups=choice.n,
+        entries=entries,
+        mean_entry_weights=matrix.nnz / entries if entries else None,
+        storage_bits=storage_bits(run.tiles),
         tiles=len(run.tiles),
         cycles=time.cycles,
         latency_s=time.cycles / machine.clock.clock_hz,
@@ -217,11 +267,12 @@ def layer_figures(
         macs_dense=rows * cols * tokens,
         macs_executed=executed,
         macs_skipped=matrix.nnz * tokens - executed,
-        macs_padding=live_pairs * array.lanes - executed,
+        macs_padding=live_pairs * choice.lanes(machine) - executed,
         macs_effectual=effectual,
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
-        units=units_of(run.passes, time, loads, machine),
+        units=units_of(run.passes, time, of.loads, choice, machine),
         pe_load=load_of_rows,
         imbalance=max(load_of_rows) / mean_load if mean_load else None,
+        last_pass_cycle=sum(one.count.cycles for one in run.passes) - 1,
     )

@@ -1,7 +1,7 @@
 """§5: one pass, cycle by cycle.
 
-A cycle has two halves. In the first each unit reads what the last cycle left and proposes what
-comes next; in the second all swap. So the order in which the units are asked cannot matter, and
+A cycle has two halves. In the first each block reads what the last cycle left and proposes what
+comes next; in the second all swap. So the order in which the blocks are asked cannot matter, and
 `run_pass` can ask them backwards to show it.
 """
 
@@ -9,196 +9,201 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.dataflows.mixed_vector.reference.schedule import Plan
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import Entry, Tile
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile
 
 Live = tuple[tuple[int, ...], ...]
-"""For each token of the group, for each entry of the tile: weights of live pieces; 0: dead."""
-
-
-class Decompressor:
-    """Weight-buffer port and decompressor: fetches bits, consumes them, fills the queues."""
-
-    def __init__(self, tile: Tile, plan: Plan, machine: MixedVector) -> None:
-        port = 8 * machine.decompressor.bytes_per_cycle
-        self.port_bits = port
-        self.capacity = 2 * port + max((entry.bits for entry in tile.entries), default=0)
-        self.most_entries = machine.decompressor.entries_per_cycle
-        self.entries = tile.entries
-        self.plan = plan
-        # State
-        self.bits_to_fetch = tile.bits
-        self.buffered = 0
-        self.header_left = tile.header_bits
-        self.delivered = 0
-        # Counters
-        self.busy = self.queue_full = self.weight_buffer = 0
-        # Wires: the next state, and how many entries each queue is sent in this cycle.
-        self._next = (0, 0, 0, 0)
-        self.sent: Counter[int] = Counter()
-
-    @property
-    def next_entry(self) -> Entry | None:
-        return self.entries[self.delivered] if self.delivered < len(self.entries) else None
-
-    @property
-    def is_done(self) -> bool:
-        return self.header_left == 0 and self.next_entry is None
-
-    def propose(self, state: "State") -> None:
-        fetched = min(self.port_bits, self.bits_to_fetch, self.capacity - self.buffered)
-        consumed, header_left, delivered = 0, 0, self.delivered
-        queues = state.queues
-        if self.header_left > 0:
-            consumed = min(self.header_left, self.buffered)
-            header_left = self.header_left - consumed
-            self.weight_buffer += consumed == 0
-        else:
-            while delivered < len(self.entries):
-                bits, to = self.entries[delivered].bits, self.plan.queue_of[delivered]
-                if delivered - self.delivered == self.most_entries:
-                    break
-                if bits > self.buffered - consumed:
-                    self.weight_buffer += consumed == 0
-                    break
-                held = max(queue.held for queue in queues[to])
-                if held + self.sent[to] == self.plan.depth:
-                    self.queue_full += consumed == 0
-                    break
-                self.sent[to] += 1
-                consumed += bits
-                delivered += 1
-        self.busy += consumed > 0
-        buffered = self.buffered + fetched - consumed
-        self._next = (self.bits_to_fetch - fetched, buffered, header_left, delivered)
-
-    def swap(self, state: "State") -> None:
-        self.bits_to_fetch, self.buffered, self.header_left, self.delivered = self._next
-        for to, count in self.sent.items():
-            for queue in state.queues[to]:
-                queue.tail += count
-        self.sent.clear()
-
-
-class Matching:
-    """The window of inputs [base, loaded)."""
-
-    def __init__(self, tile: Tile, machine: MixedVector) -> None:
-        self.end = tile.inputs.stop
-        self.window = machine.matching.window_inputs
-        self.most_inputs = machine.matching.inputs_per_cycle
-        self.base = self.loaded = tile.inputs.start
-        self.busy = self.window_full = 0
-        self._next = (self.base, self.loaded)
-
-    def propose(self, state: "State") -> None:
-        next_entry = state.decompressor.next_entry
-        base = self.end if next_entry is None else next_entry.lo
-        for queue in state.open_queues:
-            if queue.head < queue.tail:
-                base = min(base, queue.entries[queue.head].lo)
-        loaded = min(self.loaded + self.most_inputs, self.base + self.window, self.end)
-        self.busy += loaded > self.loaded
-        self.window_full += loaded == self.loaded < self.end
-        self._next = (base, loaded)
-
-    def swap(self, _: "State") -> None:
-        self.base, self.loaded = self._next
+"""For each token of the group, for each entry of the tile: its live weights; 0: dead."""
 
 
 class Taker:
-    """A zero-skip controller and the PEs behind it: a row's in lock-step, or a single one."""
+    """The front of a queue, its zero-skip controller and the PEs behind it.
 
-    def __init__(self, row: int, columns: range, most_drops: int) -> None:
-        self.row, self.columns = row, columns
-        self.most_drops = most_drops
+    `columns`: the tokens of the group that it works for, all of them in lock-step.
+    """
+
+    def __init__(self, slot: "Slot", columns: range, is_dead: Sequence[bool]) -> None:
+        self.slot, self.columns, self.is_dead = slot, columns, is_dead
+        # State: how many entries of the slot have been taken. The queue holds those behind it
+        # that were delivered.
+        self.head = 0
+        self._next_head = 0
+        # Counters
         self.cycles: Counter[str] = Counter()
         self.cycles_dropping = 0
         self.dropped = 0
         self.issued: list[int] = []
         self.last_taken_in = -1
 
-    def take(self, queue: "Queue", head: int, now: int, loaded: int) -> int:
-        """Act on what stands at `head`; return where the front is then."""
+    @property
+    def held(self) -> int:
+        return self.slot.delivered - self.head
+
+    def propose(self, state: "State") -> None:
+        slot, head, loaded = self.slot, self.head, state.window.loaded
         drops = 0
-        while drops < self.most_drops and head < queue.tail and queue.is_skippable[head]:
+        while (
+            drops < state.most_drops
+            and head < slot.delivered
+            and slot.his[head] <= loaded
+            and self.is_dead[head]
+        ):
             head += 1
             drops += 1
-        is_empty = head == queue.tail
-        is_skippable = not is_empty and queue.is_skippable[head]
-        is_issued = not is_empty and not is_skippable and queue.entries[head].hi <= loaded
-        if is_issued:
+        has_front = head < slot.delivered
+        matches = has_front and slot.his[head] <= loaded
+        if matches and not self.is_dead[head]:
             cause = "busy"
-            self.issued.append(queue.numbers[head])
+            self.issued.append(slot.numbers[head])
             head += 1
-        elif drops or is_skippable:
+        elif drops or matches:
             cause = "zero_skip"
-        elif not is_empty:
+        elif has_front:
             cause = "window"
-        elif queue.tail < len(queue.entries):
+        elif not state.is_known or slot.has_entries_left:
             cause = "decompressor"
         else:
             cause = "idle"
         self.cycles[cause] += 1
         self.cycles_dropping += drops > 0
         self.dropped += drops
-        if drops or is_issued:
-            self.last_taken_in = now
-        return head
+        if head > self.head:
+            self.last_taken_in = state.now
+        self._next_head = head
+
+    def swap(self) -> None:
+        self.head = self._next_head
 
 
-class Queue:
-    """The entries that come this way, of which [head, tail) wait; and their takers."""
+class Slot:
+    """The parser of a slot, with the bits that wait for it and the queues behind it."""
 
-    def __init__(
-        self,
-        numbers: Sequence[int],
-        entries: Sequence[Entry],
-        is_skippable: Sequence[bool],
-        takers: Sequence[Taker],
-    ) -> None:
-        self.numbers, self.entries, self.is_skippable = numbers, entries, is_skippable
-        self.takers = takers
+    def __init__(self, tile: Tile, number: int, live: Live, is_per_column: bool) -> None:
+        self.number, self.row = number, number // tile.choice.n
+        self.numbers = tile.entries_of_slot[number]
+        self.bits = [tile.entry_bits[entry] for entry in self.numbers]
+        self.los = [tile.entries[entry].lo for entry in self.numbers]
+        self.his = [tile.entries[entry].hi for entry in self.numbers]
+        tokens = range(len(live))
+        groups = [range(t, t + 1) for t in tokens] if is_per_column else [tokens]
+        self.takers = [
+            Taker(self, group, [not any(live[t][e] for t in group) for e in self.numbers])
+            for group in groups
+        ]
         # State
-        self.head = self.tail = 0
-        self._next_head = 0
+        self.waiting = 0
+        self.bytes_left = tile.stream_bytes[number]
+        self.delivered = 0
+        # Wires of this cycle
+        self.arriving = 0
+        self._is_delivering = False
+        # Counters
+        self.busy = self.weight_buffer = self.queue_full = 0
 
     @property
-    def held(self) -> int:
-        return self.tail - self.head
+    def has_entries_left(self) -> bool:
+        return self.delivered < len(self.numbers)
 
     @property
     def is_done(self) -> bool:
-        return self.head == len(self.entries)
+        return not self.has_entries_left and all(t.head == self.delivered for t in self.takers)
+
+    def bound(self, state: "State") -> int:
+        """Below which input the slot needs none."""
+        first = min(taker.head for taker in self.takers)
+        if first < self.delivered:
+            return self.los[first]
+        if state.is_known and not self.has_entries_left:
+            return state.window.end
+        return self.los[self.delivered - 1] if self.delivered else state.window.first
 
     def propose(self, state: "State") -> None:
-        head = self.head
-        for taker in self.takers:
-            head = taker.take(self, head, state.now, state.matching.loaded)
-        self._next_head = head
+        if not state.is_known:
+            self.weight_buffer += 1
+        elif self.has_entries_left:
+            if self.bits[self.delivered] > self.waiting:
+                self.weight_buffer += 1
+            elif any(taker.held == state.depth for taker in self.takers):
+                self.queue_full += 1
+            else:
+                self.busy += 1
+                self._is_delivering = True
 
-    def swap(self, _: "State") -> None:
-        self.head = self._next_head
+    def swap(self) -> None:
+        self.waiting += self.arriving
+        self.bytes_left -= self.arriving // 8
+        self.arriving = 0
+        if self._is_delivering:
+            self.waiting -= self.bits[self.delivered]
+            self.delivered += 1
+            self._is_delivering = False
+
+
+class Port:
+    """The weight-buffer port of a PE row."""
+
+    def __init__(self, slots: Sequence[Slot], machine: Machine, n: int) -> None:
+        self.slots = slots
+        self.word_bits = machine.word_bits
+        self.capacity = machine.word_bits * (machine.decompressor.buffer_words // n)
+        self.words_read = 0
+
+    def propose(self, state: "State") -> None:
+        if not state.is_known:
+            self.words_read += 1  # Of records.
+            return
+        able = [
+            slot
+            for slot in self.slots
+            if slot.bytes_left and slot.waiting + self.word_bits <= self.capacity
+        ]
+        if able:
+            slot = min(able, key=lambda slot: (slot.waiting, slot.number))
+            slot.arriving = min(self.word_bits, 8 * slot.bytes_left)
+            self.words_read += 1
+
+
+class Window:
+    """The inputs [base, loaded)."""
+
+    def __init__(self, tile: Tile, machine: Machine) -> None:
+        self.first, self.end = tile.inputs.start, tile.inputs.stop
+        self.width = machine.matching.window_inputs
+        self.most_inputs = machine.matching.inputs_per_cycle
+        self.base = self.loaded = self.first
+        self._next = (self.first, self.first)
+        self.busy = self.window_full = 0
+
+    def propose(self, state: "State") -> None:
+        # A slot that is done needs nothing any more.
+        base = min((slot.bound(state) for slot in state.slots), default=self.end)
+        loaded = min(self.loaded + self.most_inputs, self.base + self.width, self.end)
+        self.busy += loaded > self.loaded
+        self.window_full += loaded == self.loaded < self.end
+        self._next = (base, loaded)
+
+    def swap(self) -> None:
+        self.base, self.loaded = self._next
 
 
 @dataclass
 class State:
-    """What every unit may read."""
+    """What every block may read. slots: those that are not done, and all while none is known."""
 
-    decompressor: Decompressor
-    matching: Matching
-    queues: Sequence[Sequence[Queue]]
-    """In as many copies as there are columns that run on their own."""
-    open_queues: Sequence[Queue]
-    """Those with anything still to take; a queue that is done stays so, its takers idle."""
+    window: Window
+    slots: Sequence[Slot]
+    depth: int
+    most_drops: int
     now: int = 0
+    is_known: bool = False
+    """Whether the records have been read."""
 
 
 @dataclass(frozen=True)
 class TakerCount:
     """What one taker did in a pass, in each of its columns alike."""
 
+    slot: int
     row: int
     columns: range
     """Tokens of the group that it works for."""
@@ -217,10 +222,13 @@ class PassCount:
     cycles: int
     latency: int
     takers: tuple[TakerCount, ...]
-    """By PE row, then column."""
+    """By slot, then column."""
     decompressor: Mapping[str, int]
+    """Of all slots together."""
     matching: Mapping[str, int]
     inputs_loaded: int
+    words_read: int
+    """By all PE rows."""
 
     @property
     def critical(self) -> TakerCount | None:
@@ -231,56 +239,45 @@ class PassCount:
         return next(taker for taker in self.takers if taker.last_taken_in == last)
 
 
-def queues_of(tile: Tile, plan: Plan, live: Live, machine: MixedVector) -> list[list[Queue]]:
-    """Each queue of the plan, in as many copies as there are columns that run on their own."""
-    if machine.queue.per_column:
-        copies = [(range(t, t + 1), [not weights for weights in live[t]]) for t in range(len(live))]
-    else:
-        together = [not any(of_tokens) for of_tokens in zip(*live, strict=True)]
-        copies = [(range(len(live)), together)]
-    numbers: list[list[int]] = [[] for _ in plan.rows_of]
-    for number, to in enumerate(plan.queue_of):
-        numbers[to].append(number)
-    most_drops = machine.zero_skip.entries_per_cycle
-    return [
-        [
-            Queue(
-                mine,
-                [tile.entries[number] for number in mine],
-                [is_skippable[number] for number in mine],
-                [Taker(row, columns, most_drops) for row in rows],
-            )
-            for columns, is_skippable in copies
-        ]
-        for mine, rows in zip(numbers, plan.rows_of, strict=True)
-    ]
-
-
 def run_pass(
-    tile: Tile, plan: Plan, live: Live, machine: MixedVector, *, is_backwards: bool = False
+    tile: Tile, live: Live, machine: Machine, *, is_backwards: bool = False
 ) -> PassCount:
-    """Step one pass to its end; `is_backwards` asks the units in the opposite order."""
-    queues = queues_of(tile, plan, live, machine)
-    decompressor = Decompressor(tile, plan, machine)
-    matching = Matching(tile, machine)
-    every_queue = [queue for copies in queues for queue in copies]
-    open_queues = [queue for queue in every_queue if not queue.is_done]
-    state = State(decompressor, matching, queues, open_queues)
-    while state.open_queues or not decompressor.is_done:
-        units = [decompressor, matching, *state.open_queues]
-        for unit in reversed(units) if is_backwards else units:
-            unit.propose(state)
-        for unit in units:
-            unit.swap(state)
-        state.open_queues = [queue for queue in state.open_queues if not queue.is_done]
+    """Step one pass to its end; `is_backwards` asks the blocks in the opposite order."""
+    n = tile.choice.n
+    slots = [
+        Slot(tile, number, live, machine.queue.per_column)
+        for number in range(tile.choice.slots(machine))
+    ]
+    rows = range(machine.array.pe_rows)
+    ports = [Port(slots[row * n : (row + 1) * n], machine, n) for row in rows]
+    window = Window(tile, machine)
+    drops = machine.zero_skip.entries_per_cycle
+    state = State(window, slots, machine.queue.depth_entries, drops)
+    takers = [taker for slot in slots for taker in slot.takers]
+    stepped = [*slots, *takers]
+    while state.slots:
+        blocks = [*ports, window, *stepped]
+        for block in reversed(blocks) if is_backwards else blocks:
+            block.propose(state)
+        window.swap()
+        for block in stepped:
+            block.swap()
         state.now += 1
+        state.is_known = state.now >= tile.header_words
+        if state.is_known and any(slot.is_done for slot in state.slots):
+            state.slots = [slot for slot in state.slots if not slot.is_done]
+            stepped = [*state.slots, *(taker for slot in state.slots for taker in slot.takers)]
 
-    takers: list[TakerCount] = []
-    for taker in (taker for queue in every_queue for taker in queue.takers):
+    latency = machine.array.pe_latency_cycles
+    for taker in takers:
         taker.cycles["idle"] += state.now - taker.cycles.total()
-        takers.append(
+    return PassCount(
+        cycles=state.now + latency,
+        latency=latency,
+        takers=tuple(
             TakerCount(
-                taker.row,
+                taker.slot.number,
+                taker.slot.row,
                 taker.columns,
                 taker.cycles,
                 taker.cycles_dropping,
@@ -288,18 +285,13 @@ def run_pass(
                 taker.dropped,
                 taker.last_taken_in,
             )
-        )
-    takers.sort(key=lambda taker: (taker.row, taker.columns.start))
-    latency = machine.array.pe_latency_cycles
-    return PassCount(
-        cycles=state.now + latency,
-        latency=latency,
-        takers=tuple(takers),
+            for taker in takers
+        ),
         decompressor={
-            "busy": decompressor.busy,
-            "queue_full": decompressor.queue_full,
-            "weight_buffer": decompressor.weight_buffer,
+            what: sum(getattr(slot, what) for slot in slots)
+            for what in ("busy", "queue_full", "weight_buffer")
         },
-        matching={"busy": matching.busy, "window_full": matching.window_full},
-        inputs_loaded=matching.loaded - tile.inputs.start,
+        matching={"busy": window.busy, "window_full": window.window_full},
+        inputs_loaded=window.loaded - window.first,
+        words_read=sum(port.words_read for port in ports),
     )

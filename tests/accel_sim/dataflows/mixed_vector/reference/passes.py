@@ -1,13 +1,12 @@
-"""The passes of a layer: which entries are live for whom, and what was executed."""
+"""The passes of a matrix: which entries are live for whom, and what was executed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
 from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import Live, PassCount, run_pass
-from tests.accel_sim.dataflows.mixed_vector.reference.schedule import Plan, plan
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import Tile, parts_of
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile, parts_of
 
 NotZero = Sequence[Sequence[bool]]
 """Of each token, of each input: whether the multiplier sees something else than 0."""
@@ -20,7 +19,7 @@ class Tally:
     issued_pairs: int
     live_pairs: int
     executed: int
-    """Weights of live pairs (piece, token)."""
+    """Live weights of live pairs."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,14 @@ class Pass:
     """One tile × one group."""
 
     tile: Tile
-    plan: Plan
     tokens: range
     live: Live
     count: PassCount
     tally: Tally
 
 
-def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: MixedVector) -> Live:
-    """For each token of the group, of each entry: weights of pieces with an input not zero."""
+def live_entries(tile: Tile, group: range, not_zero: NotZero, machine: Machine) -> Live:
+    """For each token of the group, of each entry: its weights with an input not zero."""
     if machine.zero_skip.entries_per_cycle == 0:
         return (tuple(entry.weights for entry in tile.entries),) * len(group)
     return tuple(
@@ -56,20 +54,17 @@ def tally(live: Live, count: PassCount) -> Tally:
     return Tally(issued_pairs, live_pairs, executed)
 
 
-def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: MixedVector) -> list[Pass]:
+def passes_of(tiles: Iterable[Tile], not_zero: NotZero, machine: Machine) -> list[Pass]:
     """Every pass of a layer, in execution order."""
     found: list[Pass] = []
     for tile in tiles:
-        schedule = plan(tile, machine)
 
         @cache  # Groups for which the same entries are live run alike.
-        def run(
-            live: Live, tile: Tile = tile, schedule: Plan = schedule
-        ) -> tuple[PassCount, Tally]:
-            count = run_pass(tile, schedule, live, machine)
+        def run(live: Live, tile: Tile = tile) -> tuple[PassCount, Tally]:
+            count = run_pass(tile, live, machine)
             return count, tally(live, count)
 
         for group in parts_of(len(not_zero), machine.array.token_columns):
             live = live_entries(tile, group, not_zero, machine)
-            found.append(Pass(tile, schedule, group, live, *run(live)))
+            found.append(Pass(tile, group, live, *run(live)))
     return found

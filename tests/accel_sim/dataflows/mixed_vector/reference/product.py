@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_log2
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import ceil_log2
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Choice
 
 LARGEST = {"int8": 127, "int16": 32767}
 
@@ -53,17 +53,21 @@ def tree_sum(terms: list[Word]) -> Word:
 
 
 def ordered_product(
-    weight: NDArray[Any], inputs: NDArray[Any], passes: Sequence[Pass], machine: MixedVector
+    weight: NDArray[Any],
+    inputs: NDArray[Any],
+    passes: Sequence[Pass],
+    choice: Choice,
+    machine: Machine,
 ) -> list[list[Word]]:
     """Outputs × tokens of the operands `weight` and `inputs` (tokens × inputs)."""
-    datatype, lanes = machine.array.datatype, machine.array.lanes
+    datatype, lanes = machine.array.datatype, choice.lanes(machine)
     nothing = zero(datatype)
     w, x = words(weight, datatype), words(inputs, datatype)
     output = [[nothing] * len(x) for _ in w]
     for one in passes:
         tile = one.tile
-        # One accumulator per PE row, output and token.
-        held: dict[tuple[int, int, int], Word] = {}
+        # Of each output and token: the accumulators of the slots that hold it.
+        held: dict[tuple[int, int], dict[int, Word]] = {}
         for taker in one.count.takers:
             for token in taker.columns:
                 column = x[one.tokens.start + token]
@@ -71,23 +75,22 @@ def ordered_product(
                     if not one.live[token][number]:
                         continue
                     entry = tile.entries[number]
-                    if tile.mode == "column":
-                        col = entry.inputs[0]
-                        sums = [(out, w[out][col] * column[col]) for out in entry.outputs]
+                    products = {(out, col): w[out][col] * column[col] for out, col in entry.cells()}
+                    if choice.mode == "column":
+                        sums = [(out, term) for (out, _), term in products.items()]
                     else:
-                        out, summands = entry.outputs[0], [nothing] * lanes
-                        for col in entry.inputs:
-                            summands[col - entry.lo] = w[out][col] * column[col]
-                        sums = [(out, tree_sum(summands))]
+                        summands = [nothing] * lanes
+                        for (_, col), term in products.items():
+                            summands[col - entry.lo] = term
+                        sums = [(entry.outputs[0], tree_sum(summands))]
                     for out, term in sums:
-                        at = (taker.row, out, token)
-                        held[at] = held.get(at, nothing) + term
+                        of_slots = held.setdefault((out, token), {})
+                        of_slots[taker.slot] = of_slots.get(taker.slot, nothing) + term
         for token, number in enumerate(one.tokens):
             for out in tile.strip:
-                # Rows outside the unit's set hold 0 and change nothing.
                 total = nothing
-                for row in range(machine.array.pe_rows):
-                    total = total + held.get((row, out, token), nothing)
+                for _, word in sorted(held.get((out, token), {}).items()):
+                    total = total + word
                 output[out][number] = output[out][number] + total
     return output
 
@@ -98,14 +101,15 @@ def product_error(
     inputs: NDArray[Any],
     found: Sequence[Sequence[Word]],
     ranges: int,
-    machine: MixedVector,
+    choice: Choice,
+    machine: Machine,
 ) -> tuple[float, float]:
     """Largest |machine − exact|, and largest share of the FP32 bound that an error takes."""
     unit = 2.0**-24
     largest = share = 0.0
     for out in range(len(weight)):
         kept = [int(col) for col in range(weight.shape[1]) if matrix.keep[out, col]]
-        n = len(kept) + machine.array.pe_rows + ceil_log2(machine.array.lanes) + ranges
+        n = len(kept) + machine.array.pe_rows + ceil_log2(choice.lanes(machine)) + ranges
         gamma = n * unit / (1 - n * unit)
         for token in range(len(inputs)):
             # A product of two FP16 numbers is exact in FP64.

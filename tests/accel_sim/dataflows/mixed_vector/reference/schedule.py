@@ -1,22 +1,27 @@
-"""§4: which queue each entry goes to, and who takes from it."""
+"""§4: which set each unit goes to, and which slot each entry goes to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import Tile, set_count, units_per_set
-
 
 @dataclass(frozen=True)
 class Plan:
-    """Queues of one column, or of all columns in lock-step."""
+    units_of_set: Sequence[Sequence[int]]
+    """Ascending; the place of a unit is its number."""
+    slot_of_entry: Sequence[int]
 
-    queue_of: Sequence[int]
-    """Of each entry."""
-    rows_of: Sequence[range]
-    """The PE rows that each queue serves."""
-    depth: int
-    """Entries that each queue holds."""
+    @property
+    def most_units(self) -> int:
+        return max(len(units) for units in self.units_of_set)
+
+    def number_of(self, unit: int) -> int:
+        """The place of a unit among those of its set."""
+        return next(units.index(unit) for units in self.units_of_set if unit in units)
+
+
+def by_load(loads: Sequence[int]) -> list[int]:
+    """Items by descending load, ties by lower index."""
+    return sorted(range(len(loads)), key=lambda item: (-loads[item], item))
 
 
 def snake(loads: Sequence[int], bins: int) -> list[int]:
@@ -26,11 +31,6 @@ def snake(loads: Sequence[int], bins: int) -> list[int]:
         run, step = divmod(j, bins)
         chosen[item] = step if run % 2 == 0 else bins - 1 - step
     return chosen
-
-
-def by_load(loads: Sequence[int]) -> list[int]:
-    """Items by descending load, ties by lower index."""
-    return sorted(range(len(loads)), key=lambda item: (-loads[item], item))
 
 
 def longest_first(loads: Sequence[int], bins: int, most_items: int) -> list[int]:
@@ -45,37 +45,35 @@ def longest_first(loads: Sequence[int], bins: int, most_items: int) -> list[int]
     return chosen
 
 
-def plan(tile: Tile, machine: MixedVector) -> Plan:
-    """The schedule of one tile."""
-    policy, rows, depth = (
-        machine.scheduler.policy,
-        machine.array.pe_rows,
-        machine.queue.depth_entries,
-    )
-    units = [entry.unit for entry in tile.entries]
-    loads = [0] * tile.units
-    for unit in units:
+def plan(
+    entry_units: Sequence[int],
+    units: int,
+    sets: Sequence[Sequence[int]],
+    most_units: int,
+    policy: str,
+) -> Plan:
+    """The schedule of a tile.
+
+    entry_units: of each entry in stream order. units: of the tile. sets: the slots of each.
+    most_units: that a set can hold.
+    """
+    loads = [0] * units
+    for unit in entry_units:
         loads[unit] += 1
-    every_row = [range(row, row + 1) for row in range(rows)]
-    sets = set_count(machine)
-    size = rows // sets
     if policy == "interleaved":
-        return Plan([unit % rows for unit in units], every_row, depth)
-    if policy == "lpt":
-        row_of = longest_first(loads, rows, units_per_set(machine, tile.mode))
-        return Plan([row_of[unit] for unit in units], every_row, depth)
-    if policy == "snake":
-        row_of = snake(loads, rows)
-        return Plan([row_of[unit] for unit in units], every_row, depth)
-    set_of = snake(loads, sets)
-    rows_of_set = [range(s * size, (s + 1) * size) for s in range(sets)]
-    if policy == "online":
-        return Plan([set_of[unit] for unit in units], rows_of_set, depth * size)
-    assert policy == "set_associative"
-    given = [0] * rows
-    chosen: list[int] = []
-    for unit in units:
-        row = min(rows_of_set[set_of[unit]], key=lambda row: (given[row], row))
-        given[row] += 1
-        chosen.append(row)
-    return Plan(chosen, every_row, depth)
+        set_of = [unit % len(sets) for unit in range(units)]
+    elif policy == "lpt":
+        set_of = longest_first(loads, len(sets), most_units)
+    else:
+        assert policy in ("snake", "set_associative")
+        set_of = snake(loads, len(sets))
+    given = [0] * sum(len(slots) for slots in sets)
+    slot_of_entry: list[int] = []
+    for unit in entry_units:
+        # Under every policy but set_associative there is one slot to choose from.
+        slot = min(sets[set_of[unit]], key=lambda slot: (given[slot], slot))
+        given[slot] += 1
+        slot_of_entry.append(slot)
+    units_of_set = [[u for u in range(units) if set_of[u] == s] for s in range(len(sets))]
+    assert all(len(held) <= most_units for held in units_of_set)
+    return Plan(units_of_set, slot_of_entry)

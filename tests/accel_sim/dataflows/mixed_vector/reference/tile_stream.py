@@ -1,340 +1,230 @@
-"""Mixed vectors in the order in which the machine's decompressor reads them: entry by entry.
+"""§3: a tile as the bytes that lie in the DRAM, written and read again bit by bit.
 
-docs/microarchitecture.md §3. A line's *slot* is a run of G of its entries, counted from the first.
-The stream: orientation (1 = vertical), pointers, then slot after slot, those of horizontal vectors
-by (slot, line), those of vertical ones by (line, slot). In a slot stand the weights of each vector,
-by ascending start. A line has one vector open at a time: the index and the length code of its first
-stand at the beginning of its slot 0, those of each other right behind the last weight of the vector
-before it. So what a slot holds is always known before it is reached, and how many vectors a line
-has is in the pointers. The bits are those of `MixedVectors.to_bytes`, in another order.
+What stands in the 16 bytes of the descriptor is the host's affair (here zeros); what it states is
+handed to the reader as a `Descriptor`. All else the reader takes from the bytes alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
-from sparse_formats.errors import InputError
-from sparse_formats.formats.mixed_vectors import (
-    MixedVectors,
-    field_widths,
-    length_codes,
-    pointers_of,
-    read_header,
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div, ceil_log2
+from tests.accel_sim.dataflows.mixed_vector.reference.schedule import plan
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
+    DESCRIPTOR_BYTES,
+    Choice,
+    Fields,
+    Tile,
 )
-from sparse_formats.formats.parts.bitstream import BitReader, Section, pack, value_section
-from sparse_formats.formats.parts.descriptor import Descriptor
-from sparse_formats.formats.parts.value_types import from_patterns, value_type_of
-from sparse_formats.masks.bit_words import Words
-from sparse_formats.masks.vectors import VectorLayout
-from sparse_formats.storage import bits_for
-
-MOST_LANES = 64
 
 
-@dataclass(frozen=True, eq=False)
-class StreamEntries:
-    """What the decompressor hands on, in stream order.
+class BitWriter:
+    """Fields one behind the other; bit i is bit i mod 8 of byte ⌊i/8⌋."""
 
-    position: int32, the line of vertical, the slot of horizontal vectors; unit: int32, the other
-    of the two; lanes: uint64, bit i = entry i of the slot has a weight; bits: int64, those read
-    behind the entry before it, up to its own end.
-    """
+    def __init__(self) -> None:
+        self.bits: list[int] = []
 
-    position: NDArray[np.int32]
-    unit: NDArray[np.int32]
-    lanes: NDArray[np.uint64]
-    bits: NDArray[np.int64]
+    def put(self, number: int, width: int) -> None:
+        assert 0 <= number < 2**width
+        self.bits += [number >> i & 1 for i in range(width)]
 
-
-@dataclass(frozen=True, eq=False)
-class TileStream:
-    """One tile, `matrix`, for a machine of `lanes` (1 … 64) multipliers a PE.
-
-    Descriptor: that of the matrix, and lanes.
-    """
-
-    matrix: MixedVectors
-    lanes: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.lanes <= MOST_LANES:
-            raise InputError(f"lanes is {self.lanes}; give a whole number in 1..{MOST_LANES}")
-
-    def entries(self, value_bits: int, is_packed: bool) -> StreamEntries:
-        """The entries behind the header; is_packed: all of a slot's vectors in one, else one each.
-
-        Their bits sum to those of the stream but its header, (lines + 1)·⌈log2(vectors + 1)⌉ + 1.
-        """
-        walk = _walk_of(self.matrix, self.lanes)
-        widths = _item_widths(self.matrix, value_bits)[walk.order]
-        read = np.append(0, np.cumsum(widths, dtype=np.int64))
-        bits = np.diff(read[walk.ends], prepend=0)
-        if not is_packed or not len(bits):
-            return StreamEntries(walk.position, walk.unit, walk.lanes, bits)
-        is_new = np.diff(walk.position, prepend=-1) != 0
-        first = np.flatnonzero(is_new | (np.diff(walk.unit, prepend=-1) != 0))
-        return StreamEntries(
-            walk.position[first],
-            walk.unit[first],
-            np.bitwise_or.reduceat(walk.lanes, first),
-            np.add.reduceat(bits, first),
-        )
-
-    def descriptor(self, value_type: str | None = None) -> Descriptor:
-        """See `SparseMatrix`."""
-        told = self.matrix.descriptor(value_type)
-        return Descriptor(told.shape, told.value_type, {**told.parameters, "lanes": self.lanes})
-
-    def to_bytes(self, value_type: str | None = None) -> bytes:
-        """The stream, as many bytes as `MixedVectors.to_bytes` gives; errors as there."""
-        matrix, vectors = self.matrix, self.matrix.vectors
-        typed = value_type_of(matrix.data, value_type)
-        index, _ = field_widths(matrix.axis, matrix.lengths)
-        order = _walk_of(matrix, self.lanes).order
-        starts = vectors.starts // np.int32(min(matrix.lengths, default=1))
-        codes = length_codes(matrix.lengths)[vectors.lengths].astype(np.uint64)
-        items = np.zeros(len(order), np.uint64)
-        items[: len(vectors)] = starts.astype(np.uint64) | codes << np.uint64(index)
-        weights = value_section(matrix.data, typed)
-        items[len(vectors) :][: weights.fields.size] = weights.fields
-        widths = _item_widths(matrix, typed.bits if typed else 0)
-        return pack(
-            [
-                Section(np.array([vectors.orientation == "vertical"]), 1),
-                Section(matrix.indptr, bits_for(len(vectors) + 1)),
-                Section(items[order], widths[order]),
-            ]
-        )
-
-    @classmethod
-    def from_bytes(cls, data: bytes, descriptor: Descriptor) -> Self:
-        """See `SparseMatrix`."""
-        lanes = descriptor.number("lanes", 1, MOST_LANES)
-        typed = descriptor.value_type
-        reader = BitReader(data, "tile stream")
-        header = read_header(reader, descriptor)
-        count, axis = int(header.indptr[-1]), header.axis
-        index, code = field_widths(axis, header.lengths)
-        reader.check_room("indices and length codes", count * (index + code))
-        starts, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        first_bit = reader.at
-        wrong, at, vector = _parse(
-            _words(data),
-            reader.at,
-            len(data) * 8,
-            index,
-            code,
-            typed.bits if typed else 0,
-            np.array(header.lengths, np.int64),
-            axis,
-            lanes,
-            header.orientation == "horizontal",
-            header.indptr,
-            starts,
-            lengths,
-        )
-        if wrong:
-            raise reader.fail(
-                int(at),
-                (
-                    f"the stream ends within the index, the code or the weights of vector {vector}",
-                    f"vector {vector} has a length code outside 0..{len(header.lengths) - 1}",
-                    f"vector {vector} starts at {starts[vector]} of {axis} entries with length "
-                    f"{lengths[vector]}: outside its line, unaligned, or on top of the vector "
-                    "before it",
-                )[wrong - 1],
-            )
-        if tuple(np.unique(lengths).tolist()) != header.lengths:
-            raise reader.fail(first_bit, f"not all of the lengths {list(header.lengths)} occur")
-        layout = VectorLayout(
-            header.orientation, header.lines(), starts.astype(np.int32), lengths.astype(np.int32)
-        )
-        indptr, offsets = pointers_of(layout, descriptor.shape)
-        bare = MixedVectors(descriptor.shape, layout, indptr, offsets, None)
-        order = _walk_of(bare, lanes).order
-        widths = _item_widths(bare, typed.bits if typed else 0)
-        read = reader.read_each("entries", widths[order], np.uint64)
-        reader.finish()
-        if typed is None:
-            return cls(bare, lanes)
-        items = np.empty_like(read)
-        items[order] = read
-        weights = from_patterns(items[count:], typed)
-        return cls(MixedVectors(descriptor.shape, layout, indptr, offsets, weights), lanes)
+    def to_bytes(self) -> bytes:
+        """Rounded up to whole bytes."""
+        data = bytearray(ceil_div(len(self.bits), 8))
+        for i, bit in enumerate(self.bits):
+            data[i // 8] |= bit << i % 8
+        return bytes(data)
 
 
-def _words(data: bytes) -> Words:
-    """Bit k of the stream is bit k mod 64 of word k // 64; at least one word lies behind it."""
-    padded = data + bytes(16 - len(data) % 8)
-    return np.frombuffer(padded, "<u8").astype(np.uint64)
+class BitReader:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, width: int) -> int:
+        number = 0
+        for i in range(width):
+            assert self.at < 8 * len(self.data), "the stream ends within a field"
+            number |= (self.data[self.at // 8] >> self.at % 8 & 1) << i
+            self.at += 1
+        return number
+
+    def finish(self) -> None:
+        """Less than a byte is left, and its bits are 0."""
+        left = 8 * len(self.data) - self.at
+        assert left < 8 and self.take(left) == 0
 
 
-@dataclass(frozen=True, eq=False)
-class _Walk:
-    """The way through a stream behind its header.
+@dataclass(frozen=True)
+class Descriptor:
+    """What the host states of a tile."""
 
-    order: int64, item by item: i < vectors is index and code of vector i, the others are weight
-    i − vectors. Of each piece (a vector's part in a slot): its entry's position and unit, its
-    lanes, and how many items are read at its end.
-    """
-
-    order: NDArray[np.int64]
-    position: NDArray[np.int32]
-    unit: NDArray[np.int32]
-    lanes: NDArray[np.uint64]
-    ends: NDArray[np.int64]
+    choice: Choice
+    outputs: int
+    inputs: int
+    fields: Fields
+    is_dense: bool
 
 
-def _walk_of(matrix: MixedVectors, lanes: int) -> _Walk:
-    vectors, is_horizontal = matrix.vectors, matrix.vectors.orientation == "horizontal"
-    ends = vectors.starts + np.diff(matrix.offsets)
-    pieces = int(((ends - 1) // lanes - vectors.starts // lanes + 1).sum(dtype=np.int64))
-    walk = _Walk(
-        np.empty(len(vectors) + matrix.nnz, np.int64),
-        np.empty(pieces, np.int32),
-        np.empty(pieces, np.int32),
-        np.empty(pieces, np.uint64),
-        np.empty(pieces, np.int64),
+@dataclass(frozen=True)
+class ReadEntry:
+    """An entry as it was read: lane → the bits of its value."""
+
+    position: int
+    unit: int
+    values: dict[int, int]
+
+
+def described(tile: Tile) -> Descriptor:
+    return Descriptor(
+        tile.choice,
+        len(tile.strip),
+        len(tile.inputs),
+        tile.fields,
+        tile.is_dense,
     )
-    _fill(
-        matrix.indptr,
-        vectors.starts,
-        matrix.offsets,
-        matrix.axis,
-        lanes,
-        is_horizontal,
-        walk.order,
-        walk.position,
-        walk.unit,
-        walk.lanes,
-        walk.ends,
-    )
-    return walk
 
 
-def _item_widths(matrix: MixedVectors, value_bits: int) -> NDArray[np.uint8]:
-    """Bits of each item: first those of the vectors, then those of the weights."""
-    widths = np.full(len(matrix.vectors) + matrix.nnz, value_bits, np.uint8)
-    widths[: len(matrix.vectors)] = sum(field_widths(matrix.axis, matrix.lengths))
-    return widths
+# --- the writer -----------------------------------------------------------------------------------
 
 
-@njit(cache=True)
-def _fill(
-    indptr: NDArray[np.int32],
-    starts: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-    axis: int,
-    lanes: int,
-    is_row_mode: bool,
-    order: NDArray[np.int64],
-    position: NDArray[np.int32],
-    unit: NDArray[np.int32],
-    masks: NDArray[np.uint64],
-    ends: NDArray[np.int64],
-) -> None:
-    count, lines, slots = len(starts), len(indptr) - 1, -(-axis // lanes)
-    positions, units = (slots, lines) if is_row_mode else (lines, slots)
-    # Of each line: the vector that is open, and how many of its weights have been read.
-    opened, done = indptr[:-1].copy(), np.zeros(lines, np.int32)
-    item, piece = 0, 0
-    for p in range(positions if count else 0):
-        for u in range(units):
-            line, slot = (u, p) if is_row_mode else (p, u)
-            j = opened[line]
-            if slot == 0 and j < indptr[line + 1]:
-                order[item] = j
-                item += 1
-            while j < indptr[line + 1]:
-                lane = starts[j] + done[line] - slot * lanes
-                if lane >= lanes:
-                    break
-                k = offsets[j] + done[line]
-                weights = min(lanes - lane, offsets[j + 1] - k)
-                for i in range(weights):
-                    order[item] = count + k + i
-                    item += 1
-                done[line] += weights
-                if k + weights == offsets[j + 1]:
-                    j += 1
-                    done[line] = 0
-                    if j < indptr[line + 1]:
-                        order[item] = j
-                        item += 1
-                every = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - weights)
-                position[piece], unit[piece] = p, u
-                masks[piece] = every << np.uint64(lane)
-                ends[piece] = item
-                piece += 1
-            opened[line] = j
+def sub_streams(tile: Tile, patterns: Sequence[Sequence[int]]) -> list[bytes]:
+    """Of each slot. patterns: the bits of the value at [output][input] of the matrix."""
+    found: list[bytes] = []
+    v, f, g = tile.machine.value_bits, tile.fields, tile.lanes
+    for numbers in tile.entries_of_slot:
+        out = BitWriter()
+        for number in numbers:
+            entry = tile.entries[number]
+            before = len(out.bits)
+            if not tile.is_dense:
+                is_full = entry.weights == g
+                if f.pattern == 2:
+                    out.put(is_full, 1)
+                out.put(tile.differences[number], f.d)
+                out.put(tile.plan.number_of(entry.unit), f.t)
+                if f.pattern == 1 or (f.pattern == 2 and not is_full):
+                    out.put(sum(1 << lane for lane in entry.lanes), g)
+            for y, x in entry.cells():
+                out.put(patterns[y][x], v)
+            assert len(out.bits) - before == tile.entry_bits[number]
+        found.append(out.to_bytes())
+    return found
 
 
-@njit(cache=True)
+def to_bytes(tile: Tile, patterns: Sequence[Sequence[int]]) -> bytes:
+    """The tile in the order of the DRAM."""
+    streams = sub_streams(tile, patterns)
+    table, records = BitWriter(), BitWriter()
+    if not tile.is_dense:
+        units_of_set = tile.plan.units_of_set
+        for unit in range(tile.units):
+            (of,) = (s for s, units in enumerate(units_of_set) if unit in units)
+            table.put(of, ceil_log2(len(units_of_set)))
+    for numbers, stream in zip(tile.entries_of_slot, streams, strict=True):
+        records.put(len(numbers), 16)
+        records.put(len(stream), 16)
+    data = bytes(DESCRIPTOR_BYTES) + table.to_bytes() + records.to_bytes()
+    word = tile.machine.decompressor.word_bytes
+    for at in range(0, max(map(len, streams)), word):
+        for stream in streams:
+            data += stream[at : at + word]
+    return data
+
+
+# --- the reader -----------------------------------------------------------------------------------
+
+
+def from_bytes(data: bytes, told: Descriptor, machine: Machine) -> list[list[ReadEntry]]:
+    """The entries of each slot, in the order in which it reads them."""
+    slots = told.choice.slots(machine)
+    units = ceil_div(told.outputs, told.choice.unit_outputs(machine))
+    at = DESCRIPTOR_BYTES
+    sets = told.choice.sets(machine)
+    units_of_set: list[list[int]] = [[] for _ in sets]
+    if not told.is_dense:
+        width = ceil_log2(len(sets))
+        size = ceil_div(units * width, 8)
+        table = BitReader(data[at : at + size])
+        for unit in range(units):
+            units_of_set[table.take(width)].append(unit)
+        table.finish()
+        at += size
+    records = BitReader(data[at : at + 4 * slots])
+    sizes = [(records.take(16), records.take(16)) for _ in range(slots)]
+    at += 4 * slots
+    # Words go round the sub-streams that have one left.
+    streams = [b""] * slots
+    word = machine.decompressor.word_bytes
+    while any(len(stream) < size for stream, (_, size) in zip(streams, sizes, strict=True)):
+        for slot, (_, size) in enumerate(sizes):
+            length = min(word, size - len(streams[slot]))
+            streams[slot] += data[at : at + length]
+            at += length
+    assert at == len(data)
+    if told.is_dense:
+        return _dense_entries(streams, told, units, machine)
+    set_of = {slot: s for s, group in enumerate(sets) for slot in group}
+    return [
+        _parse(BitReader(streams[slot]), count, units_of_set[set_of[slot]], told, machine)
+        for slot, (count, _) in enumerate(sizes)
+    ]
+
+
 def _parse(
-    words: Words,
-    at: Any,
-    bits: int,
-    index: int,
-    code: int,
-    value_bits: int,
-    menu: NDArray[np.int64],
-    axis: int,
-    lanes: int,
-    is_row_mode: bool,
-    indptr: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-) -> tuple[int, int, int]:
-    """Read index and code of every vector, step over the weights; fills `starts`, `lengths`.
-
-    Returns what is wrong (0: nothing, 1: too short, 2: code, 3: place), at which bit and vector.
-    """
-    lines, slots = len(indptr) - 1, -(-axis // lanes)
-    positions, units = (slots, lines) if is_row_mode else (lines, slots)
-    # Of each line: the vector that is open, the next of its entries, and where it ends.
-    opened, reached, stop = indptr[:-1].copy(), np.zeros(lines, np.int64), np.zeros(lines, np.int64)
-    for p in range(positions if len(starts) else 0):
-        for u in range(units):
-            line, slot = (u, p) if is_row_mode else (p, u)
-            j, is_next = opened[line], slot == 0
-            while j < indptr[line + 1]:
-                if is_next:
-                    if at + index + code > bits:
-                        return 1, at, j
-                    starts[j] = _field(words, at, index) * menu[0]
-                    length_code = _field(words, at + index, code)
-                    if length_code >= len(menu):
-                        return 2, at + index, j
-                    lengths[j] = menu[length_code]
-                    is_behind = starts[j] >= stop[line]
-                    if not is_behind or starts[j] >= axis or starts[j] % lengths[j]:
-                        return 3, at, j
-                    at += index + code
-                    reached[line], stop[line] = starts[j], min(starts[j] + lengths[j], axis)
-                    is_next = False
-                weights = min(stop[line], (slot + 1) * lanes) - reached[line]
-                if weights <= 0:
-                    break
-                if at + weights * value_bits > bits:
-                    return 1, at, j
-                at += weights * value_bits
-                reached[line] += weights
-                if reached[line] == stop[line]:
-                    j += 1
-                    is_next = True
-            opened[line] = j
-    return 0, at, 0
+    reader: BitReader, count: int, units: Sequence[int], told: Descriptor, machine: Machine
+) -> list[ReadEntry]:
+    """One sub-stream, whose set has these units."""
+    g, f = told.choice.lanes(machine), told.fields
+    position = 0
+    found: list[ReadEntry] = []
+    for _ in range(count):
+        is_full = f.pattern == 0 or (f.pattern == 2 and reader.take(1) == 1)
+        position += reader.take(f.d)
+        unit = units[reader.take(f.t)]
+        bitmap = 2**g - 1 if is_full else reader.take(g)
+        lanes = [lane for lane in range(g) if bitmap >> lane & 1]
+        values = {lane: reader.take(machine.value_bits) for lane in lanes}
+        found.append(ReadEntry(position, unit, values))
+    reader.finish()
+    return found
 
 
-@njit(cache=True)
-def _field(words: Words, at: int, width: int) -> Any:
-    if width == 0:
-        return 0
-    word, shift = at >> 6, at & 63
-    field = words[word] >> np.uint64(shift)
-    if shift + width > 64:
-        field |= words[word + 1] << np.uint64(64 - shift)
-    return np.int64(field & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - width)))
+def _dense_entries(
+    streams: Sequence[bytes], told: Descriptor, units: int, machine: Machine
+) -> list[list[ReadEntry]]:
+    """Every (position, unit) in the order in which units of equal load are dealt."""
+    g, is_row = told.choice.lanes(machine), told.choice.mode == "row"
+    positions = ceil_div(told.inputs, g) if is_row else told.inputs
+    places = [(position, unit) for position in range(positions) for unit in range(units)]
+    dealt = plan(
+        [unit for _, unit in places],
+        units,
+        told.choice.sets(machine),
+        told.choice.units_per_set(machine),
+        machine.scheduler.policy,
+    )
+    readers = [BitReader(stream) for stream in streams]
+    found: list[list[ReadEntry]] = [[] for _ in streams]
+    for (position, unit), slot in zip(places, dealt.slot_of_entry, strict=True):
+        left = told.inputs - position * g if is_row else told.outputs - unit * g
+        values = {lane: readers[slot].take(machine.value_bits) for lane in range(min(g, left))}
+        found[slot].append(ReadEntry(position, unit, values))
+    for reader in readers:
+        reader.finish()
+    return found
+
+
+def weights_of(
+    entries: Sequence[Sequence[ReadEntry]], told: Descriptor, machine: Machine
+) -> dict[tuple[int, int], int]:
+    """(output, input) of the tile → the bits of the value there."""
+    g = told.choice.lanes(machine)
+    found: dict[tuple[int, int], int] = {}
+    for entry in (entry for of_slot in entries for entry in of_slot):
+        for lane, value in entry.values.items():
+            if told.choice.mode == "row":
+                cell = (entry.unit, entry.position * g + lane)
+            else:
+                cell = (entry.unit * g + lane, entry.position)
+            assert cell not in found
+            found[cell] = value
+    return found

@@ -2,22 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import ceil
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
-from tests.accel_sim.dataflows.mixed_vector.reference.stream import OPERAND_BITS, Tile, ceil_div
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile
 
-ACCUMULATOR_BYTES = {"fp16": 4, "int8": 4, "int16": 6}
-
-
-def operand_bytes(machine: MixedVector) -> int:
-    return OPERAND_BITS[machine.array.datatype] // 8
-
-
-def accumulator_bytes(machine: MixedVector) -> int:
-    return ACCUMULATOR_BYTES[machine.array.datatype]
+TILE_MEMORY = 4
+"""Tiles whose descriptors and unit tables have a place."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +19,55 @@ class Part:
     runs: int
     run_bytes: int
 
-    def cycles(self, machine: MixedVector) -> int:
+    def permille(self, machine: Machine) -> int:
         dram = machine.dram
-        permille = dram.efficiency_permille[0]
+        found = dram.efficiency_permille[0]
         for run, value in zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True):
             if run <= self.run_bytes:
-                permille = value
-        return ceil(1000 * self.runs * self.run_bytes / (dram_rate(machine) * permille))
+                found = value
+        return found
+
+    def cycles_for(self, number_of_bytes: int, machine: Machine) -> int:
+        """At the rate of this part."""
+        return ceil(1000 * number_of_bytes / (machine.dram.rate * self.permille(machine)))
+
+    def cycles(self, machine: Machine) -> int:
+        return self.cycles_for(self.runs * self.run_bytes, machine)
 
 
-def dram_rate(machine: MixedVector) -> Fraction:
-    """Bytes per cycle, the decimal fraction that was written down."""
-    return Fraction(str(machine.dram.bytes_per_cycle))
+def in_bursts(number_of_bytes: int, machine: Machine) -> int:
+    return ceil_div(number_of_bytes, machine.dram.burst_bytes) * machine.dram.burst_bytes
+
+
+def lead(tile: Tile, machine: Machine) -> int:
+    """Cycles from the first byte of the tile to the earliest start of its first pass."""
+    part = Part(1, in_bursts(tile.bytes, machine))
+    whole = part.cycles(machine)
+
+    def arrive(line: int) -> int:
+        # The DRAM brings bytes, and a bank takes one word a cycle.
+        loaded = min(whole, part.cycles_for(tile.bytes_up_to_line(line), machine))
+        return max(loaded, tile.words_up_to_line(line))
+
+    return max(arrive(line) - line for line in range(tile.lines))
 
 
 @dataclass
 class Load:
-    """One tile's way over the DRAM port, and how long it stays in the weight buffer."""
+    """One tile's way over the DRAM port, and how long it stays in the weight buffer.
+
+    room: that it takes there. ready: from when its first pass may start. released: the end of its
+    last pass. place_free: the end of that pass's write-back.
+    """
 
     start: int
     transfer: int
     end: int
-    bytes_held: int
+    ready: int
+    room: int
     parts: Sequence[Part]
     released: int = 0
+    place_free: int = 0
 
     @property
     def dram_bytes(self) -> int:
@@ -61,7 +78,8 @@ class Load:
 class PassTime:
     start: int
     end: int
-    load_end: int
+    ready: int
+    """When its tile was."""
     bank_free: int
     """End of the write-back two passes before."""
     write_start: int
@@ -86,51 +104,56 @@ def has_partial_sums(tiles: Sequence[Tile]) -> bool:
 
 
 def is_off_chip(
-    tiles: Sequence[Tile], tokens: int, shape: tuple[int, int], machine: MixedVector
+    tiles: Sequence[Tile], tokens: int, shape: tuple[int, int], machine: Machine
 ) -> bool:
     """Whether the layer's activations do not fit their buffer."""
-    needed = operand_bytes(machine) * tokens * (shape[0] + shape[1])
+    needed = machine.operand_bytes * tokens * (shape[0] + shape[1])
     if has_partial_sums(tiles):
-        needed += accumulator_bytes(machine) * tokens * max(len(tile.strip) for tile in tiles)
+        needed += machine.accumulator_bytes * tokens * max(len(tile.strip) for tile in tiles)
     return needed > machine.activation_buffer.bytes
 
 
-def activation_runs(some: range, every: int, tokens: int, machine: MixedVector) -> Part:
+def activation_runs(some: range, every: int, tokens: int, machine: Machine) -> Part:
     """All tokens' values of `some` of `every` input or output: one run, or one of each token."""
-    b = operand_bytes(machine)
     runs, run = (1, tokens * every) if len(some) == every else (tokens, len(some))
-    return Part(runs, in_bursts(b * run, machine))
-
-
-def in_bursts(number_of_bytes: int, machine: MixedVector) -> int:
-    return ceil_div(number_of_bytes, machine.dram.burst_bytes) * machine.dram.burst_bytes
+    return Part(runs, in_bursts(machine.operand_bytes * run, machine))
 
 
 @dataclass
-class Clockwork:
-    """Layer after layer, as soon as each may."""
+class Timeline:
+    """Layer after layer, as soon as each may. is_resident: all weights are on the chip."""
 
-    machine: MixedVector
+    machine: Machine
+    is_resident: bool
     loads: list[Load] = field(default_factory=list)
+    """Those with parts."""
     pass_end: int = 0
     write_ends: list[int] = field(default_factory=list)
     layer_end: int = 0
 
     def load(self, tile: Tile, activations: Sequence[Part], earliest: int) -> Load:
         """Start the tile's load as soon as it may, and not before `earliest`."""
+        machine = self.machine
+        room = 0 if self.is_resident else tile.room
+        weights = [] if self.is_resident else [Part(1, in_bursts(tile.bytes, machine))]
+        parts = [*weights, *activations]
+        if not parts:
+            return Load(earliest, earliest, earliest, earliest, 0, [])
         start = max(earliest, self.loads[-1].end if self.loads else 0)
-        # Each release is a moment at which there may be room.
         while True:
             held = [load for load in self.loads if load.released > start]
-            used = sum(load.bytes_held for load in held)
-            if used + tile.bytes <= self.machine.weight_buffer.bytes:
+            placed = [load for load in self.loads if load.place_free > start]
+            if sum(load.room for load in held) + room > machine.weight_buffer.bytes:
+                start = min(load.released for load in held)
+            elif len(placed) >= TILE_MEMORY and not self.is_resident:
+                start = min(load.place_free for load in placed)
+            else:
                 break
-            start = min(load.released for load in held)
-        parts = [Part(1, in_bursts(tile.bytes, self.machine)), *activations]
         follows = bool(self.loads) and self.loads[-1].end == start
-        transfer = start if follows else start + self.machine.dram.first_latency_cycles
-        end = transfer + sum(part.cycles(self.machine) for part in parts)
-        self.loads.append(Load(start, transfer, end, tile.bytes, parts))
+        transfer = start if follows else start + machine.dram.first_latency_cycles
+        end = transfer + sum(part.cycles(machine) for part in parts)
+        ready = end if activations else transfer + lead(tile, machine)
+        self.loads.append(Load(start, transfer, end, ready, room, parts))
         return self.loads[-1]
 
     def layer(
@@ -141,7 +164,6 @@ class Clockwork:
         tokens = sum(len(one.tokens) for one in passes if one.tile is tiles[0])
         off_chip = is_off_chip(tiles, tokens, shape, machine)
         earliest = begin if off_chip or not machine.dram.prefetch_across_layers else 0
-
         times: list[PassTime] = []
         loads: list[Load] = []
         for tile in tiles:
@@ -156,15 +178,18 @@ class Clockwork:
                 if one.tile is tile:
                     times.append(self.one_pass(one, load, begin))
             load.released = self.pass_end
+            load.place_free = self.write_ends[-1]
         self.layer_end = self.write_ends[-1]
         return LayerTime(begin, self.layer_end, times, loads)
 
     def one_pass(self, one: Pass, load: Load, layer_start: int) -> PassTime:
         bank_free = self.write_ends[-2] if len(self.write_ends) > 1 else 0
-        start = max(self.pass_end, load.end, bank_free, layer_start)
+        start = max(self.pass_end, load.ready, bank_free, layer_start)
         end = self.pass_end = start + one.count.cycles
         words = len(one.tile.strip) * len(one.tokens)
         write_start = max(end, self.write_ends[-1] if self.write_ends else 0)
-        write_end = write_start + ceil_div(words, self.machine.output.words_per_cycle)
+        write_end = write_start + max(
+            ceil_div(words, self.machine.output.words_per_cycle), one.tile.plan.most_units
+        )
         self.write_ends.append(write_end)
-        return PassTime(start, end, load.end, bank_free, write_start, write_end)
+        return PassTime(start, end, load.ready, bank_free, write_start, write_end)
