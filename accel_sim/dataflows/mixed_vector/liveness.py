@@ -42,9 +42,45 @@ def liveness(
     """
     dead = np.empty((tokens if per_column else 1, len(entries)), np.bool_)
     needs = (entries.lo, entries.hi, entries.lanes, entries.weights)
-    pairs, macs = _mark(*needs, np.ascontiguousarray(token_bits), dead)
+    token_bits = np.ascontiguousarray(token_bits)
+    if token_bits.shape[1] == 1:
+        pairs, macs = _mark_few(*needs, token_bits[:, 0], dead)
+    else:
+        pairs, macs = _mark(*needs, token_bits, dead)
     deads = int(np.count_nonzero(dead))
     return Liveness(dead if deads else dead[:1], deads, pairs, macs)
+
+
+@njit(cache=True, nogil=True)
+def _mark_few(
+    lo: Any, hi: Any, lanes: Any, weights: Any, token_bits: Any, dead: Any
+) -> tuple[int, int]:
+    """As `_mark`, for groups of up to 64 tokens: a word an input."""
+    rows = len(dead)
+    live_of = np.empty(len(token_bits), np.int64)
+    for c in range(len(token_bits)):
+        live_of[c] = set_bits(token_bits[c])
+    pairs = macs = 0
+    for e in range(len(lo)):
+        first = np.uint64(lo[e])
+        if hi[e] - lo[e] == 1:
+            live, count = token_bits[first], live_of[first]
+            macs += count * weights[e]
+        else:
+            live, rest = np.uint64(0), lanes[e]
+            while rest:
+                c = first + np.uint64(trailing_zeros(rest))
+                rest &= rest - np.uint64(1)
+                macs += live_of[c]
+                live |= token_bits[c]
+            count = set_bits(live)
+        pairs += count
+        if rows == 1:
+            dead[0, e] = count == 0
+        else:
+            for t in range(rows):
+                dead[t, e] = live >> np.uint64(t) & np.uint64(1) == np.uint64(0)
+    return pairs, macs
 
 
 @njit(cache=True, nogil=True)
