@@ -89,16 +89,17 @@ def _where_weights_lie(
         dense_needed += resident_bytes(dense_run)
     loading = replace(machine, dram=replace(machine.dram, resident=False))
     room = machine.weight_buffer.bytes
-    if needed > room:
+    stays, dense_stays = needed <= room, dense_needed <= room
+    if stays:
+        word = f"dram.resident: the weights stay on the chip, where they take {needed:,} bytes"
+    else:
         word = (
             f"dram.resident: the weights take {needed:,} bytes on the chip, more than the {room:,} "
-            "of the weight buffer, so they are loaded from the DRAM."
+            "of the weight buffer, so they are loaded from the DRAM"
         )
-        return loading, loading, word
-    word = f"dram.resident: the weights stay on the chip, where they take {needed:,} bytes"
-    if dense_needed > room:
-        return machine, loading, f"{word}; unpruned they would have to be loaded from the DRAM."
-    return machine, machine, f"{word}."
+    if stays != dense_stays:
+        word += f"; unpruned they {'would stay' if dense_stays else 'would have to be loaded'}"
+    return machine if stays else loading, machine if dense_stays else loading, f"{word}."
 
 
 def _runs(
