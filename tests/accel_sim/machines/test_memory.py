@@ -31,7 +31,7 @@ DDR4_PJ_PER_BIT = {64: 33.0, 256: 21.6, 1024: 19.4}
 def test_is_random_access_as_fast_as_simulated(
     memory: str, run_bytes: int, gigabytes: float, clock_hz: float
 ) -> None:
-    machine = load_machine("tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}"])
+    machine = load_machine("tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}", "most_hz=2e9"])
     bursts = -(-run_bytes // machine.dram.burst_bytes)
     part = Part(10_000, bursts * machine.dram.burst_bytes)
     seconds = transfer_cycles(part, machine) / clock_hz
@@ -60,12 +60,12 @@ def test_does_every_value_of_a_memory_say_where_it_comes_from(memory: str) -> No
 
 def test_is_a_memory_converted_with_the_machines_clock() -> None:
     # 25.6 GB/s at 700 MHz: 36.571428… bytes, three digits kept; 100 ns: 70 cycles.
-    dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=700e6"]).dram
+    dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=700e6", "most_hz=2e9"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (36.571, 70)
     # At 333 MHz 100 ns are 33.3 cycles.
     dram = load_machine("tf_mvp", ["dram.memory=ddr4_3200", "clock_hz=333e6"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (76.877, 34)
-    dram = load_machine("tf_mvp", ["dram.memory=hbm2_2000", "clock_hz=1e9"]).dram
+    dram = load_machine("tf_mvp", ["dram.memory=hbm2_2000", "clock_hz=1e9", "most_hz=2e9"]).dram
     assert (dram.bytes_per_cycle, dram.first_latency_cycles) == (256, 100)
 
 
