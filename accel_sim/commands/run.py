@@ -12,6 +12,7 @@ from accel_sim.commands.simulation_options import (
     SimulationOptions,
     TokenCount,
     check_generated,
+    check_of_a_file,
     patterns,
 )
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
@@ -179,7 +180,14 @@ def _workload(settings: Settings) -> Workload:
     if settings.mask is not None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
         check_generated(settings.mask, own)
-        return Workload.of(settings.mask, include=settings.include, exclude=settings.exclude)
+        return Workload.of(
+            settings.mask,
+            include=settings.include,
+            exclude=settings.exclude,
+            experts_per_token=settings.experts_per_token,
+            expert_load=settings.expert_load,
+        )
+    check_of_a_file(settings)
     return Workload.generated(
         settings.shapes or "",
         density=DENSITY if settings.density is None else settings.density,
