@@ -19,7 +19,7 @@ from accel_sim.comparisons.equal_size import Equal
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError
-from sparse_formats.files.output_folder import check_owned, replace_files
+from sparse_formats.files.output_folder import replace_files
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
 from sparse_formats.terminal.settings import option
@@ -57,6 +57,7 @@ class Settings(SimulationOptions):
         f"Folder for {DATA} and {PICTURE}.",
         default=None,
         writes="folder",
+        listed_as="comparison",
         holds=(DATA, PICTURE),
         is_replayed=False,
     )
@@ -77,8 +78,6 @@ def run(settings: Settings) -> Result:
     from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.machines.load import load_machine
 
-    if settings.out is not None:
-        check_owned(settings.out, (DATA, PICTURE))
     workloads = _workloads(settings)
     loaded = [load_machine(name) for name in settings.accelerator]
     machines = made_equal(loaded, settings.equal)

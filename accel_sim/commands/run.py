@@ -83,6 +83,7 @@ class Settings(SimulationOptions):
         "Folder for the report as page, JSON, CSV and pictures.",
         default=None,
         writes="folder",
+        listed_as="report",
         holds=_report_files,
         is_replayed=False,
     )
@@ -104,8 +105,6 @@ class Result:
 
 def run(settings: Settings) -> Result:
     """Simulate; compute the products and the advice that are asked for."""
-    from accel_sim.reports.folder import check_folder
-
     machine = _machine(settings, settings.set)
     workload = _workload(settings)
     if workload.is_int8:
@@ -114,8 +113,6 @@ def run(settings: Settings) -> Result:
         workload = replace(workload, notes=(*workload.notes, *notes))
     _check_outputs(settings, workload, machine)
     workload = replace(workload, activations=_activations(settings, workload))
-    if settings.out is not None:
-        check_folder(settings.out)
 
     products: dict[str, NDArray[Any]] = {}
     report = _simulate(settings, workload, machine, products)

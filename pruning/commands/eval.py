@@ -51,6 +51,7 @@ class Settings(ThreadOptions, JsonOption):
         "--activations) and for its sums (sums.npz).",
         default=None,
         writes="folder",
+        listed_as="recording",
         holds=RECORDED,
         is_replayed=False,
     )
@@ -133,7 +134,7 @@ def show(settings: Settings, result: Result) -> None:
     if result.recorded is not None and settings.record is not None:
         from sparse_formats.files.output_folder import replace_files
 
-        with replace_files(settings.record, "record") as beside:
+        with replace_files(settings.record, "recording") as beside:
             result.recorded.write(beside)
     if settings.json is not None:
         opened = result.opened

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pruning.commands.options import MODEL_FORMS
+from pruning.commands.options import MODEL_FILES, MODEL_FORMS
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
@@ -17,7 +17,12 @@ class Settings:
     """Remove empty heads, neurons and channels, and save the smaller dense model."""
 
     model: Path = option(f"Model to make smaller: {MODEL_FORMS}.")
-    out: Path = option("Folder for the smaller model.", writes="new folder")
+    out: Path = option(
+        "Folder for the smaller model.",
+        writes="folder",
+        listed_as="shrunk model",
+        holds=MODEL_FILES,
+    )
     mask: Path | None = option("Mask file. Without one the zeros of the model count.", default=None)
     pad: bool = option(
         "Where layers differ, keep as many units as the largest layer everywhere, and fill the "
@@ -56,7 +61,7 @@ def show(settings: Settings, result: "Shrunk") -> None:
 
     with progress() as tell:
         tell(f"writing {settings.out}")
-        with replace_files(settings.out, "model") as beside:
+        with replace_files(settings.out, "shrunk model") as beside:
             save_model(result.opened, beside)
     say(
         f"removed {result.heads} heads, {result.neurons} neurons, {result.channels} channels: "

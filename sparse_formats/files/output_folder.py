@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,9 @@ Outputs = dict[str, dict[str, str]]
 def replace_files(folder: Path, output: str) -> Iterator[Path]:
     """Give an empty folder to write in; its files become those of `output` in `folder`.
 
-    output: e.g. "report"; a folder may hold several outputs. Files of the last one that the new
-        one lacks are removed. If the block fails, all stays as it was.
+    output: e.g. "report"; a folder may hold several outputs, and each replaces its own files alone.
+        Files of the last one that the new one lacks are removed. If the block fails, all stays as
+        it was.
 
     Raises:
         InputError: the folder cannot be made or written, or holds somebody else's file.
@@ -51,22 +52,31 @@ def replace_files(folder: Path, output: str) -> Iterator[Path]:
     finally:
         if is_new:
             with contextlib.suppress(OSError):  # it holds the output
-                folder.rmdir()
+                Path(os.path.realpath(folder)).rmdir()
 
 
-def check_owned(folder: Path, names: Iterable[str]) -> None:
-    """Refuse a folder where a file that would be replaced is not one of ours, unchanged.
+def check_owned(folder: Path, output: str, names: Iterable[str]) -> None:
+    """Refuse a folder where a file that would be replaced is not one of `output`'s, unchanged.
 
     Raises:
         InputError: naming the file.
     """
-    if not folder.is_dir():
-        return
-    listed = _listed(read_manifest(folder))
+    if folder.is_dir():
+        listed = read_manifest(folder).get(output, {})
+        _check_replaceable(folder, names, [listed], output)
+
+
+def _check_replaceable(
+    folder: Path, names: Iterable[str], lists: Sequence[Mapping[str, str]], output: str
+) -> None:
+    """InputError unless each file that is there is as one of the lists has it."""
     for name in names:
         path = folder / name
-        if (path.exists() or path.is_symlink()) and not _is_listed(path, listed.get(name)):
-            what = "was changed since" if name in listed else "is not part of an earlier output"
+        if not path.exists() and not path.is_symlink():
+            continue
+        if not any(_is_listed(path, listed.get(name)) for listed in lists):
+            is_known = any(name in listed for listed in lists)
+            what = "was changed since" if is_known else f"is not part of an earlier {output}"
             raise InputError(
                 f"{folder} holds a {name} that {what}; move it away or give another folder"
             )
@@ -126,7 +136,7 @@ def prepare_folder(folder: Path, names: Iterable[str] = (), inputs: Iterable[Pat
             is one of the inputs or cannot be replaced.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"cannot write into {folder}: it is a file; give a folder") from None
     except OSError as error:
@@ -145,14 +155,9 @@ def _replace(folder: Path, beside: Path, output: str) -> None:
     files = {name: _sha256(beside / name) for name in _names(beside)}
     with leftovers.locked(folder):
         _complete(folder)
-        check_owned(folder, files)
-        # A file that another output had is this one's now.
-        others = {
-            other: {name: digest for name, digest in held.items() if name not in files}
-            for other, held in read_manifest(folder).items()
-            if other != output
-        }
-        write_text(beside / MANIFEST, json_text({"outputs": {**others, output: files}}))
+        check_owned(folder, output, files)
+        outputs = {**read_manifest(folder), output: files}
+        write_text(beside / MANIFEST, json_text({"outputs": outputs}))
         for name in files:
             _flush(beside / name)
         _flush(beside)
@@ -167,8 +172,9 @@ def _complete(folder: Path) -> None:
         return
     if (ready / MANIFEST).is_file():
         names = _names(ready)
-        check_owned(folder, names)
         old, new = _listed(read_manifest(folder)), _listed(read_manifest(ready))
+        # A link may lead to the new file already.
+        _check_replaceable(folder, names, [old, new], "output")
         for name in names:
             _put(ready / name, folder / name)
         for name in old.keys() - new.keys():

@@ -10,21 +10,23 @@ from typing import Literal
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
-from sparse_formats.files.output_folder import settle
+from sparse_formats.files.output_folder import check_owned, read_manifest, settle
 
-Kind = Literal["file", "folder", "new folder", "file or folder"]
+Kind = Literal["file", "folder", "file or folder"]
 
 
 @dataclass(frozen=True)
 class Output:
     """A file or a folder that will be written.
 
-    name: what the user calls it, e.g. "--out". holds: names of the files that go into a folder.
+    name: what the user calls it, e.g. "--out". listed_as: what a folder's manifest calls it, e.g.
+        "report". holds: names of the files that go into the folder, as far as they are known.
     """
 
     path: Path
     name: str
     kind: Kind = "file"
+    listed_as: str = ""
     holds: tuple[str, ...] = ()
 
     @property
@@ -33,7 +35,11 @@ class Output:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.path,) if self.is_file else tuple(self.path / name for name in self.holds)
+        """What is written, and what is removed because the last run wrote it."""
+        if self.is_file:
+            return (self.path,)
+        listed = read_manifest(self.path).get(self.listed_as, {})
+        return tuple(self.path / name for name in dict.fromkeys((*self.holds, *listed)))
 
 
 def is_file_name(path: Path) -> bool:
@@ -117,19 +123,19 @@ def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Outp
                 f"cannot write {file} for {output.name}: {other.name} is written there; "
                 "give another name"
             )
+    if not output.is_file:
+        check_owned(output.path, output.listed_as, output.holds)
 
 
 def _check_folder(output: Output, inputs: Sequence[Path]) -> None:
     folder = output.path
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{output.name} {folder} is a file; give a folder")
-    if output.kind == "new folder" and folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{output.name} {folder} exists already; give the name of a new folder")
     for source in inputs:
-        # Where it is known which files are written, a folder may be read from as well.
-        if not output.holds and folder.exists() and folder.samefile(source):
+        if folder.exists() and folder.samefile(source):
             raise InputError(f"{output.name} {folder} is the input; give another folder")
-    there = next(above for above in (folder, *folder.absolute().parents) if above.exists())
+    real = Path(os.path.realpath(folder))
+    there = next(above for above in (real, *real.parents) if above.exists())
     if not there.is_dir():
         raise InputError(f"{output.name} {folder} cannot be made: {there} is a file")
     if not os.access(there, os.W_OK):

@@ -208,7 +208,7 @@ def _outputs_of(given: Given) -> list[Output]:
                 raise SettingError(
                     setting.name, f"is {path}; give the name of a {said.suffix} file"
                 )
-            outputs.append(Output(path, label_of(setting), said.writes, holds))
+            outputs.append(Output(path, label_of(setting), said.writes, said.listed_as, holds))
     return outputs
 
 

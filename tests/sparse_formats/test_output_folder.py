@@ -59,7 +59,7 @@ def test_are_files_of_others_neither_taken_nor_removed(tmp_path: Path) -> None:
     (folder / "notes").write_text("mine")
     write(folder, a="2")
     assert held(folder) == {"a": "2", "notes": "mine"}
-    with pytest.raises(InputError, match="holds a notes that is not part of an earlier output"):
+    with pytest.raises(InputError, match="holds a notes that is not part of an earlier report"):
         write(folder, notes="ours")
     (folder / "a").write_text("edited by hand")
     with pytest.raises(InputError, match="holds a a that was changed since"):
@@ -83,6 +83,42 @@ def test_can_a_folder_hold_two_outputs(tmp_path: Path) -> None:
         "report": ["a"],
         "comparison": ["c"],
     }
+    with pytest.raises(InputError, match="holds a c that is not part of an earlier report"):
+        write(tmp_path, "report", c="2")
+
+
+def test_is_an_input_that_the_last_output_holds_refused(tmp_path: Path) -> None:
+    write(tmp_path, "model", config="1", mask="1")
+    write(tmp_path, "report", page="1")
+    smaller = Output(tmp_path, "--out", "folder", "model", ("config",))
+    check_outputs([smaller], [tmp_path / "page"])
+    for path in (tmp_path / "config", tmp_path / "mask"):  # one is replaced, the other removed
+        with pytest.raises(InputError, match=f"it is the input {path}"):
+            check_outputs([smaller], [path])
+    with pytest.raises(InputError, match=f"--out {tmp_path} is the input"):
+        check_outputs([smaller], [tmp_path])
+
+
+def test_is_a_folder_with_files_of_others_refused_before_anything_is_computed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(InputError, match="holds a a that is not part of an earlier report"):
+        check_outputs([Output(tmp_path, "--out", "folder", "report", ("a",))], [])
+
+
+def test_can_a_kill_after_a_link_was_followed_be_completed(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    write(folder, a="1", b="1")
+    (folder / "a").replace(elsewhere)
+    (folder / "a").symlink_to(elsewhere)
+    # What is there when the new text has gone through the link and the process ends.
+    write(tmp_path / "new", a="2", b="2")
+    (tmp_path / "new").rename(folder / ".mvpsim-ready")
+    elsewhere.write_text("2")
+    settle(folder)
+    assert held(folder) == {"a": "2", "b": "2"}
+    assert (folder / "a").is_symlink()
 
 
 def test_does_a_failure_leave_all_as_it_was(tmp_path: Path) -> None:
@@ -128,7 +164,7 @@ def test_do_runs_at_once_end_with_the_files_of_one(tmp_path: Path) -> None:
     found = held(tmp_path)
     assert found.keys() == {"a", "b", "c"}
     assert len(set(found.values())) == 1
-    check_owned(tmp_path, found)
+    check_owned(tmp_path, "report", found)
 
 
 def test_does_nobody_sweep_what_a_live_run_is_writing(tmp_path: Path) -> None:
@@ -186,4 +222,4 @@ def test_is_a_file_in_the_folder_of_another_output_refused(tmp_path: Path) -> No
     outputs = [Output(folder, "--save", "folder"), Output(folder / "config.json", "--json")]
     with pytest.raises(InputError, match="it lies in the folder of --save"):
         check_outputs(outputs, [])
-    check_outputs([Output(folder, "--out", "folder", ("a",)), outputs[1]], [])
+    check_outputs([Output(folder, "--out", "folder", "report", ("a",)), outputs[1]], [])

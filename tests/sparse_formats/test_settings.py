@@ -62,7 +62,6 @@ class Settings(NameOptions, JsonOption):
     pens: tuple[str, ...] = option("Pens.", default=(), otherwise="fine")
     out: Path | None = option("Picture.", default=None, writes="file", suffix=".png")
     folder: Path | None = option("Folder.", default=None, writes="folder", holds=("a.json",))
-    fresh: Path | None = option("Fresh folder.", default=None, writes="new folder")
     ink: Ink = group(Ink)
     paper: Paper = group(Paper, is_table=True)
 
@@ -209,7 +208,6 @@ def test_do_the_words_leave_out_defaults_and_what_does_not_change_results() -> N
         (["--folder", "FOLDER", "--json", "FOLDER/a.json"], "--folder is written there"),
         (["--folder", "FOLDER/b", "--json", "FOLDER/b/a.json"], "does not exist; create it"),
         (["--folder", "FOLDER/" + "x" * 300], "name too long"),
-        (["--fresh", "FOLDER"], "--fresh FOLDER exists already; give the name of a new folder"),
     ],
 )
 def test_is_what_cannot_be_used_refused_in_one_line(
