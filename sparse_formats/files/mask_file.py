@@ -271,9 +271,8 @@ def _reader(path: Path) -> Callable[[Path], MaskSet]:
         raise InputError(f"{path} is neither a file nor a directory; copy its content to a file")
     if ending in PICKLES:
         raise InputError(
-            f"{path} is a pickle, which may run code when read; "
-            "convert it first: safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
-            "'FILE.safetensors')"
+            f"{path} is a pickle, which may run code when read; convert it first: python -m "
+            f"pruning convert {path} --out {path.stem}.npz, which reads tensors and nothing else"
         )
     if ending in ELSEWHERE:
         raise InputError(f"{path} is {ELSEWHERE[ending]}")

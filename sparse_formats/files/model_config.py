@@ -16,7 +16,7 @@ NAME = "config.json"
 
 _LARGEST_BYTES = 10 * 10**6
 _DEEPEST = 3
-_OF_MODELS = (".safetensors", ".json")
+_OF_MODELS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ _MOST = 10_000
 
 
 def read_config(path: Path) -> ModelConfig | None:
-    """The config.json in a model's folder, or beside its .safetensors; None where there is none.
+    """The config.json in a model's folder, or beside its weights; None where there is none.
 
     Raises:
         InputError: it cannot be read, or holds no JSON object.
