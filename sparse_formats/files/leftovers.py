@@ -88,6 +88,11 @@ def new_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def final(path: Path) -> Path:
+    """Where a file that lies in a folder of `new_folder` goes when it is finished."""
+    return Path(*(p for p in path.parts if not (p.startswith(PREFIX) and p.endswith(".new"))))
+
+
 def sweep(folder: Path) -> None:
     """Remove from `folder`, whose lock is held, what killed runs left there."""
     for path in folder.iterdir():
