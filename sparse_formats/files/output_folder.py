@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -23,6 +23,7 @@ from sparse_formats.files.atomic import check_writable, json_text, replace_file,
 
 MANIFEST = f"{leftovers.PREFIX}files.json"
 _READY = f"{leftovers.PREFIX}ready"
+_LARGEST_MANIFEST = 10_000_000
 
 Outputs = dict[str, dict[str, str]]
 """Of each output by name: its files, relative to the folder, and their SHA-256."""
@@ -82,31 +83,33 @@ def _check_replaceable(
             )
 
 
-def settle(path: Path) -> None:
+def settle(path: Path, *, is_output: bool = False) -> None:
     """Complete what a killed run had begun to replace, and remove what it left.
 
-    path: the folder, or a file in it.
+    path: the folder, or a file in it. is_output: the user wants it written, so links are followed.
 
     Raises:
-        InputError: files there are of two runs, and you may not write to the folder.
+        InputError: files there are of two runs, and you may not write to the folder, or a file to
+            be replaced is a link.
     """
     try:
         folder = path if path.is_dir() else path.parent
         hidden = {name.name for name in folder.glob(f"{leftovers.PREFIX}*")}
     except (OSError, ValueError):  # whoever reads it says so
         return
-    if not hidden - {MANIFEST}:
-        return
-    try:
-        with leftovers.locked(folder):
-            _complete(folder)
-            leftovers.sweep(folder)
-    except OSError as error:
-        if _READY in hidden:
+    if _READY in hidden:
+        try:
+            with leftovers.locked(folder):
+                _complete(folder, is_output)
+        except OSError as error:
             raise InputError(
                 f"{folder} holds files of two runs, because one was stopped, and they cannot be "
                 f"completed: {error.strerror}; make the folder writable and try again"
             ) from error
+    if hidden - {_READY, MANIFEST}:
+        # If somebody writes there just now, the next one sweeps.
+        with contextlib.suppress(OSError, InputError), leftovers.locked(folder, 0):
+            leftovers.sweep(folder)
 
 
 def read_manifest(folder: Path) -> Outputs:
@@ -119,11 +122,23 @@ def read_manifest(folder: Path) -> Outputs:
     if not path.is_file():
         return {}
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Outputs])["outputs"]
-    except (OSError, ValueError, KeyError) as error:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_MANIFEST)
+        outputs = msgspec.json.decode(text, type=dict[str, Outputs])["outputs"]
+        for name in _listed(outputs):
+            _check_name(name)
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove it, and give another folder for new files"
         ) from None
+    return outputs
+
+
+def _check_name(name: str) -> None:
+    """ValueError unless a file of this name lies in the folder: manifests may be anybody's."""
+    parts = PurePath(name).parts
+    if not parts or PurePath(name).is_absolute() or ".." in parts or "\0" in name:
+        raise ValueError(f"it names {name!r}")
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) -> None:
@@ -154,7 +169,7 @@ def _replace(folder: Path, beside: Path, output: str) -> None:
     """Put the files in `beside` in place of the output's old ones, all or none of them."""
     files = {name: _sha256(beside / name) for name in _names(beside)}
     with leftovers.locked(folder):
-        _complete(folder)
+        _complete(folder, is_output=True)
         check_owned(folder, output, files)
         outputs = {**read_manifest(folder), output: files}
         write_text(beside / MANIFEST, json_text({"outputs": outputs}))
@@ -162,19 +177,28 @@ def _replace(folder: Path, beside: Path, output: str) -> None:
             _flush(beside / name)
         _flush(beside)
         beside.rename(folder / _READY)
-        _complete(folder)
+        _complete(folder, is_output=True)
 
 
-def _complete(folder: Path) -> None:
-    """Put what is ready in place; each step can be done again."""
+def _complete(folder: Path, is_output: bool) -> None:
+    """Put what is ready in place; each step can be done again.
+
+    A folder that is only read may be anybody's: nothing is written through its links.
+    """
     ready = folder / _READY
-    if not ready.is_dir():
+    if not ready.is_dir() or ready.is_symlink():
         return
     if (ready / MANIFEST).is_file():
         names = _names(ready)
         old, new = _listed(read_manifest(folder)), _listed(read_manifest(ready))
         # A link may lead to the new file already.
         _check_replaceable(folder, names, [old, new], "output")
+        for name in () if is_output else (*names, *old):
+            if _leads_away(folder, name):
+                raise InputError(
+                    f"{folder} holds files of two runs, because one was stopped, and {name} there "
+                    "is a link; write to the folder again, or copy it with what its links lead to"
+                )
         for name in names:
             _put(ready / name, folder / name)
         for name in old.keys() - new.keys():
@@ -183,6 +207,10 @@ def _complete(folder: Path) -> None:
         _put(ready / MANIFEST, folder / MANIFEST)
         _flush(folder)
     shutil.rmtree(ready)
+
+
+def _leads_away(folder: Path, name: str) -> bool:
+    return Path(os.path.realpath(folder / name)) != Path(os.path.realpath(folder)) / name
 
 
 def _put(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
+from sparse_formats.files.leftovers import PREFIX
 from sparse_formats.files.output_folder import check_owned, read_manifest, settle
 
 Kind = Literal["file", "folder", "file or folder"]
@@ -91,8 +92,11 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     for path in (*named, *(output.path for output in outputs)):
         _check_path(path)
     read = [path for path in named if path.exists()]
-    for path in (*read, *(output.path for output in outputs if not output.is_file)):
+    for path in read:
         settle(path)
+    for output in outputs:
+        if not output.is_file:
+            settle(output.path, is_output=True)
     taken: dict[Path, Output] = {}
     for output in outputs:
         try:
@@ -101,8 +105,13 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
             raise InputError(
                 f"cannot write {output.path}: {error.strerror}; give another name"
             ) from error
-    folders = [output for output in outputs if not output.is_file and not output.holds]
-    for folder in folders:
+    for folder in (output for output in outputs if not output.is_file):
+        for other in outputs:
+            if other is not folder and other.path.resolve() == folder.path.resolve():
+                raise InputError(
+                    f"{folder.name} and {other.name} are both {folder.path}; give another one"
+                )
+    for folder in (output for output in outputs if not output.is_file and not output.holds):
         for file, output in taken.items():
             if file.is_relative_to(folder.path.resolve()):
                 raise InputError(
@@ -112,7 +121,14 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
 
 
 def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Output]) -> None:
-    if not output.is_file:
+    if output.path.name.startswith(PREFIX):
+        raise InputError(
+            f"cannot write {output.path} for {output.name}: names that begin with {PREFIX} are "
+            "those of unfinished files; give another name"
+        )
+    if output.is_file:
+        _check_not_listed(output)
+    else:
         _check_folder(output, inputs)
     for file in output.files:
         if output.is_file or output.path.is_dir():
@@ -125,6 +141,17 @@ def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Outp
             )
     if not output.is_file:
         check_owned(output.path, output.listed_as, output.holds)
+
+
+def _check_not_listed(output: Output) -> None:
+    """InputError if the file belongs to what another command wrote into its folder."""
+    real = Path(os.path.realpath(output.path))
+    for other, files in read_manifest(real.parent).items():
+        if real.name in files and real.exists():
+            raise InputError(
+                f"cannot write {output.path} for {output.name}: it is part of the {other} in "
+                f"{real.parent}; give another name"
+            )
 
 
 def _check_folder(output: Output, inputs: Sequence[Path]) -> None:

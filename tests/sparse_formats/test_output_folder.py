@@ -1,6 +1,8 @@
 """Do all files of an output come from one run, and stay the files of others as they are?"""
 
 import errno
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -107,18 +109,87 @@ def test_is_a_folder_with_files_of_others_refused_before_anything_is_computed(
         check_outputs([Output(tmp_path, "--out", "folder", "report", ("a",))], [])
 
 
+def begun(folder: Path, **files: str) -> None:
+    """Leave what a run leaves that is killed just after its new files have come to count."""
+    with replace_files(folder.with_name("whole"), "report") as beside:
+        for name, text in files.items():
+            (beside / name).write_text(text)
+    folder.with_name("whole").rename(folder / ".mvpsim-ready")
+
+
 def test_can_a_kill_after_a_link_was_followed_be_completed(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     write(folder, a="1", b="1")
     (folder / "a").replace(elsewhere)
     (folder / "a").symlink_to(elsewhere)
-    # What is there when the new text has gone through the link and the process ends.
-    write(tmp_path / "new", a="2", b="2")
-    (tmp_path / "new").rename(folder / ".mvpsim-ready")
-    elsewhere.write_text("2")
-    settle(folder)
+    begun(folder, a="2", b="2")
+    elsewhere.write_text("2")  # the new text has gone through the link
+    settle(folder, is_output=True)
     assert held(folder) == {"a": "2", "b": "2"}
     assert (folder / "a").is_symlink()
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_is_nothing_written_through_links_of_a_folder_that_is_only_read(
+    tmp_path: Path, link: str
+) -> None:
+    folder, precious = tmp_path / "from_the_net", tmp_path / "home" / "precious"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    write(folder, a="1", b="other")
+    if link == "file":
+        (folder / "a").unlink()
+        (folder / "a").symlink_to(precious)
+        begun(folder, a="2", b="2")
+        # Its sender knew what stands in that file.
+        manifest = folder / MANIFEST
+        old, known = read_manifest(folder)["report"]["a"], hashlib.sha256(b"mine").hexdigest()
+        manifest.write_text(manifest.read_text().replace(old, known))
+        said = "and a there is a link"
+    else:
+        (folder / ".mvpsim-ready").symlink_to(precious.parent)
+        said = ""
+    if said:
+        with pytest.raises(InputError, match=said):
+            settle(folder)
+    else:
+        settle(folder)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../precious", "/etc/precious", "", "a/../../precious"])
+def test_does_a_manifest_name_only_files_of_its_folder(tmp_path: Path, name: str) -> None:
+    folder, precious = tmp_path / "out", tmp_path / "precious"
+    folder.mkdir()
+    precious.write_text("mine")
+    listed = {"report": {name: hashlib.sha256(b"mine").hexdigest()}}
+    (folder / MANIFEST).write_text(json.dumps({"outputs": listed}))
+    with pytest.raises(InputError, match="is damaged"):
+        write(folder, a="1")
+    assert precious.read_text() == "mine"
+
+
+def test_does_a_reader_not_wait_for_a_pipe_or_for_somebody_who_writes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".mvpsim-0.part")
+    with leftovers.locked(tmp_path):
+        settle(tmp_path)
+    assert list(tmp_path.iterdir())
+    settle(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_is_nothing_swept_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(handle: int, what: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with replace_file(tmp_path / "a") as file:
+        write_text(tmp_path / "a", "first")
+        write(tmp_path, b="1")
+        file.write(b"second")
+    assert held(tmp_path) == {"a": "second", "b": "1"}
 
 
 def test_does_a_failure_leave_all_as_it_was(tmp_path: Path) -> None:
@@ -223,3 +294,25 @@ def test_is_a_file_in_the_folder_of_another_output_refused(tmp_path: Path) -> No
     with pytest.raises(InputError, match="it lies in the folder of --save"):
         check_outputs(outputs, [])
     check_outputs([Output(folder, "--out", "folder", "report", ("a",)), outputs[1]], [])
+
+
+def test_are_outputs_that_would_spoil_each_other_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(folder, a="1")
+    (tmp_path / "link").symlink_to(folder / "a")
+    new = tmp_path / "new"
+    twice = [
+        Output(folder, "--save", "folder", "model", ("m",)),
+        Output(tmp_path / "." / "out", "--checkpoint", "folder", "checkpoint", ("c",)),
+    ]
+    for outputs, said in [
+        (twice, "--save and --checkpoint are both"),
+        ([Output(new, "--save", "folder"), Output(new, "--json")], "are both"),
+        ([Output(folder / "a", "--json")], "it is part of the report"),
+        ([Output(tmp_path / "link", "--json")], "it is part of the report"),
+        ([Output(folder / MANIFEST, "--json")], r"names that begin with \.mvpsim-"),
+        ([Output(tmp_path / ".mvpsim-1.new", "--out", "folder")], "names that begin with"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            check_outputs(outputs, [])
+    assert held(folder) == {"a": "1"}
