@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import lay_out, resident_bytes
+from accel_sim.dataflows.abstract.timeline import lay_out_in, resident_bytes
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.reports.report import Report, layer_result, notes_on_use
@@ -55,21 +55,26 @@ def simulate(
         on_layer(run.name)
     if not runs:
         raise InputError("there is no matrix to simulate; give at least one")
-    times, dense_times = lay_out(runs, machine), lay_out(dense_runs, dense_machine)
+    order = workload.order([run.name for run in runs])
+    times = lay_out_in(order, runs, machine)
+    dense_times = lay_out_in(order, dense_runs, dense_machine)
     layers = tuple(
-        layer_result(run, time, dense_time.cycles, machine)
+        layer_result(run, time, sum(each.cycles for each in dense_time), machine)
         for run, time, dense_time in zip(runs, times, dense_times, strict=True)
+    )
+    notes = (
+        *workload.notes,
+        workload.routed,
+        residence,
+        machine.note,
+        *notes_on_use(layers, machine),
     )
     return Report(
         machine,
         layers,
         mask=workload.origin,
         activations=workload.activations.origin,
-        notes=tuple(
-            note
-            for note in (*workload.notes, residence, machine.note, *notes_on_use(layers, machine))
-            if note
-        ),
+        notes=tuple(note for note in notes if note),
     )
 
 
@@ -126,11 +131,11 @@ class _DenseRuns:
 
     def __init__(self, machine: Machine) -> None:
         self._run = machine.dense_baseline()
-        self._without_zeros: dict[tuple[int, int], LayerRun] = {}
+        self._without_zeros: dict[tuple[int, int, int], LayerRun] = {}
         self._lock = Lock()
 
     def of(self, layer: Layer, inputs: Inputs) -> LayerRun:
-        shape = layer.matrix.shape
+        shape = (*layer.matrix.shape, inputs.tokens)
         if inputs.nonzero is not None:
             return self._run(layer, inputs)
         with self._lock:
@@ -143,12 +148,18 @@ R = TypeVar("R")
 
 
 def each_layer(work: Callable[[Layer], R], workload: Workload, threads: int | None) -> Iterator[R]:
-    """Apply `work` to the layers on some threads, few at a time; results in the layers' order."""
+    """Apply `work` to the layers on some threads, few at a time; results in the layers' order.
+
+    Experts that get no token are left out.
+    """
+    tokens = workload.tokens()
     at_once = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(at_once) as pool:
         waiting: deque[Future[R]] = deque()
         for index, matrix in enumerate(workload.matrices()):
-            waiting.append(pool.submit(work, Layer(index, matrix)))
+            if not tokens[matrix.name]:
+                continue
+            waiting.append(pool.submit(work, Layer(index, matrix, tokens[matrix.name])))
             if len(waiting) > at_once:
                 yield waiting.popleft().result()
         while waiting:

@@ -4,6 +4,7 @@ from pruning.commands import (
     analyze,
     calibrate,
     check,
+    convert,
     eval,
     heads,
     kprune,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, command.Command] = {
     "shrink": shrink,
     "kprune": kprune,
     "quantize": quantize,
+    "convert": convert,
 }
 
 

@@ -41,7 +41,8 @@ from pruning.selection.weights import best_weights
 from pruning.statistics.matrix_statistics import StatisticsFile, check_needs, read_statistics
 from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError, SettingError
-from sparse_formats.files.mask_file import read_weights
+from sparse_formats.files.mask_file import read_model
+from sparse_formats.masks.execution import Execution, execution_in
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.terminal.progress import Tell
 
@@ -76,13 +77,15 @@ def prune(
         given = None if scores is None else weights_of(scores)
         matrices, used = score_masks(model, check_source(wanted), given, statistics)
         wanted, origin = replace(wanted, score=used), str(model.header.get("model", "masks"))
-        return prune_matrices(matrices, wanted, origin, tell, statistics, heads_in(model.header))
+        heads, runs = heads_in(model.header), execution_in(model.header)
+        return prune_matrices(matrices, wanted, origin, tell, statistics, heads, runs)
     if scores is not None:
         raise InputError("scores go with masks; a model is scored by the recipe's score")
     if _is_path(model):
-        weights, heads, origin = read_weights(Path(model)), read_heads(Path(model)), Path(model)
-        matrices = score_weights(weights, wanted, statistics)
-        return prune_matrices(matrices, wanted, model_name(origin), tell, statistics, heads)
+        path, found = Path(model), read_model(model)
+        matrices = score_weights(found.matrices, wanted, statistics)
+        heads, runs = read_heads(path), execution_in(found.header, str(path))
+        return prune_matrices(matrices, wanted, model_name(path), tell, statistics, heads, runs)
     if not isinstance(model, Mapping):
         raise InputError(
             f"model is of type {type(model).__name__}; give a path, 2-D arrays by name, or masks"
@@ -102,11 +105,13 @@ def prune_matrices(
     tell: Tell = lambda step: None,
     statistics: StatisticsFile = None,
     heads: Heads | None = None,
+    execution: Execution | None = None,
 ) -> Pruning:
     """Prune scored matrices by `recipe`; `origin` names the model in the mask file's header.
 
     statistics: file that an update of the kept weights learns the layers' inputs from.
-    heads: the model's head counts, where the recipe does not state them.
+    heads: the model's head counts, where the recipe does not state them. execution: how often the
+    matrices run, for the header.
 
     Raises:
         InputError: a knob of the recipe cannot be used, or something it needs is not known.
@@ -150,6 +155,7 @@ def prune_matrices(
         "recipe": as_json(recipe),
         "seed": recipe.seed,
         "heads": None if (cut := heads_of(recipe, heads)) is None else asdict(cut),
+        "execution": None if execution is None else execution.as_data(),
         "report": [asdict(report) for report in reports],
         "total": asdict(total),
     }

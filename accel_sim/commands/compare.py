@@ -12,13 +12,14 @@ from accel_sim.commands.simulation_options import (
     SimulationOptions,
     TokenCount,
     check_generated,
+    check_of_a_file,
     patterns,
 )
 from accel_sim.comparisons.equal_size import Equal
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError
-from sparse_formats.files.output_folder import check_owned, replace_files
+from sparse_formats.files.output_folder import replace_files
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
 from sparse_formats.terminal.settings import option
@@ -56,6 +57,7 @@ class Settings(SimulationOptions):
         f"Folder for {DATA} and {PICTURE}.",
         default=None,
         writes="folder",
+        listed_as="comparison",
         holds=(DATA, PICTURE),
         is_replayed=False,
     )
@@ -76,8 +78,6 @@ def run(settings: Settings) -> Result:
     from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.machines.load import load_machine
 
-    if settings.out is not None:
-        check_owned(settings.out, (DATA, PICTURE))
     workloads = _workloads(settings)
     loaded = [load_machine(name) for name in settings.accelerator]
     machines = made_equal(loaded, settings.equal)
@@ -89,6 +89,7 @@ def show(settings: Settings, result: Result) -> None:
     """Write the JSON and the picture; print the table and the notes."""
     from accel_sim.comparisons.terminal import print_pairs
     from sparse_formats.terminal.tables import new_console
+    from sparse_formats.untrusted import printable
 
     data = _data(settings, result)
     if settings.out is not None:
@@ -100,7 +101,13 @@ def show(settings: Settings, result: Result) -> None:
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)
+    for workload in result.workloads.values():
+        for sentence in workload.origin.get("read", {}).get("sentences", ()):
+            console.print(printable(sentence), soft_wrap=True)
     print_pairs(result.pairs, console)
+    for name, workload in result.workloads.items():
+        if routed := workload.routed:
+            console.print(f"note     {printable(name)}: {routed}", soft_wrap=True)
     for name, workload in result.workloads.items():
         if workload.is_int8:
             console.print(
@@ -123,12 +130,19 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
     if shapes is None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
         check_generated(paths[0], own)
+    if not paths:
+        check_of_a_file(settings)
     activations = Activations(settings.tokens, settings.activation_density, settings.seed)
     include, exclude = settings.include, settings.exclude
     names = [path.name for path in paths]
     workloads = {
         path.name if names.count(path.name) == 1 else str(path): Workload.of(
-            path, activations, include=include, exclude=exclude
+            path,
+            activations,
+            include=include,
+            exclude=exclude,
+            experts_per_token=settings.experts_per_token,
+            expert_load=settings.expert_load,
         )
         for path in paths
     }

@@ -12,6 +12,7 @@ from accel_sim.commands.simulation_options import (
     SimulationOptions,
     TokenCount,
     check_generated,
+    check_of_a_file,
     patterns,
 )
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
@@ -82,6 +83,7 @@ class Settings(SimulationOptions):
         "Folder for the report as page, JSON, CSV and pictures.",
         default=None,
         writes="folder",
+        listed_as="report",
         holds=_report_files,
         is_replayed=False,
     )
@@ -103,8 +105,6 @@ class Result:
 
 def run(settings: Settings) -> Result:
     """Simulate; compute the products and the advice that are asked for."""
-    from accel_sim.reports.folder import check_folder
-
     machine = _machine(settings, settings.set)
     workload = _workload(settings)
     if workload.is_int8:
@@ -113,8 +113,6 @@ def run(settings: Settings) -> Result:
         workload = replace(workload, notes=(*workload.notes, *notes))
     _check_outputs(settings, workload, machine)
     workload = replace(workload, activations=_activations(settings, workload))
-    if settings.out is not None:
-        check_folder(settings.out)
 
     products: dict[str, NDArray[Any]] = {}
     report = _simulate(settings, workload, machine, products)
@@ -179,7 +177,14 @@ def _workload(settings: Settings) -> Workload:
     if settings.mask is not None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
         check_generated(settings.mask, own)
-        return Workload.of(settings.mask, include=settings.include, exclude=settings.exclude)
+        return Workload.of(
+            settings.mask,
+            include=settings.include,
+            exclude=settings.exclude,
+            experts_per_token=settings.experts_per_token,
+            expert_load=settings.expert_load,
+        )
+    check_of_a_file(settings)
     return Workload.generated(
         settings.shapes or "",
         density=DENSITY if settings.density is None else settings.density,

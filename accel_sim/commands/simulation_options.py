@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 
 from accel_sim.inputs.defaults import DENSITY
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.options import JsonOption, NameOptions
-from sparse_formats.terminal.settings import Count, Share, Whole, option
+from sparse_formats.terminal.settings import Count, NotNegative, Share, Whole, option
 
 TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
 
@@ -44,6 +44,18 @@ class SimulationOptions(NameOptions, JsonOption):
     density: Share | None = option(
         "Kept share of generated masks.", default=None, otherwise=DENSITY
     )
+    experts_per_token: Count | None = option(
+        "With a mixture of experts, the number of experts of a layer that each token goes to.",
+        default=None,
+        otherwise="what the model's config.json says, else all",
+    )
+    expert_load: tuple[NotNegative, ...] = option(
+        "With a mixture of experts, what expert 0, 1, … of each layer gets of the tokens, relative "
+        "to the others.",
+        default=(),
+        otherwise="as much as the others",
+        is_separated=True,
+    )
     activation_density: Share = option("Share of drawn activations that are not zero.", default=1.0)
     seed: Whole = option("Random seed for masks and activations.", default=0)
     threads: Count | None = option(
@@ -52,6 +64,17 @@ class SimulationOptions(NameOptions, JsonOption):
         otherwise="one for each core",
         is_replayed=False,
     )
+
+
+def check_of_a_file(settings: SimulationOptions) -> None:
+    """Refuse settings of a model's experts where masks are generated.
+
+    Raises:
+        InputError: naming the first that was given.
+    """
+    for name in ("experts_per_token", "expert_load"):
+        if getattr(settings, name):
+            raise SettingError(name, "is about the experts of a mask file; leave it out")
 
 
 def check_generated(mask: Path, settings: Iterable[tuple[str, object]]) -> None:

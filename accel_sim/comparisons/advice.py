@@ -10,7 +10,7 @@ from typing import Any
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import lay_out
+from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import each_layer
@@ -78,16 +78,17 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
         base.append(run)
         for key, changed_run in of_layer.items():
             runs[key].append(changed_run)
-    before = _cycles(base, machine)
+    order = workload.order([run.name for run in base])
+    before = _cycles(order, base, machine)
     found = []
     for key, changed in machines.items():
         fitting = [run for run in runs[key] if run is not None]
         if len(fitting) == len(base):
-            cycles = _cycles(fitting, changed)
+            cycles = _cycles(order, fitting, changed)
             gain = 1 - cycles / before if before else 0.0
             found.append(Advice(key, machine.changes[key].words, cycles, gain))
     return sorted(found, key=lambda advice: -advice.gain)
 
 
-def _cycles(runs: Sequence[LayerRun], machine: Machine) -> int:
-    return sum(time.cycles for time in lay_out(runs, machine))
+def _cycles(order: Sequence[int], runs: Sequence[LayerRun], machine: Machine) -> int:
+    return sum(time.cycles for times in lay_out_in(order, runs, machine) for time in times)

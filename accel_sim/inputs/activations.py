@@ -20,10 +20,14 @@ CHECKED_TOKENS = 256
 
 @dataclass(frozen=True)
 class Layer:
-    """A masked matrix and its place in the model."""
+    """A masked matrix and its place in the model.
+
+    tokens: how many of all go through it; None for all of them.
+    """
 
     index: int
     matrix: MaskedMatrix
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +107,12 @@ class Activations:
             InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
         """
         if not layer.matrix.keep.size or (self.is_dense and not is_multiplied):
-            return Inputs(self.tokens, None, None)
+            return Inputs(self._tokens(layer), None, None)
         x = self.operands(layer, datatype)
         nonzero = None if self.is_dense else x != 0
         if nonzero is not None and nonzero.all():
             nonzero = None
-        return Inputs(self.tokens, x, nonzero)
+        return Inputs(self._tokens(layer), x, nonzero)
 
     def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
         """The layer's inputs as operands of `datatype`: (tokens, inputs).
@@ -118,19 +122,18 @@ class Activations:
         Raises:
             InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
         """
-        matrix = layer.matrix
+        matrix, tokens = layer.matrix, self._tokens(layer)
         if self.recorded is None:
-            return self.draw(matrix.shape[1], layer.index, datatype)
+            return self.draw(matrix.shape[1], layer.index, datatype, tokens)
         if matrix.name not in self.recorded:
             raise InputError(
                 f"no activations of matrix {matrix.name}{nearest(matrix.name, self.recorded)}"
             )
         x = self.recorded[matrix.name]
-        if x.shape != (self.tokens, matrix.shape[1]):
+        if x.shape != (tokens, matrix.shape[1]):
             raise InputError(
                 f"activations of matrix {matrix.name} have shape {x.shape}; its "
-                f"{self.tokens} tokens of {matrix.shape[1]} inputs need "
-                f"({self.tokens}, {matrix.shape[1]})"
+                f"{tokens} tokens of {matrix.shape[1]} inputs need ({tokens}, {matrix.shape[1]})"
             )
         if x.dtype == np.bool_:
             rng = np.random.default_rng([self.seed, layer.index])
@@ -138,20 +141,30 @@ class Activations:
         return datatype.operands(x, f"activations of matrix {matrix.name}")
 
     def draw(
-        self, inputs: int, layer_index: int, datatype: Datatype = DATATYPES["fp16"]
+        self,
+        inputs: int,
+        layer_index: int,
+        datatype: Datatype = DATATYPES["fp16"],
+        tokens: int | None = None,
     ) -> NDArray[Any]:
         """Drawn operands (tokens, inputs); the same for the same seed and layer index.
+
+        tokens: all of them if not given.
 
         Where no activation is zero only the product depends on them: then only the tokens that
         are multiplied are drawn, `CHECKED_TOKENS` at most.
         """
         rng = np.random.default_rng([self.seed, layer_index])
-        tokens = min(self.tokens, CHECKED_TOKENS) if self.is_dense else self.tokens
+        tokens = self.tokens if tokens is None else tokens
+        tokens = min(tokens, CHECKED_TOKENS) if self.is_dense else tokens
         shape = (tokens, inputs)
         x = datatype.draw(rng, shape)
         if not self.is_dense:
             x[rng.random(shape) >= self.density] = 0
         return x
+
+    def _tokens(self, layer: Layer) -> int:
+        return self.tokens if layer.tokens is None else layer.tokens
 
 
 @njit(cache=True, nogil=True)

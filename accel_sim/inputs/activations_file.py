@@ -1,4 +1,7 @@
-"""Recorded activations, read from a file: a 2-D array (tokens, inputs) of each matrix."""
+"""Recorded activations, read from a file: a 2-D array (tokens, inputs) of each matrix.
+
+Those of an expert's matrix are of the tokens that were routed to it, which may be none.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +14,7 @@ from accel_sim.inputs.activations import Activations
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.readers import safetensors
 from sparse_formats.files.readers.npz import open_npz
+from sparse_formats.masks.execution import expert_of
 
 
 def read_activations(
@@ -18,7 +22,8 @@ def read_activations(
 ) -> Activations:
     """The recorded inputs of the matrices `names`: a 2-D array (tokens, inputs) of each.
 
-    path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array.
+    path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array, or
+    of fewer in those of experts.
     tokens: how many there must be, if it was said. seed: of the values where booleans stand.
     Arrays of other names are left alone.
 
@@ -30,6 +35,7 @@ def read_activations(
         arrays = _arrays(path, list(names))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    first, whole = _all_tokens(arrays)
     for name, x in arrays.items():
         where = f"{path}: activations of {name}"
         if x.dtype.kind not in "biuf":
@@ -41,19 +47,28 @@ def read_activations(
                 f"{where} have {x[token, column]} at token {token}, input {column}; "
                 "give finite numbers"
             )
-        first = next(iter(arrays))
+        if expert_of(name) is not None and len(x) <= whole:
+            continue
         if tokens is not None and len(x) != tokens:
             raise SettingError("tokens", f"is {tokens}, but {where} hold {len(x)} tokens")
-        if len(x) != len(arrays[first]):
+        if len(x) != whole:
             raise InputError(
-                f"{where} hold {len(x)} tokens, but those of {first} {len(arrays[first])}; "
+                f"{where} hold {len(x)} tokens, but those of {first} {whole}; "
                 "record the same tokens of every matrix"
             )
         if len(x) == 0:
             raise InputError(f"{where} hold no token; record at least one")
     if not arrays:
         raise InputError(f"{path}: there is no matrix to read activations for")
-    return Activations(len(next(iter(arrays.values()))), seed=seed, recorded=arrays, file=path)
+    return Activations(whole if tokens is None else tokens, seed=seed, recorded=arrays, file=path)
+
+
+def _all_tokens(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, int]:
+    """The matrix that all tokens go through, and how many: the first that is of no expert."""
+    lengths = {name: len(x) if x.ndim else 0 for name, x in arrays.items()}
+    whole = next((name for name in lengths if expert_of(name) is None), None)
+    whole = whole or max(lengths, key=lambda name: lengths[name], default="")
+    return whole, lengths.get(whole, 0)
 
 
 def _arrays(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,8 @@
 """What is to be run: the matrices of a model in order, and what goes into each of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,13 @@ from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
+from sparse_formats.masks.execution import (
+    Execution,
+    execution_in,
+    expert_of,
+    said_of_tokens,
+    tokens_of,
+)
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from sparse_formats.masks.synthetic import generate, parse_shapes
@@ -30,7 +38,8 @@ class Workload:
 
     weights: of all matrices, pruned or not. origin: where the masks came from, as JSON-able data;
     notes: what a reader of the results must know of them. is_int8: all matrices hold 8-bit numbers;
-    is_weighted: some matrix holds weights.
+    is_weighted: some matrix holds weights. execution: how often matrices run, and for how many of
+    the tokens; expert_load: what the experts of a layer get in proportion to, by number.
     """
 
     names: tuple[str, ...]
@@ -41,6 +50,42 @@ class Workload:
     notes: tuple[str, ...] = ()
     is_int8: bool = False
     is_weighted: bool = False
+    execution: Execution = field(default_factory=Execution)
+    expert_load: tuple[float, ...] = ()
+
+    def tokens(self) -> dict[str, int]:
+        """How many tokens go through each matrix, by name; see `masks.execution.tokens_of`.
+
+        Of recorded activations as many as were recorded.
+
+        Raises:
+            SettingError: an expert_load that does not fit the experts.
+        """
+        recorded = self.activations.recorded
+        if recorded is not None:
+            return {
+                name: len(recorded[name])
+                if name in recorded and expert_of(name) is not None
+                else self.activations.tokens
+                for name in self.names
+            }
+        return tokens_of(self.names, self.activations.tokens, self.execution, self.expert_load)
+
+    @property
+    def routed(self) -> str:
+        """How many tokens experts get, in words; "" where there are none."""
+        return said_of_tokens(self.tokens(), self.activations.tokens, self.execution)
+
+    def order(self, names: Sequence[str]) -> list[int]:
+        """In which order the matrices called `names` run, by number: each as often as it runs.
+
+        Neighbours that run as often as each other are layers that do so one after the other.
+        """
+        found: list[int] = []
+        counts = [self.execution.runs_of(name) for name in names]
+        for runs, block in groupby(range(len(names)), key=lambda i: counts[i]):
+            found += list(block) * runs
+        return found
 
     @classmethod
     def of(
@@ -50,16 +95,24 @@ class Workload:
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        experts_per_token: int | None = None,
+        expert_load: Sequence[float] = (),
     ) -> Self:
         """The matrices of `masks`, those whose names match some of `include` and none of `exclude`.
 
         masks: a mask file or folder, what `read_masks` returns, arrays by name, or matrices one
-        after the other. activations: 128 drawn tokens if not given.
+        after the other. activations: 128 drawn tokens if not given. experts_per_token: in place of
+        what the model's config.json says. expert_load: of each expert of a layer, all alike if not
+        given.
 
         Raises:
             InputError: a file that cannot be read, masks of another kind, names that match nothing.
         """
         found, origin = _masks(masks)
+        execution = execution_in(found.header, str(origin["source"]))
+        if experts_per_token is not None:
+            execution = replace(execution, experts_per_token=experts_per_token)
+        header = {**found.header, "execution": execution.as_data()}
         names = set(select([m.name for m in found.matrices], include, exclude))
         chosen = [matrix for matrix in found.matrices if matrix.name in names]
         weights = [m.weight for m in chosen if m.weight is not None]
@@ -69,14 +122,12 @@ class Workload:
             matrices=lambda: iter(chosen),
             activations=Activations(TOKENS) if activations is None else activations,
             origin=origin
-            | {
-                "read": what_was_read(
-                    found.shapes, found.header, names, Path(origin["source"]).name
-                )
-            },
+            | {"read": what_was_read(found.shapes, header, names, Path(origin["source"]).name)},
             notes=() if weights else (NOT_WEIGHTED,),
             is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
             is_weighted=bool(weights),
+            execution=execution,
+            expert_load=tuple(expert_load),
         )
 
     @classmethod

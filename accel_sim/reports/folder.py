@@ -24,7 +24,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: naming the file.
     """
-    check_owned(folder, NAMES)
+    check_owned(folder, "report", NAMES)
 
 
 def write_folder(folder: Path, data: dict[str, Any], csv: str) -> None:

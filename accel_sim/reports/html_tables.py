@@ -41,11 +41,19 @@ _LAYER_COLUMNS = (
 
 
 def layers_table(data: Mapping[str, Any]) -> str:
-    classes = [css for _, css in _LAYER_COLUMNS]
-    head = "".join(f'<th scope="col" class="{css}">{name}</th>' for name, css in _LAYER_COLUMNS)
-    rows = "\n".join(_row(_layer_cells(layer), classes) for layer in data["layers"])
-    total = data["total"]
-    foot = _row(("total", "", "", share(total["density"]), "", "", *_costs(total)), classes)
+    total, layers = data["total"], data["layers"]
+    columns = list(_LAYER_COLUMNS)
+    cells = [list(_layer_cells(layer)) for layer in layers]
+    last = ["total", "", "", share(total["density"]), "", "", *_costs(total)]
+    if any(layer["runs"] != 1 or layer["tokens"] != total["tokens"] for layer in layers):
+        columns.insert(3, ("runs × tokens", "number"))
+        last.insert(3, "")
+        for row, layer in zip(cells, layers, strict=True):
+            row.insert(3, f"{layer['runs']:,}×{layer['tokens']:,}")
+    classes = [css for _, css in columns]
+    head = "".join(f'<th scope="col" class="{css}">{name}</th>' for name, css in columns)
+    rows = "\n".join(_row(row, classes) for row in cells)
+    foot = _row(last, classes)
     return _scrolled(
         f'<table class="layers">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n<tfoot>\n{foot}\n</tfoot>\n</table>"

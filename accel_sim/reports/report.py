@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import layer_energy
 from accel_sim.costs.tables import table_rows
-from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Unit
+from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Unit, together
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.load import resolved
 from sparse_formats.errors import InputError
@@ -37,6 +37,8 @@ MODES = {"horizontal": "row", "vertical": "column"}
 class LayerResult:
     """One row of the table; field names are the keys of report.json.
 
+    tokens: of one run. runs: how often the layer runs; cycles, latency, energy, MACs, bytes and
+    units are those of all runs, what is stored counts once.
     last_pass_cycle: number, from 0, of the last cycle if all passes followed each other at once.
     """
 
@@ -47,6 +49,7 @@ class LayerResult:
     nnz: int
     density: float | None
     tokens: int
+    runs: int
     orientation: str
     lane_groups: int
     entries: int
@@ -191,18 +194,19 @@ class Report:
 
 
 def layer_result(
-    run: LayerRun, time: LayerTime, dense_cycles: int, machine: Machine
+    run: LayerRun, times: Sequence[LayerTime], dense_cycles: int, machine: Machine
 ) -> LayerResult:
-    """One layer's figures from its passes and its place in time."""
-    rows, cols = run.shape
-    account = machine.account(run, time)
+    """One layer's figures from its passes and its places in time, one for each time it runs."""
+    (rows, cols), runs = run.shape, len(times)
+    account = together([machine.account(run, time) for time in times])
+    cycles = sum(time.cycles for time in times)
     executed, causes = account.executed, account.causes
     energy = layer_energy(account.actions, machine)
     energy_j = sum(energy["chosen"].values())
-    dram_bytes = time.dram_read_bytes + time.dram_write_bytes
+    dram_bytes = sum(time.dram_read_bytes + time.dram_write_bytes for time in times)
     # What no machine can leave out; one without zero-skip must multiply the zeros too.
     needed = run.macs_effectual if machine.skips_zeros else run.nnz * run.tokens
-    ideal_compute = -(-needed // machine.macs)
+    ideal_compute = -(-needed // machine.macs) * runs
     ideal_dram = -(-1000 * dram_bytes // machine.dram.bytes_per_1000_cycles)
     storage = {
         part: sum(getattr(tile.storage, part) for tile in run.tiles)
@@ -217,6 +221,7 @@ def layer_result(
         nnz=run.nnz,
         density=_ratio(run.nnz, rows * cols),
         tokens=run.tokens,
+        runs=runs,
         orientation=run.orientation,
         lane_groups=run.lane_groups,
         entries=run.entries,
@@ -224,24 +229,24 @@ def layer_result(
         format=run.format,
         storage_bits=storage,
         tiles=len(run.tiles),
-        cycles=time.cycles,
-        latency_s=time.cycles / machine.clock.clock_hz,
+        cycles=cycles,
+        latency_s=cycles / machine.clock.clock_hz,
         ideal_cycles=max(ideal_compute, ideal_dram),
         ideal_compute_cycles=ideal_compute,
         ideal_dram_cycles=ideal_dram,
         dense_cycles=dense_cycles,
-        speedup_vs_dense=_ratio(dense_cycles, time.cycles),
-        utilization=_ratio(executed, machine.macs * time.cycles),
+        speedup_vs_dense=_ratio(dense_cycles, cycles),
+        utilization=_ratio(executed, machine.macs * cycles),
         bound_by=bound_by(causes),
         energy_j=energy_j,
         energy_by_component_j=energy["chosen"],
         energy_band_j={"low": energy["low"], "high": energy["high"]},
         pj_per_executed_mac=_ratio(energy_j * 1e12, executed),
-        macs_dense=rows * cols * run.tokens,
+        macs_dense=rows * cols * run.tokens * runs,
         macs_executed=executed,
-        macs_skipped=run.nnz * run.tokens - executed,
+        macs_skipped=run.nnz * run.tokens * runs - executed,
         macs_padding=account.padding,
-        macs_effectual=run.macs_effectual,
+        macs_effectual=run.macs_effectual * runs,
         dram_bytes=dram_bytes,
         cycles_by_cause=causes,
         units=account.units,
@@ -279,7 +284,7 @@ def totals(layers: Sequence[LayerResult], machine: Machine) -> Totals:
     return Totals(
         **sums,
         layers=len(layers),
-        tokens=layers[0].tokens,
+        tokens=max(layer.tokens for layer in layers),
         ideal_cycles=max(sums["ideal_compute_cycles"], sums["ideal_dram_cycles"]),
         density=_ratio(sums["nnz"], sum(layer.rows * layer.cols for layer in layers)),
         mean_entry_weights=_ratio(sums["nnz"], sums["entries"]),

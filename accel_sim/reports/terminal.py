@@ -39,13 +39,20 @@ def print_report(report: Report, console: Console) -> None:
     for sentence in report.mask.get("read", {}).get("sentences", ()):
         console.print(printable(sentence), soft_wrap=True)
     prefix, names = short_names([layer.name for layer in report.layers])
+    columns, total_cells = list(COLUMNS), _total_cells(total)
+    rows = [_cells(name, layer) for name, layer in zip(names, report.layers, strict=True)]
+    if any(layer.runs != 1 or layer.tokens != total.tokens for layer in report.layers):
+        columns.insert(3, Column("runs ×\ntokens", "right", rank=2))
+        total_cells.insert(3, "")
+        for row, layer in zip(rows, report.layers, strict=True):
+            row.insert(3, f"{layer.runs}×{layer.tokens}")
     print_table(
         console,
-        COLUMNS,
-        [_cells(name, layer) for name, layer in zip(names, report.layers, strict=True)],
+        columns,
+        rows,
         title=f"{machine.name}: {total.tokens} tokens, {machine.macs} MACs "
         f"at {machine.clock.clock_hz / 1e6:g} MHz",
-        total=_total_cells(total),
+        total=total_cells,
         footnotes=[f"names begin with {prefix}"] if prefix else [],
     )
     for line in _summary(report):

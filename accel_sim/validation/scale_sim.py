@@ -12,6 +12,7 @@ no cycle is a stall.
 """
 
 import csv
+import io
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from accel_sim.dataflows.systolic import STATIONARY, Stationary
 from sparse_formats.errors import InputError
+from sparse_formats.files.atomic import write_text
 
 VERSION = "3.0.0"
 FROZEN = Path(__file__).with_name("scale_sim_3_0_0.csv")
@@ -98,12 +100,13 @@ def cases() -> Iterator[Counts]:
 
 def write(counts: Sequence[Counts], path: Path) -> None:
     """The file that `frozen` reads."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f"# SCALE-Sim {VERSION} with numpy<2.3, by\n")
-        file.write("# python -m accel_sim.validation.scale_sim scale-sim/bin/python counts.csv\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Counts)])
-        writer.writerows(astuple(item) for item in counts)
+    text = io.StringIO()
+    text.write(f"# SCALE-Sim {VERSION} with numpy<2.3, by\n")
+    text.write("# python -m accel_sim.validation.scale_sim scale-sim/bin/python counts.csv\n")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Counts)])
+    writer.writerows(astuple(item) for item in counts)
+    write_text(path, text.getvalue())
 
 
 def _counts(row: dict[str, str]) -> Counts:

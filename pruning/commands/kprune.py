@@ -1,18 +1,13 @@
 """The command `kprune`: a smaller encoder without training, from a few examples."""
 
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pruning.commands.options import ThreadOptions
+from pruning.commands.options import MODEL_FILES, ThreadOptions
 from pruning.retraining_free import METHODS
 from pruning.retraining_free.method import Settings as MethodSettings
 from sparse_formats.errors import InputError
@@ -28,6 +23,8 @@ if TYPE_CHECKING:
     from pruning.surgery.shrink import Shrunk
     from sparse_formats.masks.matrix import MaskSet
 
+MASKS, ACCOUNT = "masks.npz", "account.json"
+
 TOKENS = 100_000
 """Default calibration tokens. Source: K-prune (2024)."""
 
@@ -42,7 +39,12 @@ class Settings(ThreadOptions, JsonOption):
     data: Path = option(
         "File of examples: tab-separated with a header, or a SQuAD file called something.json."
     )
-    out: Path = option("Folder for the smaller model and masks.npz.", writes="new folder")
+    out: Path = option(
+        f"Folder for the smaller model and {MASKS}.",
+        writes="folder",
+        listed_as="pruned model",
+        holds=(*MODEL_FILES, MASKS, ACCOUNT),
+    )
     flops: Part = option("Share of the encoder's FLOPs to keep. 0.4 removes 60 %.")
     method: str = option(
         "Method that chooses what is removed. The others are baselines for kprune.",
@@ -116,12 +118,13 @@ def show(settings: Settings, result: Result) -> None:
     from pruning.models.saving import save_model
     from sparse_formats.files.atomic import json_text, write_text
     from sparse_formats.files.mask_file import write_masks
+    from sparse_formats.files.output_folder import replace_files
 
-    with progress() as tell, _whole_folder(settings.out) as folder:
+    with progress() as tell, replace_files(settings.out, "pruned model") as beside:
         tell(f"writing {settings.out}")
-        save_model(result.small.opened, folder)
-        write_masks(folder / "masks.npz", result.masks)
-        write_text(folder / "account.json", json_text(result.account))
+        save_model(result.small.opened, beside)
+        write_masks(beside / MASKS, result.masks)
+        write_text(beside / ACCOUNT, json_text(result.account))
     if settings.json is not None:
         emit_json(result.account, settings.json)
     if not settings.is_json_printed:
@@ -138,30 +141,6 @@ def _check_family(opened: "OpenModel") -> None:
             f"model {opened.name} is a {type(opened.model).__name__}{decoder}, but layers of "
             f"different widths can be saved only for {KNOWN}; use prune and shrink --pad"
         )
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well."""
-    whole = out.resolve()  # behind a link: no folder can take a link's place
-    try:
-        part = Path(tempfile.mkdtemp(dir=whole.parent, prefix=f".{whole.name}.", suffix=".part"))
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}") from error
-    try:
-        yield part
-        # mkdtemp makes the folder private; give it the mode a plain mkdir() would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o777 & ~umask)
-        try:
-            part.replace(whole)
-        except OSError as error:
-            raise InputError(
-                f"cannot write {out}: {error.strerror}; give the name of a new folder"
-            ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _account(
@@ -234,7 +213,7 @@ def _print(account: dict[str, Any], out: Path) -> None:
         f"{spent}",
         "outputs of the smaller and the masked model differ by "
         f"{account['outputs_differ_by']:.1e} of the largest",
-        f"wrote {out} with masks.npz and account.json{opens}",
+        f"wrote {out} with {MASKS} and {ACCOUNT}{opens}",
     )
     print_table(new_console(), columns, rows, footnotes=footnotes)
 

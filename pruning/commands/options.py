@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 MODEL_FORMS = "a Hugging Face directory, a .gguf file, or glassllm's .npz of weights"
 """What commands that run a model open, for their help."""
 
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+"""What nearly every folder of a saved model holds; some hold more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:

@@ -53,6 +53,7 @@ def run(settings: Settings) -> "Pruning":
     from pruning.pipeline import prune_matrices
     from pruning.scoring import score_masks, score_weights
     from sparse_formats.files.mask_file import read_masks, read_model, read_weights
+    from sparse_formats.masks.execution import execution_in
     from sparse_formats.masks.what_was_read import what_was_read
 
     source, statistics = _source(settings), settings.statistics
@@ -72,7 +73,9 @@ def run(settings: Settings) -> "Pruning":
             recipe, heads = replace(recipe, score=used), heads_with(source, masks.header)
             origin = str(masks.header.get("model", model_name(source)))
         read = what_was_read(shapes, header, {m.name for m in matrices}, source.name)
-        return replace(prune_matrices(matrices, recipe, origin, tell, statistics, heads), read=read)
+        runs = execution_in(header, str(source))
+        found = prune_matrices(matrices, recipe, origin, tell, statistics, heads, runs)
+        return replace(found, read=read)
 
 
 def show(settings: Settings, result: "Pruning") -> None:

@@ -81,6 +81,8 @@ def run(settings: Settings) -> Result:
                 "seed": settings.seed,
             }
         origin |= {"model": opened.name, "sha256": sha256_of(model)}
+        if runs := opened.execution.as_data():
+            origin["execution"] = runs
         matrices = exported(opened, ranges)
     account = {
         "schema_version": 1,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pruning.commands.options import MODEL_FORMS, DataOptions, ThreadOptions
+from pruning.commands.options import MODEL_FILES, MODEL_FORMS, DataOptions, ThreadOptions
 from pruning.recipe import Recipe
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
@@ -39,12 +39,18 @@ class Settings(DataOptions, ThreadOptions, JsonOption):
         "Model to distil from.", default=None, otherwise="the model as it was, not pruned"
     )
     save: Path | None = option(
-        "Folder for the pruned model, as Hugging Face saves it.", default=None, writes="folder"
+        "Folder for the pruned model, as Hugging Face saves it.",
+        default=None,
+        writes="folder",
+        listed_as="trained model",
+        holds=MODEL_FILES,
     )
     checkpoint: Path | None = option(
         "Folder for checkpoints. An interrupted run continues from there.",
         default=None,
         writes="folder",
+        listed_as="checkpoint",
+        holds=("checkpoint.json",),
         is_replayed=False,
     )
     save_every: Count = option("Steps between checkpoints.", default=50, is_replayed=False)
@@ -70,9 +76,7 @@ def run(settings: Settings) -> Result:
     """Open the model, put the pruner around it, and train it to the end of its schedule."""
     from pruning.models.opening import open_model
     from pruning.recipe import checked
-    from pruning.training.checkpoint import INDEX as CHECKPOINT
     from sparse_formats.files.mask_file import read_masks
-    from sparse_formats.files.output_folder import check_owned
 
     training, data = settings.training, settings.only_file()
     if training.quantize != "none" and settings.save is None:
@@ -81,10 +85,6 @@ def run(settings: Settings) -> Result:
         raise InputError("method lora_prune trains only factors, so it cannot train a new head")
     recipe = checked(settings.recipe)
     masks = None if settings.mask is None else read_masks(settings.mask)
-    if settings.save is not None:
-        check_owned(settings.save, ("config.json", "model.safetensors"))
-    if settings.checkpoint is not None:
-        check_owned(settings.checkpoint, (CHECKPOINT,))
     started = time.monotonic()
     with progress() as tell:
         tell(f"opening {settings.model}")
@@ -137,7 +137,7 @@ def show(settings: Settings, result: Result) -> None:
         tell(f"writing {settings.out}")
         write_masks(settings.out, result.run.masks)
         if settings.save is not None:
-            with replace_files(settings.save, "model") as beside:
+            with replace_files(settings.save, "trained model") as beside:
                 save_model(result.opened, beside)
                 write_ranges(beside, result.run.ranges)
     if settings.json is not None:

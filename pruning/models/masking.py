@@ -1,7 +1,8 @@
 """Putting masks on an opened model."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _EXPERT = re.compile(r"\bexperts\.\d+\.")
 
@@ -59,26 +63,53 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
 def apply_masks(opened: OpenModel, masks: MaskSet) -> int:
     """Zero what the masks drop; where the file has weights of its own, take those.
 
-    Returns how many matrices took weights from the file that differ from the model's own (an
-    update of the kept weights, or recovery training).
+    Returns how many matrices took weights from the file, see `with_other_weights`.
 
     Raises:
         InputError: as `matched`.
     """
-    import torch
-
     changed = 0
     for matrix, mask in matched(opened, masks):
-        keep = matrix.from_file(mask.keep)
-        weight = matrix.view * keep
-        if (given := mask.float_weight) is not None:
-            theirs = matrix.from_file(given.astype(np.float32)).to(weight.dtype)
-            # A mask file may store weights in half precision: those are not an update.
-            same = torch.allclose(theirs, weight, rtol=2e-3, atol=1e-7)
-            changed += not same
-            weight = weight if same else theirs
-        matrix.view.copy_(weight)
+        theirs = _other_weights(matrix, mask)
+        changed += theirs is not None
+        matrix.view.copy_(matrix.view * matrix.from_file(mask.keep) if theirs is None else theirs)
     return changed
+
+
+def with_other_weights(opened: OpenModel, masks: MaskSet) -> list[str]:
+    """The names of the masks whose kept weights differ from those of the model.
+
+    An update of the kept weights, or a training, makes them so; a mask of another model too.
+
+    Raises:
+        InputError: as `matched`.
+    """
+    pairs = matched(opened, masks)
+    return [mask.name for matrix, mask in pairs if _other_weights(matrix, mask) is not None]
+
+
+def said_of_weights(names: Sequence[str], masks: MaskSet) -> str:
+    """What to tell of the masks `with_other_weights`; "" if there are none."""
+    if not names:
+        return ""
+    return (
+        f"In {len(names)} of {len(masks.matrices)} matrices ({names[0]}"
+        f"{', …' if len(names) > 1 else ''}) the kept weights of the mask file differ from those "
+        "of the model, and take their place. If the weights were not trained or updated, the file "
+        "belongs to another model."
+    )
+
+
+def _other_weights(matrix: Matrix, mask: MaskedMatrix) -> "Tensor | None":
+    """The weights of the mask, in the module's order; None where it has none of its own."""
+    import torch
+
+    if (given := mask.float_weight) is None:
+        return None
+    weight = matrix.view * matrix.from_file(mask.keep)
+    theirs = matrix.from_file(given.astype(np.float32)).to(weight.dtype)
+    # A mask file may store weights in half precision: those are not an update.
+    return None if torch.allclose(theirs, weight, rtol=2e-3, atol=1e-7) else theirs
 
 
 def apply_keep(opened: OpenModel, keep: Mapping[str, NDArray[np.bool_]]) -> None:

@@ -1,6 +1,5 @@
 """What a model's files say of it without opening it: its name, and its head counts."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import msgspec
 from pruning.models import glassllm
 from pruning.structure.heads import Heads, check_heads, heads_of_config
 from sparse_formats.errors import InputError
+from sparse_formats.files.model_config import read_config
 
 
 def model_name(path: Path) -> str:
@@ -22,7 +22,7 @@ def model_name(path: Path) -> str:
 
 
 def read_heads(model: Path) -> Heads | None:
-    """The head counts that a Hugging Face directory's config.json, or glassllm's .npz, states.
+    """The head counts that a model's config.json, or glassllm's .npz, states.
 
     None where there is no such thing, or it states no one number.
 
@@ -31,16 +31,8 @@ def read_heads(model: Path) -> Heads | None:
     """
     if glassllm.recognises(model):
         return heads_of_config(glassllm.read_config(model), str(model))
-    path = model / "config.json"
-    if not path.is_file():
-        return None
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} does not hold a JSON object; give the configuration of a model")
-    return heads_of_config(config, str(path))
+    config = read_config(model)
+    return None if config is None else heads_of_config(config.values, str(config.path))
 
 
 def heads_in(header: Mapping[str, Any], where: str = "masks") -> Heads | None:
@@ -58,7 +50,7 @@ def heads_in(header: Mapping[str, Any], where: str = "masks") -> Heads | None:
 
 
 def heads_with(mask: Path, header: Mapping[str, Any]) -> Heads | None:
-    """The head counts that come with a mask: those of a model's directory, or its file's `header`.
+    """The head counts that come with a mask: those of its config.json, or its file's `header`.
 
     Raises:
         InputError: as `read_heads` and `heads_in`.

@@ -22,6 +22,8 @@ from pruning.structure.attention_and_feed_forward import (
 )
 from pruning.structure.heads import Heads, heads_of_config
 from sparse_formats.errors import InputError, nearest
+from sparse_formats.files.model_config import ModelConfig
+from sparse_formats.masks.execution import Execution
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,6 +69,11 @@ class OpenModel:
     feed_forwards: tuple[FeedForward, ...]
     linears: tuple[Matrix, ...] = ()
     heads: Heads | None = None
+
+    @property
+    def execution(self) -> Execution:
+        """How often the matrices run, as the config says it."""
+        return ModelConfig(Path(self.name), self.model.config.to_dict()).execution
 
     @property
     def by_name(self) -> dict[str, Matrix]:

@@ -12,12 +12,13 @@ def save_model(opened: OpenModel, folder: Path) -> None:
     Raises:
         InputError: the disk is full.
     """
-    from safetensors import SafetensorError
-
     try:
         with quiet():
             opened.model.save_pretrained(folder)
-    except SafetensorError as error:
+        if opened.tokenizer is not None:
+            opened.tokenizer.save_pretrained(folder)
+    except Exception as error:
+        # safetensors and tokenizers raise errors of their own, with what the system said as text.
+        if isinstance(error, OSError) or "(os error " not in str(error):
+            raise
         raise InputError(f"cannot write the model: {error}; free some space") from error
-    if opened.tokenizer is not None:
-        opened.tokenizer.save_pretrained(folder)

@@ -11,7 +11,6 @@ import math
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,8 +77,7 @@ def calibrated(
     """The statistics `needs` (fields of `Statistics`) of every matrix, by name, on `examples`.
 
     Gradients are taken example by example: the mean square over examples is the diagonal of the
-    empirical Fisher matrix, whatever the batch. The arrays may lie in temporary files, which are
-    gone when the block ends.
+    empirical Fisher matrix, whatever the batch. The arrays may lie in temporary files.
 
     Raises:
         InputError: gradients asked for and the examples have no labels; a matrix that no example
@@ -87,10 +85,10 @@ def calibrated(
     """
     with_gram = "gram" in needs
     wants_inputs = with_gram or "input_squares" in needs
-    with tempfile.TemporaryDirectory() as folder, _evaluating(opened):
+    with _evaluating(opened):
         sums: dict[str, _Sums] = {}
         if wants_inputs:
-            sums = _input_sums(opened, examples, with_gram, batch, memory_bytes, Path(folder), tell)
+            sums = _input_sums(opened, examples, with_gram, batch, memory_bytes, tell)
         gradients: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         if set(needs) & set(GRADIENTS):
             gradients = _gradients(opened, examples, tell)
@@ -116,7 +114,6 @@ def _input_sums(
     with_gram: bool,
     batch: int,
     memory_bytes: float,
-    folder: Path,
     tell: Tell,
 ) -> dict[str, _Sums]:
     import torch
@@ -152,7 +149,7 @@ def _input_sums(
             assert one.squares is not None
             gram = None if one.gram is None else one.gram.numpy()
             if gram is not None and len(rounds) > 1:
-                gram = _spilled(gram, folder / f"{len(found)}.npy")
+                gram = _spilled(gram)
             sums = _Sums(gram, one.squares.numpy(), one.tokens, [m.name for m in group])
             found.update(dict.fromkeys(sums.members, sums))
         running.clear()
@@ -256,9 +253,12 @@ def _tokens(x: "Tensor", taken: "Tensor | None") -> "Tensor":
     return rows
 
 
-def _spilled(array: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
-    np.save(path, array)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _spilled(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The array in a file without a name, of which nothing stays, however the process ends."""
+    with tempfile.TemporaryFile() as file:
+        file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        return np.memmap(file, array.dtype, "r", shape=array.shape)
 
 
 @contextlib.contextmanager

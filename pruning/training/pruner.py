@@ -234,6 +234,7 @@ class Pruner:
             "training": as_json(self.training),
             "seed": self.recipe.seed,
             "heads": None if self.opened.heads is None else asdict(self.opened.heads),
+            "execution": self.opened.execution.as_data(),
         }
         return MaskSet(
             tuple(

@@ -38,6 +38,7 @@ class Settings(NameOptions, JsonOption):
         "Draw bits per element over density to this .png file, or to formats.png in this folder.",
         default=None,
         writes="file or folder",
+        listed_as="picture",
         holds=(PICTURE,),
         is_replayed=False,
     )
@@ -84,7 +85,7 @@ def show(settings: Settings, result: Result) -> None:
         if is_file_name(settings.plot):
             draw(settings.plot, result.layers, result.value_bits)
         else:
-            with replace_files(settings.plot, "formats") as beside:
+            with replace_files(settings.plot, "picture") as beside:
                 draw(beside / PICTURE, result.layers, result.value_bits)
     if settings.json is not None:
         from sparse_formats.files.mask_file import sha256_of

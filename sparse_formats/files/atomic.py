@@ -70,12 +70,13 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         InputError: the folder does not exist, is not a folder, or cannot be written.
     """
     check_writable(path)
+    final = leftovers.final(path)
     target = Path(os.path.realpath(path))
     try:
         leftovers.sweep_parts(target)
         handle, part = leftovers.new_part(target)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+        raise InputError(f"cannot write {final}: {error.strerror}") from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -85,7 +86,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
                 part.chmod(stat.S_IMODE(target.stat().st_mode))
             part.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+        raise InputError(f"cannot write {final}: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -26,20 +26,24 @@ PREFIX = ".mvpsim-"
 _SUFFIXES = (".part", ".new")
 """Of unfinished files and folders."""
 
-_PATIENCE_S = 30.0
+_TO_LOCK = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed, and no pipe waits for a writer."""
+
+_PATIENCE_S = 600.0
+"""A folder is locked while the files that are replaced in it are read once."""
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     """Hold the lock of `folder`, which one process at a time can have.
 
     Raises:
-        InputError: another process has held it for half a minute.
+        InputError: another process has held it for so many seconds.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        end = time.monotonic() + _PATIENCE_S
-        while not _lock(handle):
+        end = time.monotonic() + patience_s
+        while not _is_ours(handle):
             if time.monotonic() > end:
                 raise InputError(
                     f"cannot write into {folder}: another program has locked it; wait for its end"
@@ -55,7 +59,7 @@ def new_part(target: Path) -> tuple[int, Path]:
     while True:
         part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(4)}.part")
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        _lock(handle)
+        _is_ours(handle)
         if os.fstat(handle).st_nlink:
             return handle, part
         os.close(handle)  # somebody swept it before it was locked
@@ -80,12 +84,17 @@ def new_folder(parent: Path) -> Iterator[Path]:
         folder = parent / f"{PREFIX}{secrets.token_hex(4)}.new"
         folder.mkdir()
         handle = os.open(folder, os.O_RDONLY)
-        _lock(handle)
+        _is_ours(handle)
     try:
         yield folder
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def final(path: Path) -> Path:
+    """Where a file that lies in a folder of `new_folder` goes when it is finished."""
+    return Path(*(p for p in path.parts if not (p.startswith(PREFIX) and p.endswith(".new"))))
 
 
 def sweep(folder: Path) -> None:
@@ -97,9 +106,9 @@ def sweep(folder: Path) -> None:
 
 def _sweep(path: Path) -> None:
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, _TO_LOCK)
         try:
-            if fcntl is None or not _lock(handle):
+            if not _lock(handle):
                 return
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -109,13 +118,19 @@ def _sweep(path: Path) -> None:
             os.close(handle)
 
 
-def _lock(handle: int) -> bool:
-    """Whether the lock is ours now."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # a file system without locks
+def _is_ours(handle: int) -> bool:
+    """Whether nobody else has the lock now; where there are no locks, nobody has."""
+    return _lock(handle) is not False
+
+
+def _lock(handle: int) -> bool | None:
+    """Take the lock: whether it is ours now; None on a system or a file system without locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
     return True

@@ -119,7 +119,7 @@ def sha256_of(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hex; where several files are read: of their names and bytes.
 
     Several are the files of a directory that `read_masks` reads, the index of shards among them,
-    and a config.json without which matrices would be read in another way.
+    and a config.json without which matrices would be read or run in another way.
 
     Raises:
         InputError: the path is missing or cannot be read.
@@ -145,7 +145,7 @@ def _files_read(path: Path) -> tuple[Path, ...]:
     else:
         files = (path,)
     config = read_config(path) if is_model else None
-    return (*files, config.path) if config is not None and config.decides_orientation else files
+    return (*files, config.path) if config is not None and config.changes_results else files
 
 
 def _npz_masks(path: Path) -> MaskSet:
@@ -271,9 +271,8 @@ def _reader(path: Path) -> Callable[[Path], MaskSet]:
         raise InputError(f"{path} is neither a file nor a directory; copy its content to a file")
     if ending in PICKLES:
         raise InputError(
-            f"{path} is a pickle, which may run code when read; "
-            "convert it first: safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
-            "'FILE.safetensors')"
+            f"{path} is a pickle, which may run code when read; convert it first: python -m "
+            f"pruning convert {path} --out {path.stem}.npz, which reads tensors and nothing else"
         )
     if ending in ELSEWHERE:
         raise InputError(f"{path} is {ELSEWHERE[ending]}")

@@ -42,6 +42,7 @@ class Matrices:
         decoded: by layout, names of matrices that were put together from several arrays.
         left_out: name, shape and reason of each array of two axes or more that is not read.
         quantization: what config.json says of weights that were found to be plain numbers.
+        execution: what it says of how often matrices run; see `masks.execution`.
         """
         turned = sorted(name for name in self.contents.matrices if self._is_turned(name))
         known = self.orientation.why
@@ -54,6 +55,7 @@ class Matrices:
             "decoded": {layout: list(names) for layout, names in self.contents.decoded.items()},
             "left_out": [item.as_data() for item in self.contents.left_out],
             "quantization": quantised,
+            "execution": {} if self.config is None else self.config.execution.as_data(),
         }
         return {key: value for key, value in header.items() if value}
 

@@ -121,6 +121,15 @@ def _check_complete(path: Path, files: list[Path]) -> None:
             )
 
 
+def shards_of(index: Path) -> tuple[Path, ...]:
+    """The files that an index of shards lists, whatever they are.
+
+    Raises:
+        InputError: it is no index, or a file is not in its folder.
+    """
+    return tuple(file for file, _ in _indexed(index))
+
+
 def _indexed(index: Path) -> tuple[tuple[Path, frozenset[str] | None], ...]:
     try:
         text = index.read_text("utf-8")
@@ -154,7 +163,7 @@ def _nothing(path: Path) -> InputError:
     if any(path.glob("*.bin")) or any(path.glob("*.pt")):
         return InputError(
             f"{path} holds a PyTorch pickle, which may run code when read, and no .safetensors; "
-            "load it with transformers and save_pretrained(..., safe_serialization=True)"
+            f"convert it first: python -m pruning convert {path} --out {path.name}.npz"
         )
     return InputError(
         f"{path} holds no model.safetensors, model.safetensors.index.json or other .safetensors "

@@ -12,8 +12,8 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -23,6 +23,7 @@ from sparse_formats.files.atomic import check_writable, json_text, replace_file,
 
 MANIFEST = f"{leftovers.PREFIX}files.json"
 _READY = f"{leftovers.PREFIX}ready"
+_LARGEST_MANIFEST = 10_000_000
 
 Outputs = dict[str, dict[str, str]]
 """Of each output by name: its files, relative to the folder, and their SHA-256."""
@@ -32,8 +33,9 @@ Outputs = dict[str, dict[str, str]]
 def replace_files(folder: Path, output: str) -> Iterator[Path]:
     """Give an empty folder to write in; its files become those of `output` in `folder`.
 
-    output: e.g. "report"; a folder may hold several outputs. Files of the last one that the new
-        one lacks are removed. If the block fails, all stays as it was.
+    output: e.g. "report"; a folder may hold several outputs, and each replaces its own files alone.
+        Files of the last one that the new one lacks are removed. If the block fails, all stays as
+        it was.
 
     Raises:
         InputError: the folder cannot be made or written, or holds somebody else's file.
@@ -51,52 +53,63 @@ def replace_files(folder: Path, output: str) -> Iterator[Path]:
     finally:
         if is_new:
             with contextlib.suppress(OSError):  # it holds the output
-                folder.rmdir()
+                Path(os.path.realpath(folder)).rmdir()
 
 
-def check_owned(folder: Path, names: Iterable[str]) -> None:
-    """Refuse a folder where a file that would be replaced is not one of ours, unchanged.
+def check_owned(folder: Path, output: str, names: Iterable[str]) -> None:
+    """Refuse a folder where a file that would be replaced is not one of `output`'s, unchanged.
 
     Raises:
         InputError: naming the file.
     """
-    if not folder.is_dir():
-        return
-    listed = _listed(read_manifest(folder))
+    if folder.is_dir():
+        listed = read_manifest(folder).get(output, {})
+        _check_replaceable(folder, names, [listed], output)
+
+
+def _check_replaceable(
+    folder: Path, names: Iterable[str], lists: Sequence[Mapping[str, str]], output: str
+) -> None:
+    """InputError unless each file that is there is as one of the lists has it."""
     for name in names:
         path = folder / name
-        if (path.exists() or path.is_symlink()) and not _is_listed(path, listed.get(name)):
-            what = "was changed since" if name in listed else "is not part of an earlier output"
+        if not path.exists() and not path.is_symlink():
+            continue
+        if not any(_is_listed(path, listed.get(name)) for listed in lists):
+            is_known = any(name in listed for listed in lists)
+            what = "was changed since" if is_known else f"is not part of an earlier {output}"
             raise InputError(
                 f"{folder} holds a {name} that {what}; move it away or give another folder"
             )
 
 
-def settle(path: Path) -> None:
+def settle(path: Path, *, is_output: bool = False) -> None:
     """Complete what a killed run had begun to replace, and remove what it left.
 
-    path: the folder, or a file in it.
+    path: the folder, or a file in it. is_output: the user wants it written, so links are followed.
 
     Raises:
-        InputError: files there are of two runs, and you may not write to the folder.
+        InputError: files there are of two runs, and you may not write to the folder, or a file to
+            be replaced is a link.
     """
     try:
         folder = path if path.is_dir() else path.parent
         hidden = {name.name for name in folder.glob(f"{leftovers.PREFIX}*")}
     except (OSError, ValueError):  # whoever reads it says so
         return
-    if not hidden - {MANIFEST}:
-        return
-    try:
-        with leftovers.locked(folder):
-            _complete(folder)
-            leftovers.sweep(folder)
-    except OSError as error:
-        if _READY in hidden:
+    if _READY in hidden:
+        try:
+            with leftovers.locked(folder):
+                _complete(folder, is_output)
+        except OSError as error:
             raise InputError(
                 f"{folder} holds files of two runs, because one was stopped, and they cannot be "
                 f"completed: {error.strerror}; make the folder writable and try again"
             ) from error
+    if hidden - {_READY, MANIFEST}:
+        # If somebody writes there just now, the next one sweeps.
+        with contextlib.suppress(OSError, InputError), leftovers.locked(folder, 0):
+            leftovers.sweep(folder)
 
 
 def read_manifest(folder: Path) -> Outputs:
@@ -109,11 +122,23 @@ def read_manifest(folder: Path) -> Outputs:
     if not path.is_file():
         return {}
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Outputs])["outputs"]
-    except (OSError, ValueError, KeyError) as error:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_MANIFEST)
+        outputs = msgspec.json.decode(text, type=dict[str, Outputs])["outputs"]
+        for name in _listed(outputs):
+            _check_name(name)
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove it, and give another folder for new files"
         ) from None
+    return outputs
+
+
+def _check_name(name: str) -> None:
+    """ValueError unless a file of this name lies in the folder: manifests may be anybody's."""
+    parts = PurePath(name).parts
+    if not parts or PurePath(name).is_absolute() or ".." in parts or "\0" in name:
+        raise ValueError(f"it names {name!r}")
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) -> None:
@@ -126,7 +151,7 @@ def prepare_folder(folder: Path, names: Iterable[str] = (), inputs: Iterable[Pat
             is one of the inputs or cannot be replaced.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"cannot write into {folder}: it is a file; give a folder") from None
     except OSError as error:
@@ -144,31 +169,36 @@ def _replace(folder: Path, beside: Path, output: str) -> None:
     """Put the files in `beside` in place of the output's old ones, all or none of them."""
     files = {name: _sha256(beside / name) for name in _names(beside)}
     with leftovers.locked(folder):
-        _complete(folder)
-        check_owned(folder, files)
-        # A file that another output had is this one's now.
-        others = {
-            other: {name: digest for name, digest in held.items() if name not in files}
-            for other, held in read_manifest(folder).items()
-            if other != output
-        }
-        write_text(beside / MANIFEST, json_text({"outputs": {**others, output: files}}))
+        _complete(folder, is_output=True)
+        check_owned(folder, output, files)
+        outputs = {**read_manifest(folder), output: files}
+        write_text(beside / MANIFEST, json_text({"outputs": outputs}))
         for name in files:
             _flush(beside / name)
         _flush(beside)
         beside.rename(folder / _READY)
-        _complete(folder)
+        _complete(folder, is_output=True)
 
 
-def _complete(folder: Path) -> None:
-    """Put what is ready in place; each step can be done again."""
+def _complete(folder: Path, is_output: bool) -> None:
+    """Put what is ready in place; each step can be done again.
+
+    A folder that is only read may be anybody's: nothing is written through its links.
+    """
     ready = folder / _READY
-    if not ready.is_dir():
+    if not ready.is_dir() or ready.is_symlink():
         return
     if (ready / MANIFEST).is_file():
         names = _names(ready)
-        check_owned(folder, names)
         old, new = _listed(read_manifest(folder)), _listed(read_manifest(ready))
+        # A link may lead to the new file already.
+        _check_replaceable(folder, names, [old, new], "output")
+        for name in () if is_output else (*names, *old):
+            if _leads_away(folder, name):
+                raise InputError(
+                    f"{folder} holds files of two runs, because one was stopped, and {name} there "
+                    "is a link; write to the folder again, or copy it with what its links lead to"
+                )
         for name in names:
             _put(ready / name, folder / name)
         for name in old.keys() - new.keys():
@@ -177,6 +207,10 @@ def _complete(folder: Path) -> None:
         _put(ready / MANIFEST, folder / MANIFEST)
         _flush(folder)
     shutil.rmtree(ready)
+
+
+def _leads_away(folder: Path, name: str) -> bool:
+    return Path(os.path.realpath(folder / name)) != Path(os.path.realpath(folder)) / name
 
 
 def _put(source: Path, target: Path) -> None:

@@ -10,21 +10,24 @@ from typing import Literal
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
-from sparse_formats.files.output_folder import settle
+from sparse_formats.files.leftovers import PREFIX
+from sparse_formats.files.output_folder import check_owned, read_manifest, settle
 
-Kind = Literal["file", "folder", "new folder", "file or folder"]
+Kind = Literal["file", "folder", "file or folder"]
 
 
 @dataclass(frozen=True)
 class Output:
     """A file or a folder that will be written.
 
-    name: what the user calls it, e.g. "--out". holds: names of the files that go into a folder.
+    name: what the user calls it, e.g. "--out". listed_as: what a folder's manifest calls it, e.g.
+        "report". holds: names of the files that go into the folder, as far as they are known.
     """
 
     path: Path
     name: str
     kind: Kind = "file"
+    listed_as: str = ""
     holds: tuple[str, ...] = ()
 
     @property
@@ -33,7 +36,11 @@ class Output:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.path,) if self.is_file else tuple(self.path / name for name in self.holds)
+        """What is written, and what is removed because the last run wrote it."""
+        if self.is_file:
+            return (self.path,)
+        listed = read_manifest(self.path).get(self.listed_as, {})
+        return tuple(self.path / name for name in dict.fromkeys((*self.holds, *listed)))
 
 
 def is_file_name(path: Path) -> bool:
@@ -85,8 +92,11 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     for path in (*named, *(output.path for output in outputs)):
         _check_path(path)
     read = [path for path in named if path.exists()]
-    for path in (*read, *(output.path for output in outputs if not output.is_file)):
+    for path in read:
         settle(path)
+    for output in outputs:
+        if not output.is_file:
+            settle(output.path, is_output=True)
     taken: dict[Path, Output] = {}
     for output in outputs:
         try:
@@ -95,8 +105,13 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
             raise InputError(
                 f"cannot write {output.path}: {error.strerror}; give another name"
             ) from error
-    folders = [output for output in outputs if not output.is_file and not output.holds]
-    for folder in folders:
+    for folder in (output for output in outputs if not output.is_file):
+        for other in outputs:
+            if other is not folder and other.path.resolve() == folder.path.resolve():
+                raise InputError(
+                    f"{folder.name} and {other.name} are both {folder.path}; give another one"
+                )
+    for folder in (output for output in outputs if not output.is_file and not output.holds):
         for file, output in taken.items():
             if file.is_relative_to(folder.path.resolve()):
                 raise InputError(
@@ -106,7 +121,14 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
 
 
 def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Output]) -> None:
-    if not output.is_file:
+    if output.path.name.startswith(PREFIX):
+        raise InputError(
+            f"cannot write {output.path} for {output.name}: names that begin with {PREFIX} are "
+            "those of unfinished files; give another name"
+        )
+    if output.is_file:
+        _check_not_listed(output)
+    else:
         _check_folder(output, inputs)
     for file in output.files:
         if output.is_file or output.path.is_dir():
@@ -117,19 +139,30 @@ def _check_output(output: Output, inputs: Sequence[Path], taken: dict[Path, Outp
                 f"cannot write {file} for {output.name}: {other.name} is written there; "
                 "give another name"
             )
+    if not output.is_file:
+        check_owned(output.path, output.listed_as, output.holds)
+
+
+def _check_not_listed(output: Output) -> None:
+    """InputError if the file belongs to what another command wrote into its folder."""
+    real = Path(os.path.realpath(output.path))
+    for other, files in read_manifest(real.parent).items():
+        if real.name in files and real.exists():
+            raise InputError(
+                f"cannot write {output.path} for {output.name}: it is part of the {other} in "
+                f"{real.parent}; give another name"
+            )
 
 
 def _check_folder(output: Output, inputs: Sequence[Path]) -> None:
     folder = output.path
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{output.name} {folder} is a file; give a folder")
-    if output.kind == "new folder" and folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{output.name} {folder} exists already; give the name of a new folder")
     for source in inputs:
-        # Where it is known which files are written, a folder may be read from as well.
-        if not output.holds and folder.exists() and folder.samefile(source):
+        if folder.exists() and folder.samefile(source):
             raise InputError(f"{output.name} {folder} is the input; give another folder")
-    there = next(above for above in (folder, *folder.absolute().parents) if above.exists())
+    real = Path(os.path.realpath(folder))
+    there = next(above for above in (real, *real.parents) if above.exists())
     if not there.is_dir():
         raise InputError(f"{output.name} {folder} cannot be made: {there} is a file")
     if not os.access(there, os.W_OK):

@@ -14,6 +14,8 @@ def as_path(path: Any, what: str) -> Path:
         InputError: it is neither a string nor a path; `what` it should lead to is said.
     """
     if isinstance(path, (str, os.PathLike)) and isinstance(os.fspath(path), str):
+        if path == "":
+            raise InputError(f"{what} is given as an empty text; give its path")
         return Path(path)
     raise InputError(
         f"{what} is given as {type(path).__name__}; give its path, as a string or a pathlib.Path"

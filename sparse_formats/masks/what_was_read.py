@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from sparse_formats.masks.execution import execution_in, said_of
 from sparse_formats.masks.matrix_names import kind_of
 from sparse_formats.masks.selection import LEFT_ALONE
 
@@ -39,12 +40,16 @@ def what_was_read(
     shapes, header: of all that `read_masks` or `read_model` returned. source: where they come
     from, in words. matrices, weights: how many were taken. left_out: name, shape and reason of
     each array of two axes or more that was not. sentences: the same in words, and how the matrices
-    were stored, where that is not (out, in).
+    were stored, where that is not (out, in), and how often they run, where that is not once.
+
+    Raises:
+        InputError: the header says of the last what cannot be.
     """
     try:
         known = msgspec.convert(dict(header), _Header)
     except msgspec.ValidationError:  # of another program's making
         known = _Header()
+    execution = execution_in(header, source or "masks")
     chosen = [shape for name, shape in shapes.items() if name in taken]
     left_out = [
         *known.left_out,
@@ -63,6 +68,7 @@ def what_was_read(
             f"Read {_counted(len(chosen), 'matrix', 'matrices')} with {weights:,} weights"
             f"{'' if source is None else f' from {source}'}.",
             *_sentences(known),
+            *said_of(execution, [name for name in shapes if name in taken]),
             *_left_out(left_out, weights),
         ],
     }

@@ -28,7 +28,7 @@ from sparse_formats.terminal.settings import (
 )
 
 STANDARD_OUTPUT = Path("-")
-"""As the value of a setting that writes a file: it goes to standard output."""
+"""As the value of a setting that writes a file of any name: it goes to standard output."""
 
 
 class Command(Protocol):
@@ -202,13 +202,13 @@ def _outputs_of(given: Given) -> list[Output]:
             continue
         holds = tuple(said.holds() if callable(said.holds) else said.holds)
         for path in paths:
-            if path == STANDARD_OUTPUT:
+            if path == STANDARD_OUTPUT and said.writes == "file" and not said.suffix:
                 continue
             if said.suffix and path.suffix.lower() != said.suffix:
                 raise SettingError(
                     setting.name, f"is {path}; give the name of a {said.suffix} file"
                 )
-            outputs.append(Output(path, label_of(setting), said.writes, holds))
+            outputs.append(Output(path, label_of(setting), said.writes, said.listed_as, holds))
     return outputs
 
 

@@ -170,12 +170,12 @@ def _is_number(word: str) -> bool:
 
 
 def _described(hint: Any) -> str:
-    kinds = {int: "a whole number", float: "a finite number", bool: "true or false"}
+    kinds = {int: "a whole number", float: "a finite number", bool: "true or false", Path: "a path"}
     return f"{kinds.get(bare(hint), 'a text')} {range_of(hint)}".strip()
 
 
 def _path(hint: type, value: Any) -> Any:
-    if hint is Path and isinstance(value, str):
+    if hint is Path and isinstance(value, str) and value:  # "" would be the current folder
         return Path(value)
     raise TypeError(f"not a path: {value!r}")
 

@@ -30,7 +30,7 @@ Names = Iterable[str] | Callable[[], Iterable[str]]
 """Names, or what gives them when they are needed: a registry may be slow to import."""
 
 
-Writes = Literal["", "file", "folder", "new folder", "file or folder"]
+Writes = Literal["", "file", "folder", "file or folder"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Option:
     is_replayed: bool
     reads: bool
     writes: Writes
+    listed_as: str
     holds: Names
     suffix: str
 
@@ -66,6 +67,7 @@ def option(
     is_replayed: bool = True,
     reads: bool = False,
     writes: Writes = "",
+    listed_as: str = "",
     holds: Names = (),
     suffix: str = "",
 ) -> Any:
@@ -81,12 +83,13 @@ def option(
     is_separated: a tuple is one word with commas; else its flag is repeated.
     is_replayed: whether `words` repeats it; not what leaves the results as they are.
     reads: it may be the path of a file that is read, although it is no Path.
-    writes: what is written there, checked before the command runs, together with `holds`, the names
-        of files that are written into the folder, and `suffix` of a file; see `files.outputs`.
+    writes: what is written there, checked before the command runs, together with `listed_as`, the
+        name of the output in the folder's manifest, `holds`, the names of files that are written
+        into the folder, and `suffix` of a file; see `files.outputs`.
     """
     said = Option(
         help, flags, choices, or_else, otherwise, metavar, is_argument, is_separated, is_replayed,
-        reads, writes, holds, suffix,
+        reads, writes, listed_as, holds, suffix,
     )  # fmt: skip
     return field(default=default, metadata={"option": said})
 

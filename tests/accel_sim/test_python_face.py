@@ -95,7 +95,7 @@ def test_is_what_save_writes_what_the_command_writes(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"report.html", "layers.csv"}
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "report.html").write_text("not ours")
-    with pytest.raises(InputError, match="not part of an earlier output"):
+    with pytest.raises(InputError, match="not part of an earlier report"):
         report.save(tmp_path / "theirs")
     assert (tmp_path / "theirs" / "report.html").read_text() == "not ours"
 

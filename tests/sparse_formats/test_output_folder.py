@@ -1,6 +1,8 @@
 """Do all files of an output come from one run, and stay the files of others as they are?"""
 
 import errno
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -59,7 +61,7 @@ def test_are_files_of_others_neither_taken_nor_removed(tmp_path: Path) -> None:
     (folder / "notes").write_text("mine")
     write(folder, a="2")
     assert held(folder) == {"a": "2", "notes": "mine"}
-    with pytest.raises(InputError, match="holds a notes that is not part of an earlier output"):
+    with pytest.raises(InputError, match="holds a notes that is not part of an earlier report"):
         write(folder, notes="ours")
     (folder / "a").write_text("edited by hand")
     with pytest.raises(InputError, match="holds a a that was changed since"):
@@ -83,6 +85,111 @@ def test_can_a_folder_hold_two_outputs(tmp_path: Path) -> None:
         "report": ["a"],
         "comparison": ["c"],
     }
+    with pytest.raises(InputError, match="holds a c that is not part of an earlier report"):
+        write(tmp_path, "report", c="2")
+
+
+def test_is_an_input_that_the_last_output_holds_refused(tmp_path: Path) -> None:
+    write(tmp_path, "model", config="1", mask="1")
+    write(tmp_path, "report", page="1")
+    smaller = Output(tmp_path, "--out", "folder", "model", ("config",))
+    check_outputs([smaller], [tmp_path / "page"])
+    for path in (tmp_path / "config", tmp_path / "mask"):  # one is replaced, the other removed
+        with pytest.raises(InputError, match=f"it is the input {path}"):
+            check_outputs([smaller], [path])
+    with pytest.raises(InputError, match=f"--out {tmp_path} is the input"):
+        check_outputs([smaller], [tmp_path])
+
+
+def test_is_a_folder_with_files_of_others_refused_before_anything_is_computed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(InputError, match="holds a a that is not part of an earlier report"):
+        check_outputs([Output(tmp_path, "--out", "folder", "report", ("a",))], [])
+
+
+def begun(folder: Path, **files: str) -> None:
+    """Leave what a run leaves that is killed just after its new files have come to count."""
+    with replace_files(folder.with_name("whole"), "report") as beside:
+        for name, text in files.items():
+            (beside / name).write_text(text)
+    folder.with_name("whole").rename(folder / ".mvpsim-ready")
+
+
+def test_can_a_kill_after_a_link_was_followed_be_completed(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    write(folder, a="1", b="1")
+    (folder / "a").replace(elsewhere)
+    (folder / "a").symlink_to(elsewhere)
+    begun(folder, a="2", b="2")
+    elsewhere.write_text("2")  # the new text has gone through the link
+    settle(folder, is_output=True)
+    assert held(folder) == {"a": "2", "b": "2"}
+    assert (folder / "a").is_symlink()
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_is_nothing_written_through_links_of_a_folder_that_is_only_read(
+    tmp_path: Path, link: str
+) -> None:
+    folder, precious = tmp_path / "from_the_net", tmp_path / "home" / "precious"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    write(folder, a="1", b="other")
+    if link == "file":
+        (folder / "a").unlink()
+        (folder / "a").symlink_to(precious)
+        begun(folder, a="2", b="2")
+        # Its sender knew what stands in that file.
+        manifest = folder / MANIFEST
+        old, known = read_manifest(folder)["report"]["a"], hashlib.sha256(b"mine").hexdigest()
+        manifest.write_text(manifest.read_text().replace(old, known))
+        said = "and a there is a link"
+    else:
+        (folder / ".mvpsim-ready").symlink_to(precious.parent)
+        said = ""
+    if said:
+        with pytest.raises(InputError, match=said):
+            settle(folder)
+    else:
+        settle(folder)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../precious", "/etc/precious", "", "a/../../precious"])
+def test_does_a_manifest_name_only_files_of_its_folder(tmp_path: Path, name: str) -> None:
+    folder, precious = tmp_path / "out", tmp_path / "precious"
+    folder.mkdir()
+    precious.write_text("mine")
+    listed = {"report": {name: hashlib.sha256(b"mine").hexdigest()}}
+    (folder / MANIFEST).write_text(json.dumps({"outputs": listed}))
+    with pytest.raises(InputError, match="is damaged"):
+        write(folder, a="1")
+    assert precious.read_text() == "mine"
+
+
+def test_does_a_reader_not_wait_for_a_pipe_or_for_somebody_who_writes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".mvpsim-0.part")
+    with leftovers.locked(tmp_path):
+        settle(tmp_path)
+    assert list(tmp_path.iterdir())
+    settle(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_is_nothing_swept_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(handle: int, what: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with replace_file(tmp_path / "a") as file:
+        write_text(tmp_path / "a", "first")
+        write(tmp_path, b="1")
+        file.write(b"second")
+    assert held(tmp_path) == {"a": "second", "b": "1"}
 
 
 def test_does_a_failure_leave_all_as_it_was(tmp_path: Path) -> None:
@@ -128,7 +235,7 @@ def test_do_runs_at_once_end_with_the_files_of_one(tmp_path: Path) -> None:
     found = held(tmp_path)
     assert found.keys() == {"a", "b", "c"}
     assert len(set(found.values())) == 1
-    check_owned(tmp_path, found)
+    check_owned(tmp_path, "report", found)
 
 
 def test_does_nobody_sweep_what_a_live_run_is_writing(tmp_path: Path) -> None:
@@ -186,4 +293,26 @@ def test_is_a_file_in_the_folder_of_another_output_refused(tmp_path: Path) -> No
     outputs = [Output(folder, "--save", "folder"), Output(folder / "config.json", "--json")]
     with pytest.raises(InputError, match="it lies in the folder of --save"):
         check_outputs(outputs, [])
-    check_outputs([Output(folder, "--out", "folder", ("a",)), outputs[1]], [])
+    check_outputs([Output(folder, "--out", "folder", "report", ("a",)), outputs[1]], [])
+
+
+def test_are_outputs_that_would_spoil_each_other_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(folder, a="1")
+    (tmp_path / "link").symlink_to(folder / "a")
+    new = tmp_path / "new"
+    twice = [
+        Output(folder, "--save", "folder", "model", ("m",)),
+        Output(tmp_path / "." / "out", "--checkpoint", "folder", "checkpoint", ("c",)),
+    ]
+    for outputs, said in [
+        (twice, "--save and --checkpoint are both"),
+        ([Output(new, "--save", "folder"), Output(new, "--json")], "are both"),
+        ([Output(folder / "a", "--json")], "it is part of the report"),
+        ([Output(tmp_path / "link", "--json")], "it is part of the report"),
+        ([Output(folder / MANIFEST, "--json")], r"names that begin with \.mvpsim-"),
+        ([Output(tmp_path / ".mvpsim-1.new", "--out", "folder")], "names that begin with"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            check_outputs(outputs, [])
+    assert held(folder) == {"a": "1"}

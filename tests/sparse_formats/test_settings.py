@@ -62,7 +62,6 @@ class Settings(NameOptions, JsonOption):
     pens: tuple[str, ...] = option("Pens.", default=(), otherwise="fine")
     out: Path | None = option("Picture.", default=None, writes="file", suffix=".png")
     folder: Path | None = option("Folder.", default=None, writes="folder", holds=("a.json",))
-    fresh: Path | None = option("Fresh folder.", default=None, writes="new folder")
     ink: Ink = group(Ink)
     paper: Paper = group(Paper, is_table=True)
 
@@ -209,7 +208,8 @@ def test_do_the_words_leave_out_defaults_and_what_does_not_change_results() -> N
         (["--folder", "FOLDER", "--json", "FOLDER/a.json"], "--folder is written there"),
         (["--folder", "FOLDER/b", "--json", "FOLDER/b/a.json"], "does not exist; create it"),
         (["--folder", "FOLDER/" + "x" * 300], "name too long"),
-        (["--fresh", "FOLDER"], "--fresh FOLDER exists already; give the name of a new folder"),
+        (["--folder", ""], "--folder is ''; give a path"),
+        (["--out", "-"], "--out is -; give the name of a .png file"),
     ],
 )
 def test_is_what_cannot_be_used_refused_in_one_line(
@@ -258,7 +258,7 @@ def test_may_the_same_be_said_twice(call: Call, drawing: Drawing) -> None:
         ('copies = "2"', "copies is '2'; give a whole number from 1 up"),
         ("copies = true", "copies is True; give a whole number from 1 up"),
         ("shape = 3", "shape is 3; known: circle, square"),
-        ("source = 3", "source is 3; give a text"),
+        ("source = 3", "source is 3; give a path"),
         ('is_framed = "no"', "is_framed is 'no'; give true or false"),
         ("width = inf", "width is inf; give a finite number from 0 to 1"),
         ("menu = 3", "menu is 3; give a list of values"),

@@ -277,6 +277,27 @@ def account_of(
     )
 
 
+def together(accounts: Sequence[Account]) -> Account:
+    """All runs of one layer in one account."""
+    first, *others = accounts
+    if not others:
+        return first
+
+    def added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+        return {key: sum(each[key] for each in counts) for key in counts[0]}
+
+    return Account(
+        executed=sum(each.executed for each in accounts),
+        padding=sum(each.padding for each in accounts),
+        causes=added([each.causes for each in accounts]),
+        units={
+            kind: Unit(unit.count, added([each.units[kind].states for each in accounts]))
+            for kind, unit in first.units.items()
+        },
+        actions=added([each.actions for each in accounts]),
+    )
+
+
 def too_many_cycles(what: str) -> InputError:
     """The error of a machine on which `what` takes longer than can be counted."""
     return InputError(

@@ -67,8 +67,8 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
     waits = sum(dram_cycles) + machine.dram.first_latency_cycles * len(dram_cycles)
     if waits > MOST_CYCLES:
         raise too_many_cycles("the DRAM")
-    groups = len(runs[0].group_sizes)
-    pass_cycles, write_cycles = _per_pass(runs, groups, machine)
+    groups = np.array([len(run.group_sizes) for run in runs], np.int64)
+    pass_cycles, write_cycles = _per_pass(runs, machine)
     layers, moments = len(runs), np.zeros((len(tiles), 3), np.int64)
     times = np.zeros((layers, 6), np.int64)
     _recur(
@@ -108,6 +108,20 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
         )
         for i in range(layers)
     ]
+
+
+def lay_out_in(
+    order: Sequence[int], runs: Sequence[LayerRun], machine: Machine
+) -> list[list[LayerTime]]:
+    """When each layer starts and ends each time it runs; `order`: numbers of `runs`, one a time.
+
+    Raises:
+        InputError: as `lay_out`.
+    """
+    times: list[list[LayerTime]] = [[] for _ in runs]
+    for number, time in zip(order, lay_out([runs[i] for i in order], machine), strict=True):
+        times[number].append(time)
+    return times
 
 
 def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
@@ -198,16 +212,22 @@ def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
 
 
 def _per_pass(
-    runs: Sequence[LayerRun], groups: int, machine: Machine
+    runs: Sequence[LayerRun], machine: Machine
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
+    """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last).
+
+    Of a tile with fewer groups than another the first are filled.
+    """
     tiles = [(run, tile) for run in runs for tile in run.tiles]
     kinds = max((len(tile.cycles) for _, tile in tiles), default=1)
     pass_cycles = np.empty((len(tiles), kinds), np.int64)
     write_cycles = np.empty((len(tiles), 2), np.int64)
     for i, (run, tile) in enumerate(tiles):
-        pass_cycles[i] = tile.cycles
-        for j, group in enumerate((0, groups - 1)):
+        if len(tile.cycles) == 1:
+            pass_cycles[i] = tile.cycles
+        else:
+            pass_cycles[i, : len(tile.cycles)] = tile.cycles
+        for j, group in enumerate((0, len(run.group_sizes) - 1)):
             tokens = int(run.group_sizes[group])
             through_port = write_back_cycles(tile.outputs, tokens, machine)
             write_cycles[i, j] = max(through_port, tile.least_write_cycles)
@@ -223,7 +243,7 @@ def _recur(
     is_bound: Any,
     pass_cycles: Any,
     write_cycles: Any,
-    groups: int,
+    groups: Any,
     places: int,
     buffer_bytes: int,
     first_latency: int,
@@ -273,7 +293,8 @@ def _recur(
         moments[i, 0] = start
         moments[i, 1] = first_byte
         moments[i, 2] = load_end
-        for g in range(groups):
+        passes = groups[layer]
+        for g in range(passes):
             begin = max(pass_end, ready, write_end_before)
             if begin > pass_end:
                 if ready == begin:
@@ -281,7 +302,7 @@ def _recur(
                 else:
                     times[layer, 3] += begin - pass_end
             pass_end = begin + pass_cycles[i, g if kinds > 1 else 0]
-            cycles = write_cycles[i, 1 if g == groups - 1 else 0]
+            cycles = write_cycles[i, 1 if g == passes - 1 else 0]
             write_end_before = write_end
             write_end = max(pass_end, write_end) + cycles
             times[layer, 5] += cycles

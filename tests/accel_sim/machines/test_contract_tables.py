@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine, resolved
 
 DOCS = Path(__file__).parents[3] / "docs"
 HEADER = "| key | default | mark | meaning |"
+DIFFERENT = "| accelerator | key | value | mark |"
 WIDTHS = {"v": "value_bits", "x": "operand_bits", "a": "accumulator_bits"}
 WIDTH = re.compile(r"[vxa](, [vxa])*")
 
@@ -22,14 +24,22 @@ class Row(NamedTuple):
     mark: str
 
 
-def table(document: str, section: int) -> list[Row]:
-    """The table of defaults of a section, a row for each key."""
+def cells(document: str, section: int, header: str) -> list[list[str]]:
+    """What stands in the table with this header, row by row; nothing where there is none."""
     text = (DOCS / document).read_text("utf-8")
     (part,) = re.findall(rf"^## {section}\. .*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    lines = part[part.index(HEADER) :].splitlines()[2:]
+    if header not in part:
+        return []
+    lines = part[part.index(header) :].splitlines()[2:]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines[: lines.index("")]
+    ]
+
+
+def table(document: str, section: int) -> list[Row]:
+    """The table of defaults of a section, a row for each key."""
     rows: list[Row] = []
-    for line in lines[: lines.index("")]:
-        keys, default, mark, _ = (cell.strip() for cell in line.strip("|").split("|"))
+    for keys, default, mark, _ in cells(document, section, HEADER):
         names = re.findall(r"`([^`]+)`", keys)
         if keys == "clock":
             names = [keys]
@@ -44,6 +54,8 @@ def value(text: str) -> Any:
     """A default as a machine's file would give it."""
     if text in ("true", "false"):
         return text == "true"
+    if text == "none":
+        return ()
     if re.fullmatch(r"\d+:\d+(, \d+:\d+)*", text):
         return tuple(tuple(int(n) for n in mode.split(":")) for mode in text.split(", "))
     try:
@@ -107,3 +119,26 @@ def test_has_the_systolic_array_the_numbers_of_its_table() -> None:
     array = resolved(load_machine("systolic_ws"))["array"]
     for row in table("rivals.md", 2):
         assert (array[row.key]["value"], array[row.key]["mark"]) == (value(row.default), row.mark)
+
+
+SECTIONS = {"systolic": 2, "eie": 3, "cambricon_x": 4, "tensor_core": 5, "rcsc": 6}
+
+
+@pytest.mark.parametrize("dataflow", list(SECTIONS))
+def test_does_a_section_say_all_that_accelerators_state_otherwise(dataflow: str) -> None:
+    section = SECTIONS[dataflow]
+    loaded = {name: load_machine(name) for name in builtin_accelerators()}
+    machines = {name: resolved(m)["array"] for name, m in loaded.items() if m.dataflow == dataflow}
+    assert machines
+    said: dict[str, dict[str, tuple[Any, str]]] = {name: {} for name in machines}
+    for names, key, text, mark in cells("rivals.md", section, DIFFERENT):
+        for name in said if names == "all four" else [names.strip("`")]:
+            said[name][key.strip("`")] = value(text), mark
+    for name, array in machines.items():
+        found = {row.key: array[row.key] for row in table("rivals.md", section) if row.key in array}
+        defaults = {row.key: value(row.default) for row in table("rivals.md", section)}
+        assert said[name] == {
+            key: (entry["value"], entry["mark"])
+            for key, entry in found.items()
+            if entry["value"] != defaults[key]
+        }, name

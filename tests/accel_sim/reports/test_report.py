@@ -179,6 +179,7 @@ def test_does_a_wrong_product_get_noticed() -> None:
     less = matrix.keep.copy()
     less[r, c] = False
     from accel_sim.dataflows.mixed_vector.plan import plan_layer
+
     from accel_sim.dataflows.mixed_vector.product import Issued, check_product
     from accel_sim.dataflows.mixed_vector.stream import Stored
     from sparse_formats.masks.decompose import decompose

@@ -272,7 +272,7 @@ def test_analyze_never_writes_over_its_input(run, model: Path, tmp_path: Path, w
     option = ("--plot", tmp_path) if way == "picture" else ("--json", target)
     status, printed, error = run("analyze", "--mask", model, *option)
     assert status == 2 and printed == ""
-    said = "not part of an earlier output" if way == "picture" else "it is the input"
+    said = "not part of an earlier set of pictures" if way == "picture" else "it is the input"
     assert error.startswith("error: ") and said in error
     assert model.read_bytes() == before and target.samefile(model)
 

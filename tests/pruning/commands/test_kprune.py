@@ -160,8 +160,8 @@ def test_a_regression_is_evaluated_by_its_agreement(
         (["--flops", 0.5, "--out", "n" * 300], "File name too long"),
         (["--flops", 0.5, "--data", "NUMBERS"], "is none of the 2 classes of the model"),
         (["--flops", 0.5, "--data", "nowhere.tsv"], "cannot read text nowhere.tsv"),
-        (["--flops", 0.5, "--out", "MODEL"], "exists already"),
-        (["--flops", 0.5, "--out", "nowhere/out"], "cannot write nowhere/out"),
+        (["--flops", 0.5, "--out", "MODEL"], "is the input"),
+        (["--flops", 0.5, "--out", "NUMBERS/out"], "cannot be made"),
     ],
 )
 def test_wrong_input_ends_in_one_line(
@@ -173,6 +173,8 @@ def test_wrong_input_ends_in_one_line(
     before = config.read_bytes()
     named = {"NUMBERS": data["numbers.tsv"], "MODEL": folder, "CONFIG": config}
     given = [named.get(str(word), word) for word in arguments]
+    if "NUMBERS/out" in given:
+        given[given.index("NUMBERS/out")] = data["numbers.tsv"] / "out"
     options = ["--model", folder]
     for name, value in (("--data", data["classes.tsv"]), ("--out", tmp_path / "out")):
         if name not in given:
@@ -182,7 +184,7 @@ def test_wrong_input_ends_in_one_line(
     assert error.startswith("error: ") and said in error and error.count("\n") == 1
     assert config.read_bytes() == before
     assert not (tmp_path / "out").exists()
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    assert not list(tmp_path.glob(".mvpsim-*"))
 
 
 @pytest.mark.parametrize(
@@ -243,12 +245,13 @@ def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
 
     def meanwhile(*arguments: Any) -> Any:
         out.mkdir()
-        (out / "mine").write_text("mine")
+        (out / "config.json").write_text("mine")
         return METHODS["random"](*arguments)
 
     monkeypatch.setitem(METHODS, "kprune", meanwhile)
     status, _, error = run(
         "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5, "--out", out
     )
-    assert status == 2 and error.startswith(f"error: cannot write {out}: ")
-    assert [path.name for path in out.iterdir()] == ["mine"]
+    assert status == 2 and error.startswith(f"error: {out} holds a config.json that is not part")
+    assert [path.name for path in out.iterdir()] == ["config.json"]
+    assert (out / "config.json").read_text() == "mine"

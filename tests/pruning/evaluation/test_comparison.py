@@ -77,9 +77,21 @@ def test_the_command_prints_and_writes_the_figures(
     printed = capsys.readouterr().out
     report = json.loads((tmp_path / "out.json").read_text())
     assert list(report["figures"]) == ["dense", "masked", "random mask", "zeroed"]
+    # The mask's weights are the model's own.
+    assert report["notes"] == [] and "differ" not in printed
     for variant, figures in report["figures"].items():
         assert figures["stride"] == 20
         assert f"{figures['per_token']:.2f}" in printed, variant
+    # A mask file whose weights were written transposed: square ones fit, and that is said.
+    opened = assemble("tiny", "causal", model, None)
+    square = next(m for m in opened.matrices if m.shape[0] == m.shape[1])
+    turned = MaskedMatrix.from_array(square.name, square.weight().T.copy())
+    write_masks(tmp_path / "turned.npz", MaskSet((turned,)))
+    given = ["eval", "--model", folder, "--mask", tmp_path / "turned.npz"]
+    run(*given, "--text", tmp_path / "text", "--length", "20", "--json", tmp_path / "out.json")
+    (note,) = json.loads((tmp_path / "out.json").read_text())["notes"]
+    assert note.startswith(f"In 1 of 1 matrices ({square.name}) the kept weights of the mask file")
+    assert "differ from those of the model" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(InputError, match="give one of --text, --table, --squad, --documents"):
         run(*given)
     with pytest.raises(InputError, match="it is the input"):

@@ -17,7 +17,8 @@ from pruning.models.opening import OpenModel, assemble, open_model
 from pruning.structure.couplings import couplings_of
 from pruning.structure.slices import Slice
 from sparse_formats.errors import InputError
-from sparse_formats.files.mask_file import read_weights
+from sparse_formats.files.mask_file import read_masks, read_weights
+from sparse_formats.masks.execution import execution_in
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
 from tests.tiers import slow
@@ -327,3 +328,28 @@ def test_a_damaged_glassllm_is_refused(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "cut.npz", tmp_path / "cut.gguf")
     with pytest.raises(InputError):
         open_model(tmp_path / "cut.gguf")
+
+
+def test_layers_that_share_weights_run_as_often_as_is_said(tmp_path: Path) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    config = AlbertConfig(
+        vocab_size=64, embedding_size=8, hidden_size=16, num_attention_heads=2,
+        intermediate_size=24, num_hidden_layers=5, num_hidden_groups=2, inner_group_num=2,
+    )  # fmt: skip
+    model = AlbertModel(config).eval()
+    ran: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(
+                lambda *_, name=name: ran.update({name: ran.get(name, 0) + 1})
+            )
+    with torch.no_grad():
+        model(input_ids=torch.arange(4, 12)[None])
+    found = read_masks(saved(model, tmp_path))
+    said = execution_in(found.header)
+    names = [matrix.name.removesuffix(".weight") for matrix in found.matrices]
+    mine = {name: said.runs_of(name) for name in names if "albert_layers" in name}
+    assert mine == {name: count for name, count in ran.items() if "albert_layers" in name}
+    assert set(mine.values()) == {2, 3}
+    assert assemble("a", "encode", model, None).execution == said

@@ -9,7 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pruning.patterns import PATTERNS, form, make_pattern
+from pruning.patterns.coupled import Coupled
+from pruning.patterns.hybrid import Hybrid
+from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern, Target
+from pruning.patterns.tile_pattern import TilePattern
 from pruning.structure.couplings import couplings_of
 from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError
@@ -33,7 +37,7 @@ TEXTS = (
     "vector_wise:4:16",
     "block:8", "block:16:4", "row", "column", "channel", "head", "coupled", "hybrid:8",
 )  # fmt: skip
-WHOLE_UNITS = ("block", "row", "column", "channel", "head", "coupled", "hybrid", "vector:")
+WHOLE_UNITS = (TilePattern, OrientedVectors, Coupled, Hybrid)
 EVERY_MASK = ("fine", "mvp", "mvp_tiled")
 NAMED = {text.split(":")[0] if not text[0].isdigit() else "n_m" for text in TEXTS}
 # Patterns that are not named above are tested with 4 for each number that they must be given.
@@ -79,7 +83,7 @@ def test_masks_conform_and_fill_their_amount(text: str, sparsity: float | None) 
         # A head of 8 rows of Q and columns of the output, with the K and V of its group.
         largest = {"row": 72, "column": 72, "channel": 120, "head": 1280, "coupled": 1280}
         unit = largest.get(text, 128)
-        if text.startswith(WHOLE_UNITS):
+        if isinstance(wanted, WHOLE_UNITS):
             # The last unit stays, unless nothing may be kept.
             assert abs(nnz - kept) <= unit / 2 or (0 < kept < nnz <= unit)
         else:
@@ -343,7 +347,7 @@ def test_odd_shapes(text: str, shape: tuple[int, int]) -> None:
     kept = wanted.kept(targets, sparsity)
     (found,) = wanted.masks(targets, kept)
     assert found.keep.shape == shape
-    if text.startswith(WHOLE_UNITS):
+    if isinstance(wanted, WHOLE_UNITS):
         assert abs(int(found.keep.sum()) - kept) <= max(128, *shape) / 2
     else:
         assert found.keep.sum() <= kept
