@@ -4,12 +4,14 @@ docs/microarchitecture.md §2, "Choice".
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from accel_sim.dataflows.abstract.account import LayerRun
+import numpy as np
+
+from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.timeline import lay_out, least_weight_cycles
-from accel_sim.dataflows.mixed_vector.configuration import Configuration
+from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile, encode
@@ -89,6 +91,8 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
             problem = problem or error
             continue
         lines = encodings.lines(mode)
+        if best_key is not None and _least_time(layer, inputs, lines, tiles, machine) > best_key[0]:
+            continue
         run = run_tiles(layer, inputs, lines, tiles, machine, groups)
         (time,) = lay_out([run], machine)
         key = (time.cycles, sum(tile.stream.bytes for tile in tiles), groups, MODES.index(mode))
@@ -98,6 +102,52 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
         assert problem is not None
         raise problem
     return best
+
+
+def _least_time(
+    layer: Layer,
+    inputs: Inputs,
+    lines: Lines,
+    tiles: Sequence[EncodedTile],
+    machine: Configuration,
+) -> int:
+    """Cycles that the encoded layer takes at least: as if no slot ever waited for anything.
+
+    The first entry is read behind the records, delivered a cycle later, issued another later.
+    """
+    around = machine.array.pe_latency_cycles + (2 if tiles else 0)
+    unstepped = tuple(
+        Tile(
+            strip=tile.strip,
+            rows=tile.rows,
+            cols=tile.cols,
+            storage=tile.stream.storage(machine.value_bits),
+            cycles=np.array([tile.stream.most_entries + tile.stream.record_words + around]),
+            causes={},
+            executed=0,
+            skipped=0,
+            padding=0,
+            units={},
+            actions={},
+            room=tile.stream.room,
+            lines=tile.stream.lines,
+            least_write_cycles=tile.stream.fullest_set,
+            places=PLACES,
+        )
+        for tile in tiles
+    )
+    run = LayerRun(
+        name=layer.matrix.name,
+        kind=layer.matrix.kind,
+        shape=lines.shape,
+        nnz=lines.nnz,
+        tiles=unstepped,
+        group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
+        macs_effectual=0,
+        format="",
+    )
+    (time,) = lay_out([run], machine)
+    return time.cycles
 
 
 def _bounds(

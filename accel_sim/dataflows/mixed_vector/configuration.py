@@ -19,6 +19,8 @@ from sparse_formats.storage import bits_for
 WITH_SETS = ("set_associative",)
 RECORD_BITS = 32
 """Of a slot: its entries and its bytes, 16 bits each."""
+PLACES = 4
+"""Tiles whose descriptors and unit tables the tile memory holds."""
 MOST_DIFFERENCE_BITS = 20
 """Of a position less the one before it."""
 

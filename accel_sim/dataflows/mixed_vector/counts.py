@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import Tile, Unit
-from accel_sim.dataflows.mixed_vector.configuration import Configuration, Slots
+from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration, Slots
 from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
 from accel_sim.dataflows.mixed_vector.lines import Lines
 from accel_sim.dataflows.mixed_vector.liveness import Liveness
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile
-
-_PLACES = 4
-"""Tiles whose descriptors and unit tables the tile memory holds (§6)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +150,7 @@ def tile_of(
         head_bytes=stream.head_bytes,
         lines=stream.lines,
         least_write_cycles=stream.fullest_set,
-        places=_PLACES,
+        places=PLACES,
     )
 
 

@@ -16,7 +16,12 @@ from accel_sim.dataflows.abstract.causes import (
 from accel_sim.dataflows.abstract.dataflow import Change
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
 from accel_sim.dataflows.mixed_vector.choice import Encodings, choose
-from accel_sim.dataflows.mixed_vector.configuration import RECORD_BITS, WITH_SETS, Configuration
+from accel_sim.dataflows.mixed_vector.configuration import (
+    PLACES,
+    RECORD_BITS,
+    WITH_SETS,
+    Configuration,
+)
 from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
 from accel_sim.dataflows.mixed_vector.layer import with_product
 from accel_sim.dataflows.mixed_vector.lines import lines_of
@@ -26,7 +31,6 @@ from sparse_formats.storage import bits_for
 _ACCUMULATOR_BANKS = 2
 _INDEX_BITS = 32
 _DESCRIPTOR_BITS = 128
-_PLACES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,7 @@ class MixedVector(Configuration):
             },
             "decompressor": {
                 "register_bit": rows * self.decompressor.buffer_words * self.word_bits
-                + _PLACES * place
+                + PLACES * place
                 + 2 * slots * RECORD_BITS,
                 "mux_bit": rows
                 * (len(array.lane_groups) * shifter + len(further) * array.lanes * values),

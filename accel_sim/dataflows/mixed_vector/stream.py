@@ -76,6 +76,11 @@ class TileStream:
         return self.head_bytes + records + int(self.slot_bytes.sum())
 
     @cached_property
+    def most_entries(self) -> int:
+        """Of a slot."""
+        return int(np.diff(self.entries.first).max())
+
+    @cached_property
     def entry_bits(self) -> int:
         return int(self.entries.bits.sum(dtype=np.int64))
 
@@ -244,7 +249,7 @@ def _fitting_tiles(
 
 
 def _fits(stream: TileStream, machine: Configuration) -> bool:
-    recorded = max(np.diff(stream.entries.first).max(), stream.slot_bytes.max())
+    recorded = max(stream.most_entries, stream.slot_bytes.max())
     return (
         stream.room <= machine.tile_room
         and recorded <= _MOST_IN_RECORD
