@@ -21,9 +21,9 @@ from tests.accel_sim.workloads import load_mixed_vector, simulated
 # DRAM of one byte per cycle behind a latency of 5; one word written back per cycle.
 #
 # A tile has a descriptor of 16 bytes, a record of 4, and with one set its table has no bits. With
-# one lane every entry is full: it has no bitmap, only d + t bits and its value. Of a tile of N bytes
-# on one slot, line 0 (the record) is there after 20 cycles, line 1 after N; so with words that hold
-# all of a sub-stream the first pass starts N − 1 cycles after the first byte, in cycle N + 4.
+# one lane every entry is full: it has no bitmap, only d + t bits and its value. Of a tile of N
+# bytes on one slot, line 0 (the record) is there after 20 cycles, line 1 after N; so with words
+# that hold a whole sub-stream the first pass starts N − 1 cycles after the first byte: in N + 4.
 #
 # In the pass: 0: the record is read. 1: the word. 2: e0 is delivered. 3: e0 is issued.
 
@@ -347,10 +347,10 @@ def test_does_a_port_stop_where_there_is_no_room() -> None:
     # bits      -  -   32    44  76    76
     # delivers  -  -   e0    full …
     # In 4 there is no room for a fourth word (76 + 32 > 96) until the next entry has gone.
-    # base is 15 in 4; loaded is 4 until then, 8 in 5, 12 in 6, 16 in 7: e0 in 7. e1 in 8, as the
-    # queue is seen empty; 56 bits are left in 9: the last word is read in 9. Then every other cycle:
-    # e1 issued in 9 (its input is 16; loaded is 19 in 8, the window of 4), e2 in 10, issued in 11 …
-    # e5 issued in 17. 18 + 2 cycles.
+    # base is 15 in 4; loaded is 4 until then, 8 in 5, 12 in 6, 16 in 7: e0 is issued in 7. The
+    # queue is seen empty in 8: e1; 56 bits are left in 9, when the last word is read. Then every
+    # other cycle: e1 is issued in 9 (loaded is 19 in 8, by the window of 4), e2 delivered in 10 and
+    # issued in 11, e5 issued in 17. 18 + 2 cycles.
     # Lines: 20, 24, 28, 32, 35 bytes, less their number: 31. From 36: until 56; written at 57.
     mask = [[0] * 15 + [1] * 6]
     for (layer,) in both([mask], ("word_bytes=4", "buffer_words=3", "depth_entries=1")):

@@ -1,203 +1,129 @@
-"""Are the bytes the machine fetches streams that exist, and does it read them as they stand?"""
+"""Are the bytes that the machine fetches tiles that exist, and is the matrix in them?"""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
+from numpy.typing import NDArray
 
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, Stored, cut_into_tiles, entries_of
 from accel_sim.inputs.activations import Activations
-from sparse_formats.formats.mixed_vectors import MixedVectors
-from sparse_formats.masks.decompose import decompose, decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import Orientation, VectorLayout
-from tests.accel_sim.dataflows.mixed_vector.reference.tile_stream import TileStream
-from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
+from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import drawn_workload, with_settings
+from tests.accel_sim.dataflows.mixed_vector.reference.layers import MODES, Source
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
+from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
+from tests.accel_sim.dataflows.mixed_vector.reference.tile_stream import (
+    described,
+    from_bytes,
+    to_bytes,
+    weights_of,
+)
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
+    Choice,
+    DoesNotFit,
+    Tile,
+    tiles_of,
+)
+from tests.accel_sim.workloads import (
+    load_mixed_vector,
+    random_matrix,
+    simulated,
+    vector_matrix,
+)
 
 pytestmark = pytest.mark.rule(microarchitecture=3)
 
-# Tiles of 64 outputs, by 64 inputs where the buffer is small.
-SMALL_BUFFER = "weight_buffer.bytes=16384"
-TILES_OF_64 = ("accumulators_per_pe=32", "sets=2")
-# Strips of 24 outputs: no vector of 16 or more is aligned to them.
-STRIPS_OF_24 = ("pe_rows=3", "lanes=8", "accumulators_per_pe=8", "policy=interleaved")
-
-MATRICES = {
-    "one tile": (random_matrix((60, 60), 0.3), TILES_OF_64),
-    "strips": (random_matrix((200, 90), 0.2), TILES_OF_64),
-    "input ranges": (random_matrix((130, 777), 0.5), (*TILES_OF_64, SMALL_BUFFER)),
-    "vectors cut at strips": (
-        vector_matrix((200, 96), "vertical", 128, 0.4),
-        TILES_OF_64,
+SMALL: dict[str, Any] = {
+    "array.pe_rows": 4,
+    "array.token_columns": 2,
+    "array.lanes": 8,
+    "array.lane_groups": (1, 2, 4),
+    "array.accumulators_per_pe": 32,
+    "scheduler.sets": 2,
+    "decompressor.word_bytes": 20,
+    "decompressor.buffer_words": 16,
+    "weight_buffer.port_bytes": 20,
+}
+MATRICES: dict[str, tuple[MaskedMatrix, dict[str, Any]]] = {
+    "one tile": (random_matrix((60, 60), 0.3), {}),
+    "strips": (random_matrix((200, 90), 0.2), {}),
+    "input ranges": (random_matrix((130, 300), 0.5), {"weight_buffer.bytes": 32768}),
+    "vertical vectors": (vector_matrix((200, 96), "vertical", 128, 0.4), {}),
+    "horizontal vectors": (
+        vector_matrix((100, 400), "horizontal", 16, 0.4),
+        {"weight_buffer.bytes": 16384, "array.packing": False},
     ),
-    "vectors cut at ranges": (
-        vector_matrix((100, 2000), "horizontal", 128, 0.4),
-        (*TILES_OF_64, SMALL_BUFFER),
-    ),
-    "nothing kept": (random_matrix((70, 70), 0.0), TILES_OF_64),
-    "all kept": (random_matrix((130, 300), 1.0), (*TILES_OF_64, SMALL_BUFFER)),
-    "strips of 24, vertical": (
-        vector_matrix((200, 96), "vertical", 64, 0.4),
-        STRIPS_OF_24,
-    ),
-    "strips of 24, horizontal": (
-        vector_matrix((100, 700), "horizontal", 64, 0.4),
-        (*STRIPS_OF_24, "weight_buffer.bytes=1024"),
-    ),
-    "lengths of 12 in strips of 24": (
-        vector_matrix((199, 50), "vertical", 12, 0.4),
-        STRIPS_OF_24,
-    ),
-    "lengths of 48 in strips of 24": (
-        vector_matrix((199, 50), "vertical", 48, 0.4),
-        STRIPS_OF_24,
-    ),
-    "lengths of 10 in input ranges": (
+    "vectors that are not aligned to tiles": (
         vector_matrix((40, 333), "horizontal", 10, 0.4),
-        (*STRIPS_OF_24, "weight_buffer.bytes=512"),
+        {"weight_buffer.bytes": 8192, "array.packing": False},
     ),
+    "nothing kept": (random_matrix((70, 70), 0.0), {}),
+    "all kept": (random_matrix((130, 300), 1.0), {"weight_buffer.bytes": 65536}),
+    "all in one set": (
+        random_matrix((60, 60), 0.3),
+        {"scheduler.sets": 1, "array.accumulators_per_pe": 64},
+    ),
+    "longest first": (random_matrix((60, 60), 0.3), {"scheduler.policy": "lpt"}),
+    "back and forth": (random_matrix((60, 60), 0.3), {"scheduler.policy": "snake"}),
 }
 
 
-def streams_of(
-    tiles: Sequence[EncodedTile], matrix: MaskedMatrix, layout: VectorLayout, lanes: int
-) -> list[bytes]:
-    """Each tile as a mixed-vector matrix of its own, in FP16, in the decompressor's order."""
-    streams: list[bytes] = []
-    for tile in tiles:
-        stream = stream_of(tile, matrix, layout, lanes)
-        data = stream.to_bytes()
-        again = TileStream.from_bytes(data, stream.descriptor()).matrix
-        (keep, weight), (kept, weights) = stream.matrix.decode(), again.decode()
-        assert weight is not None and weights is not None
-        assert (kept == keep).all() and weights.tobytes() == weight.tobytes()
-        streams.append(data)
-    return streams
+def bit_patterns(values: NDArray[Any], datatype: str) -> list[list[int]]:
+    """The bits of operands: those of FP16 numbers, two's complement of integers."""
+    if datatype == "fp16":
+        return values.astype(np.float16).view(np.uint16).tolist()
+    width = 8 if datatype == "int8" else 16
+    return (values.astype(np.int64) % 2**width).tolist()
 
 
-def stream_of(
-    tile: EncodedTile, matrix: MaskedMatrix, layout: VectorLayout, lanes: int
-) -> TileStream:
-    """The tile, its weights in FP16, for a machine of so many lanes."""
-    (row0, row1), (col0, col1) = tile.rows, tile.cols
-    is_horizontal = layout.orientation == "horizontal"
-    line0, axis0 = (row0, col0) if is_horizontal else (col0, row0)
-    axis = matrix.shape[1 if is_horizontal else 0]
-    cut = VectorLayout(
-        layout.orientation,
-        tile.lines - np.int32(line0),
-        tile.starts - np.int32(axis0),
-        nominal_lengths(tile, layout, axis, axis0),
-    )
-    weight: Any = matrix.weight
-    weights = weight[row0:row1, col0:col1].astype(np.float16)
-    return TileStream(MixedVectors.encode(matrix.keep[row0:row1, col0:col1], weights, cut), lanes)
+def stream_of(tile: Tile, patterns: list[list[int]]) -> bytes:
+    """The tile's bytes, which say what the matrix says."""
+    data, told = to_bytes(tile, patterns), described(tile)
+    read = weights_of(from_bytes(data, told, tile.machine), told, tile.machine)
+    y, x = tile.strip.start, tile.inputs.start
+    kept = {cell for entry in tile.entries for cell in entry.cells()}
+    assert read == {(out - y, col - x): patterns[out][col] for out, col in kept}
+    return data
 
 
-def nominal_lengths(tile: EncodedTile, layout: VectorLayout, axis: int, axis0: int) -> Any:
-    """What is covered; but more for a vector that the matrix' edge, and nothing else, cut short."""
-    told = zip(layout.lines.tolist(), layout.starts.tolist(), layout.lengths.tolist(), strict=True)
-    overrunning = {(line, start): n for line, start, n in told if start + n > axis}
-    lengths: list[int] = []
-    for line, start, end in zip(tile.lines, tile.starts, tile.ends, strict=True):
-        nominal = overrunning.get((int(line), int(start)), 0)
-        stays = end == axis and nominal and (start - axis0) % nominal == 0
-        lengths.append(nominal if stays else int(end - start))
-    return np.array(lengths, np.int32)
-
-
-@pytest.mark.parametrize(("matrix", "given_"), MATRICES.values(), ids=MATRICES)
-def test_is_a_tile_as_long_as_its_stream(matrix: MaskedMatrix, given_: tuple[str, ...]) -> None:
-    machine = roomy(*given_)
-    layout = matrix.vectors or decompose(matrix.keep)
-    tiles = cut_into_tiles(Stored(layout, matrix.shape), machine)
-    streams = streams_of(tiles, matrix, layout, machine.array.lanes)
-    assert [tile.bytes for tile in tiles] == [len(stream) for stream in streams]
-
-
-@pytest.mark.parametrize(("matrix", "given_"), MATRICES.values(), ids=MATRICES)
-def test_are_the_bytes_read_the_streams_rounded_to_bursts(
-    matrix: MaskedMatrix, given_: tuple[str, ...]
+@pytest.mark.parametrize(("matrix", "settings"), MATRICES.values(), ids=MATRICES)
+def test_are_the_bytes_of_a_matrix_those_of_its_tiles(
+    matrix: MaskedMatrix, settings: dict[str, Any]
 ) -> None:
-    machine = roomy(*given_)
-    layout = matrix.vectors or decompose(matrix.keep)
-    tiles = cut_into_tiles(Stored(layout, matrix.shape), machine)
-    burst = machine.dram.burst_bytes
-    streams = streams_of(tiles, matrix, layout, machine.array.lanes)
-    expected = sum(-(-len(stream) // burst) * burst for stream in streams)
-    (result,) = simulated([matrix], machine, Activations(tokens=2), is_checked=False)
-    assert result.dram_bytes == expected
+    machine = with_settings(load_mixed_vector("tf_mvp"), SMALL | settings)
+    (result,) = simulated([matrix], machine, Activations(1), is_checked=False)
+    choice = Choice("row" if result.orientation == "horizontal" else "column", result.lane_groups)
+    mine = Machine().having(SMALL | settings)
+    source = Source(matrix, matrix.shape, np.zeros((1, matrix.shape[1])))
+    tiles = tiles_of(source.seen_in(choice.mode, mine), choice, mine)
+    assert matrix.weight is not None
+    patterns = bit_patterns(operands(matrix.weight, matrix.keep, "fp16"), "fp16")
+    streams = [stream_of(tile, patterns) for tile in tiles]
+    assert result.tiles == len(streams)
+    assert sum(result.storage_bits.values()) == 8 * sum(map(len, streams))
+    burst = mine.dram.burst_bytes
+    assert result.dram_bytes == sum(-(-len(stream) // burst) * burst for stream in streams)
+    # All weights stand in one tile, and once.
+    cells = [cell for tile in tiles for entry in tile.entries for cell in entry.cells()]
+    assert sorted(cells) == list(zip(*map(list, np.nonzero(matrix.keep)), strict=True))
 
 
-def same_entries(
-    tile: EncodedTile, stream: TileStream, orientation: Orientation, machine: MixedVector
-) -> None:
-    """Does the simulator deliver what the stream's reader finds, bit by bit and in its order?"""
-    mine = entries_of(tile, orientation, machine)
-    read = stream.entries(16, machine.array.packing)
-    col0, lanes = tile.cols[0], machine.array.lanes
-    position = (mine.lo - col0) // (lanes if orientation == "horizontal" else 1)
-    assert position.tolist() == read.position.tolist()
-    assert mine.unit.tolist() == read.unit.tolist()
-    assert mine.lanes.tolist() == read.lanes.tolist()
-    assert mine.bits.tolist() == read.bits.tolist()
-    assert tile.header_bits + int(mine.bits.sum()) == tile.bits
-
-
-@pytest.mark.parametrize("packing", ["true", "false"])
-@pytest.mark.parametrize(("matrix", "given_"), MATRICES.values(), ids=MATRICES)
-def test_are_the_entries_those_of_the_stream(
-    matrix: MaskedMatrix, given_: tuple[str, ...], packing: str
-) -> None:
-    machine = roomy(*given_, f"array.packing={packing}")
-    layout = matrix.vectors or decompose(matrix.keep)
-    for tile in cut_into_tiles(Stored(layout, matrix.shape), machine):
-        stream = stream_of(tile, matrix, layout, machine.array.lanes)
-        same_entries(tile, stream, layout.orientation, machine)
-
-
-@given(
-    st.sampled_from(("horizontal", "vertical")),
-    st.tuples(st.integers(1, 70), st.integers(1, 150)),
-    st.sampled_from((1, 2, 3, 4, 6, 8, 12, 16, 48, 64, 128)),
-    st.sampled_from(((1, 4, 8, 16, 32, 64), (1, 2, 4), (3, 6, 12), (5, 10), None)),
-    st.sampled_from((0.1, 0.5, 1.0)),
-    st.integers(0, 2**32 - 1),
-    st.tuples(st.integers(1, 4), st.sampled_from((1, 3, 4, 8)), st.integers(1, 5)),
-    st.sampled_from((512, 1024, 4096)),
-    st.sampled_from(("true", "false")),
-)
-@settings(max_examples=2 * settings().max_examples)
-def test_are_they_however_the_tiles_are_cut(
-    orientation: Orientation,
-    shape: tuple[int, int],
-    length: int,
-    menu: tuple[int, ...] | None,
-    density: float,
-    seed: int,
-    array: tuple[int, int, int],
-    buffer: int,
-    packing: str,
-) -> None:
-    pe_rows, lanes, units = array
-    matrix = vector_matrix(shape, orientation, length, density, seed)
-    # Of one length, or cut anew.
-    layout = matrix.vectors if menu is None else decompose_oriented(matrix.keep, orientation, menu)
-    assert layout is not None
-    machine = roomy(
-        f"pe_rows={pe_rows}",
-        f"lanes={lanes}",
-        f"accumulators_per_pe={lanes * units}",
-        "policy=interleaved",
-        f"weight_buffer.bytes={buffer}",
-        f"array.packing={packing}",
-    )
-    tiles = cut_into_tiles(Stored(layout, shape), machine)
-    streams = streams_of(tiles, matrix, layout, lanes)
-    assert [tile.bytes for tile in tiles] == [len(stream) for stream in streams]
-    for tile in tiles:
-        same_entries(tile, stream_of(tile, matrix, layout, lanes), orientation, machine)
+@pytest.mark.parametrize("part", range(10))
+def test_can_every_choice_of_a_drawn_workload_be_read(part: int) -> None:
+    for seed in range(part, 2 * settings().max_examples, 10):
+        work = drawn_workload(seed)
+        machine, datatype = work.machine, work.machine.array.datatype
+        for matrix, x in zip(work.matrices, work.inputs(), strict=True):
+            weight = np.random.default_rng(seed).integers(-99, 100, matrix.shape)
+            patterns = bit_patterns(weight, datatype)
+            for mode in MODES:
+                for n in machine.array.lane_groups:
+                    for source in (Source(matrix, matrix.shape, x), Source(None, matrix.shape, x)):
+                        choice = Choice(mode, n)
+                        try:
+                            tiles = tiles_of(source.seen_in(mode, machine), choice, machine)
+                        except DoesNotFit:
+                            continue
+                        streams = [stream_of(tile, patterns) for tile in tiles]
+                        assert list(map(len, streams)) == [tile.bytes for tile in tiles]

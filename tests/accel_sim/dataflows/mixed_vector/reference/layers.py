@@ -127,7 +127,7 @@ def candidate(source: Source, choice: Choice, machine: Machine) -> Run:
 
 
 def best_run(source: Source, machine: Machine) -> Run:
-    """Of all choices the one that takes the fewest cycles alone, its weights resident if they may be.
+    """Of all choices the one that takes the fewest cycles alone.
 
     Raises:
         DoesNotFit: with no choice all tiles fit.

@@ -239,9 +239,7 @@ class PassCount:
         return next(taker for taker in self.takers if taker.last_taken_in == last)
 
 
-def run_pass(
-    tile: Tile, live: Live, machine: Machine, *, is_backwards: bool = False
-) -> PassCount:
+def run_pass(tile: Tile, live: Live, machine: Machine, *, is_backwards: bool = False) -> PassCount:
     """Step one pass to its end; `is_backwards` asks the blocks in the opposite order."""
     n = tile.choice.n
     slots = [
