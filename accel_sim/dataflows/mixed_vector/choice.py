@@ -14,7 +14,7 @@ from accel_sim.dataflows.abstract.timeline import lay_out, least_weight_cycles
 from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, encode
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, encode
 from accel_sim.inputs.activations import Inputs, Layer, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.masks.vectors import Orientation
@@ -111,18 +111,14 @@ def _least_time(
     tiles: Sequence[EncodedTile],
     machine: Configuration,
 ) -> int:
-    """Cycles that the encoded layer takes at least: as if no slot ever waited for anything.
-
-    The first entry is read behind the records, delivered a cycle later, issued another later.
-    """
-    around = machine.array.pe_latency_cycles + (2 if tiles else 0)
+    """Cycles that the encoded layer takes at least: as if no slot ever waited for anything."""
     unstepped = tuple(
         Tile(
             strip=tile.strip,
             rows=tile.rows,
             cols=tile.cols,
             storage=tile.stream.storage(machine.value_bits),
-            cycles=np.array([tile.stream.most_entries + tile.stream.record_words + around]),
+            cycles=np.array([_least_steps(tile.stream) + machine.array.pe_latency_cycles]),
             causes={},
             executed=0,
             skipped=0,
@@ -148,6 +144,12 @@ def _least_time(
     )
     (time,) = lay_out([run], machine)
     return time.cycles
+
+
+def _least_steps(stream: TileStream) -> int:
+    """Of a pass: the first entry is read behind the records and issued two cycles later."""
+    entries = stream.most_entries
+    return stream.record_words + (2 + entries if entries else 0)
 
 
 def _bounds(
