@@ -1,4 +1,4 @@
-"""Does the machine take exactly the cycles that can be computed on paper?
+"""Does the machine take the cycles that follow from a formula, on workloads of a larger size?
 
 Numbers in comments follow docs/microarchitecture.md, section by section.
 """
@@ -11,39 +11,61 @@ from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
-from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
+from tests.accel_sim.workloads import load_mixed_vector, random_matrix, simulated, vector_matrix
+
+# 4 PE rows × 2 token columns × 4 lanes in one group; nothing but the array can be the bottleneck.
+WIDE = (
+    "pe_rows=4",
+    "token_columns=2",
+    "lanes=4",
+    "lane_groups=[1]",
+    "accumulators_per_pe=16",
+    "pe_latency_cycles=3",
+    "sets=2",
+    "word_bytes=64",
+    "buffer_words=64",
+    "weight_buffer.port_bytes=64",
+    "window_inputs=64",
+    "inputs_per_cycle=64",
+    "words_per_cycle=64",
+)
 
 
-def run(matrix: MaskedMatrix, machine: MixedVector, tokens: int, density: float) -> LayerResult:
+def wide(*settings: str) -> MixedVector:
+    """The wide machine, with more settings on top."""
+    return load_mixed_vector("tf_mvp", [*WIDE, *settings])
+
+
+def run(
+    matrix: MaskedMatrix, machine: MixedVector, tokens: int = 1, density: float = 1.0
+) -> LayerResult:
     (result,) = simulated([matrix], machine, Activations(tokens, density))
     return result
 
 
+@pytest.mark.rule(microarchitecture=3)
 @pytest.mark.rule(microarchitecture=5)
 @pytest.mark.rule(microarchitecture=6)
 @pytest.mark.rule(microarchitecture=7)
-def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
-    # 32 rows × 64 columns, all kept, stored as one horizontal vector of 64 per row.
-    # Row mode, one strip (2 sets × 16 words = 32 outputs), one range.
-    # Entries: 32 units × 16 positions = 512, on 4 PE rows: 128 each.
-    # §5: bits fetched in cycle 0, header read in 1, entries arrive from 2 on, issue from 3 on.
-    # Header: (32 + 1)·⌈log2 33⌉ + 1 = 33·6 + 1 = 199 bits, read at once.
-    #   → last entry taken in cycle 3 + 127 = 130, pass = 131 + 3 = 134 cycles.
-    # Two groups of 2 tokens: 268. Before them the load: bits = 2048·16 + 32·(0 + 0) + 199 = 32967
-    #   (one slot and one length present: no index, no code) → 4121 bytes → 65 bursts = 4160 bytes
-    #   → ⌈4160000 / (64·950)⌉ = 69 cycles + 50 latency = 119.
-    # After them ⌈32·2/64⌉ = 1 cycle of write-back.
-    keep = np.ones((32, 64), np.bool_)
-    result = run(MaskedMatrix("full", keep), roomy(), tokens=4, density=1.0)
-    assert result.orientation == "horizontal"
+def test_does_a_full_array_issue_one_entry_per_slot_and_cycle() -> None:
+    # 32 × 64, all kept. Column mode: 8 units of 4 outputs, 4 in each of two sets of two slots; 64
+    # positions: 512 entries, 128 a slot, issued in 3 … 130: a pass of 131 + 3 = 134 cycles.
+    # Every entry is full: no bitmaps. d = 1, t = 2: 67 bits; 128 of them are 1072 bytes, 17 words.
+    # 16 + 1 (8 units) + 16 + 4·1072 = 4321 bytes, 68 bursts, ⌈4352/60.8⌉ = 72 cycles. The last of
+    # 18 lines is there ⌈4321/60.8⌉ = 72 cycles after the first byte and may be read 17 after the
+    # start; the line before, of 16 words a slot, has 4129 bytes, 68 cycles, 16. So from 50 + 55.
+    # Two groups of two tokens; 32·2/64 = 1 cycle of words to write, but 4 of units.
+    # (Row mode: as many entries, but 16 units in a set: t = 4, and 16 cycles to write.)
+    result = run(MaskedMatrix("full", np.ones((32, 64), np.bool_)), wide(), tokens=4)
+    assert (result.orientation, result.entries, result.mean_entry_weights) == ("vertical", 512, 4)
     assert result.storage_bits == {
         "values": 2048 * 16,
-        "indices": 1,
-        "pointers": 198,
+        "indices": 512 * 3,
+        "pointers": (16 + 1 + 16) * 8,
         "padding": 0,
     }
-    assert result.dram_bytes == 4160
-    assert result.cycles == 119 + 2 * 134 + 1
+    assert result.dram_bytes == 4352
+    assert result.cycles == 105 + 2 * 134 + 4
     assert result.cycles_by_cause == {
         "compute": 256,
         "empty_lanes": 0,
@@ -53,35 +75,73 @@ def test_does_a_full_array_issue_one_entry_per_pe_row_and_cycle() -> None:
         "window": 0,
         "decompressor": 6,
         "pipeline": 6,
-        "dram": 119,
-        "writeback": 1,
+        "dram": 105,
+        "writeback": 4,
     }
     assert result.utilization == 2048 * 4 / (4 * 2 * 4 * result.cycles)
-    # Dense baseline: the same without header: bits arrive in cycle 1, issue from 2: 133 per pass;
-    # 4096 bytes → ⌈4096000/60800⌉ = 68 + 50 cycles.
-    assert result.dense_cycles == 118 + 2 * 133 + 1
+    # Dense: values only, 1024 bytes a slot, 16 words: 16 + 16 + 4096 = 4128 bytes. The last of 17
+    # lines: ⌈4128/60.8⌉ = 68, less 16.
+    assert result.dense_cycles == 50 + 52 + 2 * 134 + 4
 
 
 @pytest.mark.rule(microarchitecture=5)
-def test_does_one_weight_take_fetch_header_delivery_issue() -> None:
-    # §5: fetch in cycle 0, header (2·1 + 1 = 3 bits) in 1, delivery in 2, issue in 3: 4 cycles.
-    # Load: 16 + 0 + 3 = 19 bits = 3 bytes → one burst of 64 at 80 %: ⌈64000/51200⌉ = 2 cycles.
-    keep = np.ones((1, 1), np.bool_)
-    result = run(MaskedMatrix("one", keep), roomy(), tokens=1, density=1.0)
-    assert result.cycles == (50 + 2) + (4 + 3) + 1
-    assert result.macs_executed == result.macs_dense == 1
-    # §7: 4 PE rows × 4 lanes; the entry has one weight.
-    assert result.macs_padding == 3
+@pytest.mark.parametrize("policy", ["interleaved", "snake", "lpt", "set_associative"])
+def test_does_a_narrow_array_take_its_weights_one_by_one(policy: str) -> None:
+    # One slot of one lane: a weight a cycle, whatever the policy; issue starts in cycle 3.
+    machine = wide(
+        "pe_rows=1",
+        "lanes=1",
+        "token_columns=1",
+        "sets=1",
+        f"policy={policy}",
+        "zero_skip.entries_per_cycle=0",
+    )
+    matrix = random_matrix((16, 24), 0.5, seed=3)
+    result = run(matrix, machine)
+    in_pass = result.cycles - result.cycles_by_cause["dram"] - result.cycles_by_cause["writeback"]
+    assert in_pass == 3 + matrix.nnz + 3
+
+
+@pytest.mark.rule(microarchitecture=5)
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_do_dense_lane_groups_take_as_long(groups: int) -> None:
+    # 64 × 64 all kept: 4096 weights on 16 lanes of a token are 256 cycles, however the lanes are
+    # grouped: words of 512 bits hold an entry of at most 4·16 + 9 bits for each of up to 4 slots.
+    # With n groups the first words of a row come one by one, so it ends n − 1 cycles later.
+    machine = wide(f"lane_groups=[{groups}]", "token_columns=1", "accumulators_per_pe=32")
+    result = run(MaskedMatrix("full", np.ones((64, 64), np.bool_)), machine)
+    in_pass = result.cycles - result.cycles_by_cause["dram"] - result.cycles_by_cause["writeback"]
+    assert result.tiles == 1
+    assert in_pass == 3 + 256 + (groups - 1) + 3
+    assert result.cycles_by_cause["compute"] == 256
+
+
+@pytest.mark.rule(microarchitecture=2)
+@pytest.mark.parametrize("resident", ["true", "false"])
+@pytest.mark.parametrize("orientation", ["horizontal", "vertical"])
+@pytest.mark.parametrize("length", [1, 3, 8])
+def test_is_the_choice_the_best_of_those_alone(
+    orientation: str, length: int, resident: str
+) -> None:
+    matrix = vector_matrix((48, 40), orientation, length, 0.3, length)  # type: ignore[arg-type]
+    settings = ("lanes=8", f"dram.resident={resident}", "words_per_cycle=16")
+    alone = {
+        n: run(matrix, wide(*settings, f"lane_groups=[{n}]"), 5, 0.6).cycles for n in (1, 2, 4, 8)
+    }
+    best = run(matrix, wide(*settings, "lane_groups=[1, 2, 4, 8]"), 5, 0.6)
+    assert best.cycles == min(alone.values())
+    assert best.cycles == alone[best.lane_groups]
 
 
 @pytest.mark.rule(microarchitecture=3)
 @pytest.mark.rule(microarchitecture=5)
-def test_is_an_empty_matrix_only_a_header() -> None:
-    # Horizontal (ties): 5 lines, no vector: header (5 + 1)·⌈log2 1⌉ + 1 = 1 bit.
-    # Pass: fetch in cycle 0, header in 1: 2 cycles + 3. Write-back of zeros: ⌈5·2/64⌉ = 1.
-    keep = np.zeros((5, 7), np.bool_)
-    result = run(MaskedMatrix("zero", keep), roomy(), tokens=2, density=1.0)
-    assert result.cycles == (50 + 2) + (2 + 3) + 1
+def test_is_an_empty_matrix_only_records() -> None:
+    # Column mode: 7 positions, one unit of 4 outputs and one of 1: 16 + 1 + 16 = 33 bytes, there in
+    # ⌈33/51.2⌉ = 1 cycle. (Row mode: 5 units, 3 in a set, 3 cycles to write.) The pass ends when
+    # the records are read: 1 + 3 cycles. One unit in each set: one cycle.
+    result = run(MaskedMatrix("zero", np.zeros((5, 7), np.bool_)), wide(), tokens=2)
+    assert (result.orientation, result.dram_bytes) == ("vertical", 64)
+    assert result.cycles == (50 + 1) + (1 + 3) + 1
     assert result.macs_executed == result.macs_skipped == 0
     assert result.pj_per_executed_mac is None
     assert result.imbalance is None
@@ -89,19 +149,21 @@ def test_is_an_empty_matrix_only_a_header() -> None:
 
 @pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("orientation", ["horizontal", "vertical"])
-def test_does_a_full_zero_input_skip_everything(orientation: str) -> None:
+def test_does_an_input_of_zeros_skip_everything(orientation: str) -> None:
     matrix = vector_matrix((24, 40), orientation, 4, 0.4)  # type: ignore[arg-type]
-    result = run(matrix, roomy(), tokens=5, density=0.0)
+    result = run(matrix, wide(), tokens=5, density=0.0)
     assert result.macs_executed == 0
     assert result.macs_skipped == matrix.nnz * 5
     assert result.macs_effectual == 0
+    # Each of three groups drops every entry.
+    assert result.units["zero_skip"].busy == 3 * result.entries
 
 
 @pytest.mark.rule(microarchitecture=2)
 @pytest.mark.rule(microarchitecture=5)
 def test_is_a_machine_without_zero_skip_blind_to_zeros() -> None:
     matrix = random_matrix((24, 40), 0.3)
-    blind = roomy("zero_skip.entries_per_cycle=0")
+    blind = wide("zero_skip.entries_per_cycle=0")
     sparse, dense = run(matrix, blind, 5, 0.2), run(matrix, blind, 5, 1.0)
     assert sparse.cycles == dense.cycles
     assert sparse.macs_executed == matrix.nnz * 5
@@ -109,21 +171,28 @@ def test_is_a_machine_without_zero_skip_blind_to_zeros() -> None:
 
 @pytest.mark.rule(microarchitecture=6)
 def test_do_weights_bound_a_single_token_by_the_dram() -> None:
-    # With one token each pass is shorter than its load, so loads follow each other without a gap
-    # and only the last pass and write-back are exposed.
+    # With one token each pass is shorter than its load, so loads follow each other without a gap,
+    # and the last layer ends as if it were alone, behind the loads of all others.
     matrices = [vector_matrix((32, 64), "horizontal", 16, 0.5, s, f"m{s}") for s in range(6)]
-    machine = roomy("dram.bytes_per_cycle=4")
+    machine = wide("dram.bytes_per_cycle=4")
     results = simulated(matrices, machine, Activations(1))
-    last = results[-1]
-    loads = sum(transfer_cycles(Part(1, r.dram_bytes), machine) for r in results)
-    alone = run(matrices[-1], machine, 1, 1.0)
-    last_pass = alone.cycles - 50 - transfer_cycles(Part(1, last.dram_bytes), machine)
-    assert sum(r.cycles for r in results) == 50 + loads + last_pass
+    loads = sum(transfer_cycles(Part(1, r.dram_bytes), machine) for r in results[:-1])
+    assert sum(r.cycles for r in results) == loads + run(matrices[-1], machine).cycles
+
+
+@pytest.mark.rule(microarchitecture=6)
+def test_does_a_resident_matrix_take_its_passes_only() -> None:
+    matrix = random_matrix((32, 64), 0.3)
+    loaded, resident = run(matrix, wide()), run(matrix, wide("dram.resident=true"))
+    assert resident.dram_bytes == resident.cycles_by_cause["dram"] == 0
+    assert resident.energy_by_component_j["dram"] == 0
+    assert resident.orientation == loaded.orientation
+    assert loaded.cycles - loaded.cycles_by_cause["dram"] == resident.cycles
 
 
 @pytest.mark.rule(microarchitecture=6)
 def test_does_a_transfer_take_whole_bursts_at_the_listed_efficiency() -> None:
-    machine = roomy()
+    machine = wide()
     # 64 B at 80 %, 256 B at 90 %, 1 KB at 95 % of 64 bytes per cycle.
     assert transfer_cycles(Part(1, 64), machine) == 2
     assert transfer_cycles(Part(1, 192), machine) == 4  # 192/51.2 = 3.75
@@ -137,23 +206,5 @@ def test_does_a_transfer_take_whole_bursts_at_the_listed_efficiency() -> None:
 @pytest.mark.rule(microarchitecture=6)
 def test_is_a_decimal_bandwidth_counted_exactly() -> None:
     # 3136 / (0.7 · 0.7) is 6400; in binary fractions it is a little more, and would round up.
-    machine = roomy("dram.bytes_per_cycle=0.7", "efficiency_permille=[700, 700, 700]")
+    machine = wide("dram.bytes_per_cycle=0.7", "efficiency_permille=[700, 700, 700]")
     assert transfer_cycles(Part(49, 64), machine) == 6400
-
-
-@pytest.mark.rule(microarchitecture=5)
-@pytest.mark.parametrize("policy", ["interleaved", "snake", "set_associative"])
-def test_does_a_narrow_array_take_its_work_over_its_lanes(policy: str) -> None:
-    # One PE row of one lane: one weight a cycle, whatever the policy; issue starts in cycle 3.
-    machine = roomy(
-        "pe_rows=1",
-        "lanes=1",
-        "token_columns=1",
-        "sets=1",
-        f"policy={policy}",
-        "zero_skip.entries_per_cycle=0",
-    )
-    matrix = random_matrix((16, 24), 0.5, seed=3)
-    result = run(matrix, machine, tokens=1, density=1.0)
-    in_pass = result.cycles - result.cycles_by_cause["dram"] - result.cycles_by_cause["writeback"]
-    assert in_pass == 3 + matrix.nnz + 3

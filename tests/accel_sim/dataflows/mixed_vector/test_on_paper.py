@@ -13,8 +13,16 @@ from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import layer_inputs
 from tests.accel_sim.dataflows.mixed_vector.reference.layers import ReferenceLayer, reference
-from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
-from tests.accel_sim.dataflows.mixed_vector.reference.tiles import DoesNotFit
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, refusals
+from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import State, run_pass
+from tests.accel_sim.dataflows.mixed_vector.reference.passes import live_entries
+from tests.accel_sim.dataflows.mixed_vector.reference.tiles import (
+    Choice,
+    DoesNotFit,
+    Fields,
+    Matrix,
+    tiles_of,
+)
 from tests.accel_sim.workloads import load_mixed_vector, simulated
 
 # One PE of one lane, so that row and column mode are the same; words that hold a whole sub-stream;
@@ -406,6 +414,66 @@ def test_is_an_entry_a_piece_of_a_vector(packing: str, layout: Any, cycles: int)
 def test_is_the_mode_chosen_by_cycles(mask: Mask, orientation: str, cycles: int) -> None:
     for (layer,) in both([mask], ("lanes=4", "accumulators_per_pe=4", *FAST)):
         assert (layer.orientation, layer.cycles) == (orientation, cycles)
+
+
+@pytest.mark.rule(microarchitecture=5)
+def test_is_the_worked_pass_of_the_page_right() -> None:
+    # The table in docs/microarchitecture.md: one PE row with two slots of 2 lanes, two tokens.
+    machine = Machine().having(
+        {
+            "array.pe_rows": 1,
+            "array.token_columns": 2,
+            "array.lanes": 4,
+            "array.lane_groups": (2,),
+            "array.accumulators_per_pe": 4,
+            "array.datatype": "int8",
+            "scheduler.policy": "interleaved",
+            "queue.depth_entries": 2,
+            "decompressor.word_bytes": 4,
+            "decompressor.buffer_words": 6,
+            "matching.window_inputs": 4,
+            "matching.inputs_per_cycle": 2,
+            "weight_buffer.bytes": 800,
+        }
+    )
+    assert not refusals(machine)
+    keep = np.zeros((4, 8), np.bool_)
+    for out, inputs in enumerate(((0, 1, 7), (0, 1, 4, 5), (0,), (6, 7))):
+        keep[out, inputs] = True
+    choice = Choice("row", 2)
+    (tile,) = tiles_of(Matrix.pruned(keep, None, "row", machine), choice, machine)
+    assert (tile.fields, tile.stream_bytes, tile.header_words) == (Fields(2, 1, 2), [6, 8], 2)
+    x = [[True] * 8, [True] * 8]
+    x[0][4:6] = x[1][4:6] = [False, False]
+    x[1][0] = False
+
+    found: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, int]]] = []
+
+    def watch(state: State) -> None:
+        waiting = tuple(slot.waiting for slot in state.slots)
+        held = tuple(slot.takers[0].held for slot in state.slots)
+        found.append((waiting, held, (state.window.base, state.window.loaded)))
+
+    count = run_pass(tile, live_entries(tile, range(2), x, machine), machine, watch=watch)
+    assert found == [
+        # Bits that wait, entries in the queues, the window.
+        ((0, 0), (0, 0), (0, 0)),
+        ((0, 0), (0, 0), (0, 2)),
+        ((0, 0), (0, 0), (0, 4)),
+        ((32, 0), (0, 0), (0, 4)),
+        ((12, 32), (1, 0), (0, 4)),
+        ((28, 12), (0, 1), (0, 4)),
+        ((14, 44), (1, 0), (0, 4)),
+        ((0, 24), (1, 1), (0, 4)),
+        ((0, 4), (1, 2), (4, 4)),
+        ((0, 4), (1, 2), (4, 6)),
+        ((0, 4), (1, 1), (4, 8)),
+    ]
+    slot_0, slot_1 = count.takers
+    assert slot_0.cycles == {"decompressor": 5, "busy": 3, "window": 3, "idle": 0}
+    assert slot_1.cycles == {"decompressor": 6, "busy": 2, "window": 2, "zero_skip": 1, "idle": 0}
+    assert count.decompressor == {"busy": 6, "queue_full": 0, "weight_buffer": 4 + 5}
+    assert count.matching == {"busy": 4, "window_full": 6}
 
 
 # --- columns --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ comes next; in the second all swap. So the order in which the blocks are asked c
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
@@ -239,8 +239,19 @@ class PassCount:
         return next(taker for taker in self.takers if taker.last_taken_in == last)
 
 
-def run_pass(tile: Tile, live: Live, machine: Machine, *, is_backwards: bool = False) -> PassCount:
-    """Step one pass to its end; `is_backwards` asks the blocks in the opposite order."""
+def run_pass(
+    tile: Tile,
+    live: Live,
+    machine: Machine,
+    *,
+    is_backwards: bool = False,
+    watch: Callable[[State], None] | None = None,
+) -> PassCount:
+    """Step one pass to its end.
+
+    is_backwards: ask the blocks in the opposite order. watch: is shown the state that each cycle
+    finds.
+    """
     n = tile.choice.n
     slots = [
         Slot(tile, number, live, machine.queue.per_column)
@@ -254,6 +265,8 @@ def run_pass(tile: Tile, live: Live, machine: Machine, *, is_backwards: bool = F
     takers = [taker for slot in slots for taker in slot.takers]
     stepped = [*slots, *takers]
     while state.slots:
+        if watch:
+            watch(state)
         blocks = [*ports, window, *stepped]
         for block in reversed(blocks) if is_backwards else blocks:
             block.propose(state)
