@@ -129,6 +129,8 @@ def drawn_matrix(draw: Draw, name: str, shape: tuple[int, int]) -> MaskedMatrix:
         keep = rng.random(shape) < density
         keep[rng.random(rows) < rng.choice((0.0, 0.3))] = False
     weight = drawn_weight(rng, keep) if draw.chance(0.5) else None
+    if weight is not None and rng.random() < 0.2:
+        weight = np.where(keep, rng.integers(-127, 128, shape), 0).astype(np.int8)
     return MaskedMatrix(name, keep, weight, "other", layout)
 
 
@@ -169,20 +171,25 @@ def drawn_layout(rng: np.random.Generator, shape: tuple[int, int], density: floa
 # --- activations ----------------------------------------------------------------------------------
 
 
-def drawn_activations(draw: Draw, matrices: Sequence[MaskedMatrix]) -> Activations:
-    """Drawn by the simulator, or recorded: floats, integers, or booleans."""
-    tokens = draw.pick(1, 1, 2, 2, 3, 4, 5)
+def drawn_activations(
+    draw: Draw, matrices: Sequence[MaskedMatrix], tokens: Sequence[int]
+) -> Activations:
+    """Drawn by the simulator, or recorded: floats, integers, or booleans.
+
+    tokens: how many there may be.
+    """
+    number = draw.pick(*tokens)
     density = draw.pick(1.0, 0.9, 0.5, 0.5, 0.1, 0.0)
     seed = int(draw.rng.integers(1000))
     kind = draw.pick("drawn", "drawn", "float", "int", "bool")
     if kind == "drawn":
-        return Activations(tokens, density, seed)
+        return Activations(number, density, seed)
     alike = draw.pick("none", "none", "all", "all but one")
     rng = draw.rng
     recorded: dict[str, NDArray[Any]] = {}
     for matrix in matrices:
-        shape = (tokens, matrix.shape[1])
-        stands = rng.random(shape) < density * rng.choice((1, 1, 0.3), (tokens, 1))
+        shape = (number, matrix.shape[1])
+        stands = rng.random(shape) < density * rng.choice((1, 1, 0.3), (number, 1))
         if kind == "bool":
             x = stands
         elif kind == "int":
@@ -195,9 +202,9 @@ def drawn_activations(draw: Draw, matrices: Sequence[MaskedMatrix]) -> Activatio
             own = x[-1].copy()
             x[:] = x[0]
             if alike == "all but one":
-                x[seed % tokens] = own
+                x[seed % number] = own
         recorded[matrix.name] = x
-    return Activations(tokens, seed=seed, recorded=recorded)
+    return Activations(number, seed=seed, recorded=recorded)
 
 
 def layer_inputs(activations: Activations, layer: Layer, datatype: str) -> NDArray[Any]:
@@ -238,8 +245,14 @@ LANES: Mapping[int, Sequence[tuple[int, ...]]] = {
     4: ((1,), (2,), (4,), (1, 2), (2, 4), (1, 2, 4)),
     6: ((1,), (2,), (3,), (6,), (3, 6), (1, 2, 6)),
     8: ((1,), (2,), (4,), (8,), (2,), (4,), (1, 2), (2, 4), (4, 8), (1, 2, 4, 8)),
+    12: ((1, 3), (4,), (2, 4, 12)),
+    16: ((8,), (2, 8), (1, 2, 4, 8), (16,)),
+    32: ((1,), (2, 8), (1, 4)),
+    64: ((1,), (1, 2), (8,)),
 }
 """Lane groups by the lanes of a PE."""
+
+FEW_LANES, MANY_LANES = (1, 2, 3, 4, 4, 6, 8, 8), (12, 16, 32, 64)
 
 EFFICIENCIES = (
     ((64,), (800,)),
@@ -249,10 +262,10 @@ EFFICIENCIES = (
 )
 
 
-def drawn_settings(draw: Draw) -> dict[str, Any]:
+def drawn_settings(draw: Draw, some_lanes: Sequence[int]) -> dict[str, Any]:
     """A machine small enough that every queue, window and buffer is a bottleneck at times."""
     free = {key: draw.pick(*choices) for key, choices in FREE.items()}
-    rows, lanes = free["array.pe_rows"], draw.pick(1, 2, 3, 4, 4, 6, 8, 8)
+    rows, lanes = free["array.pe_rows"], draw.pick(*some_lanes)
     groups = draw.pick(*LANES[lanes])
     # Every number of groups divides the lanes, the words, and the most groups.
     words = lanes + max(groups) * draw.pick(0, 0, 1, 2, 4, 8)
@@ -287,10 +300,15 @@ def drawn_workload(seed: int) -> Workload:
     shapes = [drawn_shape(draw)] * draw.pick(1, 1, 1, 1, 2)
     shapes += [drawn_shape(draw)] * draw.pick(0, 0, 0, 1)
     matrices = tuple(drawn_matrix(draw, f"m{i}", shape) for i, shape in enumerate(shapes))
-    settings = drawn_settings(draw)
-    activations = drawn_activations(draw, matrices)
+    settings = drawn_settings(draw, MANY_LANES if seed % 32 == 15 else FEW_LANES)
+    tokens = (1, 1, 2, 2, 3, 4, 5)
+    if seed % 32 == 31:  # More than 64 columns, on a small matrix.
+        matrices = (drawn_matrix(draw, "m0", (draw.pick(1, 3, 6), draw.pick(1, 4, 9))),)
+        settings["array.token_columns"], tokens = draw.pick(64, 65, 70), (64, 65, 69, 130)
+        settings["activation_buffer.port_bytes"] = 1024
+    activations = drawn_activations(draw, matrices, tokens)
     # An activation buffer for the first layer's inputs, outputs and some partial sums, or another.
-    machine, (rows, cols) = Machine().having(settings), shapes[0]
+    machine, (rows, cols) = Machine().having(settings), matrices[0].shape
     just = machine.operand_bytes * (rows + cols)
     just += machine.accumulator_bytes * int(draw.rng.integers(rows + 1))
     just = max(16, just * activations.tokens)
