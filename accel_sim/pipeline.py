@@ -46,8 +46,7 @@ def simulate(
             f"machine is {type(machine).__name__}; give what load_machine(NAME) returns"
         )
     dense_machine, _ = settled(workload, machine, threads, is_dense=True)
-    is_asked = machine.dram.resident
-    machine, needed = settled(workload, machine, threads)
+    given, (machine, needed) = machine, settled(workload, machine, threads)
     runs, dense_runs = [], []
     for run, dense_run in _runs(workload, machine, dense_machine, is_checked, threads):
         if on_outputs is not None and run.outputs is not None:
@@ -67,12 +66,12 @@ def simulate(
     notes = (
         *workload.notes,
         workload.routed,
-        _residence(machine, needed, dense_machine) if is_asked else "",
+        _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,
         *notes_on_use(layers, machine),
     )
     return Report(
-        machine,
+        given,
         layers,
         mask=workload.origin,
         activations=workload.activations.origin,
