@@ -138,8 +138,8 @@ def test_are_impossible_changes_left_out() -> None:
 
 def test_does_a_machine_that_is_blind_to_zeros_look_one_entry_ahead() -> None:
     # Twice nothing would be no change. Column mode on one PE row: the entries of the last 8 inputs
-    # wait in its queue when these inputs enter the window together. Every other one is zero for both
-    # tokens, so a pair leaves in a cycle, one dropped and one issued: 4 cycles instead of 8.
+    # wait in its queue when these inputs enter the window together. Every other one is zero for
+    # both tokens, so a pair leaves in a cycle, one dropped and one issued: 4 cycles instead of 8.
     keep = np.zeros((4, 256), np.bool_)
     keep[:, 248:] = True
     matrix = MaskedMatrix("m", keep)

@@ -34,13 +34,14 @@ def test_is_tf_mvp_made_of_its_parts(depth: int, per_column: str, copies: int) -
             # The entries of a PE row: 16 values of 16 bits, and 32 bits of index for each slot.
             "queues": copies * 16 * depth * (16 * 16 + 8 * 32) * BIT,
             # 32 inputs of 16 bits, and whether they are zero, for each of 16 tokens. Each slot
-            # chooses 2 of 32 inputs for each token, 15 times one of two, and compares 32 bits twice.
+            # chooses 2 of 32 inputs for each token, 15 times one of two, and compares 32 bits
+            # twice.
             "matching": 32 * 17 * 16 * BIT
             + slots * 15 * 2 * 16 * 16 * MUX
             + slots * 2 * 32 * COMPARE,
-            # In each PE row 16 words of 320 bits, 4 shifters of 2 words in 9 levels, and 16 lanes in
-            # three more groupings. Four tiles of 128 bits and 512 units in one of 32 sets (5 bits).
-            # Two records of 32 bits for each slot.
+            # In each PE row 16 words of 320 bits, 4 shifters of 2 words in 9 levels, and 16 lanes
+            # in three more groupings. Four tiles of 128 bits and 512 units in one of 32 sets (5
+            # bits). Two records of 32 bits for each slot.
             "decompressor": 16 * EXPANDER
             + 16 * (4 * 2 * 320 * 9 + 3 * 16 * 16) * MUX
             + (16 * 16 * 320 + 4 * (128 + 512 * 5) + 2 * slots * 32) * BIT,

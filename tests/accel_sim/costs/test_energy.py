@@ -40,16 +40,14 @@ def test_is_the_energy_of_a_small_layer_what_the_table_says() -> None:
     # 8 entries in each of 4 slots, at every other position of 16: 2 bits of difference, none for
     # the one unit, 4 values. 528 bits are 66 bytes. A descriptor of 16 bytes, a table of 2 bits, 4
     # records of 4 bytes and the sub-streams are 297 bytes, written once. Each pass reads a word of
-    # records and two of entries in 4 rows. 64 KB × 256 bit: 22.6 pJ read, 24.6 written per 32 bytes.
+    # records and two of entries in 4 rows. 64 KB × 256 bit: 22.6 pJ read, 24.6 written per 32 B.
     assert result.storage_bits == {
         "values": 2048,
         "indices": 64,
         "pointers": 8 * 297 - 2112,
         "padding": 0,
     }
-    assert picojoule["weight_buffer"] == pytest.approx(
-        297 * 24.6 / 32 + 2 * 4 * 3 * 40 * 22.6 / 32
-    )
+    assert picojoule["weight_buffer"] == pytest.approx(297 * 24.6 / 32 + 2 * 4 * 3 * 40 * 22.6 / 32)
     assert picojoule["decompressor"] == pytest.approx(2 * 2112 * 0.02)
     # Queues: 2112 bits of entries, written and read, in two passes.
     assert picojoule["queues"] == pytest.approx(2 * 2 * 2112 * 0.0053)

@@ -129,8 +129,8 @@ def test_is_the_stored_stream_that_of_the_format(sets: int) -> None:
     ("policy", "sets"), [("interleaved", 32), ("snake", 32), ("set_associative", 4)]
 )
 def test_is_it_the_mixed_vector_machine_with_one_lane(policy: Policy, sets: int) -> None:
-    # With a window of all inputs the other machine takes three cycles more, for a word of records, a
-    # word of entries and their delivery, and its pipeline.
+    # With a window of all inputs the other machine takes three cycles more, for a word of records,
+    # a word of entries and their delivery, and its pipeline.
     keep = np.random.default_rng(5).random((100, 90)) < 0.3
     settings = {
         "array.pe_rows": 32,

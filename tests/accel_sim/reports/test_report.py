@@ -90,9 +90,9 @@ def test_is_the_ideal_of_all_layers_that_of_their_sums() -> None:
 
 @pytest.mark.rule(microarchitecture=7)
 def test_is_the_imbalance_of_all_layers_that_of_their_sums() -> None:
-    # Interleaved, one token. Row mode: full rows of 16 entries, the others of 1; all four full units
-    # are those of PE row 0: 76 against 16, 16 and 16. Column mode, with 64 entries for each full
-    # row, is slower. Then all are equal: 16 units of 4 outputs have an entry each, 4 on a PE row.
+    # Interleaved, one token. Row mode: full rows of 16 entries, the others of 1; all four full
+    # units are those of PE row 0: 76 against 16, 16 and 16. Column mode, with 64 entries for each
+    # full row, is slower. Then all are equal: 16 units of 4 outputs have an entry each.
     uneven = np.zeros((64, 64), np.bool_)
     uneven[:, 0] = True
     even = uneven.copy()
