@@ -45,7 +45,8 @@ def simulate(
         raise InputError(
             f"machine is {type(machine).__name__}; give what load_machine(NAME) returns"
         )
-    machine, dense_machine, residence = _where_weights_lie(workload, machine, threads)
+    dense_machine, _ = settled(workload, machine, threads, is_dense=True)
+    given, (machine, needed) = machine, settled(workload, machine, threads)
     runs, dense_runs = [], []
     for run, dense_run in _runs(workload, machine, dense_machine, is_checked, threads):
         if on_outputs is not None and run.outputs is not None:
@@ -65,12 +66,12 @@ def simulate(
     notes = (
         *workload.notes,
         workload.routed,
-        residence,
+        _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,
         *notes_on_use(layers, machine),
     )
     return Report(
-        machine,
+        given,
         layers,
         mask=workload.origin,
         activations=workload.activations.origin,
@@ -78,33 +79,43 @@ def simulate(
     )
 
 
-def _where_weights_lie(
-    workload: Workload, machine: Machine, threads: int | None
-) -> tuple[Machine, Machine, str]:
-    """The machine as it holds the weights, the one of the dense baseline, and a word about it.
+def settled(
+    workload: Workload, machine: Machine, threads: int | None, *, is_dense: bool = False
+) -> tuple[Machine, int]:
+    """The machine as it holds the weights: `dram.resident` only if all of them fit together.
 
-    On a machine with `dram.resident`, weights stay on the chip only if all of them fit together
-    (docs/microarchitecture.md §6).
+    Also the bytes that they would take on the chip, 0 if nobody asked for it. is_dense: as if
+    nothing were pruned. docs/microarchitecture.md §6, "Resident weights".
     """
     if not machine.dram.resident:
-        return machine, machine, ""
-    needed = dense_needed = 0
-    for run, dense_run in _runs(workload, machine, machine, False, threads):
-        needed += resident_bytes(run)
-        dense_needed += resident_bytes(dense_run)
-    loading = replace(machine, dram=replace(machine.dram, resident=False))
-    room = machine.weight_buffer.bytes
-    stays, dense_stays = needed <= room, dense_needed <= room
+        return machine, 0
+    dense_runs = _DenseRuns(machine)
+
+    def needed_by(layer: Layer) -> int:
+        inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
+        run = dense_runs.of(layer, inputs) if is_dense else machine.run(layer, inputs)
+        return resident_bytes(run)
+
+    needed = sum(each_layer(needed_by, workload, threads))
+    if needed <= machine.weight_buffer.bytes:
+        return machine, needed
+    return replace(machine, dram=replace(machine.dram, resident=False)), needed
+
+
+def _residence(machine: Machine, needed: int, dense_machine: Machine) -> str:
+    """Where the weights lie that were to stay on the chip, of which they take `needed` bytes."""
+    stays, dense_stays = machine.dram.resident, dense_machine.dram.resident
     if stays:
         word = f"dram.resident: the weights stay on the chip, where they take {needed:,} bytes"
     else:
         word = (
-            f"dram.resident: the weights take {needed:,} bytes on the chip, more than the {room:,} "
-            "of the weight buffer, so they are loaded from the DRAM"
+            f"dram.resident: the weights take {needed:,} bytes on the chip, more than the "
+            f"{machine.weight_buffer.bytes:,} of the weight buffer, so they are loaded from the "
+            "DRAM"
         )
     if stays != dense_stays:
         word += f"; unpruned they {'would stay' if dense_stays else 'would have to be loaded'}"
-    return machine if stays else loading, machine if dense_stays else loading, f"{word}."
+    return f"{word}."
 
 
 def _runs(

@@ -5,6 +5,7 @@ machine, without the product and without the dense baseline.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +14,8 @@ from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
-from accel_sim.pipeline import each_layer
-from sparse_formats.errors import SettingError
+from accel_sim.pipeline import each_layer, settled
+from sparse_formats.errors import InputError, SettingError
 
 NOTHING = 0.01
 """A gain or a loss below this share of the cycles is called nothing."""
@@ -53,7 +54,7 @@ def is_quick(workload: Workload, machine: Machine) -> bool:
 def advise(workload: Workload, machine: Machine, threads: int | None = None) -> list[Advice]:
     """Every possible change of the machine, simulated; the largest gain first, ties as listed.
 
-    Changes under which a matrix no longer fits are left out.
+    Changes that cannot be built, or under which a matrix no longer fits, are left out.
 
     Raises:
         SettingError: the dataflow names no changes.
@@ -65,8 +66,11 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
             f"is not available for dataflow {machine.dataflow}, which names no changes; change the "
             "machine yourself, or compare it with others",
         )
-    possible = {key: change.change(machine) for key, change in machine.changes.items()}
-    machines = {key: changed for key, changed in possible.items() if changed is not None}
+    machine = settled(workload, machine, threads)[0]
+    machines = {
+        key: settled(workload, changed, threads)[0]
+        for key, changed in changed_machines(machine).items()
+    }
     runs: dict[str, list[LayerRun | None]] = {key: [] for key in machines}
     base: list[LayerRun] = []
 
@@ -88,6 +92,19 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
             gain = 1 - cycles / before if before else 0.0
             found.append(Advice(key, machine.changes[key].words, cycles, gain))
     return sorted(found, key=lambda advice: -advice.gain)
+
+
+def changed_machines(machine: Machine) -> dict[str, Machine]:
+    """Every change of `changes` that gives a machine which its own check accepts."""
+    accepted: dict[str, Machine] = {}
+    for key, change in machine.changes.items():
+        changed = change.change(machine)
+        if changed is None:
+            continue
+        with suppress(InputError):
+            changed.check()
+            accepted[key] = changed
+    return accepted
 
 
 def _cycles(order: Sequence[int], runs: Sequence[LayerRun], machine: Machine) -> int:

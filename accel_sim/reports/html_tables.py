@@ -25,7 +25,7 @@ _LAYER_COLUMNS = (
     ("kind", "text"),
     ("shape", "number"),
     ("density", "number"),
-    ("mean vector", "text"),
+    ("mode, groups, weights an entry", "text"),
     ("format", "text"),
     ("DRAM MB", "number"),
     ("cycles", "number"),

@@ -19,7 +19,11 @@ MOST = 2**40
 @pytest.mark.parametrize("name", ["tf_mvp", "eie", "systolic_ws"])
 def test_is_a_product_beyond_64_bits_refused(name: str) -> None:
     values = [f"dram.burst_bytes={MOST}", "dram.bytes_per_cycle=0.001"]
-    values += ["dram.efficiency_run_bytes=[1]", "dram.efficiency_permille=[1]"]
+    values += [
+        "dram.efficiency_run_bytes=[1]",
+        "dram.efficiency_permille=[1]",
+        "dram.resident=false",
+    ]
     machine = load_machine(name, [*values, f"dram.first_latency_cycles={MOST}"])
     workload = Workload.of({f"m{i}": np.eye(512) for i in range(4)}, Activations(512))
     with pytest.raises(InputError, match="more cycles than can be counted in 64 bits"):

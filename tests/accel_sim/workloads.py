@@ -16,16 +16,15 @@ from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 
-# 4 PE rows × 2 token columns × 4 lanes; nothing but the array can be the bottleneck.
+# 4 PE rows × 2 token columns × 4 lanes in one group; nothing but the array can be the bottleneck.
 ROOMY = (
     "pe_rows=4",
     "token_columns=2",
     "lanes=4",
+    "lane_groups=[1]",
     "accumulators_per_pe=16",
     "pe_latency_cycles=3",
     "sets=2",
-    "decompressor.bytes_per_cycle=4096",
-    "decompressor.entries_per_cycle=4",
     "window_inputs=64",
     "inputs_per_cycle=64",
     "words_per_cycle=64",

@@ -79,12 +79,14 @@ class MaskMachine(Machine):
     def _fitting(self, keep: Keep, inputs: Inputs, name: str) -> Tiles:
         """Tiles of the whole matrix, or of blocks of its outputs so small that each tile fits.
 
-        A tile fits if the next one finds room beside it: half the weight buffer.
+        A tile fits if the next one finds room beside it: half the weight buffer, or all of it where
+        weights stay there.
 
         Raises:
             InputError: naming the matrix, if a tile of one output does not fit.
         """
-        room, block = self.weight_buffer.bytes // 2, max(len(keep), 1)
+        share = 1 if self.dram.resident else 2
+        room, block = self.weight_buffer.bytes // share, max(len(keep), 1)
         while True:
             tiles: list[Tile] = []
             sizes: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -99,8 +101,9 @@ class MaskMachine(Machine):
                 return tuple(tiles), sizes
             if block == 1:
                 raise InputError(
-                    f"matrix {name}: a tile of one output takes {largest} bytes, more than half of "
-                    f"{self.name}'s weight buffer; set weight_buffer.bytes to {2 * largest} or more"
+                    f"matrix {name}: a tile of one output takes {largest} bytes, more than the "
+                    f"{room} that {self.name}'s weight buffer has for a tile; set "
+                    f"weight_buffer.bytes to {share * largest} or more"
                 )
             tallest = max(tile.outputs for tile in tiles)
             block = max(1, min(tallest * room // largest, tallest - 1))

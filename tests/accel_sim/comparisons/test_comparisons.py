@@ -141,18 +141,19 @@ def test_have_machines_made_equal_as_many_macs(name: str) -> None:
 
 @pytest.mark.rule(rivals=1)
 @pytest.mark.parametrize("pe_rows", [8, 32])
-def test_do_the_decompressors_rates_go_with_the_pe_rows(pe_rows: int) -> None:
-    first = load_machine("tf_mvp", [f"pe_rows={pe_rows}"])
+def test_has_each_pe_row_a_bank_of_its_own(pe_rows: int) -> None:
+    first = load_machine("tf_mvp", [f"pe_rows={pe_rows}", "weight_buffer.banks=32"])
     _, fitted = made_equal([first, load_mixed_vector("tf_mvp")], "macs")
     assert isinstance(fitted, MixedVector)
     assert fitted.array.pe_rows == pe_rows
-    # 576 bytes and 16 entries for 16 PE rows.
-    assert fitted.decompressor.bytes_per_cycle == 36 * pe_rows
-    assert fitted.decompressor.entries_per_cycle == pe_rows
+    # Each row reads its words from a bank of its own; the buffer stays as large.
+    assert fitted.weight_buffer.banks == pe_rows
+    fitted.check()
     before = load_mixed_vector("tf_mvp")
-    assert (fitted.dram, fitted.clock, fitted.weight_buffer, fitted.activation_buffer) == (
-        before.dram, before.clock, before.weight_buffer, before.activation_buffer
+    assert (fitted.dram, fitted.clock, fitted.decompressor, fitted.activation_buffer) == (
+        before.dram, before.clock, before.decompressor, before.activation_buffer
     )  # fmt: skip
+    assert fitted.weight_buffer.bytes == before.weight_buffer.bytes
 
 
 def test_do_skipped_zeros_hold_no_lane() -> None:

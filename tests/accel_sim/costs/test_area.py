@@ -7,32 +7,50 @@ from accel_sim.machines.load import load_machine
 
 # mm², from area_28nm.csv: a bit of a register, and what is given there in gates of 0.55 µm².
 BIT = 3.3e-6
-SKIPPER, MATCHER, EXPANDER = 249 * 0.55e-6, 7716 * 0.55e-6, 6234 * 0.55e-6
+SKIPPER, EXPANDER = 249 * 0.55e-6, 6234 * 0.55e-6
 PICK = EXPANDER / 16
-MAC = 2194e-6
+MUX = 2 * 0.55e-6
+COMPARE = 1.2e-6
+MAC, ADDER = 2194e-6, 1576e-6
 
 
 @pytest.mark.rule(microarchitecture=9)
-@pytest.mark.parametrize("depth", [8, 20])
-@pytest.mark.parametrize(("per_column", "takers"), [("false", 16), ("true", 16 * 16)])
-def test_is_tf_mvp_made_of_its_parts(depth: int, per_column: str, takers: int) -> None:
+@pytest.mark.parametrize("depth", [4, 20])
+@pytest.mark.parametrize(("per_column", "copies"), [("false", 1), ("true", 16)])
+def test_is_tf_mvp_made_of_its_parts(depth: int, per_column: str, copies: int) -> None:
+    # Banks of 32 KB and 16 KB, which the table has.
     settings = (f"queue.depth_entries={depth}", f"queue.per_column={per_column}")
-    found = machine_area(load_machine("tf_mvp", settings))
+    banks = ("weight_buffer.bytes=524288", "activation_buffer.bytes=1048576")
+    found = machine_area(load_machine("tf_mvp", (*settings, *banks)))
+    # 16 PE rows of at most 8 slots, each of at least 2 lanes.
+    slots = 16 * 8
     assert found == pytest.approx(
         {
-            "mac": 4096 * MAC,
+            # In each of 256 PEs: an accumulator of 32 bits for each of 2 + 4 + 8 groups that are
+            # not the whole PE, and an operand of 16 bits for 16 lanes in three groupings.
+            "mac": 4096 * MAC + 256 * (14 * 32 + 3 * 16 * 16) * MUX,
             # 256 PEs with two banks of 128 words of 32 bits.
             "accumulators": 256 * 2 * 128 * 32 * BIT,
-            # An entry: 16 values of 16 bits and 32 bits of index.
-            "queues": takers * depth * (16 * 16 + 32) * BIT,
-            # 128 inputs of 16 bits for each of 16 tokens.
-            "matching": takers * MATCHER + 128 * 16 * 16 * BIT,
-            # 16 entries a cycle; three times 576 bytes.
-            "decompressor": 16 * EXPANDER + 3 * 8 * 576 * BIT,
-            "zero_skip": takers * SKIPPER,
-            # 16 banks of 32 KB, 20 of 64 KB.
-            "weight_buffer": 16 * 0.049,
-            "activation_buffer": 20 * 0.105,
+            # The entries of a PE row: 16 values of 16 bits, and 32 bits of index for each slot.
+            "queues": copies * 16 * depth * (16 * 16 + 8 * 32) * BIT,
+            # 32 inputs of 16 bits, and whether they are zero, for each of 16 tokens. Each slot
+            # chooses 2 of 32 inputs for each token, 15 times one of two, and compares 32 bits
+            # twice.
+            "matching": 32 * 17 * 16 * BIT
+            + slots * 15 * 2 * 16 * 16 * MUX
+            + slots * 2 * 32 * COMPARE,
+            # In each PE row 16 words of 320 bits, 4 shifters of 2 words in 9 levels, and 16 lanes
+            # in three more groupings. Four tiles of 128 bits and 512 units in one of 32 sets (5
+            # bits). Two records of 32 bits for each slot.
+            "decompressor": 16 * EXPANDER
+            + 16 * (4 * 2 * 320 * 9 + 3 * 16 * 16) * MUX
+            + (16 * 16 * 320 + 4 * (128 + 512 * 5) + 2 * slots * 32) * BIT,
+            "zero_skip": copies * slots * SKIPPER,
+            # 128 words a cycle of 4 PE rows each.
+            "writeback": 128 * 4 * ADDER,
+            # A second port makes a bank half as large again.
+            "weight_buffer": 16 * 0.049 * 1.5,
+            "activation_buffer": 64 * 0.024,
         }
     )
 

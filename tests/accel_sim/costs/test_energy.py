@@ -12,13 +12,21 @@ from tests.accel_sim.workloads import roomy, simulated, vector_matrix
 
 pytestmark = pytest.mark.rule(microarchitecture=9)
 
-ONE_BANK = ("weight_buffer.banks=1", "activation_buffer.bytes=65536", "activation_buffer.banks=1")
+# All banks have 64 KB.
+BANKS = (
+    "weight_buffer.bytes=262144",
+    "weight_buffer.banks=4",
+    "activation_buffer.bytes=65536",
+    "activation_buffer.banks=1",
+    "activation_buffer.port_bytes=1024",
+)
 
 
 def run(*settings: str) -> LayerResult:
-    # 8 × 16, four full rows… each row one vector of 16: nnz = 128, all in one pass per group.
+    # 8 × 16, all kept, in one pass for each of two groups. Column mode, whose write-back takes one
+    # cycle: one unit of 4 outputs in each of two sets.
     matrix = vector_matrix((8, 16), "horizontal", 16, 1.0)
-    (result,) = simulated([matrix], roomy(*ONE_BANK, *settings), Activations(4))
+    (result,) = simulated([matrix], roomy(*BANKS, *settings), Activations(4))
     return result
 
 
@@ -27,24 +35,30 @@ def test_is_the_energy_of_a_small_layer_what_the_table_says() -> None:
     picojoule = {key: value * 1e12 for key, value in result.energy_by_component_j.items()}
     # 128 weights × 4 tokens = 512 MACs of 1.01 pJ, no lane empty.
     assert picojoule["mac"] == pytest.approx(512 * 1.01)
-    # Row mode: one 32-bit word read and written per entry and token: 32 entries × 4 tokens.
-    assert picojoule["accumulators"] == pytest.approx(2 * 32 * 4 * 32 * 0.0053)
-    # Stored: 128·16 values + (8 + 1)·⌈log2 9⌉ + 1 = 2085 bits = 261 bytes, written once,
-    # read by both groups. 64 KB × 256 bit: 22.6 pJ read, 24.6 pJ written per 32 bytes.
-    assert picojoule["weight_buffer"] == pytest.approx(261 * 24.6 / 32 + 2 * 261 * 22.6 / 32)
-    assert picojoule["decompressor"] == pytest.approx(2 * 2085 * 0.02)
-    # Queues: 2048 bits of entries, written and read, in two passes.
-    assert picojoule["queues"] == pytest.approx(2 * 2 * 2048 * 0.0053)
+    # Column mode: one 32-bit word read and written per MAC.
+    assert picojoule["accumulators"] == pytest.approx(2 * 512 * 32 * 0.0053)
+    # 8 entries in each of 4 slots, at every other position of 16: 2 bits of difference, none for
+    # the one unit, 4 values. 528 bits are 66 bytes. A descriptor of 16 bytes, a table of 2 bits, 4
+    # records of 4 bytes and the sub-streams are 297 bytes, written once. Each pass reads a word of
+    # records and two of entries in 4 rows. 64 KB × 256 bit: 22.6 pJ read, 24.6 written per 32 B.
+    assert result.storage_bits == {
+        "values": 2048,
+        "indices": 64,
+        "pointers": 8 * 297 - 2112,
+        "padding": 0,
+    }
+    assert picojoule["weight_buffer"] == pytest.approx(297 * 24.6 / 32 + 2 * 4 * 3 * 40 * 22.6 / 32)
+    assert picojoule["decompressor"] == pytest.approx(2 * 2112 * 0.02)
+    # Queues: 2112 bits of entries, written and read, in two passes.
+    assert picojoule["queues"] == pytest.approx(2 * 2 * 2112 * 0.0053)
     # 32 entries inspected per pass.
     assert picojoule["zero_skip"] == pytest.approx(2 * 32 * 0.017)
-    # 16 inputs × 4 tokens enter the window, 32 entries × 4 lanes × 4 tokens are read, 16 bits each.
-    assert picojoule["matching"] == pytest.approx(
-        2 * 32 * 0.017 + (16 * 4 + 32 * 4 * 4) * 16 * 0.0053
-    )
+    # 16 inputs × 4 tokens enter the window, one for 32 entries × 4 tokens is read, 16 bits each.
+    assert picojoule["matching"] == pytest.approx(2 * 32 * 0.017 + (16 * 4 + 32 * 4) * 16 * 0.0053)
     assert picojoule["activation_buffer"] == pytest.approx(16 * 4 * 2 * 22.6 / 32)
     # 8 outputs × 4 tokens: one add each to join the set's two PE rows, 2 bytes written.
     assert picojoule["writeback"] == pytest.approx(32 * 0.46 + 32 * 2 * 24.6 / 32)
-    # 261 bytes = 5 bursts of 64, 64 pJ per byte, in one row of 2 KB that is opened once.
+    # 297 bytes = 5 bursts of 64, 64 pJ per byte, in one row of 2 KB that is opened once.
     assert picojoule["dram"] == pytest.approx(320 * 64 + 2800)
     assert picojoule["leakage"] == pytest.approx(0.02 * result.cycles / 500e6 * 1e12)
     assert set(picojoule) == set(COMPONENTS)
@@ -78,7 +92,7 @@ def test_does_the_band_reach_from_all_low_to_all_high(case: str) -> None:
     assert band["low"] == low.energy_by_component_j
     assert band["high"] == high.energy_by_component_j
     # Least energy is most efficiency.
-    machine = roomy(*ONE_BANK, f"energy.case={case}")
+    machine = roomy(*BANKS, f"energy.case={case}")
     efficiency = totals([run(f"energy.case={case}")], machine).gops_per_watt_band
     assert efficiency["executed_with_dram"] == [
         pytest.approx(2 * 512 / 1e9 / high.energy_j),
@@ -116,8 +130,8 @@ def test_do_integers_have_rows_of_their_own(
     result = run(f"datatype={datatype}")
     picojoule = {key: value * 1e12 for key, value in result.energy_by_component_j.items()}
     assert picojoule["mac"] == pytest.approx(512 * mac)
-    assert picojoule["accumulators"] == pytest.approx(2 * 32 * 4 * accumulator_bits * 0.0053)
-    assert picojoule["queues"] == pytest.approx(2 * 2 * 128 * value_bits * 0.0053)
+    assert picojoule["accumulators"] == pytest.approx(2 * 512 * accumulator_bits * 0.0053)
+    assert picojoule["queues"] == pytest.approx(2 * 2 * 32 * (2 + 4 * value_bits) * 0.0053)
     assert picojoule["activation_buffer"] == pytest.approx(16 * 4 * value_bits / 8 * 22.6 / 32)
 
 

@@ -129,20 +129,20 @@ def test_is_the_stored_stream_that_of_the_format(sets: int) -> None:
     ("policy", "sets"), [("interleaved", 32), ("snake", 32), ("set_associative", 4)]
 )
 def test_is_it_the_mixed_vector_machine_with_one_lane(policy: Policy, sets: int) -> None:
-    # With a window of all inputs and a decompressor that is never late the other machine takes
-    # three cycles more, for fetch, header and delivery, and its pipeline.
+    # With a window of all inputs the other machine takes three cycles more, for a word of records,
+    # a word of entries and their delivery, and its pipeline.
     keep = np.random.default_rng(5).random((100, 90)) < 0.3
     settings = {
         "array.pe_rows": 32,
         "array.token_columns": 1,
         "array.lanes": 1,
+        "array.lane_groups": [1],
         "array.accumulators_per_pe": 128,
         "scheduler.policy": policy,
         "scheduler.sets": sets,
         "matching.window_inputs": 90,
         "matching.inputs_per_cycle": 90,
-        "decompressor.bytes_per_cycle": 100000,
-        "decompressor.entries_per_cycle": 65536,
+        "weight_buffer.banks": 32,
         "queue.depth_entries": 1000,
         "zero_skip.entries_per_cycle": 0,
     }

@@ -53,7 +53,7 @@ def test_is_no_drawn_operand_zero_unasked(datatype: str) -> None:
 
 
 @pytest.mark.parametrize("datatype", ["int8", "int16"])
-@pytest.mark.parametrize("policy", ["snake", "online"])
+@pytest.mark.parametrize("policy", ["snake", "set_associative"])
 @pytest.mark.parametrize("per_column", ["false", "true"])
 def test_is_an_integer_product_exact(
     datatype: str, policy: str, per_column: str, monkeypatch: Any

@@ -58,6 +58,8 @@ def value(text: str) -> Any:
         return ()
     if re.fullmatch(r"\d+:\d+(, \d+:\d+)*", text):
         return tuple(tuple(int(n) for n in mode.split(":")) for mode in text.split(", "))
+    if re.fullmatch(r"\[\d+(, \d+)*\]", text):
+        return tuple(int(n) for n in text[1:-1].split(", "))
     try:
         return float(text)
     except ValueError:

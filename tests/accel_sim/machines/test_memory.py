@@ -14,8 +14,9 @@ from sparse_formats.errors import InputError
 
 pytestmark = pytest.mark.rule(microarchitecture=9)
 
-# DRAMsim3, reads of random runs: GB/s that are of use (its LPDDR4 reads 128 bytes at least), and for DDR4 pJ per bit. Typed from the table of figures
-# computed for this project, not from the memories' files.
+# DRAMsim3, reads of random runs: GB/s that are of use (its LPDDR4 reads 128 bytes at least), and
+# for DDR4 pJ per bit. Typed from the table of figures computed for this project, not from the
+# memories' files.
 RANDOM_READS = {
     "ddr4_3200": {64: 20.7, 256: 24.1, 1024: 23.3},
     "lpddr4_2400": {64: 9.5, 256: 19.0, 1024: 18.7},
@@ -31,7 +32,9 @@ DDR4_PJ_PER_BIT = {64: 33.0, 256: 21.6, 1024: 19.4}
 def test_is_random_access_as_fast_as_simulated(
     memory: str, run_bytes: int, gigabytes: float, clock_hz: float
 ) -> None:
-    machine = load_machine("tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}", "most_hz=2e9"])
+    machine = load_machine(
+        "tf_mvp", [f"dram.memory={memory}", f"clock_hz={clock_hz}", "most_hz=2e9"]
+    )
     bursts = -(-run_bytes // machine.dram.burst_bytes)
     part = Part(10_000, bursts * machine.dram.burst_bytes)
     seconds = transfer_cycles(part, machine) / clock_hz

@@ -67,7 +67,8 @@ class Page(HTMLParser):
 
 def report(names: tuple[str, ...] = ("layer.0.q", "layer.0.ffn1"), **given: Any) -> dict[str, Any]:
     """A real run of small matrices on a small machine; a matrix named "empty" keeps nothing."""
-    machine = load_machine("tf_mvp", ["array.pe_rows=4", "array.lanes=4", "queue.depth_entries=2"])
+    settings = ("array.pe_rows=4", "array.lanes=4", "lane_groups=[1, 2]", "queue.depth_entries=2")
+    machine = load_machine("tf_mvp", settings)
     keep = np.random.default_rng(0).random((16, 16)) < 0.5
     matrices = [MaskedMatrix(name, keep & (name != "empty")) for name in names]
     results = simulated(matrices, machine, Activations(8, 1.0, 0), threads=1)
@@ -113,6 +114,18 @@ def test_the_figures_are_those_of_the_report(data: dict[str, Any], read: Page) -
         assert cells["× dense"] == f"{result['speedup_vs_dense']:.2f}"
         assert cells["energy µJ"] == f"{result['energy_j'] * 1e6:.2f}"
         assert cells["bound by"].startswith(result["bound_by"].replace("_", " "))
+
+
+def test_each_matrix_says_how_the_lanes_work_on_it(data: dict[str, Any]) -> None:
+    ways = [("horizontal", 2, 3.25, "row 2, 3.2"), ("vertical", 8, 1.0, "column 8, 1.0")]
+    ways += [("horizontal", 1, None, "row 1, –"), ("", 0, None, "–")]
+    layers = [
+        {**data["layers"][0], "orientation": mode, "lane_groups": n, "mean_entry_weights": mean}
+        for mode, n, mean, _ in ways
+    ]
+    rows = Page(page({**data, "layers": layers}, [])).rows
+    column = rows["layers thead"][0].index("mode, groups, weights an entry")
+    assert [row[column] for row in rows["layers tbody"]] == [shown for *_, shown in ways]
 
 
 def test_the_verdict_names_what_an_architect_asks_for(data: dict[str, Any], read: Page) -> None:
@@ -264,7 +277,7 @@ def test_a_run_of_no_cycles_has_a_page() -> None:
     for result in (data["total"], *data["layers"]):
         result |= {"cycles": 0, "latency_s": 0.0, "energy_j": 0.0, "speedup_vs_dense": None}
         result["cycles_by_cause"] = dict.fromkeys(result["cycles_by_cause"], 0)
-        result |= {"utilization": None, "mean_vector_length": None, "pj_per_executed_mac": None}
+        result |= {"utilization": None, "mean_entry_weights": None, "pj_per_executed_mac": None}
     data["total"]["gops_per_watt"] = dict.fromkeys(data["total"]["gops_per_watt"])
     data["area_mm2"] = {"total": 0.0}
     text = Page(page(data, [])).text
