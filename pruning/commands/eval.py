@@ -9,7 +9,7 @@ import msgspec
 from pruning.commands.options import MODEL_FORMS, ThreadOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, Whole, option
 
@@ -31,7 +31,7 @@ AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption):
+class Settings(ThreadOptions, JsonOption, MemoryOption):
     """Measure the quality of a model on your data, dense, under a mask, and at its floors.
 
     The floors tell what a figure is worth: they are a random mask of the same density, and the

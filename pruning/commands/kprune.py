@@ -12,7 +12,7 @@ from pruning.retraining_free import METHODS
 from pruning.retraining_free.method import Settings as MethodSettings
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, group, option
 
@@ -32,7 +32,7 @@ Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption):
+class Settings(ThreadOptions, JsonOption, MemoryOption):
     """Make a fine-tuned encoder smaller without training, by K-prune, Kwon et al. or a baseline."""
 
     model: Path = option("Hugging Face directory of a fine-tuned BERT or DistilBERT.")

@@ -1,6 +1,6 @@
 """Changes of a mixed-vector machine, one thing at a time, and a layer run on each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -132,10 +132,10 @@ def run_changed(
     matrix = layer.matrix
     layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
     stored = Stored(layout, matrix.shape)
-    plan = plan_layer(stored, machine, matrix.name)
+    plan = list(plan_layer(stored, machine, matrix.name))
 
-    def run(plan: list[PlannedTile], on: Configuration) -> LayerRun:
-        steppers = [Stepper(planned, on, False, {}) for planned in plan]
+    def run(plan: Iterable[PlannedTile], on: Configuration) -> LayerRun:
+        steppers = (Stepper(planned, on, False, {}) for planned in plan)
         return run_steppers(layer, inputs, stored, steppers, on)
 
     base = run(plan, machine)

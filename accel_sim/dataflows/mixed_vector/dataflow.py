@@ -19,6 +19,7 @@ from accel_sim.dataflows.mixed_vector.configuration import WITH_SETS, Configurat
 from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
 from accel_sim.dataflows.mixed_vector.layer import run_layer
 from accel_sim.inputs.activations import Inputs, Layer
+from sparse_formats.masks.matrix import MaskedMatrix
 
 _ACCUMULATOR_BANKS = 2
 _INDEX_BITS = 32
@@ -55,6 +56,11 @@ class MixedVector(Configuration):
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         return run_layer(layer, inputs, self, is_checked)
+
+    def layer_bytes(self, matrix: MaskedMatrix) -> int:
+        """What is made of a mask: its bits by row and by column, then what its vectors take."""
+        of_mask = matrix.size // 3 + 2 * matrix.written_bytes
+        return of_mask + 60 * matrix.nnz + 32 * sum(matrix.shape)
 
     def dense_baseline(self) -> DenseBaseline:
         return DenseBaseline(self)

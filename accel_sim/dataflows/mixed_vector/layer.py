@@ -1,12 +1,12 @@
 """One layer on the machine, seen alone: its tiles, passes and counters, before time is laid out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.counts import EqualPasses, tile_of
 from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper, Steps
@@ -27,8 +27,8 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: 
     matrix = layer.matrix
     layout = matrix.vectors if matrix.vectors is not None else decompose(matrix.keep)
     stored = Stored(layout, matrix.shape)
-    is_multiplied = is_checked and matrix.weight is not None and inputs.x is not None
-    steppers = steppers_of(stored, machine, matrix.name, is_multiplied)
+    is_multiplied = is_checked and matrix.is_weighted and inputs.x is not None
+    steppers = list(steppers_of(stored, machine, matrix.name, is_multiplied))
     passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
     product, outputs = None, None
     if is_multiplied and inputs.x is not None:
@@ -38,7 +38,8 @@ def run_layer(layer: Layer, inputs: Inputs, machine: Configuration, is_checked: 
         ]
         x = inputs.x[:CHECKED_TOKENS]
         product, outputs = check_product(issued, stored, matrix, x, machine)
-    run = _layer_run(layer, stored, steppers, passes, inputs, machine)
+    stepped = zip(steppers, passes, strict=True)
+    run = _layer_run(layer, stored, stepped, inputs, machine)
     return replace(run, product=product, outputs=outputs)
 
 
@@ -46,32 +47,26 @@ def run_steppers(
     layer: Layer,
     inputs: Inputs,
     stored: Stored,
-    steppers: Sequence[Stepper],
+    steppers: Iterable[Stepper],
     machine: Configuration,
 ) -> LayerRun:
-    """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`."""
-    passes = [list(_passes(stepper, inputs, machine)) for stepper in steppers]
-    return _layer_run(layer, stored, steppers, passes, inputs, machine)
+    """Only step the layer, as `stored`; `steppers`: of its tiles, on `machine`, one at a time."""
+    stepped = ((stepper, list(_passes(stepper, inputs, machine))) for stepper in steppers)
+    return _layer_run(layer, stored, stepped, inputs, machine)
 
 
 def steppers_of(
     stored: Stored, machine: Configuration, name: str, is_multiplied: bool = False
-) -> list[Stepper]:
-    """Encode and schedule: a stepper for each tile.
+) -> Iterator[Stepper]:
+    """Encode and schedule: a stepper for each tile, when it is asked for.
 
     Raises:
         InputError: naming the matrix, if it does not fit the machine.
     """
     known: dict[tuple[int, int], dict[bytes, Steps]] = {}
-    return [
-        Stepper(
-            planned,
-            machine,
-            is_multiplied,
-            known.setdefault(planned.tile.size, {}) if stored.is_dense else {},
-        )
-        for planned in plan_layer(stored, machine, name)
-    ]
+    for planned in plan_layer(stored, machine, name):
+        steps = known.setdefault(planned.tile.size, {}) if stored.is_dense else {}
+        yield Stepper(planned, machine, is_multiplied, steps)
 
 
 def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterator[EqualPasses]:
@@ -108,18 +103,16 @@ def _issuers(
 def _layer_run(
     layer: Layer,
     stored: Stored,
-    steppers: Sequence[Stepper],
-    passes: Sequence[Sequence[EqualPasses]],
+    stepped: Iterable[tuple[Stepper, Sequence[EqualPasses]]],
     inputs: Inputs,
     machine: Configuration,
 ) -> LayerRun:
     matrix, (rows, cols) = layer.matrix, stored.shape
-    tiles = [
-        tile_of(stepper.planned, of_tile, stored, machine)
-        for stepper, of_tile in zip(steppers, passes, strict=True)
-    ]
-    idle = np.zeros(machine.array.pe_rows, np.int64)
-    loads = [_pe_load(of_tile) for of_tile in passes]
+    tiles: list[Tile] = []
+    pe_load = np.zeros(machine.array.pe_rows, np.int64)
+    for stepper, passes in stepped:
+        tiles.append(tile_of(stepper.planned, passes, stored, machine))
+        pe_load += _pe_load(passes)
     return LayerRun(
         name=matrix.name,
         kind=matrix.kind,
@@ -131,7 +124,7 @@ def _layer_run(
         format="mixed_vectors",
         orientation=stored.layout.orientation,
         vectors=len(stored.layout),
-        pe_load=np.sum([idle, *loads], axis=0).tolist(),
+        pe_load=pe_load.tolist(),
     )
 
 

@@ -1,5 +1,6 @@
 """Everything that is decided before the first cycle: tiles, entries, and where they queue."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -39,22 +40,22 @@ class PlannedTile:
         return replace(self, tile=tile, entries=entries)
 
 
-def plan_layer(stored: Stored, machine: Configuration, name: str) -> list[PlannedTile]:
-    """Encode and schedule: everything that is decided before the first cycle."""
-    plan = []
+def plan_layer(stored: Stored, machine: Configuration, name: str) -> Iterator[PlannedTile]:
+    """Encode and schedule: everything that is decided before the first cycle, tile by tile."""
     # Dense tiles of one size hold the same.
     of_size: dict[tuple[int, int], PlannedTile] = {}
     orientation = stored.layout.orientation
     policy = POLICIES[machine.scheduler.policy]
     for tile in cut_into_tiles(stored, machine, name):
         if stored.is_dense and tile.size in of_size:
-            plan.append(of_size[tile.size].moved_to(tile))
+            yield of_size[tile.size].moved_to(tile)
             continue
         entries = entries_of(tile, orientation, machine)
         queue = policy(entries, orientation == "horizontal", machine)
-        plan.append(PlannedTile(tile, entries, queue, *sorted_by(queue, machine.queues)))
-        of_size[tile.size] = plan[-1]
-    return plan
+        planned = PlannedTile(tile, entries, queue, *sorted_by(queue, machine.queues))
+        if stored.is_dense:
+            of_size[tile.size] = planned
+        yield planned
 
 
 @njit(cache=True, nogil=True)
