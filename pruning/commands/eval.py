@@ -115,13 +115,13 @@ def run(settings: Settings) -> Result:
     from sparse_formats.files import int8_file
     from sparse_formats.files.mask_file import read_masks
 
-    option, data = _source(settings)
+    kind, data = _source(settings)
     masks = None if settings.mask is None else read_masks(settings.mask)
     whole = None if settings.quantized is None else int8_file.read(settings.quantized)[0]
     recorded, notes = None, ()
     with progress() as tell:
         tell(f"opening {settings.model}")
-        opened, measure = _prepared(settings, option, data, tell)
+        opened, measure = _prepared(settings, kind, data, tell)
         from pruning.evaluation.comparison import measured
         from pruning.models.masking import said_of_weights, with_other_weights
 
