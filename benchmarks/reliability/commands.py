@@ -101,7 +101,7 @@ def _masks(folder: Path) -> dict[str, Path]:
 
 
 def _model(folder: Path) -> dict[str, Path]:
-    """A classifier of two layers, sentences for it, and masks without a quarter or half of heads."""
+    """A classifier of two layers, sentences for it, and masks without some of its heads."""
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -31,7 +31,7 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
             of the inputs, or its name is too long; a folder of inputs that cannot be read.
     """
     folder = Path(os.path.realpath(path)).parent
-    if os.path.abspath(path).startswith(_STREAMS):
+    if str(path.absolute()).startswith(_STREAMS):
         # It may lead to a file, but whoever has opened this one would not see the new one.
         raise InputError(
             f"cannot write {path}: it is an open stream, not a file; give a file name, or - where "
