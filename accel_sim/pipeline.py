@@ -17,6 +17,7 @@ from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.reports.report import Report, layer_result, notes_on_use
 from sparse_formats.errors import InputError
+from sparse_formats.memory import holding
 
 
 def simulate(
@@ -129,12 +130,12 @@ def _runs(
     dense_runs = _DenseRuns(dense_machine)
 
     def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
-        is_multiplied = is_checked and machine.computes_product and layer.matrix.weight is not None
+        is_multiplied = is_checked and machine.computes_product and layer.matrix.is_weighted
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied)
         run = machine.run(layer, inputs, is_checked=is_checked)
         return run, dense_runs.of(layer, inputs)
 
-    return each_layer(both, workload, threads)
+    return each_layer(both, workload, machine, threads)
 
 
 class _DenseRuns:
@@ -158,11 +159,21 @@ class _DenseRuns:
 R = TypeVar("R")
 
 
-def each_layer(work: Callable[[Layer], R], workload: Workload, threads: int | None) -> Iterator[R]:
+def each_layer(
+    work: Callable[[Layer], R], workload: Workload, machine: Machine, threads: int | None
+) -> Iterator[R]:
     """Apply `work` to the layers on some threads, few at a time; results in the layers' order.
 
-    Experts that get no token are left out.
+    Experts that get no token are left out. A layer waits for others where both would take more
+    memory than the run may.
     """
+
+    def within_the_budget(layer: Layer) -> R:
+        rows, cols = layer.matrix.shape
+        needed = machine.layer_bytes(layer.matrix) + workload.activations.layer_bytes(layer)
+        with holding(needed, f"running matrix {layer.matrix.name} ({rows}×{cols})"):
+            return work(layer)
+
     tokens = workload.tokens()
     at_once = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(at_once) as pool:
@@ -170,7 +181,8 @@ def each_layer(work: Callable[[Layer], R], workload: Workload, threads: int | No
         for index, matrix in enumerate(workload.matrices()):
             if not tokens[matrix.name]:
                 continue
-            waiting.append(pool.submit(work, Layer(index, matrix, tokens[matrix.name])))
+            layer = Layer(index, matrix, tokens[matrix.name])
+            waiting.append(pool.submit(within_the_budget, layer))
             if len(waiting) > at_once:
                 yield waiting.popleft().result()
         while waiting:

@@ -17,30 +17,25 @@ def knobs_of(owner: type) -> dict[str, Field[Any]]:
     return {f.name: f for f in dataclasses.fields(owner) if "option" in f.metadata}
 
 
-def with_knobs(settings: type, owners: Iterable[type]) -> Any:
-    """The frozen dataclass `settings` with the knobs of `owners` behind its own fields.
+def with_knobs(called: str, settings: type, owners: Iterable[type]) -> Any:
+    """A frozen dataclass: `settings` with the knobs of `owners` behind its own fields.
 
     Owners may share a knob, and must then say the same of it.
     """
     hints = get_type_hints(settings, include_extras=True)
-    own = {f.name: f for f in dataclasses.fields(settings) if f.name in get_annotations(settings)}
-    found = {name: (hints[name], f) for name, f in own.items()}
+    own = [f for f in dataclasses.fields(settings) if f.name in get_annotations(settings)]
+    found = {f.name: (hints[f.name], f.default, f.metadata) for f in own}
     for owner in owners:
         hints = get_type_hints(owner, include_extras=True)
         for name, knob in knobs_of(owner).items():
-            assert name not in own, f"{owner.__name__}.{name} is a setting of {settings.__name__}"
-            hint, other = found.setdefault(name, (hints[name], knob))
-            is_same = (hint, other.default, other.metadata) == (
-                hints[name],
-                knob.default,
-                knob.metadata,
-            )
-            assert is_same, f"{owner.__name__}.{name} is another knob elsewhere"
+            said = hints[name], knob.default, knob.metadata
+            is_other = any(f.name == name for f in own) or found.setdefault(name, said) != said
+            assert not is_other, f"{owner.__name__}.{name} is something else elsewhere"
     fields = [
-        (name, hint, field(default=f.default, metadata=f.metadata))
-        for name, (hint, f) in found.items()
+        (name, hint, field(default=default, metadata=metadata))
+        for name, (hint, default, metadata) in found.items()
     ]
-    made = make_dataclass(settings.__name__, fields, bases=(settings,), frozen=True)
+    made = make_dataclass(called, fields, bases=(settings,), frozen=True)
     made.__module__, made.__doc__ = settings.__module__, settings.__doc__
     return made
 

@@ -52,7 +52,7 @@ def pattern_option(*flags: str, is_required: bool = False) -> Any:
 
 
 @dataclass(frozen=True)
-class Common(NameOptions):
+class BareRecipe(NameOptions):
     """How a model is pruned, whatever the pattern; `Recipe` adds the knobs of all patterns.
 
     pattern: a key of `patterns.PATTERNS` with its numbers behind colons, e.g. "mvp", "block:32",
@@ -90,11 +90,11 @@ class Common(NameOptions):
 if TYPE_CHECKING:
 
     @dataclass(frozen=True)
-    class Recipe(Common):
-        def __init__(self, *common: Any, **settings: Any) -> None: ...
+    class Recipe(BareRecipe):
+        def __init__(self, *bare: Any, **settings: Any) -> None: ...
 
 else:
-    Recipe = with_knobs(Common, PATTERNS.values())
+    Recipe = with_knobs("Recipe", BareRecipe, PATTERNS.values())
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Nothing:
     """The knobs of all patterns, see each pattern."""
 
 
-PatternKnobs: Any = with_knobs(_Nothing, PATTERNS.values())
+PatternKnobs: Any = with_knobs("PatternKnobs", _Nothing, PATTERNS.values())
 
 
 def read_recipe(path: Path) -> Recipe:

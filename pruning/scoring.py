@@ -127,7 +127,7 @@ def score_masks(
         found = _given_scores(given, taken)
         return [ScoredMatrix(m.name, m.kind, found[m.name], m.float_weight) for m in taken], "given"
     score = recipe.score
-    if score == "magnitude" and any(m.weight is None for m in taken):
+    if score == "magnitude" and any(not m.is_weighted for m in taken):
         score = MASK_ONLY
     if score == MASK_ONLY:
         scores = [m.keep.astype(np.float32) for m in taken]

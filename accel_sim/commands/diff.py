@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparse_formats.terminal.options import MemoryOption
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(MemoryOption):
     """Show what changed between two reports: the machine, and the cycles and energy by cause."""
 
     before: Path = option("The report.json of a run.", is_argument=True)

@@ -9,7 +9,7 @@ import msgspec
 
 from accel_sim.inputs.defaults import DENSITY
 from sparse_formats.errors import InputError, SettingError
-from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.options import JsonOption, MemoryOption, NameOptions
 from sparse_formats.terminal.settings import Count, NotNegative, Share, Whole, option
 
 TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
@@ -32,7 +32,7 @@ def _models() -> Iterable[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulationOptions(NameOptions, JsonOption):
+class SimulationOptions(NameOptions, JsonOption, MemoryOption):
     """Generated masks, drawn activations, and threads."""
 
     shapes: str | None = option(

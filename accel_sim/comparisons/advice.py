@@ -78,7 +78,7 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
         return machine.run_changed(layer, inputs, machines)
 
-    for run, of_layer in each_layer(variants, workload, threads):
+    for run, of_layer in each_layer(variants, workload, machine, threads):
         base.append(run)
         for key, changed_run in of_layer.items():
             runs[key].append(changed_run)

@@ -106,13 +106,19 @@ class Activations:
         Raises:
             InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
         """
-        if not layer.matrix.keep.size or (self.is_dense and not is_multiplied):
+        if not layer.matrix.size or (self.is_dense and not is_multiplied):
             return Inputs(self._tokens(layer), None, None)
         x = self.operands(layer, datatype)
         nonzero = None if self.is_dense else x != 0
         if nonzero is not None and nonzero.all():
             nonzero = None
         return Inputs(self._tokens(layer), x, nonzero)
+
+    def layer_bytes(self, layer: Layer) -> int:
+        """Memory for the inputs of a layer, drawn and counted."""
+        tokens = self._tokens(layer)
+        drawn = min(tokens, CHECKED_TOKENS) if self.is_dense else tokens
+        return 16 * drawn * layer.matrix.shape[1]
 
     def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
         """The layer's inputs as operands of `datatype`: (tokens, inputs).

@@ -115,17 +115,17 @@ class Workload:
         header = {**found.header, "execution": execution.as_data()}
         names = set(select([m.name for m in found.matrices], include, exclude))
         chosen = [matrix for matrix in found.matrices if matrix.name in names]
-        weights = [m.weight for m in chosen if m.weight is not None]
+        dtypes = [m.weight_dtype for m in chosen if m.is_weighted]
         return cls(
             names=tuple(matrix.name for matrix in chosen),
-            weights=sum(matrix.keep.size for matrix in chosen),
+            weights=sum(matrix.size for matrix in chosen),
             matrices=lambda: iter(chosen),
             activations=Activations(TOKENS) if activations is None else activations,
             origin=origin
             | {"read": what_was_read(found.shapes, header, names, Path(origin["source"]).name)},
-            notes=() if weights else (NOT_WEIGHTED,),
-            is_int8=len(weights) == len(chosen) and all(w.dtype == np.int8 for w in weights),
-            is_weighted=bool(weights),
+            notes=() if dtypes else (NOT_WEIGHTED,),
+            is_int8=len(dtypes) == len(chosen) and all(dtype == np.int8 for dtype in dtypes),
+            is_weighted=bool(dtypes),
             execution=execution,
             expert_load=tuple(expert_load),
         )

@@ -45,7 +45,7 @@ def walk(tokens: int) -> str:
     from pruning.data.examples import Examples
     from pruning.models.opening import assemble
     from pruning.retraining_free import kprune as method
-    from pruning.retraining_free.method import Settings
+    from pruning.retraining_free.method import MethodSettings
     from pruning.retraining_free.partial_run import batches_of
     from pruning.retraining_free.sublayers import find_encoder
 
@@ -68,7 +68,7 @@ def walk(tokens: int) -> str:
     known = method.knowledge
     method.knowledge = lambda encoder, batches, *rest: known(encoder, batches[:20], *rest)
     with contextlib.suppress(_FarEnoughError):
-        method.kprune(encoder, batches, tokens / len(rows), 0.4, Settings(), tell)
+        method.kprune(encoder, batches, tokens / len(rows), 0.4, MethodSettings(), tell)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return f"{peak:.2f} GB peak, {time.perf_counter() - started:.0f} s for 2 of 12 layers"
 

@@ -22,11 +22,11 @@ COMMANDS = {
     "quantize": "pruning quantize --model {model} --table {table} --samples {n} --out {int8}",
     "train": f"pruning train --model {{model}} --table {{table}} {TRAIN} --out {{npz}} "
     "--save {folder} --checkpoint {folder}-{n}",
-    "shrink": "pruning shrink --model {model} --mask {heads} --own-code --out {folder}",
+    "shrink": "pruning shrink --model {model} --mask {heads}-{odd}.npz --own-code --out {folder}",
     "kprune": "pruning kprune --model {model} --data {table} --method random --flops 0.5{n} "
     "--out {folder}",
 }
-"""Commands by name; what they write depends on {n}, a number from 10 to 49."""
+"""Commands by name; what they write depends on {n}, a number from 10 to 49, or on n mod 2."""
 
 READERS: Mapping[str, Callable[[Path], object]] = {
     ".npz": read_masks,
@@ -49,7 +49,7 @@ class Writer:
 
     def words(self, n: int) -> list[str]:
         """The command line that writes output `n`."""
-        return COMMANDS[self.name].format(**self.inputs, **self.places, n=n).split()
+        return COMMANDS[self.name].format(**self.inputs, **self.places, n=n, odd=n % 2).split()
 
     @property
     def state(self) -> list[dict[str, str]]:
@@ -101,7 +101,7 @@ def _masks(folder: Path) -> dict[str, Path]:
 
 
 def _model(folder: Path) -> dict[str, Path]:
-    """A classifier of two layers, sentences for it, and a mask without half of its heads."""
+    """A classifier of two layers, sentences for it, and masks without some of its heads."""
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -119,11 +119,15 @@ def _model(folder: Path) -> dict[str, Path]:
         vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=40,
     )  # fmt: skip
-    model, table, heads = folder / "model", folder / "table.tsv", folder / "heads.npz"
+    model, table, heads = folder / "model", folder / "table.tsv", folder / "heads"
     with quiet():
         transformers.BertForSequenceClassification(config).save_pretrained(model)
         tokenizer.save_pretrained(model)
     rows = [f"{' '.join(words[i % 9 : i % 9 + 8])}\t{i % 2}" for i in range(64)]
     table.write_text("sentence\tlabel\n" + "\n".join(rows) + "\n")
-    finish(f"pruning prune --model {model} --pattern head --sparsity 0.5 --out {heads}".split())
+    for odd, sparsity in enumerate((0.25, 0.5)):
+        finish(
+            f"pruning prune --model {model} --pattern head --sparsity {sparsity} "
+            f"--out {heads}-{odd}.npz".split()
+        )
     return {"model": model, "table": table, "heads": heads}

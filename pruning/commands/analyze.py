@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.options import JsonOption, MemoryOption, NameOptions
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
@@ -20,7 +20,7 @@ PICTURES = "set of pictures"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(NameOptions, JsonOption):
+class Settings(NameOptions, JsonOption, MemoryOption):
     """Measure the direction strength of each matrix of a mask file; Q, K, V apart and stacked."""
 
     mask: Path = option("Mask file or pruned model to look at.")

@@ -7,13 +7,13 @@ from pathlib import Path
 from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
 from pruning.scores import SCORES
 from sparse_formats.errors import InputError
-from sparse_formats.terminal.options import NameOptions
+from sparse_formats.terminal.options import MemoryOption, NameOptions
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Positive, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, NameOptions, ThreadOptions):
+class Settings(SampleOptions, NameOptions, ThreadOptions, MemoryOption):
     """Collect the sums over inputs and the gradients that scores look at."""
 
     model: Path = option(f"Model to run: {MODEL_FORMS}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.recipe import PatternKnobs, Recipe, pattern_option
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.options import JsonOption, MemoryOption, NameOptions
 from sparse_formats.terminal.settings import Whole, group, option
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(NameOptions, JsonOption):
+class Settings(NameOptions, JsonOption, MemoryOption):
     """Say where a mask breaks a pattern; the exit status is 1 if it does."""
 
     mask: Path = option("Mask file or pruned model to look at.")

@@ -6,13 +6,13 @@ from typing import Any
 
 from sparse_formats.masks.matrix import MaskSet
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(JsonOption):
+class Settings(JsonOption, MemoryOption):
     """Read masks or weights that torch.save wrote, without running code, and write a mask file.
 
     The file or folder holds a state dict, tensors by name, or one tensor. What is not zero is kept,
@@ -54,7 +54,7 @@ def show(settings: Settings, result: Result) -> None:
 
     matrices = result.masks.matrices
     write_masks(settings.out, result.masks)
-    kept, size = sum(m.nnz for m in matrices), sum(m.keep.size for m in matrices)
+    kept, size = sum(m.nnz for m in matrices), sum(m.size for m in matrices)
     density = kept / size if size else 0.0
     if settings.json is not None:
         account = {"schema_version": 1, "read": result.read, "kept": kept, "density": density}

@@ -9,7 +9,7 @@ import msgspec
 from pruning.commands.options import MODEL_FORMS, ThreadOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, Whole, option
 
@@ -31,7 +31,7 @@ AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption):
+class Settings(ThreadOptions, JsonOption, MemoryOption):
     """Measure the quality of a model on your data, dense, under a mask, and at its floors.
 
     The floors tell what a figure is worth: they are a random mask of the same density, and the
@@ -115,13 +115,13 @@ def run(settings: Settings) -> Result:
     from sparse_formats.files import int8_file
     from sparse_formats.files.mask_file import read_masks
 
-    option, data = _source(settings)
+    kind, data = _source(settings)
     masks = None if settings.mask is None else read_masks(settings.mask)
     whole = None if settings.quantized is None else int8_file.read(settings.quantized)[0]
     recorded, notes = None, ()
     with progress() as tell:
         tell(f"opening {settings.model}")
-        opened, measure = _prepared(settings, option, data, tell)
+        opened, measure = _prepared(settings, kind, data, tell)
         from pruning.evaluation.comparison import measured
         from pruning.models.masking import said_of_weights, with_other_weights
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, option
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, ThreadOptions, JsonOption):
+class Settings(SampleOptions, ThreadOptions, JsonOption, MemoryOption):
     """Measure how much each attention head matters.
 
     The variants of Michel, Levy and Neubig (2019) differ in what the absolute gradient of a gate

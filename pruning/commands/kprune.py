@@ -9,10 +9,10 @@ import msgspec
 
 from pruning.commands.options import MODEL_FILES, ThreadOptions
 from pruning.retraining_free import METHODS
-from pruning.retraining_free.method import Settings as MethodSettings
+from pruning.retraining_free.method import MethodSettings
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, group, option
 
@@ -32,7 +32,7 @@ Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption):
+class Settings(ThreadOptions, JsonOption, MemoryOption):
     """Make a fine-tuned encoder smaller without training, by K-prune, Kwon et al. or a baseline."""
 
     model: Path = option("Hugging Face directory of a fine-tuned BERT or DistilBERT.")
@@ -55,7 +55,7 @@ class Settings(ThreadOptions, JsonOption):
     length: Count | None = option(
         "Tokens that examples are cut to.", default=None, otherwise="the model's own, at most 512"
     )
-    settings: MethodSettings = group(MethodSettings)
+    knobs: MethodSettings = group(MethodSettings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def run(settings: Settings) -> Result:
         from pruning.retraining_free.sublayers import find_encoder, masks_of
 
         settings.set_threads()
-        encoder, seed = find_encoder(opened), settings.settings.seed
+        encoder, seed = find_encoder(opened), settings.knobs.seed
         _check_family(opened)
         is_squad = settings.data.suffix.lower() == ".json"
         table, squad = (None, settings.data) if is_squad else (settings.data, None)
@@ -92,7 +92,7 @@ def run(settings: Settings) -> Result:
         tell(f"{len(drawn)} examples")
         choose = METHODS[settings.method]
         pruned = choose(
-            encoder, batches_of(drawn), mean_length, settings.flops, settings.settings, tell
+            encoder, batches_of(drawn), mean_length, settings.flops, settings.knobs, tell
         )
         account = _account(encoder, pruned, settings, mean_length)
         account["examples"] = {
@@ -157,7 +157,7 @@ def _account(
         "model": {"source": str(settings.model), "name": opened.name, "task": opened.task},
         "data": {"source": str(settings.data), "sha256": sha256_of(settings.data)},
         "method": settings.method,
-        "settings": asdict(settings.settings),
+        "settings": asdict(settings.knobs),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "flops": {
             "asked": settings.flops,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pruning.recipe import OTHER_TABLES, Recipe, check_source, pattern_option
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import group, option
 
@@ -23,7 +23,7 @@ class Asked(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(JsonOption):
+class Settings(JsonOption, MemoryOption):
     """Prune a model, or cut a mask into vectors, and write the mask file."""
 
     CONFIG_FLAGS: ClassVar = ("--config", "--recipe")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
@@ -25,7 +25,7 @@ SCHEME = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, ThreadOptions, JsonOption):
+class Settings(SampleOptions, ThreadOptions, JsonOption, MemoryOption):
     """Write a model's linear layers as 8-bit numbers, which `accel_sim run` takes as INT8.
 
     The ranges of the inputs are those that `train --quantize` learned. Any other model has none.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pruning.commands.options import MODEL_FILES, MODEL_FORMS
+from sparse_formats.terminal.options import MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import option
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(MemoryOption):
     """Remove empty heads, neurons and channels, and save the smaller dense model."""
 
     model: Path = option(f"Model to make smaller: {MODEL_FORMS}.")

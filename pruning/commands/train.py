@@ -10,7 +10,7 @@ from pruning.recipe import Recipe
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption
+from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import Count, group, option
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DataOptions, ThreadOptions, JsonOption):
+class Settings(DataOptions, ThreadOptions, JsonOption, MemoryOption):
     """Prune a model while it learns, or let a pruned one recover."""
 
     CONFIG_FLAGS: ClassVar = ("--config", "--recipe")

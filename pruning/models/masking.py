@@ -125,7 +125,7 @@ def densities_of(opened: OpenModel, masks: MaskSet) -> dict[str, float]:
     Parameters without a mask count as kept: embeddings, heads, norms and biases.
     """
     kept = sum(mask.nnz for mask in masks.matrices)
-    masked = sum(mask.keep.size for mask in masks.matrices)
+    masked = sum(mask.size for mask in masks.matrices)
     every = sum(parameter.numel() for parameter in opened.model.parameters())
     return {"linear": kept / masked, "model": (every - masked + kept) / every}
 

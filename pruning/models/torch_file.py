@@ -19,10 +19,10 @@ from sparse_formats.files.matrices import matrices
 from sparse_formats.files.model_config import read_config
 from sparse_formats.files.model_files import shards_of
 from sparse_formats.files.paths import as_path
-from sparse_formats.files.readers.size_limits import check_claim
 from sparse_formats.files.readers.stored import Stored
 from sparse_formats.files.reading import parsing
 from sparse_formats.masks.matrix import MaskSet
+from sparse_formats.memory import budget, reads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +65,8 @@ def read_torch(path: Path | str) -> MaskSet:
             raise InputError(f"{path}: two of its files hold {twice}; give one model's files")
         found |= tensors
         left_out += others
-    with parsing(path, "a sound PyTorch file", "write or download it again"):
+    with budget(), parsing(path, "a sound PyTorch file", "write or download it again"):
+        reads(*files)
         arrays = {name: _stored(path, name, tensor) for name, tensor in found.items()}
         stored = matrices(path, arrays, read_config(path), is_model=True).leaving_out(left_out)
         if not stored.contents.matrices:
@@ -101,8 +102,6 @@ def _tensors(file: Path) -> "tuple[dict[str, Tensor], list[LeftOut]]":
     found = dict(_named(loaded, ""))
     if not found:
         raise InputError(f"{file} holds no tensor; save the state dict of a model")
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in found.values())
-    check_claim(file, claimed, "the tensors in it")
     # As modules in data-parallel and compiled models are called.
     shared = "module." if all(name.startswith("module.") for name in found) else ""
     plain = {name: name.removeprefix(shared).replace("_orig_mod.", "") for name in found}
@@ -170,7 +169,9 @@ def _stored(path: Path, name: str, tensor: "Tensor") -> Stored:
         kind = "c"
     elif tensor.is_floating_point():
         kind = "f" if tensor.element_size() > 1 else "F"
-    return Stored(kind, tuple(tensor.shape), _reader(path, name, tensor, kind))
+    # bfloat16 becomes float32.
+    item_bytes = max(4, tensor.element_size()) if kind == "f" else tensor.element_size()
+    return Stored(kind, tuple(tensor.shape), _reader(path, name, tensor, kind), item_bytes)
 
 
 def _reader(path: Path, name: str, tensor: "Tensor", kind: str) -> Callable[[], NDArray[Any]]:

@@ -14,7 +14,7 @@ class Lines(TilePattern):
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """The lines that are left, dense, and one bit a line that tells which they are."""
         height, width = self.tile(matrix.shape)
-        lines = (matrix.shape[0] // height) * (matrix.shape[1] // width) if matrix.keep.size else 0
+        lines = (matrix.shape[0] // height) * (matrix.shape[1] // width) if matrix.size else 0
         return Storage(matrix.nnz * value_bits, lines, 0)
 
 

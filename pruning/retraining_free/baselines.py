@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pruning.retraining_free.method import Clock, Pruned, Settings
+from pruning.retraining_free.method import Clock, MethodSettings, Pruned
 from pruning.retraining_free.partial_run import Batch
 from pruning.retraining_free.sublayers import Encoder
 from pruning.retraining_free.unit_search import units_within
@@ -17,7 +17,7 @@ def magnitude(
     batches: Sequence[Batch],
     length: float,
     flops: float,
-    settings: Settings,
+    settings: MethodSettings,
     tell: Tell = lambda step: None,
 ) -> Pruned:
     """Keep the units of largest Σ|w| per FLOP, over all sublayers."""
@@ -37,7 +37,7 @@ def random(
     batches: Sequence[Batch],
     length: float,
     flops: float,
-    settings: Settings,
+    settings: MethodSettings,
     tell: Tell = lambda step: None,
 ) -> Pruned:
     """Keep units drawn by the seed, each FLOP as likely as any other."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.retraining_free.knowledge import Knowledge, answer_of, knowledge
-from pruning.retraining_free.method import Clock, Pruned, Settings
+from pruning.retraining_free.method import Clock, MethodSettings, Pruned
 from pruning.retraining_free.partial_run import Batch, advance, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.unit_search import units_within
@@ -38,7 +38,7 @@ def kprune(
     batches: Sequence[Batch],
     length: float,
     flops: float,
-    settings: Settings,
+    settings: MethodSettings,
     tell: Tell = lambda step: None,
 ) -> Pruned:
     """Prune the encoder in place to a share `flops` of its FLOPs at `length` tokens an example."""
@@ -90,7 +90,7 @@ def kprune(
 
 
 def importance(
-    known: Sequence[Knowledge], sublayers: Sequence[Sublayer], settings: Settings
+    known: Sequence[Knowledge], sublayers: Sequence[Sublayer], settings: MethodSettings
 ) -> list[NDArray[np.float64]]:
     """μ(λ_pred K_pred + λ_rep K_rep) of the units of each sublayer; μ = 1 for neurons."""
     return [
@@ -104,7 +104,7 @@ def importance(
 
 
 def _answers(
-    encoder: Encoder, batches: Sequence[Batch], settings: Settings
+    encoder: Encoder, batches: Sequence[Batch], settings: MethodSettings
 ) -> "list[Tensor] | None":
     if settings.predictive != "squared_gradient":
         return None

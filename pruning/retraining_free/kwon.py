@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.retraining_free.method import Clock, Pruned, Settings
+from pruning.retraining_free.method import Clock, MethodSettings, Pruned
 from pruning.retraining_free.partial_run import Batch, advance, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 from pruning.retraining_free.weight_tuning import Normal, Tuned, normal_equations, remove
@@ -37,7 +37,7 @@ def kwon(
     batches: Sequence[Batch],
     length: float,
     flops: float,
-    settings: Settings,
+    settings: MethodSettings,
     tell: Tell = lambda step: None,
 ) -> Pruned:
     """Prune the encoder in place to a share `flops` of its FLOPs; the batches have labels."""

@@ -19,7 +19,7 @@ Ridge = Annotated[float, msgspec.Meta(ge=LEAST_RIDGE)]
 
 
 @dataclass(frozen=True)
-class Settings:
+class MethodSettings:
     """The knobs of the methods; most are K-prune's alone.
 
     temperature: published: 2. representational_weight: chosen, see docs/kprune.md (published 1 or
@@ -67,7 +67,7 @@ class Pruned:
     seconds: dict[str, float]
 
 
-Method = Callable[[Encoder, Sequence[Batch], float, float, Settings, Tell], Pruned]
+Method = Callable[[Encoder, Sequence[Batch], float, float, MethodSettings, Tell], Pruned]
 """(encoder, batches, mean length, share of FLOPs to keep, settings, tell) → what stays."""
 
 

@@ -40,7 +40,7 @@ def account_of(pruner: Pruner, run: Run) -> dict[str, Any]:
     stored = [m["bytes"] for m in matrices]
     kept, best = (sum(part) for part in zip(*pruner.retained, strict=True))
     nnz = sum(m.nnz for m in run.masks.matrices)
-    weights = sum(m.keep.size for m in run.masks.matrices)
+    weights = sum(m.size for m in run.masks.matrices)
     return {
         "recipe": recipe_json(pruner.recipe),
         "training": training_json(pruner.training),

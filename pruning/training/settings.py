@@ -27,7 +27,7 @@ LEARNING_RATE_SCHEDULES = ("linear", "rewind")
 
 
 @dataclass(frozen=True)
-class Common:
+class BareTraining:
     """What a training has whatever its method; `Training` adds the knobs of all methods."""
 
     method: str = option(
@@ -109,11 +109,11 @@ class Common:
 if TYPE_CHECKING:
 
     @dataclass(frozen=True)
-    class Training(Common):
-        def __init__(self, *common: Any, **settings: Any) -> None: ...
+    class Training(BareTraining):
+        def __init__(self, *bare: Any, **settings: Any) -> None: ...
 
 else:
-    Training = with_knobs(Common, (method.Knobs for method in METHODS.values()))
+    Training = with_knobs("Training", BareTraining, (method.Knobs for method in METHODS.values()))
 
 
 @dataclass(frozen=True)

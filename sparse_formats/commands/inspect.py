@@ -12,7 +12,7 @@ import msgspec
 from sparse_formats.files.output_folder import replace_files
 from sparse_formats.files.outputs import is_file_name
 from sparse_formats.terminal.application import emit_json
-from sparse_formats.terminal.options import JsonOption, NameOptions
+from sparse_formats.terminal.options import JsonOption, MemoryOption, NameOptions
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Bits = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(NameOptions, JsonOption):
+class Settings(NameOptions, JsonOption, MemoryOption):
     """Show what each matrix of a pruned model costs in every sparse format, in bits per element."""
 
     mask: Path = option(

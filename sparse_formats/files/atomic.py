@@ -17,6 +17,8 @@ from sparse_formats.errors import InputError
 from sparse_formats.files import leftovers
 from sparse_formats.untrusted import json_safe
 
+_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+
 
 def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a path that cannot be written, before work is spent on what should go there.
@@ -29,6 +31,12 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
             of the inputs, or its name is too long; a folder of inputs that cannot be read.
     """
     folder = Path(os.path.realpath(path)).parent
+    if str(path.absolute()).startswith(_STREAMS):
+        # It may lead to a file, but whoever has opened this one would not see the new one.
+        raise InputError(
+            f"cannot write {path}: it is an open stream, not a file; give a file name, or - where "
+            "JSON may go to standard output"
+        )
     try:
         if not folder.is_dir():
             raise InputError(f"cannot write {path}: folder {folder} does not exist; create it")

@@ -173,7 +173,7 @@ def _why_left_out(name: str, array: Stored) -> str | None:
     if found is not None or array.axes == 2:
         return found
     if array.axes == 3 and re.search(_EXPERTS, name) and not name.endswith("bias"):
-        return None
+        return None if 0 not in array.shape else "an array without entries"
     if array.axes >= 4 or "conv" in name.lower():
         return f"a convolution of {array.axes} axes, which is not simulated yet"
     return f"an array of {array.axes} axes, which is no matrix"
@@ -190,7 +190,7 @@ def _slices(name: str, array: Stored) -> Iterator[tuple[str, Stored]]:
 
     for number in range(array.shape[0]):
         read = (lambda n: lambda: expert(n))(number)
-        yield f"{name}[{number}]", Stored(array.kind, array.shape[1:], read)
+        yield f"{name}[{number}]", replace(array, shape=array.shape[1:], read=read)
 
 
 def _put_together(
@@ -252,7 +252,7 @@ def _torch_pruned(path: Path, arrays: Mapping[str, Stored]) -> _Found:
 
 
 def _mask_alone(mask: Stored) -> Stored:
-    return Stored("b", mask.shape, lambda: mask.read() != 0)
+    return Stored("b", mask.shape, lambda: mask.read() != 0, 1)
 
 
 def _masked(path: Path, array: Stored, mask_name: str, mask: Stored) -> Stored:
@@ -318,5 +318,5 @@ def _from_bitmask(path: Path, base: str, arrays: Mapping[str, Stored]) -> Stored
         return dense
 
     if values.kind == "F":  # FP8: the mask is known, the values are not
-        return Stored("b", (rows, cols), read_keep)
-    return Stored(values.kind, (rows, cols), read)
+        return Stored("b", (rows, cols), read_keep, 1)
+    return Stored(values.kind, (rows, cols), read, values.item_bytes)

@@ -16,8 +16,9 @@ from sparse_formats.files.model_config import read_config
 from sparse_formats.files.paths import as_path
 from sparse_formats.files.readers import matrix_market, npz, scipy_npz, smtx
 from sparse_formats.files.reading import parsing
-from sparse_formats.masks.matrix import MaskSet, check_finite, check_float
+from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.matrix_names import network_order
+from sparse_formats.memory import budget, claim, passing, reads
 
 PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """File name endings of formats that may run code when they are read."""
@@ -57,15 +58,22 @@ def read_masks(path: Path | str) -> MaskSet:
         InputError: the file is missing, damaged, unsafe, of unknown format, or holds no matrix.
     """
     path = as_path(path, "the mask file")
-    with parsing(path, "a sound mask file", "write or download it again"):
+    with budget(), parsing(path, "a sound mask file", "write or download it again"):
         try:
-            if path.is_dir():
-                return _directory(path)
-            if model_files.is_index(path) and path.is_file():
-                return _model(path).masks()
-            return _reader(path)(path)
+            with passing():
+                found = _masks(path)
+            claim(path, sum(matrix.held_bytes for matrix in found.matrices), "holding what it says")
+            return found
         except OSError as error:
             raise _unreadable(path, error) from error
+
+
+def _masks(path: Path) -> MaskSet:
+    if path.is_dir():
+        return _directory(path)
+    if model_files.is_index(path) and path.is_file():
+        return _model(path).masks()
+    return _reader(path)(path)
 
 
 def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -> None:
@@ -99,9 +107,12 @@ def read_model(path: Path | str) -> Weights:
         InputError: as `read_weights`.
     """
     path = as_path(path, "the model")
-    with parsing(path, "a sound model", "write or download it again"):
+    with budget(), parsing(path, "a sound model", "write or download it again"):
         try:
-            found = _weights(path)
+            with passing():
+                found = _weights(path)
+            held = sum(array.nbytes for array in found.matrices.values())
+            claim(path, held, "holding its weights")
         except OSError as error:
             raise _unreadable(path, error) from error
     weights = {name: array for name, array in found.matrices.items() if array.dtype.kind == "f"}
@@ -187,6 +198,7 @@ def _model(path: Path) -> Matrices:
         files = model_files.model_files(path)
     else:
         files = model_files.ModelFiles(((path, None),))
+    reads(*files.read)
     tensors = model_files.read_tensors(files)
     found = matrices(path, tensors, read_config(path), is_model=True)
     if not found.contents.matrices:
@@ -245,8 +257,15 @@ def _directory(path: Path) -> MaskSet:
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise InputError(f"{path}: two files name their matrix {twice}; rename or remove one")
-    found = [matrix for file in files for matrix in _reader(file)(file).matrices]
-    return MaskSet(in_network_order(found))
+    reads(*files)
+    return MaskSet(in_network_order(matrix for file in files for matrix in _held(file)))
+
+
+def _held(file: Path) -> tuple[MaskedMatrix, ...]:
+    with passing():
+        found = _reader(file)(file).matrices
+    claim(file, sum(matrix.held_bytes for matrix in found), "holding what it says")
+    return found
 
 
 def _has_safetensors(path: Path) -> bool:

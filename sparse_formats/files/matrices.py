@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sparse_formats.files.readers.stored import Stored
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.orientation import StoredInOut, stored_in_out
+from sparse_formats.memory import claim
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +74,25 @@ class Matrices:
 
     def masks(self) -> MaskSet:
         """All matrices, read. Raises InputError for weights that are no numbers."""
+        self._claim(1)
         return MaskSet(in_network_order(self._masked()), self.header)
 
     def weights(self) -> Weights:
         """All arrays, read, in the file's order."""
+        self._claim(0)
         return Weights(
             {name: self._upright(name, s.read()) for name, s in self.contents.matrices.items()},
             self.header,
         )
+
+    def _claim(self, mask_bytes: int) -> None:
+        """Announce all arrays, each with a mask of so many bytes an entry, before any is read."""
+        found = self.contents.matrices.values()
+        entries = sum(prod(stored.shape) for stored in found)
+        sizes = [prod(stored.shape) * (stored.item_bytes + mask_bytes) for stored in found]
+        # Of one at a time, what is read and what it is turned to are there both.
+        needed = sum(sizes) + max(sizes, default=0)
+        claim(self.path, needed, f"reading matrices of {entries} entries")
 
     def _masked(self) -> Iterator[MaskedMatrix]:
         for name, stored in self.contents.matrices.items():

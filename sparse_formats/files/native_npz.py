@@ -25,6 +25,7 @@ from sparse_formats.files.readers.npz import Npz
 from sparse_formats.files.readers.size_limits import check_shape
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.vectors import Orientation, VectorLayout, check_vectors
+from sparse_formats.memory import claim
 
 SCHEMA = "mvpsim-masks"
 VERSION = 1
@@ -83,6 +84,9 @@ def read(npz: Npz) -> MaskSet:
         InputError: a newer version, or an array that disagrees with the header.
     """
     header = _parse_header(npz)
+    entries = sum(rows * cols for rows, cols in (entry.shape for entry in header.matrices))
+    sizes = [_needed_bytes(npz, entry) for entry in header.matrices]
+    claim(npz.path, sum(sizes), f"reading matrices of {entries} entries")
     matrices = tuple(_matrix(npz, i, entry) for i, entry in enumerate(header.matrices))
     if not matrices:
         raise InputError(f"{npz.path}: the file holds no matrix; write it with at least one")
@@ -95,9 +99,9 @@ def _check(masks: MaskSet) -> None:
     if twice is not None:
         raise InputError(f"two matrices are called {twice}; give every layer its own name")
     for matrix in masks.matrices:
-        if matrix.weight is not None:
-            check_float(f"matrix {matrix.name}", matrix.weight.dtype)
-        if matrix.weight is not None and np.count_nonzero(matrix.weight[~matrix.keep]):
+        if matrix.weight_dtype is not None:
+            check_float(f"matrix {matrix.name}", matrix.weight_dtype)
+        if matrix.keeps_more_than_its_mask:
             raise InputError(
                 f"matrix {matrix.name}: weights are not zero where the mask drops them; "
                 "multiply them by the mask first"
@@ -112,7 +116,7 @@ def _header_text(masks: MaskSet) -> str:
             matrix.name,
             matrix.kind,
             matrix.shape,
-            None if matrix.weight is None else cast(_FloatName, matrix.weight.dtype.name),
+            None if matrix.weight_dtype is None else cast(_FloatName, matrix.weight_dtype.name),
             None if matrix.vectors is None else matrix.vectors.orientation,
         )
         for matrix in masks.matrices
@@ -123,8 +127,8 @@ def _header_text(masks: MaskSet) -> str:
 
 def _arrays(matrix: MaskedMatrix) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"keep": np.packbits(matrix.keep)}
-    if matrix.weight is not None:
-        arrays["weight"] = matrix.weight[matrix.keep]
+    if (kept := matrix.kept_weights) is not None:
+        arrays["weight"] = kept
     if matrix.vectors is not None:
         arrays |= {key: getattr(matrix.vectors, key) for key in _VECTOR_ARRAYS}
     return arrays
@@ -147,10 +151,15 @@ def _parse_header(npz: Npz) -> _Header:
     )
 
 
+def _needed_bytes(npz: Npz, entry: _Entry) -> int:
+    rows, cols = entry.shape
+    check_shape(npz.path, entry.name, rows, cols)
+    return rows * cols * (1 if entry.weight is None else 2 + np.dtype(entry.weight).itemsize)
+
+
 def _matrix(npz: Npz, number: int, entry: _Entry) -> MaskedMatrix:
     folder = f"mvpsim/{number}"
     rows, cols = entry.shape
-    check_shape(npz.path, entry.name, rows, cols)
     keep = _unpacked(npz, f"{folder}/keep", rows, cols)
     weight = None
     if entry.weight is not None:

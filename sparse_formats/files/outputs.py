@@ -113,7 +113,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
                 )
     for folder in (output for output in outputs if not output.is_file and not output.holds):
         for file, output in taken.items():
-            if file.is_relative_to(folder.path.resolve()):
+            if output is not folder and file.is_relative_to(folder.path.resolve()):
                 raise InputError(
                     f"cannot write {file} for {output.name}: it lies in the folder of "
                     f"{folder.name}; give another name"

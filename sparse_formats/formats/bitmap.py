@@ -17,6 +17,7 @@ from sparse_formats.formats.parts.bitstream import (
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.masks.matrix import copy_of_mask
 from sparse_formats.storage import Storage
 
 
@@ -41,11 +42,12 @@ class Bitmap(SparseMatrix):
         """Encode mask `keep` (bool, out × in) and `weight` of the same shape."""
         rows, cols = keep.shape
         data = None if weight is None else take_by_row(keep, weight)
-        return cls((rows, cols), np.ascontiguousarray(keep).copy(), data)
+        return cls((rows, cols), copy_of_mask(keep), data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
-        return self.keep.copy(), None if self.data is None else put_by_row(self.keep, self.data)
+        weight = None if self.data is None else put_by_row(self.keep, self.data)
+        return copy_of_mask(self.keep), weight
 
     def storage(self, value_bits: int) -> Storage:
         """nnz·v + rows·cols bits."""

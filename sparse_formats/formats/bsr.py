@@ -59,10 +59,11 @@ class BSR(SparseMatrix):
         if not 1 <= block <= LARGEST_BLOCK:
             raise InputError(f"block is {block}; give 1..{LARGEST_BLOCK}")
         rows, cols = keep.shape
-        squares = _squares(keep, block)
         # Outside the matrix nothing is kept, nor asked for.
-        wanted = _squares(np.ones((rows, cols), np.bool_), block).sum((2, 3))
-        counts = squares.sum((2, 3))
+        heights = np.minimum(block, rows - np.arange(0, rows, block))
+        widths = np.minimum(block, cols - np.arange(0, cols, block))
+        wanted = heights[:, None] * widths
+        counts = _counts(keep, block)
         broken = (counts > 0) & (counts < wanted)
         if broken.any():
             i, j = (int(n) for n in np.argwhere(broken)[0])
@@ -146,6 +147,18 @@ class BSR(SparseMatrix):
             at = start + int(np.argmax(filled)) * descriptor.value_type.bits
             raise reader.fail(at, "a value outside the matrix must be 0")
         return cls((rows, cols), block, indptr, indices, weights)
+
+
+def _counts(keep: NDArray[np.bool_], block: int) -> NDArray[np.int64]:
+    """Kept entries of each block: (block rows, block columns)."""
+    rows, cols = keep.shape
+    counts = np.zeros((-(-rows // block), -(-cols // block)), np.int64)
+    first_cols = np.arange(0, cols, block)
+    # One row of blocks at a time: `reduceat` makes wider copies of all it is given.
+    for i in range(len(counts) if cols else 0):
+        of_column = keep[i * block : (i + 1) * block].sum(0, np.int64)
+        counts[i] = np.add.reduceat(of_column, first_cols)
+    return counts
 
 
 def _squares(dense: NDArray[Any], block: int) -> NDArray[Any]:

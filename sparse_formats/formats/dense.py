@@ -12,6 +12,7 @@ from sparse_formats.formats.parts.bitstream import BitReader, Section, read_valu
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.masks.matrix import copy_of_mask
 from sparse_formats.storage import Storage
 
 
@@ -39,11 +40,11 @@ class Dense(SparseMatrix):
         if weight is not None:
             data = np.ascontiguousarray(weight).copy()
             bit_view(data)[...] *= keep
-        return cls((rows, cols), np.ascontiguousarray(keep).copy(), data)
+        return cls((rows, cols), copy_of_mask(keep), data)
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
-        return self.keep.copy(), None if self.data is None else self.data.copy()
+        return copy_of_mask(self.keep), None if self.data is None else self.data.copy()
 
     def storage(self, value_bits: int) -> Storage:
         """rows·cols·v bits, those of dropped entries counted as padding."""

@@ -11,6 +11,7 @@ from sparse_formats.formats.registry import FORMATS, encode
 from sparse_formats.inspect.cost_formulas import CURVES, density_at
 from sparse_formats.masks.decompose import decompose
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.memory import holding
 from sparse_formats.storage import Storage
 
 FP16_BITS = 16
@@ -65,17 +66,19 @@ class Inspection:
 
 def bits_of(matrices: Iterable[MaskedMatrix]) -> int:
     """Bits of a kept weight, where nobody says: 8 if all are 8-bit numbers, else 16."""
-    dtypes = {None if matrix.weight is None else matrix.weight.dtype for matrix in matrices}
+    dtypes = {matrix.weight_dtype for matrix in matrices}
     return 8 if dtypes == {np.dtype(np.int8)} else FP16_BITS
 
 
 def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
     """Encode `matrix` in every format with `value_bits` a kept weight."""
-    vectors = decompose(matrix.keep) if matrix.vectors is None else matrix.vectors
-    # The weights do not change what is stored, only their width does.
-    bare = MaskedMatrix(matrix.name, matrix.keep, None, matrix.kind, vectors)
     rows, cols = matrix.shape
-    storage, cannot_hold = _storage(bare, value_bits)
+    with holding(_working_bytes(matrix), f"encoding matrix {matrix.name} ({rows}×{cols})"):
+        keep = matrix.keep
+        vectors = decompose(keep) if matrix.vectors is None else matrix.vectors
+        # The weights do not change what is stored, only their width does.
+        bare = MaskedMatrix(matrix.name, keep, None, matrix.kind, vectors)
+        storage, cannot_hold = _storage(bare, value_bits)
     return Inspection(
         matrix.name,
         matrix.kind,
@@ -88,6 +91,12 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
         storage,
         cannot_hold,
     )
+
+
+def _working_bytes(matrix: MaskedMatrix) -> int:
+    """Memory for all formats one after the other, as measured on masks of any density."""
+    lines = 32 * sum(matrix.shape)
+    return 3 * matrix.written_bytes + matrix.size // 2 + 24 * matrix.nnz + lines
 
 
 def _storage(matrix: MaskedMatrix, value_bits: int) -> tuple[dict[str, Storage], dict[str, str]]:

@@ -72,6 +72,42 @@ class MaskedMatrix:
         return rows, cols
 
     @property
+    def size(self) -> int:
+        """Entries, kept or not."""
+        rows, cols = self.shape
+        return rows * cols
+
+    @property
+    def weight_dtype(self) -> np.dtype[Any] | None:
+        """Element type of the weights, None if they are unknown."""
+        return None if self.weight is None else self.weight.dtype
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the weights are known."""
+        return self.weight_dtype is not None
+
+    @property
+    def kept_weights(self) -> NDArray[np.floating[Any] | np.int8] | None:
+        """The weights of the kept entries, row by row; None if they are unknown."""
+        return None if self.weight is None else self.weight[self.keep]
+
+    @property
+    def keeps_more_than_its_mask(self) -> bool:
+        """Whether a weight is not zero where the mask drops it, as it must not be."""
+        return self.weight is not None and bool(np.count_nonzero(self.weight[~self.keep]))
+
+    @property
+    def written_bytes(self) -> int:
+        """What the mask takes in memory."""
+        return self.size
+
+    @property
+    def held_bytes(self) -> int:
+        """What the matrix takes in memory."""
+        return self.keep.nbytes + (0 if self.weight is None else self.weight.nbytes)
+
+    @property
     def float_weight(self) -> NDArray[np.floating[Any]] | None:
         """The weights in units of 1; InputError for 8-bit numbers, which stand in no model."""
         if self.weight is not None and self.weight.dtype == np.int8:
@@ -88,7 +124,7 @@ class MaskedMatrix:
     @property
     def density(self) -> float:
         """Kept fraction; 0 for a matrix without entries."""
-        return self.nnz / self.keep.size if self.keep.size else 0.0
+        return self.nnz / self.size if self.size else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +164,19 @@ class MaskSet:
                 for name, array in arrays.items()
             )
         )
+
+
+_VERY_LARGE = 2**28
+"""Entries; below, copying all is many times faster than copying what is kept."""
+
+
+def copy_of_mask(keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A copy in rows. Of a very large one, pages where nothing is kept take no memory."""
+    if keep.size < _VERY_LARGE:
+        return np.ascontiguousarray(keep).copy()
+    copy = np.zeros(keep.shape, np.bool_)
+    np.copyto(copy, np.True_, where=keep)
+    return copy
 
 
 def check_mask(keep: Any, where: str) -> None:

@@ -16,6 +16,7 @@ import typer
 
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.outputs import Output, check_outputs, expected
+from sparse_formats.memory import budget
 from sparse_formats.terminal import application
 from sparse_formats.terminal.setting_values import Given, read, spelled_out
 from sparse_formats.terminal.settings import (
@@ -35,6 +36,7 @@ class Command(Protocol):
     """A module `commands/NAME.py`.
 
     Settings: a frozen dataclass; its docstring is the help, the first paragraph the summary.
+        Where it reads files it inherits `MemoryOption`.
         CONFIG_FLAGS: other spellings of --config. FOREIGN_TABLES: tables of the TOML file that
         belong to other commands. SET_FLAG: a flag that takes any setting as KEY=VALUE.
     run: from settings to a result. show: writes and prints it; gives the exit status, or None.
@@ -105,7 +107,7 @@ def _function(command: Command, *, is_called: bool) -> Callable[..., int]:
             outputs = _outputs_of(found)
             inputs = [*_inputs_of(found), *([] if path is None else [path])]
             check_outputs(outputs, inputs)
-            with expected(outputs):
+            with expected(outputs), budget(getattr(found.settings, "most_bytes", None)):
                 return command.show(found.settings, command.run(found.settings)) or 0
         except SettingError as error:
             raise InputError(found.message(error)) from error

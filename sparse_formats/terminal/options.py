@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparse_formats.terminal.settings import option
+from sparse_formats.terminal.settings import Positive, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +38,21 @@ class NameOptions:
         default=(),
         metavar="REGEX",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryOption:
+    """How much memory a command that reads files may take; see `sparse_formats.memory`."""
+
+    max_memory: Positive | None = option(
+        "Memory that this run may take, in GB (1,000,000,000 bytes).",
+        default=None,
+        otherwise="2, and 4 times the size of the files that are read",
+        metavar="GB",
+        is_replayed=False,
+    )
+
+    @property
+    def most_bytes(self) -> int | None:
+        """The same in bytes, None where it goes by the files."""
+        return None if self.max_memory is None else int(self.max_memory * 1e9)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparse_formats.terminal.command import Command, help_of
+from sparse_formats.terminal.options import MemoryOption
 from sparse_formats.terminal.settings import settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,17 @@ def test_a_command_is_a_file_of_its_name(package: str, name: str) -> None:
 def test_every_choice_is_listed_in_the_help(package: str, name: str) -> None:
     for setting in settings_of(commands(package)[name].Settings):
         assert all(choice in help_of(setting) for choice in setting.choices)
+
+
+@pytest.mark.parametrize(("package", "name"), EVERY)
+def test_a_command_that_reads_files_can_be_given_more_memory(package: str, name: str) -> None:
+    settings = commands(package)[name].Settings
+    read = {
+        setting.name
+        for setting in settings_of(settings)
+        if (setting.element is Path and not setting.option.writes) or setting.option.reads
+    }
+    assert issubclass(settings, MemoryOption) or read <= {"accelerator", "python"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -128,7 +128,7 @@ NPZ: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda p: archive(p, {"m.npy": npy_claiming("(1, 1)", bytes(64))}),
         r"claims shape \(1, 1\) of float32, 4 bytes, but has 64",
     ),
-    "a bomb": (bomb, r"the archive claims 322\d{7} bytes, the whole file has 3\d{6}"),
+    "a bomb": (bomb, r"\d.\d\d GB of memory.*4 times the 3\d{6} bytes.*--max-memory \d allows it"),
     "only vectors": (
         lambda p: savez(p, bias=np.ones(3), cube=np.ones((1, 1, 1))),
         r"holds no 2-D array of numbers, found bias float64\[3\], cube float64\[1, 1, 1\]",
@@ -285,7 +285,10 @@ MATRIX_MARKET = {
     "index outside": (BANNER + "2 2 1\n3 1 1.5\n", "row index 2, but rows are 0..1"),
     "index zero": (BANNER + "2 2 1\n1 0 1.5\n", "column index -1, but columns are 0..1"),
     "words": (BANNER + "2 2 1\n1 1 word\n", "an entry is not a number: .*word"),
-    "a fraction as index": (BANNER + "2 2 1\n1.5 1 1\n", "an entry is not a whole number: .*1.5"),
+    "a fraction as index": (
+        BANNER + "2 2 1\n1.5 1 1\n",
+        "is not a whole number of 64 bits: .*1.5",
+    ),
     "negative size": (BANNER + "2 -2 1\n1 1 1\n", "the size line is '2 -2 1'"),
     "symmetric, not square": (
         "%%MatrixMarket matrix coordinate pattern symmetric\n1 2 1\n1 1\n",
@@ -300,7 +303,7 @@ MATRIX_MARKET = {
         "says 4 entries of 1 numbers, found 3",
     ),
     "claims many entries": (BANNER + "9 9 99999999999\n1 1 1\n", "says 99999999999 entries"),
-    "claims terabytes": (BANNER + "1000000 1000000 1\n1 1 1\n", "claims 1000000000000 bytes"),
+    "claims terabytes": (BANNER + "99999999 1 1\n1 1 1\n", "a side is at most 16777216"),
     "NaN": (BANNER + "2 2 1\n2 1 nan\n", "matrix bad has nan at row 1, column 0"),
 }
 

@@ -299,6 +299,7 @@ def test_is_a_file_in_the_folder_of_another_output_refused(tmp_path: Path) -> No
 def test_are_outputs_that_would_spoil_each_other_refused(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     write(folder, a="1")
+    check_outputs([Output(folder, "--plot", "folder", "report")], [])
     (tmp_path / "link").symlink_to(folder / "a")
     new = tmp_path / "new"
     twice = [

@@ -38,6 +38,9 @@ def test_is_a_pipe_not_waited_for(tmp_path: Path) -> None:
         read_masks(pipe)
     with pytest.raises(InputError, match="not a regular file"):
         check_writable(pipe)
+    for stream in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        with pytest.raises(InputError, match="it is an open stream"):
+            check_writable(Path(stream))
 
 
 def test_are_two_files_of_one_name_refused_and_capital_endings_read(tmp_path: Path) -> None:

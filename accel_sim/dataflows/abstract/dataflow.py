@@ -159,6 +159,10 @@ class Machine(ABC):
             InputError: the matrix does not fit the machine.
         """
 
+    def layer_bytes(self, matrix: MaskedMatrix) -> int:
+        """Memory to run one layer and its dense baseline, as measured on masks of any density."""
+        return 6 * matrix.size + 32 * sum(matrix.shape)
+
     @abstractmethod
     def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         """What runs a layer as if nothing were pruned; it may remember what shapes share."""

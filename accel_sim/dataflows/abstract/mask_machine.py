@@ -17,6 +17,7 @@ from accel_sim.dataflows.abstract.machine_sections import Operands
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
+from sparse_formats.masks.matrix import MaskedMatrix
 
 Keep = NDArray[np.bool_]
 Tiles = tuple[tuple[Tile, ...], NDArray[np.int64]]
@@ -73,7 +74,7 @@ class MaskMachine(Machine):
 
     def _run_dense(self, layer: Layer, inputs: Inputs) -> LayerRun:
         matrix = layer.matrix
-        whole = replace(matrix, keep=np.ones(matrix.shape, np.bool_), weight=None, vectors=None)
+        whole = MaskedMatrix(matrix.name, np.ones(matrix.shape, np.bool_), kind=matrix.kind)
         return self.run(replace(layer, matrix=whole), inputs)
 
     def _fitting(self, keep: Keep, inputs: Inputs, name: str) -> Tiles:

@@ -26,6 +26,7 @@ from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
 from accel_sim.dataflows.mixed_vector.layer import with_product
 from accel_sim.dataflows.mixed_vector.lines import lines_of
 from accel_sim.inputs.activations import Inputs, Layer
+from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import bits_for
 
 _ACCUMULATOR_BANKS = 2
@@ -71,6 +72,11 @@ class MixedVector(Configuration):
         if not is_checked:
             return chosen.run
         return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
+
+    def layer_bytes(self, matrix: MaskedMatrix) -> int:
+        """What is made of a mask: its bits by row and by column, then the entries of a choice."""
+        of_mask = matrix.size // 3 + 2 * matrix.written_bytes
+        return of_mask + 100 * matrix.nnz + 32 * sum(matrix.shape)
 
     def dense_baseline(self) -> DenseBaseline:
         return DenseBaseline(self)

@@ -62,7 +62,7 @@ def with_product(
     machine: Configuration,
 ) -> LayerRun:
     """The run with its product, where weights and activations are known."""
-    if layer.matrix.weight is None or inputs.x is None:
+    if not layer.matrix.is_weighted or inputs.x is None:
         return run
     x = inputs.x[:CHECKED_TOKENS]
     product, outputs = check_product(tiles, lines, layer.matrix, x, machine)

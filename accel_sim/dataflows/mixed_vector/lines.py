@@ -23,8 +23,8 @@ class Lines:
 
     mode: "horizontal" is row mode, "vertical" column mode; shape: (rows, cols); kept: uint64
     (lines, words), bit i of word w is item 64·w + i of the line; starts: the same, 1 where a vector
-    begins, None where an entry is all of a (position, unit); is_dense: everything is kept, and the
-    stream has values only.
+    begins, None where an entry is all of a (position, unit); is_dense: everything is kept, the
+    stream has values only, and one line stands for all.
     """
 
     mode: Orientation
@@ -56,10 +56,9 @@ def lines_of(matrix: MaskedMatrix, mode: Orientation, is_packed: bool) -> Lines:
 
 def dense_lines(shape: tuple[int, int], mode: Orientation) -> Lines:
     """The all-true matrix of `shape`."""
-    count, length = shape if mode == "horizontal" else shape[::-1]
-    line = words_by_row(np.ones((min(count, 1), length), np.bool_))
-    kept = np.ascontiguousarray(np.broadcast_to(line, (count, line.shape[1])))
-    return Lines(mode, shape, kept, None, shape[0] * shape[1], is_dense=True)
+    length = shape[1] if mode == "horizontal" else shape[0]
+    line = words_by_row(np.ones((1, length), np.bool_))
+    return Lines(mode, shape, line, None, shape[0] * shape[1], is_dense=True)
 
 
 def entry_count(lines: Lines, lanes: int) -> tuple[int, int]:

@@ -35,9 +35,8 @@ def check_product(
     Raises:
         InputError: an integer weight is beyond the datatype.
     """
-    assert matrix.weight is not None
-    datatype, keep = machine.numbers, matrix.keep
-    kept = matrix.weight[keep]
+    datatype, keep, kept = machine.numbers, matrix.keep, matrix.kept_weights
+    assert kept is not None
     if not datatype.is_integer:
         largest = float(np.abs(kept).max(initial=0.0))
         if largest > datatype.largest:

@@ -267,10 +267,14 @@ def _stream(
     lanes, width, height = slots.lanes, cols[1] - cols[0], rows[1] - rows[0]
     is_row_mode = lines.is_row_mode
     units = height if is_row_mode else -(-height // lanes)
-    starts = lines.kept if lines.starts is None else lines.starts
+    of_lines, of_items = (rows, cols) if is_row_mode else (cols, rows)
+    kept = lines.kept
+    if lines.is_dense:
+        of_lines = (0, of_lines[1] - of_lines[0])
+        kept = np.repeat(kept, of_lines[1], axis=0)
     in_order = _entries(
-        (lines.kept, starts, lines.starts is None),
-        (rows, cols) if is_row_mode else (cols, rows),
+        (kept, kept if lines.starts is None else lines.starts, lines.starts is None),
+        (of_lines, of_items),
         is_row_mode,
         lanes,
     )

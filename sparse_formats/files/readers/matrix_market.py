@@ -7,26 +7,32 @@ Source: NIST, The Matrix Market Exchange Formats.
 """
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.build_matrix import from_entries
-from sparse_formats.files.readers.size_limits import (
-    FREE_BYTES,
-    MAX_EXPANSION,
-    check_claim,
-    check_shape,
-)
+from sparse_formats.files.readers.build_matrix import check_range, from_entries
+from sparse_formats.files.readers.numbers_in_text import as_numbers, words_of
+from sparse_formats.files.readers.size_limits import check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.memory import claim
 
 _SIZES = {"coordinate": 3, "array": 2}
 _FIELDS = ("pattern", "real", "double", "integer")
+_COMMENT = re.compile(rb"(?m)^%.*$")
+_PIECE = 2**20
+
+_MOST_EXPANSION = 200
+"""Bytes of packed text for each byte of its file; pattern files reach about 20."""
+
+_FREE_TEXT = 64 * 10**6
+"""Bytes of packed text below which this does not matter."""
+
 _SYMMETRIES = ("general", "symmetric", "skew-symmetric")
 
 
@@ -48,17 +54,15 @@ def read(path: Path) -> list[MaskedMatrix]:
     """
     first, _, rest = _content(path).partition(b"\n")
     banner = _banner(path, first)
-    lines = (line for line in rest.split(b"\n") if line.strip() and not line.startswith(b"%"))
-    sizes = _sizes(path, banner, next(lines, b""))
-    words = b" ".join(lines).split()
+    size_line, body = _past_comments(rest)
+    sizes = _sizes(path, banner, size_line)
     rows, cols = sizes[:2]
     check_shape(path, _name(path), rows, cols)
-    check_claim(path, rows * cols, f"matrix {_name(path)} of shape ({rows}, {cols})")
     if banner.symmetry != "general" and rows != cols:
         raise InputError(f"{path}: a {banner.symmetry} matrix is square, found {rows}×{cols}")
     if banner.layout == "array":
-        return [_array(path, banner, (rows, cols), words)]
-    return [_coordinates(path, banner, (rows, cols), sizes[2], words)]
+        return [_array(path, banner, (rows, cols), body)]
+    return [_coordinates(path, banner, (rows, cols), sizes[2], body)]
 
 
 def _name(path: Path) -> str:
@@ -70,17 +74,41 @@ def _is_packed(path: Path) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of the file; of a packed one as many as `check_claim` would allow it to claim."""
+    """The bytes of the file, unpacked."""
     if not _is_packed(path):
+        claim(path, path.stat().st_size, "reading its text")
         return path.read_bytes()
-    most = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
+    most = max(_FREE_TEXT, _MOST_EXPANSION * path.stat().st_size)
+    pieces: list[bytes] = []
     try:
         with gzip.open(path) as file:
-            content = file.read(most + 1)
+            while piece := file.read(_PIECE):
+                # Twice: the pieces, and what they are joined to.
+                claim(path, 2 * len(piece), "unpacking its text")
+                pieces.append(piece)
+                most -= len(piece)
+                if most < 0:
+                    raise InputError(
+                        f"{path}: a packed text of more than {_MOST_EXPANSION} times the size of "
+                        "its file is no matrix; it is damaged or made to exhaust memory"
+                    )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be unpacked ({error}); pack it again") from error
-    check_claim(path, len(content), "the unpacked file")
-    return content
+    return b"".join(pieces)
+
+
+def _past_comments(text: bytes) -> tuple[bytes, bytes]:
+    """The size line and what follows it, without comments and empty lines."""
+    at = 0
+    while at < len(text):
+        end = text.find(b"\n", at)
+        end = len(text) if end < 0 else end
+        line = text[at:end]
+        at = end + 1
+        if line.strip() and not line.startswith(b"%"):
+            body = text[at:]
+            return line, _COMMENT.sub(b"", body) if b"%" in body else body
+    return b"", b""
 
 
 def _banner(path: Path, line: bytes) -> _Banner:
@@ -114,14 +142,10 @@ def _sizes(path: Path, banner: _Banner, line: bytes) -> list[int]:
 
 
 def _coordinates(
-    path: Path, banner: _Banner, shape: tuple[int, int], entries: int, words: list[bytes]
+    path: Path, banner: _Banner, shape: tuple[int, int], entries: int, body: bytes
 ) -> MaskedMatrix:
     width = 2 if banner.field == "pattern" else 3
-    _check_count(path, entries, width, len(words))
-    # Counted from 1 in the file.
-    rows = _numbers(path, words[0::width], np.int64) - 1
-    cols = _numbers(path, words[1::width], np.int64) - 1
-    values = None if width == 2 else _numbers(path, words[2::width], np.float64)
+    rows, cols, values = _entries(path, shape, width, entries, body)
     if banner.symmetry != "general":
         if (cols > rows).any():
             k = int(np.argmax(cols > rows))
@@ -139,19 +163,55 @@ def _coordinates(
     return from_entries(path, _name(path), shape, rows, cols, values)
 
 
-def _array(path: Path, banner: _Banner, shape: tuple[int, int], words: list[bytes]) -> MaskedMatrix:
+def _entries(
+    path: Path, shape: tuple[int, int], width: int, entries: int, body: bytes
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64] | None]:
+    """Row, column and value of each entry; counted from 1 in the file, from 0 here."""
+    name, found, rest = _name(path), 0, list[bytes]()
+    parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64] | None]] = []
+    for piece in words_of(body):
+        found += len(piece)
+        words = rest + piece
+        whole = len(words) // width * width
+        words, rest = words[:whole], words[whole:]
+        rows = as_numbers(path, words[0::width], np.int64) - 1
+        cols = as_numbers(path, words[1::width], np.int64) - 1
+        check_range(path, name, "row", rows, shape[0])
+        check_range(path, name, "column", cols, shape[1])
+        values = None if width == 2 else as_numbers(path, words[2::width], np.float64)
+        claim(path, 2 * (8 + 8 * (width - 2)) * len(rows), f"reading the entries of matrix {name}")
+        parts.append((rows.astype(np.int32), cols.astype(np.int32), values))
+    _check_count(path, entries, width, found)
+    rows = np.concatenate([part[0] for part in parts] or [np.empty(0, np.int32)])
+    cols = np.concatenate([part[1] for part in parts] or [np.empty(0, np.int32)])
+    if width == 2:
+        return rows, cols, None
+    listed = [part[2] for part in parts if part[2] is not None]
+    return rows, cols, np.concatenate(listed or [np.empty(0)])
+
+
+def _array(path: Path, banner: _Banner, shape: tuple[int, int], body: bytes) -> MaskedMatrix:
     # Column by column; of a symmetric matrix the lower triangle, of a skew one without diagonal.
-    n, skew = shape[0], banner.symmetry == "skew-symmetric"
+    n, skew, name = shape[0], banner.symmetry == "skew-symmetric", _name(path)
     if banner.symmetry == "general":
-        _check_count(path, shape[0] * shape[1], 1, len(words))
-        dense = np.ascontiguousarray(_numbers(path, words, np.float64).reshape(shape[::-1]).T)
+        stored = shape[0] * shape[1]
     else:
-        _check_count(path, n * (n - 1) // 2 if skew else n * (n + 1) // 2, 1, len(words))
+        stored = n * (n - 1) // 2 if skew else n * (n + 1) // 2
+    # Each number takes two characters or more.
+    if 2 * stored > len(body) + 1:
+        _check_count(path, stored, 1, sum(map(len, words_of(body))))
+    claim(path, 40 * shape[0] * shape[1], f"reading matrix {name} of shape {shape}")
+    parts = [as_numbers(path, words, np.float64) for words in words_of(body)]
+    numbers = np.concatenate([*parts, np.empty(0)])
+    _check_count(path, stored, 1, len(numbers))
+    if banner.symmetry == "general":
+        dense = np.ascontiguousarray(numbers.reshape(shape[::-1]).T)
+    else:
         upper = np.zeros(shape)
-        upper[np.triu_indices(n, k=int(skew))] = _numbers(path, words, np.float64)
+        upper[np.triu_indices(n, k=int(skew))] = numbers
         dense = np.tril(upper.T) + np.triu(-upper if skew else upper, 1)
     array = dense if banner.field != "integer" else dense != 0
-    return MaskedMatrix.from_array(_name(path), array, f"{path}: ")
+    return MaskedMatrix.from_array(name, array, f"{path}: ")
 
 
 def _check_count(path: Path, entries: int, width: int, words: int) -> None:
@@ -160,12 +220,3 @@ def _check_count(path: Path, entries: int, width: int, words: int) -> None:
             f"{path}: the size line says {entries} entries of {width} numbers, found {words} "
             "numbers; the file is cut short or damaged"
         )
-
-
-def _numbers(path: Path, words: list[bytes], dtype: type[np.generic]) -> NDArray[Any]:
-    try:
-        return np.array(words, dtype)
-    except (ValueError, OverflowError) as error:
-        raise InputError(
-            f"{path}: an entry is not a {'whole ' if dtype is np.int64 else ''}number: {error}"
-        ) from error

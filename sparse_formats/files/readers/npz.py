@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.readers.size_limits import bytes_of, check_claim, check_shape
+from sparse_formats.files.readers.size_limits import bytes_of, check_shape
 from sparse_formats.files.readers.stored import Stored
+from sparse_formats.memory import claim
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
+_PIECE = 2**24
 # The only headers that describe plain arrays; a structured dtype has a list for its descr.
 _HEADER = re.compile(
     r"\{ *'descr': *'(?P<descr>[^']*)', *'fortran_order': *(?P<fortran>True|False), *"
@@ -53,6 +55,12 @@ class ArrayHeader:
     data_offset: int
     data_bytes: int
 
+    @property
+    def needed_bytes(self) -> int:
+        """Memory to read it: once as stored, once in rows and in this machine's byte order."""
+        is_as_stored = self.dtype.isnative and not (self.fortran_order and len(self.shape) > 1)
+        return self.data_bytes * (1 if is_as_stored else 2)
+
 
 @dataclass(frozen=True, eq=False)
 class Npz:
@@ -65,13 +73,20 @@ class Npz:
     def read(self, name: str) -> NDArray[Any]:
         """The array `name`: a fresh, writable, C-ordered copy in native byte order."""
         header = self.headers[name]
+        claim(self.path, header.needed_bytes, f"reading array {name}")
+        content = bytearray(header.data_bytes)
         with _whole(self.path, name), self.archive.open(f"{name}.npy") as member:
-            content = member.read()
-            if len(content) != header.data_offset + header.data_bytes:
-                raise EOFError("it ends early")
+            member.read(header.data_offset)
+            filled = 0
+            while filled < len(content):
+                piece = member.read(min(_PIECE, len(content) - filled))
+                if not piece:
+                    raise EOFError("it ends early")
+                content[filled : filled + len(piece)] = piece
+                filled += len(piece)
         order = "F" if header.fortran_order else "C"
-        stored = np.ndarray(header.shape, header.dtype, content, header.data_offset, order=order)
-        array = np.array(stored, header.dtype.newbyteorder("="), order="C")
+        stored = np.ndarray(header.shape, header.dtype, content, order=order)
+        array = np.asarray(stored, header.dtype.newbyteorder("="), order="C")
         if array.dtype.kind == "U":
             _check_characters(self.path, name, array)
         return array
@@ -122,7 +137,8 @@ def stored(npz: Npz) -> dict[str, Stored]:
     arrays: dict[str, Stored] = {}
     for name, header in npz.headers.items():
         if header.dtype.kind in "biuf":
-            arrays[name] = Stored(header.dtype.kind, header.shape, _reader(npz, name, header))
+            read = _reader(npz, name, header)
+            arrays[name] = Stored(header.dtype.kind, header.shape, read, header.dtype.itemsize)
     return arrays
 
 
@@ -145,11 +161,12 @@ def stored_npy(path: Path) -> dict[str, Stored]:
     def read() -> NDArray[Any]:
         if len(header.shape) == 2:
             check_shape(path, name, *header.shape)
+        claim(path, header.needed_bytes, "reading its array")
         raw = np.fromfile(path, header.dtype, offset=header.data_offset)
         shaped = raw.reshape(header.shape, order="F" if header.fortran_order else "C")
-        return np.array(shaped, header.dtype.newbyteorder("="), order="C")
+        return np.asarray(shaped, header.dtype.newbyteorder("="), order="C")
 
-    return {name: Stored(header.dtype.kind, header.shape, read)}
+    return {name: Stored(header.dtype.kind, header.shape, read, header.dtype.itemsize)}
 
 
 def no_matrix(npz: Npz) -> InputError:
@@ -171,7 +188,6 @@ def _reader(npz: Npz, name: str, header: ArrayHeader) -> Callable[[], NDArray[An
 
 def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, ArrayHeader]:
     members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-    check_claim(path, sum(info.file_size for info in members), "the archive")
     headers: dict[str, ArrayHeader] = {}
     for info in members:
         name = info.filename.removesuffix(".npy")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.size_limits import bytes_of, check_shape
 from sparse_formats.files.readers.stored import Stored
+from sparse_formats.memory import claim
 
 _DTYPES = {
     "BOOL": "|b1",
@@ -95,7 +96,11 @@ def stored(path: Path, names: frozenset[str] | None = None) -> dict[str, Stored]
 
 
 def _stored(path: Path, name: str, tensor: _Tensor, data_start: int) -> Stored:
+    # Read as stored, then made wider.
+    is_narrow = tensor.dtype == "BF16"
+
     def read() -> NDArray[Any]:
+        claim(path, (tensor.end - tensor.begin) * (3 if is_narrow else 1), f"reading tensor {name}")
         if len(tensor.shape) == 2:
             check_shape(path, name, *tensor.shape)
         if tensor.dtype not in _DTYPES:
@@ -108,8 +113,12 @@ def _stored(path: Path, name: str, tensor: _Tensor, data_start: int) -> Stored:
         raw = np.fromfile(path, dtype, count, offset=data_start + tensor.begin)
         return _native(raw, tensor.dtype).reshape(tensor.shape)
 
-    kind = "F" if tensor.dtype not in _DTYPES else np.dtype(_DTYPES[tensor.dtype]).kind
-    return Stored("f" if tensor.dtype == "BF16" else kind, tensor.shape, read)
+    if is_narrow:
+        return Stored("f", tensor.shape, read, 4)
+    if tensor.dtype not in _DTYPES:
+        return Stored("F", tensor.shape, read, 1)
+    dtype = np.dtype(_DTYPES[tensor.dtype])
+    return Stored(dtype.kind, tensor.shape, read, dtype.itemsize)
 
 
 def unique(path: Path, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -196,5 +205,7 @@ def _checked(path: Path, name: str, entry: Any, data_bytes: int) -> _Tensor:
 def _native(raw: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype == "BF16":
         # bfloat16 is the upper half of a float32.
-        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        wide = raw.astype(np.uint32)
+        wide <<= np.uint32(16)
+        return wide.view(np.float32)
     return raw.astype(raw.dtype.newbyteorder("="), copy=False)

@@ -1,19 +1,10 @@
-"""Limits that the sizes a file claims must keep before memory is given to them."""
+"""Limits that the sizes a file claims must keep, however much memory a run may take."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from sparse_formats.errors import InputError
-
-FREE_BYTES = 256 * 10**6
-"""Below this many bytes a file may claim what it likes."""
-
-MAX_EXPANSION = 200
-"""Above it, at most this many bytes in memory per byte on disk.
-
-A deflated boolean mask of 99 % sparsity reaches about 100; the worst deflate bombs 1,032.
-"""
 
 MAX_DIMENSIONS = 32
 """Of one array; NumPy counts no more in all its versions."""
@@ -23,16 +14,6 @@ MAX_ARRAY_BYTES = 2**62
 
 MAX_SIDE = 2**24
 """Rows or columns of a matrix; the largest vocabularies stay below a million."""
-
-
-def check_claim(path: Path, claimed_bytes: int, what: str) -> None:
-    """InputError if `what` would need far more memory than the file at `path` can fill."""
-    held = path.stat().st_size
-    if claimed_bytes > FREE_BYTES and claimed_bytes > MAX_EXPANSION * held:
-        raise InputError(
-            f"{path}: {what} claims {claimed_bytes} bytes, the whole file has {held}; "
-            "it is damaged or made to exhaust memory; write it again from its source"
-        )
 
 
 def bytes_of(path: Path, name: str, shape: Sequence[int], item_bytes: int) -> int:

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.build_matrix import compressed_lines, from_entries
+from sparse_formats.files.readers.numbers_in_text import words_of
+from sparse_formats.files.readers.size_limits import check_shape
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.memory import claim
+
+_MOST_BREAKS = 1000
+"""Line breaks that are looked at; a .smtx file has three lines."""
 
 
 def read(path: Path) -> list[MaskedMatrix]:
@@ -21,7 +27,9 @@ def read(path: Path) -> list[MaskedMatrix]:
             the shape or given twice in a row.
     """
     name = path.stem
-    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    # The text twice, as a whole and as lines.
+    claim(path, 2 * path.stat().st_size, "reading its text")
+    lines = [line for line in path.read_bytes().split(b"\n", _MOST_BREAKS) if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty; a .smtx file starts with 'rows, cols, nnz'")
     header = _numbers(path, 1, lines[0].replace(b",", b" "))
@@ -42,20 +50,26 @@ def read(path: Path) -> list[MaskedMatrix]:
         raise InputError(
             f"{path}: line 1 says {nnz} non-zeros, but line 3 has {len(columns)} column indices"
         )
+    check_shape(path, name, rows, cols)
     row_of = compressed_lines(path, name, offsets, rows, nnz)
     matrix = from_entries(path, name, (rows, cols), row_of, columns, None)
     if matrix.nnz != nnz:
-        row = int(np.argmax(np.diff(offsets) != np.count_nonzero(matrix.keep, axis=1)))
+        places = np.sort(row_of * cols + columns)
+        row = int(places[np.argmax(places[1:] == places[:-1])]) // cols
         raise InputError(f"{path}: row {row} has a column twice; list each column once per row")
     return [matrix]
 
 
 def _numbers(path: Path, line: int, text: bytes) -> NDArray[np.int64]:
-    try:
-        return np.array(text.split(), np.int64)
-    except (ValueError, OverflowError) as error:
-        wrong = next((w for w in text.split() if not w.isdigit()), b"a number beyond 64 bits")
-        raise InputError(
-            f"{path}: line {line} must hold whole numbers separated by blanks, found "
-            f"{wrong.decode(errors='replace')[:40]!r}"
-        ) from error
+    parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    for words in words_of(text):
+        claim(path, 2 * 8 * len(words), f"reading the numbers of line {line}")
+        try:
+            parts.append(np.array(words, np.int64))
+        except (ValueError, OverflowError) as error:
+            wrong = next((w for w in words if not w.isdigit()), b"a number beyond 64 bits")
+            raise InputError(
+                f"{path}: line {line} must hold whole numbers separated by blanks, found "
+                f"{wrong.decode(errors='replace')[:40]!r}"
+            ) from error
+    return np.concatenate(parts)

@@ -10,7 +10,7 @@ from pruning.data.examples import Examples
 from pruning.retraining_free import METHODS
 from pruning.retraining_free.knowledge import Knowledge, answer_of
 from pruning.retraining_free.kprune import importance, kprune
-from pruning.retraining_free.method import Settings
+from pruning.retraining_free.method import MethodSettings
 from pruning.retraining_free.partial_run import batches_of, run
 from pruning.retraining_free.sublayers import masks_of
 from tests.tiers import slow
@@ -33,7 +33,7 @@ def test_is_the_budget_kept_and_nearly_used(
     kind: str, flops: float, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder(kind)
-    pruned = kprune(tiny, batches_of(examples), LENGTH, flops, Settings())
+    pruned = kprune(tiny, batches_of(examples), LENGTH, flops, MethodSettings())
     kept = tiny.kept_flops(pruned.kept, LENGTH)
     assert kept <= flops * tiny.flops(LENGTH) * (1 + 1e-9)
     # The last sublayer's neurons are all that can fill the rest.
@@ -47,7 +47,7 @@ def test_is_the_budget_kept_and_nearly_used(
 def test_does_the_whole_budget_leave_the_model_as_it_is(encoder: Any, examples: Examples) -> None:
     tiny = encoder("bert")
     before = answers(tiny, examples)
-    pruned = kprune(tiny, batches_of(examples), LENGTH, 1.0, Settings())
+    pruned = kprune(tiny, batches_of(examples), LENGTH, 1.0, MethodSettings())
     assert all(keep.all() for keep in pruned.kept)
     torch.testing.assert_close(answers(tiny, examples), before, atol=1e-5, rtol=1e-5)
 
@@ -57,7 +57,7 @@ def test_does_tuning_bring_the_answers_back(encoder: Any, examples: Examples) ->
     for tuning in (True, False):
         tiny = encoder("bert")
         before = answers(tiny, examples)
-        settings = Settings(tuning=tuning)
+        settings = MethodSettings(tuning=tuning)
         kprune(tiny, batches_of(examples), LENGTH, 0.4, settings)
         distances[tuning] = float((answers(tiny, examples) - before).square().mean())
     assert distances[True] < 0.5 * distances[False]
@@ -69,7 +69,7 @@ def test_is_at_once_the_search_of_a_dense_model(encoder: Any, examples: Examples
 
     tiny = encoder("bert")
     batches = batches_of(examples)
-    settings = Settings(at_once=True)
+    settings = MethodSettings(at_once=True)
     worth = importance(knowledge(tiny, batches, 0, 2.0), tiny.sublayers, settings)
     costs = [each.flops(LENGTH) for each in tiny.sublayers]
     expected = units_within(worth, costs, 0.5 * tiny.flops(LENGTH))
@@ -83,7 +83,7 @@ def test_are_both_kinds_of_knowledge_weighed(encoder: Any) -> None:
         Knowledge(np.array([1.0, 2.0]), np.array([10.0, 20.0])),
         Knowledge(np.array([3.0]), np.array([30.0])),
     ]
-    settings = Settings(predictive_weight=2, representational_weight=0.1, head_weight=3)
+    settings = MethodSettings(predictive_weight=2, representational_weight=0.1, head_weight=3)
     heads, neurons = importance(known, sublayers, settings)
     assert heads.tolist() == [9.0, 18.0]
     assert neurons.tolist() == [9.0]
@@ -95,7 +95,9 @@ def test_do_masks_hold_the_model_a_method_leaves(
     method: str, encoder: Any, examples: Examples
 ) -> None:
     tiny = encoder("bert")
-    pruned = METHODS[method](tiny, batches_of(examples), LENGTH, 0.5, Settings(), lambda step: None)
+    pruned = METHODS[method](
+        tiny, batches_of(examples), LENGTH, 0.5, MethodSettings(), lambda step: None
+    )
     assert tiny.kept_flops(pruned.kept, LENGTH) <= 0.5 * tiny.flops(LENGTH) * (1 + 1e-9)
     after = answers(tiny, examples)
     for mask in masks_of(tiny, pruned.kept, {}).matrices:
