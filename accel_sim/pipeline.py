@@ -97,7 +97,7 @@ def settled(
         run = dense_runs.of(layer, inputs) if is_dense else machine.run(layer, inputs)
         return resident_bytes(run)
 
-    needed = sum(each_layer(needed_by, workload, threads))
+    needed = sum(each_layer(needed_by, workload, machine, threads))
     if needed <= machine.weight_buffer.bytes:
         return machine, needed
     return replace(machine, dram=replace(machine.dram, resident=False)), needed
