@@ -14,8 +14,9 @@ from tests.accel_sim.workloads import random_matrix, roomy
 
 RESIDENT = "dram.resident=true"
 
-# In column mode a PE row has a word of records and 27 words of entries (test_terminal.py). Four rows
-# of 28 words of 40 bytes, a descriptor of 16 bytes, and 8 units in one of two sets, a bit each.
+# In column mode a PE row has a word of records and 27 words of entries (test_terminal.py). There
+# are four rows of 28 words of 40 bytes, a descriptor of 16 bytes, and a table of 8 units in one of
+# two sets, a bit each.
 FULL = MaskedMatrix("full", np.ones((32, 64), np.bool_))
 TAKES = 4 * 28 * 40 + 16 + 1
 
