@@ -10,7 +10,7 @@ Cases whose cycles are counted on paper, for both, are in `test_on_paper.py`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 from unittest.mock import patch
@@ -22,14 +22,20 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.mixed_vector.product import machine_product
 from accel_sim.inputs.activations import Activations
-from accel_sim.reports.report import LayerResult
+from accel_sim.inputs.workload import Workload as SimulatorWorkload
+from accel_sim.pipeline import simulate
+from accel_sim.reports.report import LayerResult, Report, Totals
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation
 from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import Workload, drawn_workload
-from tests.accel_sim.dataflows.mixed_vector.reference.accounts import Unit
-from tests.accel_sim.dataflows.mixed_vector.reference.layers import Reference, reference
+from tests.accel_sim.dataflows.mixed_vector.reference.accounts import CAUSES, Unit
+from tests.accel_sim.dataflows.mixed_vector.reference.layers import (
+    Reference,
+    ReferenceLayer,
+    reference,
+)
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, refusals
 from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import run_pass
 from tests.accel_sim.dataflows.mixed_vector.reference.product import (
@@ -75,9 +81,9 @@ def differences(work: Workload) -> list[str]:
         with pytest.raises(InputError):
             simulated(work.matrices, work.simulated_machine, work.activations, threads=1)
         return []
-    found, outputs = simulate_with_outputs(work)
-    texts: list[str] = []
-    for index, (want, got) in enumerate(zip(expected.layers, found, strict=True)):
+    report, outputs = simulate_with_outputs(work)
+    texts = total_differences(expected.layers, report.total)
+    for index, (want, got) in enumerate(zip(expected.layers, report.layers, strict=True)):
         for f in fields(want):
             ours, theirs = plain(getattr(want, f.name)), plain(getattr(got, f.name))
             if ours != theirs:
@@ -88,6 +94,30 @@ def differences(work: Workload) -> list[str]:
         else:
             texts += product_differences(work, expected, index, got, outputs.pop(0))
     return texts
+
+
+def total_differences(layers: Sequence[ReferenceLayer], got: Totals) -> list[str]:
+    """Figures of the total that are not sums of those of the layers (§7)."""
+    heaviest = sum(max(layer.pe_load) for layer in layers)
+    mean = sum(sum(layer.pe_load) / len(layer.pe_load) for layer in layers)
+    compute, dram, cycles, dense = (
+        sum(getattr(layer, key) for layer in layers)
+        for key in ("ideal_compute_cycles", "ideal_dram_cycles", "cycles", "dense_cycles")
+    )
+    causes = {cause: sum(layer.cycles_by_cause[cause] for layer in layers) for cause in CAUSES}
+    want = {
+        "cycles": cycles,
+        "ideal_cycles": max(compute, dram),
+        "speedup_vs_dense": dense / cycles,
+        "bound_by": max(causes, key=lambda cause: causes[cause]),
+        "imbalance": heaviest / mean if mean else None,
+    }
+    assert cycles >= max(compute, dram)
+    return [
+        f"total.{key}: reference {value}, simulator {getattr(got, key)}"
+        for key, value in want.items()
+        if getattr(got, key) != value
+    ]
 
 
 def energy_differences(expected: Reference, index: int, got: LayerResult) -> list[str]:
@@ -110,8 +140,8 @@ def energy_differences(expected: Reference, index: int, got: LayerResult) -> lis
     return texts
 
 
-def simulate_with_outputs(work: Workload) -> tuple[list[LayerResult], list[NDArray[Any]]]:
-    """The results, and the layers' outputs, which no result holds, on their way to the check."""
+def simulate_with_outputs(work: Workload) -> tuple[Report, list[NDArray[Any]]]:
+    """The report, and the layers' outputs, which no result holds, on their way to the check."""
     outputs: list[NDArray[Any]] = []
 
     def recorded(*arguments: Any) -> NDArray[Any]:
@@ -119,8 +149,8 @@ def simulate_with_outputs(work: Workload) -> tuple[list[LayerResult], list[NDArr
         return outputs[-1]
 
     with patch("accel_sim.dataflows.mixed_vector.product.machine_product", recorded):
-        found = simulated(work.matrices, work.simulated_machine, work.activations, threads=1)
-    return found, outputs
+        given = SimulatorWorkload.of(work.matrices, work.activations)
+        return simulate(given, work.simulated_machine, threads=1), outputs
 
 
 def product_differences(

@@ -147,6 +147,16 @@ def test_is_an_empty_matrix_only_records() -> None:
     assert result.imbalance is None
 
 
+@pytest.mark.rule(microarchitecture=3)
+@pytest.mark.parametrize(("inputs", "tiles"), [(30_000, 1), (40_000, 2)])
+def test_is_a_sub_stream_cut_that_its_record_cannot_count(inputs: int, tiles: int) -> None:
+    # One slot of 16 lanes: in row mode full entries of 1 + 256 bits. 1875 of them are 60,235 bytes,
+    # 2500 are 80,313, more than 16 bits count; a quarter of the buffer has 163,840.
+    machine = wide("pe_rows=1", "lanes=16", "token_columns=1", "sets=1", "window_inputs=128")
+    result = run(MaskedMatrix("long", np.ones((1, inputs), np.bool_)), machine)
+    assert (result.orientation, result.tiles) == ("horizontal", tiles)
+
+
 @pytest.mark.rule(microarchitecture=5)
 @pytest.mark.parametrize("orientation", ["horizontal", "vertical"])
 def test_does_an_input_of_zeros_skip_everything(orientation: str) -> None:
