@@ -215,7 +215,16 @@ def test_are_the_defaults_those_of_the_page() -> None:
     ("settings", "key"),
     [
         ({"array.lane_groups": [3]}, "array.lane_groups"),
-        ({"array.lane_groups": [8, 16], "array.accumulators_per_pe": 136}, "array.lane_groups"),
+        # They divide neither the words nor each other.
+        ({"array.lane_groups": [8], "array.accumulators_per_pe": 132}, "array.lane_groups"),
+        (
+            {
+                "array.lane_groups": [2, 3],
+                "array.lanes": 12,
+                "array.accumulators_per_pe": 132,
+            },
+            "array.lane_groups",
+        ),
         ({"scheduler.sets": 3}, "scheduler.sets"),
         ({"matching.window_inputs": 15}, "matching.window_inputs"),
         ({"array.accumulators_per_pe": 8}, "array.accumulators_per_pe"),
