@@ -1,0 +1,60 @@
+// Finds the fields of the next entry of a sub-stream in the bits that wait (contract §3).
+// One look at the first fields and one count of ones give the length.
+module parser #(
+    parameter L  = 8,    // most lanes of the slot
+    parameter V  = 8,    // bits of a value
+    parameter E  = 128,  // most bits of an entry
+    parameter XW = 10,   // bits of a position
+    parameter UW = 8     // bits of a unit's number
+) (
+    input  logic [E-1:0]    bits,
+    input  logic [15:0]     waiting,       // how many of them have been read
+    input  logic            is_dense,
+    input  logic [L-1:0]    dense_lanes,   // lanes of the next entry of a dense tile
+    input  logic [1:0]      pattern,
+    input  logic [4:0]      position_bits, // d
+    input  logic [4:0]      unit_bits,     // t
+    input  logic [4:0]      lanes,         // g
+    output logic            is_complete,   // all bits of the entry wait
+    output logic [15:0]     length,
+    output logic [XW-1:0]   difference,
+    output logic [UW-1:0]   unit,
+    output logic [L-1:0]    bitmap,
+    output logic [L*V-1:0]  values
+);
+    logic          has_flag, is_full;
+    logic [E-1:0]  from_position, from_unit, from_bitmap, from_values;
+    logic [L-1:0]  all_lanes;
+    logic [15:0]   header;
+    logic [4:0]    ones;
+
+    always_comb begin
+        has_flag      = !is_dense && pattern == 2'd2;
+        is_full       = pattern == 2'd0 || (pattern == 2'd2 && bits[0]);
+        all_lanes     = ~({L{1'b1}} << lanes);
+        from_position = bits >> has_flag;
+        difference    = from_position[XW-1:0] & ~({XW{1'b1}} << position_bits);
+        from_unit     = from_position >> position_bits;
+        unit          = from_unit[UW-1:0] & ~({UW{1'b1}} << unit_bits);
+        from_bitmap   = from_unit >> unit_bits;
+        if (is_dense) begin
+            bitmap      = dense_lanes;
+            header      = 16'd0;
+            from_values = bits;
+        end else begin
+            bitmap      = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
+            header      = 16'(has_flag) + 16'(position_bits) + 16'(unit_bits)
+                        + (is_full ? 16'd0 : 16'(lanes));
+            from_values = is_full ? from_bitmap : from_bitmap >> lanes;
+        end
+        ones   = 5'd0;
+        values = '0;
+        for (int i = 0; i < L; i++)
+            if (bitmap[i]) begin
+                values[i*V +: V] = from_values[ones*V +: V];
+                ones = ones + 5'd1;
+            end
+        length      = header + 16'(ones) * 16'(V);
+        is_complete = waiting >= header && waiting >= length;
+    end
+endmodule
