@@ -30,18 +30,18 @@ module activation_buffer #(
 );
     logic [V-1:0] inputs [0:TOKENS*INPUTS-1];
     logic [31:0]  outputs [0:TOKENS*OUTPUTS-1];
-    integer       x, a;
+    integer       a;
 
-    always_comb begin
-        arriving = '0;
-        x = 0;
-        for (int c = 0; c < T; c++)
-            for (int k = 0; k < IPC; k++) begin
-                x = 32'(first_input) + 32'(loaded) + k;
-                if (tokens[c] && x < INPUTS)
-                    arriving[(c*IPC+k)*V +: V] = inputs[(32'(token) + c) * INPUTS + x];
+    generate
+        for (genvar c = 0; c < T; c++) begin : columns
+            for (genvar k = 0; k < IPC; k++) begin : entering
+                logic [31:0] x;
+                assign x = 32'(first_input) + 32'(loaded) + k;
+                assign arriving[(c*IPC+k)*V +: V] =
+                    tokens[c] && x < INPUTS ? inputs[(32'(token) + c) * INPUTS + x] : '0;
             end
-    end
+        end
+    endgenerate
     assign result = outputs[result_address];
 
     always_ff @(posedge clk) begin

@@ -33,6 +33,8 @@ module bench #(
     logic [K*4-1:0] dropped, taker_state;
     logic [K*G-1:0] enable;
 
+    integer      phase = 0;
+
     // The host's table of loads, and the DRAM.
     logic [31:0]  address [0:TILES-1];
     logic [RW-1:0] room [0:TILES-1];
@@ -45,11 +47,11 @@ module bench #(
     wire  [15:0]  load_lead = lead[load_tile];
     assign part_bytes = bytes[load_tile];
     assign part_permille = permille[load_tile];
-    generate
-        for (genvar k = 0; k < WIN; k++) begin : wires
-            assign dram[k*8 +: 8] = memory[at + k];
-        end
-    endgenerate
+    logic [WIN*8-1:0] seen;
+    always @(at or phase) begin
+        for (int k = 0; k < WIN; k++) seen[k*8 +: 8] = memory[at + k];
+        dram = seen;
+    end
 
     machine #(.P(P), .T(T), .G(G), .M(M), .A(A), .Q(Q), .Z(Z), .W(W), .IPC(IPC), .LATENCY(LATENCY), .B(B),
               .BW(BW), .WORDS(WORDS), .PORT(PORT), .PER_COLUMN(PER_COLUMN), .PLACES(PLACES),
@@ -64,7 +66,7 @@ module bench #(
 
     // Jobs.
     string  name;
-    integer file, got, job = 0, phase = 0, now = 0, values = 0, inputs = 0, outputs = 0, length = 0;
+    integer file, got, job = 0, now = 0, values = 0, inputs = 0, outputs = 0, length = 0;
     integer start = 0, a, b, c, d, e, f, g, h, i;
     initial begin
         if (!$value$plusargs("jobs=%s", name)) $finish;

@@ -22,39 +22,44 @@ module parser #(
     output logic [L-1:0]    bitmap,
     output logic [L*V-1:0]  values
 );
-    logic          has_flag, is_full;
-    logic [E-1:0]  from_position, from_unit, from_bitmap, from_values;
-    logic [L-1:0]  all_lanes;
-    logic [15:0]   header;
-    logic [4:0]    ones;
+    logic           has_flag, is_full;
+    logic [E-1:0]   from_position, from_unit, from_bitmap, from_values;
+    logic [L-1:0]   all_lanes, found;
+    logic [15:0]    header, total;
+    logic [4:0]     ones;
+    logic [L*V-1:0] expanded;
 
     always_comb begin
         has_flag      = !is_dense && pattern == 2'd2;
         is_full       = pattern == 2'd0 || (pattern == 2'd2 && bits[0]);
         all_lanes     = ~({L{1'b1}} << lanes);
         from_position = bits >> has_flag;
-        difference    = from_position[XW-1:0] & ~({XW{1'b1}} << position_bits);
         from_unit     = from_position >> position_bits;
-        unit          = from_unit[UW-1:0] & ~({UW{1'b1}} << unit_bits);
         from_bitmap   = from_unit >> unit_bits;
         if (is_dense) begin
-            bitmap      = dense_lanes;
+            found       = dense_lanes;
             header      = 16'd0;
             from_values = bits;
         end else begin
-            bitmap      = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
+            found       = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
             header      = 16'(has_flag) + 16'(position_bits) + 16'(unit_bits)
                         + (is_full ? 16'd0 : 16'(lanes));
             from_values = is_full ? from_bitmap : from_bitmap >> lanes;
         end
-        ones   = 5'd0;
-        values = '0;
-        for (int i = 0; i < L; i++)
-            if (bitmap[i]) begin
-                values[i*V +: V] = from_values[ones*V +: V];
-                ones = ones + 5'd1;
-            end
-        length      = header + 16'(ones) * 16'(V);
-        is_complete = waiting >= header && waiting >= length;
+        ones     = 5'd0;
+        expanded = '0;
+        if (waiting != 0)
+            for (int i = 0; i < L; i++)
+                if (found[i]) begin
+                    expanded[i*V +: V] = from_values[ones*V +: V];
+                    ones = ones + 5'd1;
+                end
+        total       = header + 16'(ones) * 16'(V);
+        difference  = from_position[XW-1:0] & ~({XW{1'b1}} << position_bits);
+        unit        = from_unit[UW-1:0] & ~({UW{1'b1}} << unit_bits);
+        bitmap      = found;
+        values      = expanded;
+        length      = total;
+        is_complete = waiting != 0 && waiting >= header && waiting >= total;
     end
 endmodule

@@ -24,49 +24,53 @@ module pe #(
     input  logic [G*UW-1:0]   read_address,
     output logic [G*32-1:0]   read_sum
 );
+    localparam UX = UW + 1;
     localparam D  = (A + G - 1) / G;        // words of a lane in a bank
     localparam SW = G + G * UW + 1 + G * 32;
     localparam PW = LATENCY * SW;
 
     // Products, and in row mode their sums over the lanes of each slot.
-    logic [G-1:0]    write;
-    logic [G*UW-1:0] address;
-    logic [G*32-1:0] product, level, addend;
-    logic [4:0]      slot, lane, first, target;
+    logic [G-1:0]    write, writing;
+    logic [G*UW-1:0] address, addressed;
+    logic [G*32-1:0] level, addend, added;
+    logic [4:0]      slot, lane, first;
+    integer          p;
     always_comb begin
-        product = '0;
-        write = '0;
-        address = '0;
-        addend = '0;
-        slot = 5'd0; lane = 5'd0; first = 5'd0; target = 5'd0;
-        for (int l = 0; l < G; l++) begin
-            slot = 5'(l) >> lanes_log;
-            lane = 5'(l) & ~(5'h1F << lanes_log);
-            if (32'(slot) < M && enable[32'(slot)*G + 32'(lane)])
-                product[l*32 +: 32] = 32'($signed(weights[(32'(slot)*G+32'(lane))*V +: V])
-                                         * $signed(activations[(32'(slot)*G+32'(lane))*V +: V]));
-        end
-        level = product;
-        for (int k = 1; k < G; k = k * 2)
-            if ((5'(k) >> lanes_log) == 0)
-                for (int l = 0; l + k < G; l += 2 * k)
-                    level[l*32 +: 32] = level[l*32 +: 32] + level[(l+k)*32 +: 32];
-        for (int l = 0; l < G; l++) begin
-            slot = 5'(l) >> lanes_log;
-            lane = 5'(l) & ~(5'h1F << lanes_log);
-            first = slot << lanes_log;
-            if (32'(slot) < M && live[slot]) begin
-                if (!is_row) begin
-                    write[l] = enable[32'(slot)*G + 32'(lane)];
-                    address[l*UW +: UW] = unit[32'(slot)*UW +: UW];
-                    addend[l*32 +: 32] = product[l*32 +: 32];
-                end else if (lane == (unit[32'(slot)*UW +: 5] & ~(5'h1F << lanes_log))) begin
-                    write[l] = 1'b1;
-                    address[l*UW +: UW] = unit[32'(slot)*UW +: UW] >> lanes_log;
-                    addend[l*32 +: 32] = level[32'(first)*32 +: 32];
+        level = '0; writing = '0; addressed = '0; added = '0;
+        slot = 5'd0; lane = 5'd0; first = 5'd0; p = 0;
+        if (live != '0) begin
+            for (int l = 0; l < G; l++) begin
+                slot = 5'(l) >> lanes_log;
+                lane = 5'(l) & ~(5'h1F << lanes_log);
+                p = 32'(slot) * G + 32'(lane);
+                if (enable[p])
+                    level[l*32 +: 32] = 32'($signed(weights[p*V +: V]) * $signed(activations[p*V +: V]));
+                if (!is_row && live[slot] && enable[p]) begin
+                    writing[l] = 1'b1;
+                    addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW];
+                    added[l*32 +: 32] = level[l*32 +: 32];
+                end
+            end
+            if (is_row) begin
+                for (int k = 0; k < $clog2(G); k++)
+                    for (int l = 0; l < G; l++)
+                        if (k < 32'(lanes_log) && l % (2 << k) == 0)
+                            level[l*32 +: 32] = level[l*32 +: 32] + level[(l+(1<<k))*32 +: 32];
+                for (int l = 0; l < G; l++) begin
+                    slot = 5'(l) >> lanes_log;
+                    lane = 5'(l) & ~(5'h1F << lanes_log);
+                    first = slot << lanes_log;
+                    if (live[slot] && lane == (unit[32'(slot)*UW +: 5] & ~(5'h1F << lanes_log))) begin
+                        writing[l] = 1'b1;
+                        addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW] >> lanes_log;
+                        added[l*32 +: 32] = level[32'(first)*32 +: 32];
+                    end
                 end
             end
         end
+        write = writing;
+        address = addressed;
+        addend = added;
     end
 
     // Stages.
@@ -77,28 +81,24 @@ module pe #(
         else stages <= PW'({stages, addend, bank, address, write});
     assign last = stages[(LATENCY-1)*SW +: SW];
 
-    // Accumulators.
-    logic [31:0]      sums [0:2*G*D-1];
-    logic [2*G*D-1:0] used;
-    integer           w;
-    always_ff @(posedge clk)
-        if (reset) used <= '0;
-        else begin
-            if (empty) used[32'(read_bank)*G*D +: G*D] <= '0;
-            for (int l = 0; l < G; l++)
-                if (last[l]) begin
-                    w = (32'(last[G+G*UW])*G + l) * D + 32'(last[G+l*UW +: UW]);
-                    sums[w] <= (used[w] ? sums[w] : 32'd0) + last[G+G*UW+1+l*32 +: 32];
-                    used[w] <= 1'b1;
+    // Accumulators: a memory of two banks for each lane.
+    generate
+        for (genvar l = 0; l < G; l++) begin : lanes
+            logic [31:0]    sums [0:2*D-1];
+            logic [2*D-1:0] used;
+            logic [UW:0]    at, from;
+            assign at = UX'(last[G+l*UW +: UW]) + (last[G+G*UW] ? UX'(D) : UX'(0));
+            assign from = UX'(read_address[l*UW +: UW]) + (read_bank ? UX'(D) : UX'(0));
+            assign read_sum[l*32 +: 32] = used[from] ? sums[from] : 32'd0;
+            always_ff @(posedge clk)
+                if (reset) used <= '0;
+                else begin
+                    if (empty) used[(read_bank ? D : 0) +: D] <= '0;
+                    if (last[l]) begin
+                        sums[at] <= (used[at] ? sums[at] : 32'd0) + last[G+G*UW+1+l*32 +: 32];
+                        used[at] <= 1'b1;
+                    end
                 end
         end
-    integer r;
-    always_comb begin
-        read_sum = '0;
-        r = 0;
-        for (int l = 0; l < G; l++) begin
-            r = (32'(read_bank)*G + l) * D + 32'(read_address[l*UW +: UW]);
-            if (read_address[l*UW +: UW] < UW'(D) && used[r]) read_sum[l*32 +: 32] = sums[r];
-        end
-    end
+    endgenerate
 endmodule

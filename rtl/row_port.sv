@@ -34,6 +34,7 @@ module row_port #(
     logic [M*16-1:0]      skip;                   // bits of the head word that are gone
     logic [M*16-1:0]      taken;                  // words read
     logic [M-1:0]         is_chosen;
+    logic [15:0]          chosen_bytes;
 
     always_comb
         case (groups_log)
@@ -46,59 +47,70 @@ module row_port #(
     assign is_known = heard == record_words;
 
     // Records.
+    logic is_none;
     always_comb begin
         next_records = records;
         if (!is_known) next_records[heard*WB +: WB] = word;
-        is_empty = heard + 8'd1 == record_words;
-        for (int j = 0; j < M; j++) begin
-            entries[j*16 +: 16] = records[j*32 +: 16];
-            if (j < (1 << groups_log) && next_records[j*32 +: 16] != 0) is_empty = 1'b0;
-        end
+        is_none = heard + 8'd1 == record_words;
+        for (int j = 0; j < M; j++)
+            if (j < (1 << groups_log) && next_records[j*32 +: 16] != 0) is_none = 1'b0;
+        is_empty = is_none;
     end
+    generate
+        for (genvar j = 0; j < M; j++) begin : counts
+            assign entries[j*16 +: 16] = records[j*32 +: 16];
+        end
+    endgenerate
 
     // The slot with the fewest bits, of those that have words left and room for one.
-    logic [15:0]   least, chosen_left;
-    logic [RW-1:0] first, words;
+    logic [15:0]   least, left;
+    logic [RW-1:0] first, words, next_offset;
+    logic [M-1:0]  choice;
     always_comb begin
-        is_chosen = '0;
+        choice = '0;
         least = 16'hFFFF;
-        chosen_left = 16'd0;
-        offset = RW'(heard);
+        left = 16'd0;
+        next_offset = RW'(heard);
         first = RW'(record_words);
         words = '0;
-        for (int j = 0; j < M; j++) begin
-            words = RW'((32'(records[j*32+16 +: 16]) + B - 1) / B);
-            if (is_known && j < (1 << groups_log) && taken[j*16 +: 16] < 16'(words)
-                && 32'(waiting[j*16 +: 16]) + WB <= WB * 32'(capacity) && waiting[j*16 +: 16] < least) begin
-                is_chosen = '0;
-                is_chosen[j] = 1'b1;
-                least = waiting[j*16 +: 16];
-                offset = first + RW'(taken[j*16 +: 16]);
-                chosen_left = 16'(32'(records[j*32+16 +: 16]) - 32'(taken[j*16 +: 16]) * B);
+        if (is_known)
+            for (int j = 0; j < M; j++) begin
+                words = RW'((32'(records[j*32+16 +: 16]) + B - 1) / B);
+                if (j < (1 << groups_log) && taken[j*16 +: 16] < 16'(words)
+                    && 32'(waiting[j*16 +: 16]) + WB <= WB * 32'(capacity) && waiting[j*16 +: 16] < least) begin
+                    choice = '0;
+                    choice[j] = 1'b1;
+                    least = waiting[j*16 +: 16];
+                    next_offset = first + RW'(taken[j*16 +: 16]);
+                    left = 16'(32'(records[j*32+16 +: 16]) - 32'(taken[j*16 +: 16]) * B);
+                end
+                first = first + words;
             end
-            first = first + words;
-        end
-        if (chosen_left > 16'(B)) chosen_left = 16'(B);
-        read = step && (!is_known || is_chosen != '0);
+        is_chosen = choice;
+        offset = next_offset;
+        chosen_bytes = left > 16'(B) ? 16'(B) : left;
+        read = step && (!is_known || choice != '0);
     end
 
     // The bits in front of each parser.
     logic [NW*WB-1:0] line;
     logic [7:0]       at;
+    logic [M*E-1:0]   lines;
     always_comb begin
-        bits = '0;
+        lines = '0;
         line = '0;
         at = 8'd0;
         for (int j = 0; j < M; j++)
-            if (j < (1 << groups_log)) begin
+            if (waiting[j*16 +: 16] != 0) begin
                 at = head[j*8 +: 8];
                 for (int k = 0; k < NW; k++) begin
                     line[k*WB +: WB] = store[(32'(capacity) * j + 32'(at))*WB +: WB];
                     at = at + 8'd1 == capacity ? 8'd0 : at + 8'd1;
                 end
                 line = line >> skip[j*16 +: 16];
-                bits[j*E +: E] = line[E-1:0];
+                lines[j*E +: E] = line[E-1:0];
             end
+        bits = lines;
     end
 
     logic [15:0] gone;
@@ -135,7 +147,7 @@ module row_port #(
                     skip[j*16 +: 16] <= gone;
                     head[j*8 +: 8] <= next_head;
                 end
-                waiting[j*16 +: 16] <= waiting[j*16 +: 16] + (is_chosen[j] ? chosen_left << 3 : 16'd0)
+                waiting[j*16 +: 16] <= waiting[j*16 +: 16] + (is_chosen[j] ? chosen_bytes << 3 : 16'd0)
                                      - (deliver[j] ? length[j*16 +: 16] : 16'd0);
             end
         end

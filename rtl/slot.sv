@@ -58,7 +58,7 @@ module slot #(
 
     logic [15:0]    delivered;
     logic [XW-1:0]  last_low, position, low, difference, next_position;
-    logic [UW-1:0]  parsed_unit, entry_unit, dense_unit;
+    logic [UW-1:0]  parsed_unit, entry_unit, dense_unit, next_dense_unit;
     logic [UW:0]    walk;
     logic [XW-1:0]  dense_position;
     logic           is_first, has_left, is_complete, is_room;
@@ -72,21 +72,27 @@ module slot #(
     assign has_left = exists && is_known && delivered != entries;
 
     // The entries of a dense tile are dealt in turn over the slots of a set.
-    logic [XW:0] rest;
+    logic [XW:0]   rest;
+    logic [XW-1:0] at;
     always_comb begin
-        dense_position = is_first ? '0 : position;
+        at = is_first ? '0 : position;
         walk = is_first ? UX'(place) : UX'(dense_unit) + UX'(share);
-        for (int k = 0; k < MOST_SHARE; k++)
-            if (walk >= {1'b0, set_units} && set_units != 0) begin
-                walk = walk - {1'b0, set_units};
-                dense_position = dense_position + 1'b1;
-            end
-        rest = {1'b0, inputs} - ({1'b0, dense_position} << lanes_log);
-        if (is_row)
-            dense_lanes = rest < XX'(lanes) ? ~({L{1'b1}} << rest) : ~({L{1'b1}} << lanes);
-        else if (has_last_unit && walk[UW-1:0] == set_units - 1'b1)
-            dense_lanes = ~({L{1'b1}} << last_outputs);
-        else dense_lanes = ~({L{1'b1}} << lanes);
+        rest = '0;
+        dense_lanes = '0;
+        if (is_dense) begin
+            for (int k = 0; k < MOST_SHARE; k++)
+                if (walk >= {1'b0, set_units} && set_units != 0) begin
+                    walk = walk - {1'b0, set_units};
+                    at = at + 1'b1;
+                end
+            rest = {1'b0, inputs} - ({1'b0, at} << lanes_log);
+            if (is_row) dense_lanes = rest < XX'(lanes) ? ~({L{1'b1}} << rest) : ~({L{1'b1}} << lanes);
+            else if (has_last_unit && walk[UW-1:0] == set_units - 1'b1)
+                dense_lanes = ~({L{1'b1}} << last_outputs);
+            else dense_lanes = ~({L{1'b1}} << lanes);
+        end
+        dense_position = at;
+        next_dense_unit = walk[UW-1:0];
     end
 
     parser #(.L(L), .V(V), .E(E), .XW(XW), .UW(UW)) fields (
@@ -94,7 +100,7 @@ module slot #(
         .is_complete, .length, .difference, .unit(parsed_unit), .bitmap, .values);
 
     assign next_position = is_dense ? dense_position : (is_first ? '0 : position) + difference;
-    assign entry_unit = is_dense ? walk[UW-1:0] : parsed_unit;
+    assign entry_unit = is_dense ? next_dense_unit : parsed_unit;
     assign low = is_row ? next_position << lanes_log : next_position;
     assign is_room = &has_room;
     assign deliver = step && has_left && is_complete && is_room;
@@ -117,14 +123,13 @@ module slot #(
         end
 
     // The input below which this slot needs none.
+    logic [XW-1:0] least;
     always_comb begin
-        bound = has_left || !is_known ? last_low : inputs;
-        if (!exists) bound = inputs;
-        else if (|has_front) begin
-            bound = inputs;
-            for (int k = 0; k < N; k++)
-                if (has_front[k] && front_low[k*XW +: XW] < bound) bound = front_low[k*XW +: XW];
-        end
+        least = inputs;
+        if (exists && has_front == '0 && (has_left || !is_known)) least = last_low;
+        for (int k = 0; k < N; k++)
+            if (has_front[k] && front_low[k*XW +: XW] < least) least = front_low[k*XW +: XW];
+        bound = least;
     end
 
     assign is_done = !exists || (is_known && !has_left && &is_emptied);

@@ -46,86 +46,78 @@ module taker #(
     localparam NW = $clog2(W);
     localparam QE = Q * EW;
 
-    logic [Q*EW-1:0]      queue, shifted;
-    logic [7:0]           count, kept;
-    logic [K-1:0]         present, matched;
-    logic [K*COLUMNS-1:0] alive;
-    logic [K*COLUMNS*L-1:0] lane_live;
-    logic [XW-1:0]        low;
-    logic [XW:0]          high;
-    logic [NW-1:0]        place;
-    logic [L-1:0]         bitmap;
-    logic                 running;
+    logic [Q*EW-1:0]        queue, shifted;
+    logic [7:0]             count, kept;
+    logic [XW-1:0]          low;
+    logic [XW:0]            high;
+    logic [NW-1:0]          place;
+    logic [L-1:0]           bitmap;
+    logic                   running, does_issue, is_live;
+    logic [3:0]             drops;
+    logic [COLUMNS-1:0]     alive;
+    logic [COLUMNS*L-1:0]   lane_live;
+    logic [COLUMNS*L*V-1:0] operands;
+    logic [UW-1:0]          front_unit;
+    logic [L*V-1:0]         front_values;
 
     assign has_room  = count < 8'(Q);
     assign has_front = count != 0;
     assign front_low = queue[XW-1:0];
 
-    // Which of the first entries match, and for which columns and lanes they are live.
+    // Drops from the front, then one issue. `running` holds while all entries before were dropped.
     always_comb begin
-        alive = '0;
-        lane_live = '0;
-        low = '0; high = '0; place = '0; bitmap = '0;
-        for (int k = 0; k < K; k++) begin
-            present[k] = count > 8'(k);
-            low     = queue[k*EW +: XW];
-            bitmap  = queue[k*EW+XW+UW +: L];
-            high    = is_row ? {1'b0, low} + XX'(lanes) : {1'b0, low} + 1'b1;
-            if (high > {1'b0, inputs}) high = {1'b0, inputs};
-            matched[k] = present[k] && high <= {1'b0, loaded};
-            for (int i = 0; i < L; i++) begin
-                place = low[NW-1:0] + (is_row ? NW'(i) : NW'(0));
-                for (int c = 0; c < COLUMNS; c++)
-                    if (matched[k] && tokens[c] && bitmap[i] && (Z == 0 || nonzero[c*W + 32'(place)])) begin
-                        lane_live[(k*COLUMNS+c)*L + i] = 1'b1;
-                        alive[k*COLUMNS+c] = 1'b1;
+        running = count != 0;
+        does_issue = 1'b0;
+        drops = 4'd0;
+        alive = '0; lane_live = '0; operands = '0; front_unit = '0; front_values = '0;
+        low = '0; high = '0; place = '0; bitmap = '0; is_live = 1'b0;
+        if (running)
+            for (int k = 0; k < K; k++)
+                if (running) begin
+                    low     = queue[k*EW +: XW];
+                    bitmap  = queue[k*EW+XW+UW +: L];
+                    high    = is_row ? {1'b0, low} + XX'(lanes) : {1'b0, low} + 1'b1;
+                    if (high > {1'b0, inputs}) high = {1'b0, inputs};
+                    if (count <= 8'(k) || high > {1'b0, loaded}) running = 1'b0;
+                    else begin
+                        alive = '0;
+                        lane_live = '0;
+                        operands = '0;
+                        for (int i = 0; i < L; i++)
+                            if (bitmap[i]) begin
+                                place = low[NW-1:0] + (is_row ? NW'(i) : NW'(0));
+                                for (int c = 0; c < COLUMNS; c++) begin
+                                    is_live = tokens[c] && (Z == 0 || nonzero[c*W + 32'(place)]);
+                                    lane_live[c*L+i] = is_live;
+                                    alive[c] = alive[c] || is_live;
+                                    if (is_live) operands[(c*L+i)*V +: V] = window[(c*W + 32'(place))*V +: V];
+                                end
+                            end
+                        if (Z == 0 || alive != '0) begin
+                            does_issue   = step;
+                            front_unit   = queue[k*EW+XW +: UW];
+                            front_values = queue[k*EW+XW+UW+L +: L*V];
+                            running      = 1'b0;
+                        end else if (k < Z) drops = drops + 4'd1;
+                        else running = 1'b0;
                     end
-            end
-        end
-    end
-
-    // Drops from the front, then one issue.
-    always_comb begin
-        dropped = 4'd0;
-        running = 1'b1;
-        for (int k = 0; k < K; k++) begin
-            if (running && k < Z && matched[k] && alive[k*COLUMNS +: COLUMNS] == '0)
-                dropped = dropped + 4'd1;
-            else running = 1'b0;
-        end
-        issue = 1'b0; live = '0; unit = '0; weights = '0; enable = '0;
-        for (int k = 0; k < K; k++)
-            if (4'(k) == dropped && matched[k] && (Z == 0 || alive[k*COLUMNS +: COLUMNS] != '0)) begin
-                issue   = step;
-                live    = alive[k*COLUMNS +: COLUMNS];
-                enable  = lane_live[k*COLUMNS*L +: COLUMNS*L];
-                unit    = queue[k*EW+XW +: UW];
-                weights = queue[k*EW+XW+UW+L +: L*V];
-            end
-        kept    = count - 8'(dropped) - 8'(issue);
-        shifted = queue >> ((8'(dropped) + 8'(issue)) * EW);
-        takes   = step && (issue || dropped != 0);
-        is_emptied = kept == 0;
-        state   = 4'b0000;
-        if (issue) state[0] = 1'b1;
-        else if (dropped != 0) state[1] = 1'b1;
-        else if (has_front) state[2] = 1'b1;
-        else if (is_coming) state[3] = 1'b1;
-    end
-
-    // Activations of the issued entry.
-    logic [XW-1:0] issue_low;
-    logic [NW-1:0] issue_place;
-    always_comb begin
-        activations = '0;
-        issue_low   = queue[32'(dropped)*EW +: XW];
-        issue_place = '0;
-        for (int i = 0; i < L; i++) begin
-            issue_place = issue_low[NW-1:0] + (is_row ? NW'(i) : NW'(0));
-            for (int c = 0; c < COLUMNS; c++)
-                if (enable[c*L+i])
-                    activations[(c*L+i)*V +: V] = window[(c*W + 32'(issue_place))*V +: V];
-        end
+                end
+        kept        = count - 8'(drops) - 8'(does_issue);
+        shifted     = queue >> ((8'(drops) + 8'(does_issue)) * EW);
+        dropped     = drops;
+        issue       = does_issue;
+        takes       = step && (does_issue || drops != 0);
+        is_emptied  = kept == 0;
+        live        = does_issue ? alive : '0;
+        enable      = does_issue ? lane_live : '0;
+        activations = does_issue ? operands : '0;
+        unit        = front_unit;
+        weights     = front_values;
+        if (does_issue) state = 4'b0001;
+        else if (drops != 0) state = 4'b0010;
+        else if (count != 0) state = 4'b0100;
+        else if (is_coming) state = 4'b1000;
+        else state = 4'b0000;
     end
 
     always_ff @(posedge clk)

@@ -55,40 +55,35 @@ module tile_memory #(
     logic [15:0]       last, set;
     logic [7:0]        sets, dealt;
     logic [3:0]        set_bits;
-    logic              is_back;
     logic [UW-1:0]     number;
-    always_comb begin
-        next_counts = '0;
-        next_units = '0;
-        last = descriptor[47:32];
-        if (!descriptor[0]) last = (last + (16'(G) >> descriptor[5:4]) - 16'd1) >> ($clog2(G) - 32'(descriptor[5:4]));
-        sets = (8'(P) / 8'(share)) << descriptor[5:4];
-        set_bits = 4'd0;
-        for (int k = 0; k < 8; k++) if ((8'd1 << k) < sets) set_bits = 4'(k + 1);
-        dealt = 8'd0;
-        is_back = 1'b0;
-        set = 16'd0;
-        number = '0;
-        if (has_table)
-            for (int u = 0; u < UNITS; u++)
-                if (16'(u) < last) begin
-                    if (descriptor[1]) set = 16'(is_back ? sets - 8'd1 - dealt : dealt);
-                    else set = 16'(unit_table >> (u * 32'(set_bits))) & ~(16'hFFFF << set_bits);
-                    dealt = dealt + 8'd1;
-                    if (dealt == sets) begin
-                        dealt = 8'd0;
-                        is_back = is_snake && !is_back;
-                    end
-                    number = next_counts[set*UW +: UW];
-                    next_units[(32'(set) * (A >> descriptor[5:4]) + 32'(number))*UW +: UW] = UW'(u);
-                    next_counts[set*UW +: UW] = number + 1'b1;
-                end
-    end
-
+    logic              is_back;
     always_ff @(posedge clk)
         if (reset) ready <= '0;
         else begin
             if (has_table) begin
+                next_counts = '0;
+                next_units = '0;
+                last = descriptor[47:32];
+                if (!descriptor[0])
+                    last = (last + (16'(G) >> descriptor[5:4]) - 16'd1) >> ($clog2(G) - 32'(descriptor[5:4]));
+                sets = (8'(P) / 8'(share)) << descriptor[5:4];
+                set_bits = 4'd0;
+                for (int k = 0; k < 8; k++) if ((8'd1 << k) < sets) set_bits = 4'(k + 1);
+                dealt = 8'd0;
+                is_back = 1'b0;
+                for (int u = 0; u < UNITS; u++)
+                    if (16'(u) < last) begin
+                        if (descriptor[1]) set = 16'(is_back ? sets - 8'd1 - dealt : dealt);
+                        else set = 16'(unit_table >> (u * 32'(set_bits))) & ~(16'hFFFF << set_bits);
+                        dealt = dealt + 8'd1;
+                        if (dealt == sets) begin
+                            dealt = 8'd0;
+                            is_back = is_snake && !is_back;
+                        end
+                        number = next_counts[set*UW +: UW];
+                        next_units[(32'(set) * (A >> descriptor[5:4]) + 32'(number))*UW +: UW] = UW'(u);
+                        next_counts[set*UW +: UW] = number + 1'b1;
+                    end
                 descriptors[load_place] <= descriptor;
                 bases[load_place] <= {base_lap, base};
                 counts[load_place] <= next_counts;

@@ -32,7 +32,11 @@ module write_back #(
     logic [15:0] outputs, most, cycles, step, phase, number, length, taken, last_unit, last_outputs;
     logic [7:0]  set, slot, lane, target;
     logic [31:0] sum;
-    logic [P*T*G*8-1:0] targets;                  // lane of the slot that has the word
+    logic [P*T*G*UW-1:0] addresses;
+    logic [P*T*G-1:0]    valids;
+    logic [P*T*G*16-1:0] indices;
+    logic [P*T*G*32-1:0] words;
+    logic [P*T*G*8-1:0] places, targets;                  // lane of the slot that has the word
     logic [UW-1:0] unit;
     integer      at, from;
 
@@ -51,7 +55,7 @@ module write_back #(
     end
 
     always_comb begin
-        read_address = '0; valid = '0; output_index = '0; targets = '0;
+        addresses = '0; valids = '0; indices = '0; places = '0;
         phase = 16'd0; number = '0; length = '0; taken = 16'd0;
         set = '0; slot = '0; lane = '0; target = '0; unit = '0; at = 0; from = 0;
         last_unit = is_row ? outputs - 16'd1 : (outputs - 16'd1) >> lanes_log;
@@ -73,25 +77,29 @@ module write_back #(
                             at = (r * T + c) * G + l;
                             unit = units[(32'(set)*(A >> groups_log) + 32'(number))*UW +: UW];
                             target = is_row ? (8'(number) & ~(8'hFF << lanes_log)) : 8'd0;
-                            valid[at] = 1'b1;
-                            output_index[at*16 +: 16] = is_row ? 16'(unit) : (16'(unit) << lanes_log) + 16'(lane);
-                            targets[at*8 +: 8] = target;
+                            valids[at] = 1'b1;
+                            indices[at*16 +: 16] = is_row ? 16'(unit) : (16'(unit) << lanes_log) + 16'(lane);
+                            places[at*8 +: 8] = target;
                             for (int k = 0; k < P; k++)
                                 if (k < 32'(share) && r + k < P) begin
                                     from = ((r + k) * T + c) * G + l + 32'(target);
-                                    read_address[from*UW +: UW] = is_row ? UW'(number >> lanes_log) : UW'(number);
+                                    addresses[from*UW +: UW] = is_row ? UW'(number >> lanes_log) : UW'(number);
                                 end
                             taken = taken + 16'd1;
                         end
                         phase = phase + length;
                         if (phase >= cycles) phase = phase - cycles;
                     end
+        read_address = addresses;
+        valid = valids;
+        output_index = indices;
+        targets = places;
         is_over = taken > 16'(WORDS);
     end
 
     // Set sum.
     always_comb begin
-        word = '0;
+        words = '0;
         sum = '0;
         for (int r = 0; r < P; r++)
             for (int k = 0; k < T * G; k++)
@@ -100,8 +108,9 @@ module write_back #(
                     for (int q = 0; q < P; q++)
                         if (q < 32'(share) && r + q < P)
                             sum = sum + read_sum[((r+q)*T*G + k + 32'(targets[(r*T*G+k)*8 +: 8]))*32 +: 32];
-                    word[(r*T*G+k)*32 +: 32] = sum;
+                    words[(r*T*G+k)*32 +: 32] = sum;
                 end
+        word = words;
     end
 
     always_ff @(posedge clk)
