@@ -21,7 +21,7 @@ module bench #(
     logic [71:0] part_bytes;
     logic [29:0] part_permille;
     logic [WIN*8-1:0] dram;
-    logic        pass_starts, pass_step, pass_ends, layer_ends, all_loaded, dram_waits, dram_moves;
+    logic        waits_tile, waits_bank, pass_starts, pass_step, pass_ends, layer_ends, all_loaded, dram_waits, dram_moves;
     logic        write_back_works, window_full;
     logic [T-1:0]   tokens;
     logic [127:0]   descriptor;
@@ -60,7 +60,7 @@ module bench #(
         .clk, .reset, .load_enable, .go, .share, .is_snake, .tiles, .token_count, .place_limit, .first_latency,
         .rate, .load_tile, .release_tile, .load_room, .release_room, .part_bytes, .part_permille,
         .lead(load_lead), .dram_taken, .dram, .host_write, .host_address, .host_data, .result_address, .result,
-        .pass_starts, .pass_step, .pass_ends, .layer_ends, .all_loaded, .tokens, .descriptor, .dram_waits,
+        .waits_tile, .waits_bank, .pass_starts, .pass_step, .pass_ends, .layer_ends, .all_loaded, .tokens, .descriptor, .dram_waits,
         .dram_moves, .write_back_works, .entering, .window_full, .reads, .deliver, .parser_stall, .takes,
         .dropped, .taker_state, .issue, .live, .enable, .faults);
 
@@ -74,14 +74,14 @@ module bench #(
     end
 
     // Counters.
-    integer waits, moves, writes, entered, enters, fulls, words, executed, pass_steps, found;
+    integer waits, moves, writes, entered, enters, fulls, words, executed, pass_steps, cause = 0;
     integer busy [0:K-1], skipping [0:K-1], lacking [0:K-1], hungry [0:K-1], final_take [0:K-1];
-    integer drops [0:K-1], alive [0:K-1], offered [0:K-1], blocked [0:K-1], starved [0:K-1];
+    integer drops [0:K-1], drop_cycles [0:K-1], alive [0:K-1], offered [0:K-1], blocked [0:K-1], starved [0:K-1];
     task automatic forget;
         enters = 0; entered = 0; fulls = 0; words = 0; executed = 0; pass_steps = 0;
         for (int k = 0; k < K; k++) begin
             busy[k] = 0; skipping[k] = 0; lacking[k] = 0; hungry[k] = 0; final_take[k] = -1;
-            drops[k] = 0; alive[k] = 0; offered[k] = 0; blocked[k] = 0; starved[k] = 0;
+            drops[k] = 0; drop_cycles[k] = 0; alive[k] = 0; offered[k] = 0; blocked[k] = 0; starved[k] = 0;
         end
     endtask
 
@@ -110,7 +110,7 @@ module bench #(
                     for (int t = a; t < a + WIN; t++) memory[t] = 8'd0;
                     values <= 0;
                     forget;
-                    waits = 0; moves = 0; writes = 0;
+                    cause = 0; waits = 0; moves = 0; writes = 0;
                     phase <= 1;
                 end
             end
@@ -134,6 +134,8 @@ module bench #(
                 if (dram_moves) moves = moves + 1;
                 if (write_back_works) writes = writes + 1;
                 if (faults != 0) $display("fault %0d %b", now, faults);
+                if (waits_tile) cause = 1;
+                else if (waits_bank) cause = 2;
                 if (pass_starts) start = now;
                 if (pass_step) begin
                     pass_steps = pass_steps + 1;
@@ -156,18 +158,20 @@ module bench #(
                             final_take[k] = pass_steps - 1;
                             drops[k] = drops[k] + 32'(dropped[k*4 +: 4]);
                         end
+                        if (dropped[k*4 +: 4] != 0) drop_cycles[k] = drop_cycles[k] + 1;
                         if (live[k]) alive[k] = alive[k] + 1;
                     end
                 end
                 if (pass_ends) begin
-                    $display("pass %0d %0d %0d %0d %0d %0d %0d %0d", start, pass_steps, now + 1, executed, enters, entered, fulls, words);
+                    $display("pass %0d %0d %0d %0d %0d %0d %0d %0d %0d", cause, start, pass_steps, now + 1, executed, enters, entered, fulls, words);
                     for (int s = 0; s < S; s++) if (s % M < (1 << descriptor[5:4])) begin
                         $write("slot %0d %0d %0d %0d", s, offered[s], blocked[s], starved[s]);
                         for (int k = s * T; k < s * T + T; k++)
-                            $write(" %0d %0d %0d %0d %0d %0d %0d", busy[k], skipping[k], lacking[k], hungry[k], final_take[k], drops[k], alive[k]);
+                            $write(" %0d %0d %0d %0d %0d %0d %0d %0d", busy[k], skipping[k], lacking[k], hungry[k], final_take[k], drops[k], drop_cycles[k], alive[k]);
                         $write("\n");
                     end
                     forget;
+                    cause = 0;
                 end
                 if (layer_ends || now == 1000000) begin
                     $display("layer %0d %0d %0d %0d %0d", job, now + 1, waits, moves, writes);

@@ -33,7 +33,7 @@ module machine #(
     input  logic [31:0]        result_address,
     output logic [31:0]        result,
     // What happens in this cycle, for the counters.
-    output logic               pass_starts, pass_step, pass_ends, layer_ends, all_loaded,
+    output logic               waits_tile, waits_bank, pass_starts, pass_step, pass_ends, layer_ends, all_loaded,
     output logic [T-1:0]       tokens,
     output logic [127:0]       descriptor,
     output logic               dram_waits, dram_moves, write_back_works,
@@ -106,7 +106,7 @@ module machine #(
         .write_place, .write_descriptor, .write_counts, .write_units);
     pass_sequencer #(.T(T), .LATENCY(LATENCY), .PLACES(PLACES)) sequencer (
         .clk, .reset, .enable(go), .tiles, .token_count, .place_limit, .ready, .all_done(&row_done),
-        .starts(pass_starts), .step(pass_step), .clear, .ends(pass_ends), .releases, .place(pass_place), .tokens,
+        .waits_tile, .waits_bank, .starts(pass_starts), .step(pass_step), .clear, .ends(pass_ends), .releases, .place(pass_place), .tokens,
         .token(pass_token), .bank, .writes(write_back_works), .write_ends, .write_bank, .write_token, .write_tokens,
         .write_frees, .write_place, .layer_ends);
     window #(.T(T), .V(V), .W(W), .IPC(IPC), .SLOTS(P*M), .XW(XW)) window (

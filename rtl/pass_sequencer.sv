@@ -12,6 +12,8 @@ module pass_sequencer #(
     input  logic [3:0]        place_limit,
     input  logic [PLACES-1:0] ready,
     input  logic              all_done,       // nothing is left after this cycle
+    output logic              waits_tile,     // the next pass waits for its tile
+    output logic              waits_bank,     // and for its accumulators
     output logic              starts,
     output logic              step,
     output logic              clear,
@@ -30,13 +32,16 @@ module pass_sequencer #(
     output logic [3:0]        write_place,
     output logic              layer_ends
 );
-    logic        running;
+    logic        running, is_between;
     logic [7:0]  drain;
     logic [15:0] tile, written, write_from;
     logic [1:0]  held, full;                  // banks in use, and waiting for write-back
     logic        is_last_group;
 
-    assign starts = enable && !running && drain == 0 && tile != tiles && ready[place] && !held[bank];
+    assign is_between = enable && !running && drain == 0 && tile != tiles;
+    assign waits_tile = is_between && !ready[place];
+    assign waits_bank = is_between && held[bank];
+    assign starts = is_between && ready[place] && !held[bank];
     assign step   = running || starts;
     assign clear  = reset || (step && all_done);
     assign ends   = drain == 8'd1;

@@ -13,13 +13,17 @@ from tests.rtl.encoding import SmallMachine, Tile
 
 SOURCES = Path(__file__).parents[2] / "rtl"
 PLACES = 8
-TAKER = ("busy", "zero_skip", "window", "decompressor", "last", "dropped", "live")
+TAKER = ("busy", "zero_skip", "window", "decompressor", "last", "dropped", "drop_cycles", "live")
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Counters of a pass; slots: offered, blocked, starved; takers: those of TAKER, by slot and column."""
+    """Counters of a pass; slots: offered, blocked, starved; takers: those of TAKER, by slot and column.
 
+    cause: of the wait before it, 1 the tile, 2 the accumulators.
+    """
+
+    cause: int
     start: int
     steps: int
     end: int
