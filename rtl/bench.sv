@@ -143,23 +143,21 @@ module bench #(
                     entered = entered + 32'(entering);
                     if (window_full) fulls = fulls + 1;
                     for (int r = 0; r < P; r++) if (reads[r]) words = words + 1;
-                    for (int k = 0; k < K * G; k++) if (enable[k]) executed = executed + 1;
-                    for (int s = 0; s < S; s++) begin
+                    executed = executed + $countones(enable);
+                    for (int s = 0; s < S; s++) if (s % M < (1 << descriptor[5:4])) begin
                         if (deliver[s]) offered[s] = offered[s] + 1;
                         if (parser_stall[2*s]) blocked[s] = blocked[s] + 1;
                         if (parser_stall[2*s+1]) starved[s] = starved[s] + 1;
-                    end
-                    for (int k = 0; k < K; k++) begin
-                        if (taker_state[k*4]) busy[k] = busy[k] + 1;
-                        if (taker_state[k*4+1]) skipping[k] = skipping[k] + 1;
-                        if (taker_state[k*4+2]) lacking[k] = lacking[k] + 1;
-                        if (taker_state[k*4+3]) hungry[k] = hungry[k] + 1;
-                        if (takes[k]) begin
-                            final_take[k] = pass_steps - 1;
+                        for (int k = s * T; k < s * T + T; k++) if (taker_state[k*4 +: 4] != 0) begin
+                            if (taker_state[k*4]) busy[k] = busy[k] + 1;
+                            if (taker_state[k*4+1]) skipping[k] = skipping[k] + 1;
+                            if (taker_state[k*4+2]) lacking[k] = lacking[k] + 1;
+                            if (taker_state[k*4+3]) hungry[k] = hungry[k] + 1;
+                            if (takes[k]) final_take[k] = pass_steps - 1;
                             drops[k] = drops[k] + 32'(dropped[k*4 +: 4]);
+                            if (dropped[k*4 +: 4] != 0) drop_cycles[k] = drop_cycles[k] + 1;
                         end
-                        if (dropped[k*4 +: 4] != 0) drop_cycles[k] = drop_cycles[k] + 1;
-                        if (live[k]) alive[k] = alive[k] + 1;
+                        for (int k = s * T; k < s * T + T; k++) if (live[k]) alive[k] = alive[k] + 1;
                     end
                 end
                 if (pass_ends) begin

@@ -30,30 +30,30 @@ module parser #(
     logic [L*V-1:0] expanded;
 
     always_comb begin
-        has_flag      = !is_dense && pattern == 2'd2;
-        is_full       = pattern == 2'd0 || (pattern == 2'd2 && bits[0]);
-        all_lanes     = ~({L{1'b1}} << lanes);
-        from_position = bits >> has_flag;
-        from_unit     = from_position >> position_bits;
-        from_bitmap   = from_unit >> unit_bits;
-        if (is_dense) begin
-            found       = dense_lanes;
-            header      = 16'd0;
-            from_values = bits;
-        end else begin
-            found       = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
-            header      = 16'(has_flag) + 16'(position_bits) + 16'(unit_bits)
-                        + (is_full ? 16'd0 : 16'(lanes));
-            from_values = is_full ? from_bitmap : from_bitmap >> lanes;
-        end
-        ones     = 5'd0;
-        expanded = '0;
-        if (waiting != 0)
+        found = '0; header = 16'd0; ones = 5'd0; expanded = '0; is_full = 1'b0; has_flag = 1'b0;
+        all_lanes = '0; from_position = '0; from_unit = '0; from_bitmap = '0; from_values = '0;
+        if (waiting != 0) begin
+            if (is_dense) begin
+                found       = dense_lanes;
+                from_values = bits;
+            end else begin
+                has_flag      = pattern == 2'd2;
+                is_full       = pattern == 2'd0 || (has_flag && bits[0]);
+                all_lanes     = ~({L{1'b1}} << lanes);
+                from_position = bits >> has_flag;
+                from_unit     = from_position >> position_bits;
+                from_bitmap   = from_unit >> unit_bits;
+                found         = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
+                from_values   = is_full ? from_bitmap : from_bitmap >> lanes;
+                header        = 16'(has_flag) + 16'(position_bits) + 16'(unit_bits)
+                              + (is_full ? 16'd0 : 16'(lanes));
+            end
             for (int i = 0; i < L; i++)
                 if (found[i]) begin
                     expanded[i*V +: V] = from_values[ones*V +: V];
                     ones = ones + 5'd1;
                 end
+        end
         total       = header + 16'(ones) * 16'(V);
         difference  = from_position[XW-1:0] & ~({XW{1'b1}} << position_bits);
         unit        = from_unit[UW-1:0] & ~({UW{1'b1}} << unit_bits);
