@@ -67,9 +67,10 @@ module bench #(
     // Jobs.
     string  name;
     integer file, got, job = 0, now = 0, values = 0, inputs = 0, outputs = 0, length = 0;
-    integer start = 0, a, b, c, d, e, f, g, h, i;
+    integer most_cycles, start = 0, a, b, c, d, e, f, g, h, i;
     initial begin
         if (!$value$plusargs("jobs=%s", name)) $finish;
+        if (!$value$plusargs("most_cycles=%d", most_cycles)) most_cycles = 1000000;
         file = $fopen(name, "r");
     end
 
@@ -171,7 +172,11 @@ module bench #(
                     forget;
                     cause = 0;
                 end
-                if (layer_ends || now == 1000000) begin
+                if (now == most_cycles) begin
+                    $display("stuck");
+                    $finish;
+                end
+                if (layer_ends) begin
                     $display("layer %0d %0d %0d %0d %0d", job, now + 1, waits, moves, writes);
                     load_enable <= 1'b0;
                     go <= 1'b0;

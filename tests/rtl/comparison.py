@@ -65,9 +65,9 @@ def settings(machine: SmallMachine) -> list[str]:
     return [f"{key}={str(value).lower()}" for key, value in values.items()]
 
 
-def draw(rng: np.random.Generator, most: int, tokens: int) -> Layer:
-    """A layer of up to most × most: scattered weights, vectors of one direction, or a mixture."""
-    rows, cols = rng.integers(1, most + 1, 2)
+def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
+    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors of one direction, or a mixture."""
+    rows, cols = rng.integers(least, most + 1, 2)
     density = rng.choice([0.0, 0.05, 0.2, 0.5, 1.0], p=[0.02, 0.28, 0.35, 0.25, 0.1])
     length = int(rng.choice([1, 4, 8]))
     if rng.integers(2):
@@ -106,6 +106,7 @@ def encoded(machine: SmallMachine, layer: Layer, simulated: LayerResult) -> list
         len(layer.activations),
         is_row=simulated.orientation == "horizontal",
         n=simulated.lane_groups,
+        is_resident=machine.resident,
     )
 
 

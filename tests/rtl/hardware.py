@@ -111,8 +111,18 @@ def verilator(machine: SmallMachine, folder: Path, sources: Path = SOURCES) -> P
     return folder / "built" / "machine"
 
 
-def run(program: Path, machine: SmallMachine, jobs: Sequence[Job]) -> list[Run]:
-    """What the machine does with each layer."""
+class Stuck(Exception):
+    """A layer did not end in time."""
+
+
+def run(
+    program: Path, machine: SmallMachine, jobs: Sequence[Job], most_cycles: int = 1_000_000
+) -> list[Run]:
+    """What the machine does with each layer.
+
+    Raises:
+        Stuck: a layer takes more than `most_cycles`.
+    """
     listed = program.parent / "jobs.txt"
     with listed.open("w") as file:
         for job in jobs:
@@ -134,10 +144,12 @@ def run(program: Path, machine: SmallMachine, jobs: Sequence[Job]) -> list[Run]:
             for tile in job.tiles:
                 file.writelines(f"{byte:x}\n" for byte in tile.data)
             file.writelines(f"{x}\n" for x in job.activations.ravel())
-    command = [str(program), f"+jobs={listed}"]
+    command = [str(program), f"+jobs={listed}", f"+most_cycles={most_cycles}"]
     if program.suffix == ".vvp":
         command = [shutil.which("vvp") or "vvp", "-n", *command]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    if "stuck" in done.stdout:
+        raise Stuck(f"a layer took more than {most_cycles} cycles")
     return _parsed(done.stdout, jobs)
 
 
