@@ -1,0 +1,104 @@
+// One PE: G lanes in groups, an adder tree for row mode, LATENCY stages and two accumulator banks
+// (contract §2, §5). In column mode unit k of a slot has word k of each of its lanes; in row mode
+// it has word ⌊k/g⌋ of lane k mod g. INT8 operands, 32-bit sums that wrap.
+module pe #(
+    parameter M  = 8,
+    parameter G  = 8,
+    parameter V  = 8,
+    parameter A  = 32,        // words of a bank
+    parameter LATENCY = 4,        // at least 1
+    parameter UW = 8
+) (
+    input  logic              clk,
+    input  logic              reset,
+    input  logic              is_row,
+    input  logic [2:0]        lanes_log,
+    input  logic              bank,         // of the pass that issues
+    input  logic [M-1:0]      live,         // the slot executes an entry in this column
+    input  logic [M*UW-1:0]   unit,
+    input  logic [M*G-1:0]    enable,       // by slot, then by lane of the slot
+    input  logic [M*G*V-1:0]  weights,
+    input  logic [M*G*V-1:0]  activations,
+    input  logic              empty,        // forget the sums of `read_bank`
+    input  logic              read_bank,
+    input  logic [G*UW-1:0]   read_address,
+    output logic [G*32-1:0]   read_sum
+);
+    localparam UX = UW + 1;
+    localparam D  = (A + G - 1) / G;        // words of a lane in a bank
+    localparam SW = G + G * UW + 1 + G * 32;
+    localparam PW = LATENCY * SW;
+
+    // Products, and in row mode their sums over the lanes of each slot.
+    logic [G-1:0]    write, writing;
+    logic [G*UW-1:0] address, addressed;
+    logic [G*32-1:0] level, addend, added;
+    logic [4:0]      slot, lane, first;
+    integer          p;
+    always_comb begin
+        level = '0; writing = '0; addressed = '0; added = '0;
+        slot = 5'd0; lane = 5'd0; first = 5'd0; p = 0;
+        if (live != '0) begin
+            for (int l = 0; l < G; l++) begin
+                slot = 5'(l) >> lanes_log;
+                lane = 5'(l) & ~(5'h1F << lanes_log);
+                p = 32'(slot) * G + 32'(lane);
+                if (enable[p])
+                    level[l*32 +: 32] = 32'($signed(weights[p*V +: V]) * $signed(activations[p*V +: V]));
+                if (!is_row && live[slot] && enable[p]) begin
+                    writing[l] = 1'b1;
+                    addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW];
+                    added[l*32 +: 32] = level[l*32 +: 32];
+                end
+            end
+            if (is_row) begin
+                for (int k = 0; k < $clog2(G); k++)
+                    for (int l = 0; l < G; l++)
+                        if (k < 32'(lanes_log) && l % (2 << k) == 0)
+                            level[l*32 +: 32] = level[l*32 +: 32] + level[(l+(1<<k))*32 +: 32];
+                for (int l = 0; l < G; l++) begin
+                    slot = 5'(l) >> lanes_log;
+                    lane = 5'(l) & ~(5'h1F << lanes_log);
+                    first = slot << lanes_log;
+                    if (live[slot] && lane == (unit[32'(slot)*UW +: 5] & ~(5'h1F << lanes_log))) begin
+                        writing[l] = 1'b1;
+                        addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW] >> lanes_log;
+                        added[l*32 +: 32] = level[32'(first)*32 +: 32];
+                    end
+                end
+            end
+        end
+        write = writing;
+        address = addressed;
+        addend = added;
+    end
+
+    // Stages.
+    logic [LATENCY*SW-1:0] stages;
+    logic [SW-1:0]         last;
+    always_ff @(posedge clk)
+        if (reset) stages <= '0;
+        else stages <= PW'({stages, addend, bank, address, write});
+    assign last = stages[(LATENCY-1)*SW +: SW];
+
+    // Accumulators: a memory of two banks for each lane.
+    generate
+        for (genvar l = 0; l < G; l++) begin : lanes
+            logic [31:0]    sums [0:2*D-1];
+            logic [2*D-1:0] used;
+            logic [UW:0]    at, from;
+            assign at = UX'(last[G+l*UW +: UW]) + (last[G+G*UW] ? UX'(D) : UX'(0));
+            assign from = UX'(read_address[l*UW +: UW]) + (read_bank ? UX'(D) : UX'(0));
+            assign read_sum[l*32 +: 32] = used[from] ? sums[from] : 32'd0;
+            always_ff @(posedge clk)
+                if (reset) used <= '0;
+                else begin
+                    if (empty) used[(read_bank ? D : 0) +: D] <= '0;
+                    if (last[l]) begin
+                        sums[at] <= (used[at] ? sums[at] : 32'd0) + last[G+G*UW+1+l*32 +: 32];
+                        used[at] <= 1'b1;
+                    end
+                end
+        end
+    endgenerate
+endmodule

@@ -1,0 +1,150 @@
+"""Drawn layers through the RTL and through the simulator, side by side."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim import Activations, Workload, load_machine, simulate
+from accel_sim.reports.report import LayerResult
+from sparse_formats.masks.matrix import MaskedMatrix
+from tests.rtl.account import Account, account, of_layer
+from tests.rtl.encoding import SmallMachine, Tile, encode
+from tests.rtl.hardware import Job, Run
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A drawn layer; weight: int8 (outputs, inputs); activations: int8 (tokens, inputs)."""
+
+    keep: NDArray[np.bool_]
+    weight: NDArray[np.int8]
+    activations: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the simulator says of a layer; outputs: (tokens, outputs)."""
+
+    layer: LayerResult
+    outputs: NDArray[np.int64]
+
+
+def settings(machine: SmallMachine) -> list[str]:
+    """The machine in the simulator's words."""
+    values = {
+        "array.pe_rows": machine.rows,
+        "array.token_columns": machine.columns,
+        "array.lanes": machine.lanes,
+        "array.lane_groups": list(machine.lane_groups),
+        "array.accumulators_per_pe": machine.accumulators,
+        "array.pe_latency_cycles": machine.latency,
+        "array.packing": machine.packing,
+        "array.datatype": "int8",
+        "scheduler.policy": machine.policy,
+        "scheduler.sets": machine.sets,
+        "queue.depth_entries": machine.queue,
+        "queue.per_column": machine.per_column,
+        "decompressor.word_bytes": machine.word_bytes,
+        "decompressor.buffer_words": machine.buffer_words,
+        "zero_skip.entries_per_cycle": machine.zero_skip,
+        "matching.window_inputs": machine.window,
+        "matching.inputs_per_cycle": machine.inputs_per_cycle,
+        "weight_buffer.bytes": machine.weight_bytes,
+        "weight_buffer.banks": machine.rows,
+        "weight_buffer.port_bytes": machine.word_bytes,
+        "output.words_per_cycle": machine.write_words,
+        "dram.bytes_per_cycle": machine.dram_bytes,
+        "dram.burst_bytes": machine.burst,
+        "dram.first_latency_cycles": machine.first_latency,
+        "dram.efficiency_run_bytes": list(machine.runs),
+        "dram.efficiency_permille": list(machine.permille),
+        "dram.resident": machine.resident,
+    }
+    return [f"{key}={str(value).lower()}" for key, value in values.items()]
+
+
+def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
+    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors of one direction, or a mixture."""
+    rows, cols = rng.integers(least, most + 1, 2)
+    density = rng.choice([0.0, 0.05, 0.2, 0.5, 1.0], p=[0.02, 0.28, 0.35, 0.25, 0.1])
+    length = int(rng.choice([1, 4, 8]))
+    if rng.integers(2):
+        keep = np.repeat(rng.random((rows, -(-cols // length))) < density, length, axis=1)[:, :cols]
+    else:
+        keep = np.repeat(rng.random((-(-rows // length), cols)) < density, length, axis=0)[:rows]
+    keep = keep | (rng.random((rows, cols)) < rng.choice([0.0, 0.02]))
+    # Some kept weights are zero: they stay entries.
+    weight = np.where(keep, rng.integers(-128, 128, (rows, cols)), 0).astype(np.int8)
+    x = rng.integers(-128, 128, (int(rng.integers(1, tokens + 1)), cols))
+    x[rng.random(x.shape) < rng.choice([0.0, 0.5, 0.9])] = 0
+    return Layer(keep, weight, x.astype(np.int8))
+
+
+def expected(machine: SmallMachine, layers: Iterable[Layer]) -> list[Expected]:
+    """What the simulator says of each layer alone."""
+    built = load_machine("tf_mvp", settings(machine))
+    found = []
+    for layer in layers:
+        outputs: dict[str, NDArray[np.int64]] = {}
+        matrix = MaskedMatrix("m", layer.keep, layer.weight)
+        activations = Activations(len(layer.activations), recorded={"m": layer.activations})
+        report = simulate(
+            Workload.of([matrix], activations), built, threads=1, on_outputs=outputs.__setitem__
+        )
+        found.append(Expected(report.layers[0], np.asarray(outputs["m"]).T))
+    return found
+
+
+def encoded(machine: SmallMachine, layer: Layer, simulated: LayerResult) -> list[Tile]:
+    """The layer's bytes, in the mode and with the lane groups of the simulator's choice."""
+    return encode(
+        machine,
+        layer.keep,
+        layer.weight,
+        len(layer.activations),
+        is_row=simulated.orientation == "horizontal",
+        n=simulated.lane_groups,
+        is_resident=machine.resident,
+    )
+
+
+def job(machine: SmallMachine, layer: Layer, tiles: Sequence[Tile]) -> Job:
+    """For the RTL."""
+    return Job(tiles, layer.activations, len(layer.keep), machine.resident)
+
+
+def differences(
+    machine: SmallMachine, layer: Layer, tiles: Sequence[Tile], run: Run, expected: Expected
+) -> list[str]:
+    """What is not equal, in words: cycles, counters, bytes and outputs."""
+    result = expected.layer
+    rtl = account(machine, run, len(layer.activations), result.lane_groups)
+    simulated = of_layer(result)
+    found = [
+        f"{name.name}: RTL {getattr(rtl, name.name)}, simulator {getattr(simulated, name.name)}"
+        for name in fields(Account)
+        if getattr(rtl, name.name) != getattr(simulated, name.name)
+    ]
+    bits = 8 * sum(len(tile.data) for tile in tiles)
+    loaded = 0 if machine.resident else sum(size for tile in tiles for size, _ in tile.parts)
+    for name, ours, theirs in (
+        ("tiles", len(tiles), result.tiles),
+        ("bits", bits, sum(result.storage_bits.values())),
+        ("dram_bytes", loaded, result.dram_bytes),
+        ("faults", run.faults, 0),
+    ):
+        if ours != theirs:
+            found.append(f"{name}: RTL {ours}, simulator {theirs}")
+    if not np.array_equal(run.outputs, expected.outputs):
+        found.append("outputs")
+    product = layer.activations.astype(np.int64) @ np.where(layer.keep, layer.weight, 0).T.astype(np.int64)
+    if not np.array_equal(run.outputs, product):
+        found.append("outputs and the product")
+    return found
+
+
+def with_groups(machine: SmallMachine, n: int) -> SmallMachine:
+    """The machine with one number of lane groups only."""
+    return replace(machine, lane_groups=(n,))
