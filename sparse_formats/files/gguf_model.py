@@ -11,6 +11,7 @@ from sparse_formats.files.model_config import ModelConfig
 from sparse_formats.files.readers import gguf
 from sparse_formats.masks.matrix_names import kind_of
 from sparse_formats.masks.selection import LEFT_ALONE
+from sparse_formats.memory import reads
 
 _ROUNDS = ("Q8_0", "Q5_0", "Q4_0")
 
@@ -30,6 +31,7 @@ def read(path: Path) -> Matrices:
         InputError: not such a file; one part of several; a matrix of a layer in a type that does
             not tell zeros from small weights; no matrix at all.
     """
+    reads(path)
     file = gguf.read(path)
     parts = file.metadata.get("split.count", 1)
     if parts not in (0, 1):

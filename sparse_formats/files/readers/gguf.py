@@ -205,13 +205,14 @@ def _tensor(path: Path, item: _Listed, start: int) -> GgufTensor:
     if item.type in _PLAIN:
         name, code = _PLAIN[item.type]
         kind = "f" if name in ("F32", "F16", "F64", "BF16") else "i"
-        stored = Stored(kind, item.shape, _plain_reader(path, item, start, code))
+        # bfloat16 becomes float32.
+        width = 4 if name == "BF16" else np.dtype(code).itemsize
+        stored = Stored(kind, item.shape, _plain_reader(path, item, start, code), width)
         return GgufTensor(name, item.shape, stored)
     if item.type in _BLOCKS:
         name, _ = _BLOCKS[item.type]
-        return GgufTensor(
-            name, item.shape, Stored("f", item.shape, _block_reader(path, item, start, name))
-        )
+        stored = Stored("f", item.shape, _block_reader(path, item, start, name), 4)
+        return GgufTensor(name, item.shape, stored)
     name = _OTHERS.get(item.type, f"type {item.type}")
     why = "is not decoded here"
     if name in _WITH_MINIMUM:
