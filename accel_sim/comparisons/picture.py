@@ -1,14 +1,12 @@
 """The grid of a comparison as bars: each quantity over that of the first pair."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sparse_formats.files.atomic import replace_file
-from sparse_formats.untrusted import printable
+from sparse_formats.files.pictures import drawable, own_style, write_png
 
 _TITLES = {
     "latency_s": "time",
@@ -20,12 +18,11 @@ _TITLES = {
 
 def draw_pairs(data: Mapping[str, Any], path: Path) -> None:
     """Write one picture; data: as in compare.json. The same data gives the same bytes."""
-    import matplotlib.style
     from matplotlib.figure import Figure
 
     pairs = data["pairs"]
-    labels = [printable(f"{pair['mask']} on {pair['accelerator']}") for pair in pairs]
-    with matplotlib.style.context("default"):
+    labels = [drawable(f"{pair['mask']} on {pair['accelerator']}") for pair in pairs]
+    with own_style():
         figure = Figure((12.0, 1.6 + 0.3 * len(pairs)), layout="constrained", facecolor="white")
         panels = figure.subplots(1, len(_TITLES), sharey=True, squeeze=False)[0]
         for axes, (quantity, title) in zip(panels, _TITLES.items(), strict=True):
@@ -48,7 +45,4 @@ def draw_pairs(data: Mapping[str, Any], path: Path) -> None:
             axes.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(pairs)), labels, fontsize=8, parse_math=False)
         panels[0].set_ylim(len(pairs) - 0.4, -0.6)
-        image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=130, metadata={"Software": None})
-    with replace_file(path) as file:
-        file.write(image.getvalue())
+        write_png(path, figure, 130)

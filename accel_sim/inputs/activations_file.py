@@ -14,7 +14,9 @@ from accel_sim.inputs.activations import Activations
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.readers import safetensors
 from sparse_formats.files.readers.npz import open_npz
+from sparse_formats.files.reading import parsing
 from sparse_formats.masks.execution import expert_of
+from sparse_formats.memory import budget
 
 
 def read_activations(
@@ -31,10 +33,8 @@ def read_activations(
         InputError: the file is missing, damaged, pickled or of another kind; a matrix is missing;
             an array is not 2-D, not of numbers, not finite, or of other tokens than the first.
     """
-    try:
+    with budget(), parsing(path, "a file of activations", "record them again"):
         arrays = _arrays(path, list(names))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     first, whole = _all_tokens(arrays)
     for name, x in arrays.items():
         where = f"{path}: activations of {name}"

@@ -4,7 +4,6 @@ Each figure is drawn from the report as JSON, whatever its number of layers. mat
 only when something is drawn, and used without pyplot, so that nothing outlives a call.
 """
 
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
-from sparse_formats.files.atomic import replace_file
+from sparse_formats.files.pictures import drawable, own_style, write_png
 from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, layer_of
 
 if TYPE_CHECKING:
@@ -56,19 +55,12 @@ def draw(data: Mapping[str, Any], folder: Path) -> list[Path]:
     Raises:
         InputError: the folder cannot be written.
     """
-    import matplotlib.style
-
     written = []
-    # A matplotlibrc of the user's may hold anything; here it would change the report.
-    with matplotlib.style.context("default"):
+    with own_style():
         for name, figure_of in PICTURES.items():
             if figure_of is figure_of_load and not all(item["pe_load"] for item in data["layers"]):
                 continue  # a dataflow that deals no entries out has no load to compare
-            image = io.BytesIO()
-            metadata = {"Software": None}
-            figure_of(data).savefig(image, format="png", dpi=_DOTS_PER_INCH, metadata=metadata)
-            with replace_file(folder / name) as file:
-                file.write(image.getvalue())
+            write_png(folder / name, figure_of(data), _DOTS_PER_INCH)
             written.append(folder / name)
     return written
 
@@ -294,7 +286,7 @@ def _short_name(layer: Mapping[str, Any]) -> str:
     number, kind = layer_of(layer["name"]), layer["kind"]
     if number is not None and kind in KIND_STYLES and kind not in NOT_IN_A_LAYER:
         return f"{number} {kind}"
-    name = _drawable(layer["name"].removesuffix(".weight"))
+    name = drawable(layer["name"].removesuffix(".weight"))
     return _elided(name or "(no name)", 28, at_start=True)
 
 
@@ -312,14 +304,6 @@ def _elided(text: str, length: int, *, at_start: bool = False) -> str:
     return f"…{text[1 - length :]}" if at_start else f"{text[: length - 1]}…"
 
 
-def _drawable(text: str) -> str:
-    """`text` on one line, with ? for what the font has no shape for: names come from files."""
-    from matplotlib.font_manager import findfont, get_font
-
-    shapes = get_font(findfont("DejaVu Sans")).get_charmap()
-    return "".join(char if ord(char) in shapes else "?" for char in " ".join(text.split()))
-
-
 def _what(data: Mapping[str, Any]) -> str:
     """What was simulated on what, in one line."""
     mask = data.get("mask") or {}
@@ -327,7 +311,7 @@ def _what(data: Mapping[str, Any]) -> str:
     if mask.get("shapes"):
         source = f"{mask['shapes']} ({source})"
     machine, tokens = data["accelerator"]["name"], data["total"]["tokens"]
-    names = (_elided(_drawable(str(name)), 44) for name in (source, machine))
+    names = (_elided(drawable(str(name)), 44) for name in (source, machine))
     return f"{' on '.join(names)}, {tokens:,} tokens"
 
 

@@ -10,6 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from sparse_formats.errors import InputError, nearest
+from sparse_formats.files.reading import JSON_BYTES, content, parsing
+from sparse_formats.memory import claim
+
+_LARGEST_TEXT = 2**31
+_TEXT_BYTES = 4
+"""Memory for each byte of text: the text itself, and the lines it is cut into."""
 
 _LABEL_COLUMNS = ("label", "labels", "gold_label", "class", "score")
 _NUMBER_COLUMNS = ("index", "idx", "id")
@@ -17,17 +23,21 @@ _NUMBER_COLUMNS = ("index", "idx", "id")
 
 def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
     """The text of a file, in UTF-8 (without a byte-order mark) unless said otherwise."""
+    found = content(path, "a text", _LARGEST_TEXT)
+    claim(path, _TEXT_BYTES * len(found), "reading its text")
     try:
-        text = path.read_text(encoding)
+        text = found.decode(encoding)
     except LookupError as error:
         raise InputError(f"unknown encoding {encoding!r}; give a name that Python knows") from error
-    except OSError as error:
-        raise InputError(f"cannot read text {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"text {path} is not {encoding.removesuffix('-sig')}: {error.reason} at byte "
             f"{error.start}; convert it to UTF-8, or give eval its encoding"
         ) from error
+    except (ValueError, AttributeError, TypeError) as error:  # codecs that are none of text
+        raise InputError(f"{encoding!r} is no encoding of text: {error}; give another") from error
+    # As files are read in text mode.
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise InputError(f"text {path} is empty")
     return text
@@ -158,8 +168,9 @@ def read_questions(path: Path, encoding: str = "utf-8-sig") -> list[Question]:
         InputError: unreadable, or not of SQuAD's shape.
     """
     text = read_text(path, encoding)
-    try:
-        data = json.loads(text)
+    claim(path, JSON_BYTES * len(text), "reading its JSON")
+    what = "a SQuAD file, with data → paragraphs → context, qas → id, question, answers"
+    with parsing(path, what, "give such a file"):
         found = [
             Question(
                 str(qa["id"]),
@@ -167,15 +178,10 @@ def read_questions(path: Path, encoding: str = "utf-8-sig") -> list[Question]:
                 _string(paragraph["context"]),
                 tuple((_string(a["text"]), int(a["answer_start"])) for a in qa.get("answers", ())),
             )
-            for article in data["data"]
+            for article in json.loads(text)["data"]
             for paragraph in article["paragraphs"]
             for qa in paragraph["qas"]
         ]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a SQuAD file ({type(error).__name__}: {error}); it needs "
-            "data → paragraphs → context, qas → id, question, answers"
-        ) from error
     if not found:
         raise InputError(f"{path} holds no question")
     return found

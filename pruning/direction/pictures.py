@@ -4,17 +4,18 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pruning.direction.analysis import ORIENTATIONS, Analysis
 from pruning.direction.strength import BANDS
-from sparse_formats.files.atomic import replace_file
+from sparse_formats.files.pictures import drawable, own_style, write_png
 from sparse_formats.masks.vectors import Orientation
 
 THUMBNAIL = 360
 """Pixels of a thumbnail a side, at most (chosen)."""
+
+_DOTS_PER_INCH = 110
 
 _COLOURS: dict[Orientation, str] = {"horizontal": "#1f6fb4", "vertical": "#d1662f"}
 _MARKERS: dict[Orientation, str] = {"horizontal": "o", "vertical": "s"}
@@ -22,15 +23,15 @@ _MARKERS: dict[Orientation, str] = {"horizontal": "o", "vertical": "s"}
 
 def write_picture(path: Path, analysis: Analysis) -> None:
     """Write one PNG: the mask with its row and column profiles, κ and retention over length."""
-    with replace_file(path) as file:
-        FigureCanvasAgg(draw(analysis)).print_png(file)
+    with own_style():
+        write_png(path, draw(analysis), _DOTS_PER_INCH)
 
 
 def draw(analysis: Analysis) -> Figure:
     """The figure that `write_picture` writes."""
     direction = analysis.direction
     # Places are fixed: finding them from the text sizes would take as long as all the drawing.
-    figure = Figure(figsize=(13, 5.2), dpi=110)
+    figure = Figure(figsize=(13, 5.2))
     _draw_mask(figure, analysis)
     _draw_kappa(figure.add_axes((0.455, 0.11, 0.24, 0.76)), analysis)
     _draw_retention(figure.add_axes((0.745, 0.11, 0.24, 0.76)), analysis)
@@ -39,6 +40,7 @@ def draw(analysis: Analysis) -> Figure:
         f"density {direction.density:.3f}   direction: {direction.verdict}   "
         f"(whole lines: D = {direction.strength:+.3f})",
         fontsize=12,
+        parse_math=False,
     )
     return figure
 
@@ -155,6 +157,5 @@ def _finish(axes: Axes, lengths: list[int]) -> None:
 
 
 def _shortened(name: str, longest: int = 60) -> str:
-    # A dollar would start a formula.
-    plain = name.replace("$", r"\$")
+    plain = drawable(name)
     return plain if len(plain) <= longest else f"…{plain[-longest + 1 :]}"

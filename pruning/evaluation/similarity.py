@@ -4,11 +4,11 @@ An embedding is the mean of the last layer over a text's tokens (or its first to
 directory's `1_Pooling/config.json` says so), scaled to length 1; similarity is the cosine.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ from pruning.data.examples import Examples, check_tokens, checked, pad_id
 from pruning.data.files import Table, read_text
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
+from sparse_formats.files.reading import read_json
 from sparse_formats.terminal.progress import Tell
 
 
@@ -83,15 +84,16 @@ def embedder(
     return embed
 
 
+class _Pooling(msgspec.Struct):
+    by_first_token: bool = msgspec.field(name="pooling_mode_cls_token", default=False)
+
+
 def pools_first_token(folder: Path) -> bool:
     """Whether the directory says that the first token is the embedding (1_Pooling/config.json)."""
     file = folder / "1_Pooling" / "config.json"
     if not file.is_file():
         return False
-    try:
-        return bool(json.loads(file.read_text("utf-8")).get("pooling_mode_cls_token"))
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{file} is damaged: {error}") from error
+    return read_json(file, _Pooling, "the settings of a pooling layer", 10**6).by_first_token
 
 
 def pair_agreement(embed: Embed, table: Table) -> Agreement:

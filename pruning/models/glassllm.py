@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers.npz import open_npz
+from sparse_formats.files.reading import parsing, read_json
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -60,11 +62,22 @@ def load(
     Raises:
         InputError: the file is damaged or lacks a parameter.
     """
+    with parsing(path, "a model of glassllm", "write it again"):
+        return _load(path)
+
+
+def _load(
+    path: Path,
+) -> "tuple[LlamaForCausalLM, dict[str, str], dict[str, NDArray[np.intp]]]":
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     arrays, config = _read(path)
     heads, layers = config["n_heads"], config["n_layers"]
+    # Before memory is given to what the sizes claim.
+    last, embedding = f"blocks.{layers - 1}.ffn.W1", _found(arrays, "E", path)
+    if embedding.shape != (config["vocab_size"], config["d_model"]) or last not in arrays:
+        raise InputError(f"{path}: its arrays do not fit the sizes in its __config__")
     hidden = _found(arrays, "blocks.0.ffn.W1", path).shape[1]
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -117,6 +130,14 @@ def half_split(heads: int, head_dim: int) -> NDArray[np.intp]:
     return (np.arange(heads)[:, None] * head_dim + within).ravel()
 
 
+class _Tokenizer(msgspec.Struct):
+    merges: list[tuple[str, str]]
+    alphabet: list[str]
+
+
+_LARGEST = 100 * 10**6
+
+
 def tokenizer(path: Path) -> "PreTrainedTokenizerFast | None":
     """The byte-pair tokenizer beside the weights at `path`; None if there is none."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -125,14 +146,10 @@ def tokenizer(path: Path) -> "PreTrainedTokenizerFast | None":
     file = path.with_name(f"{path.stem}.tokenizer.json")
     if not file.is_file():
         return None
-    try:
-        data = json.loads(file.read_text("utf-8"))
-        merges = [(str(a), str(b)) for a, b in data["merges"]]
-        words = [*_SPECIALS.values(), *data["alphabet"], *(a + b for a, b in merges)]
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(f"tokenizer {file} is damaged: {error}") from error
+    data = read_json(file, _Tokenizer, "a tokenizer of glassllm", _LARGEST)
+    words = [*_SPECIALS.values(), *data.alphabet, *(a + b for a, b in data.merges)]
     vocabulary = {word: i for i, word in enumerate(words)}
-    bpe = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>"))
+    bpe = Tokenizer(models.BPE(vocab=vocabulary, merges=data.merges, unk_token="<unk>"))
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(" ", "▁")])  # type: ignore[assignment]
     bpe.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|▁*[^▁\n]+|▁+"), "isolated")  # type: ignore[assignment]
     bpe.decoder = decoders.Replace("▁", " ")  # type: ignore[assignment]

@@ -9,6 +9,7 @@ import msgspec
 from pruning.models import glassllm
 from pruning.structure.heads import Heads, check_heads, heads_of_config
 from sparse_formats.errors import InputError
+from sparse_formats.files.gguf_model import read_config as gguf_config
 from sparse_formats.files.model_config import read_config
 
 
@@ -31,7 +32,7 @@ def read_heads(model: Path) -> Heads | None:
     """
     if glassllm.recognises(model):
         return heads_of_config(glassllm.read_config(model), str(model))
-    config = read_config(model)
+    config = gguf_config(model) if model.suffix.lower() == ".gguf" else read_config(model)
     return None if config is None else heads_of_config(config.values, str(config.path))
 
 

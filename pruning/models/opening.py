@@ -23,6 +23,8 @@ from pruning.structure.attention_and_feed_forward import (
 from pruning.structure.heads import Heads, heads_of_config
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.model_config import ModelConfig
+from sparse_formats.files.model_files import shards_of
+from sparse_formats.files.outputs import check_regular
 from sparse_formats.masks.execution import Execution
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ def open_model(
             raise InputError(
                 f"{path}: give a Hugging Face directory, a .gguf file or glassllm's .npz"
             )
+        if path.is_dir():
+            _check_shards(folder)
         _make_narrow_known()
         config = _loaded("AutoConfig", folder, extra)
         # A GGUF file names no architecture; what people keep in them are language models.
@@ -214,6 +218,14 @@ def _check_there(path: Path) -> None:
         )
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give a Hugging Face model directory")
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuse files of weights that do not lie in the folder, or that reading would not end."""
+    for file in sorted(folder.iterdir()):
+        check_regular(file)
+        if file.name.endswith(".index.json") and file.is_file():
+            shards_of(file)
 
 
 def _check_finite(path: Path, model: "PreTrainedModel") -> None:

@@ -1,5 +1,6 @@
 """Saving an opened model as Hugging Face does."""
 
+import stat
 from pathlib import Path
 
 from pruning.models.opening import OpenModel, quiet
@@ -15,6 +16,9 @@ def save_model(opened: OpenModel, folder: Path) -> None:
     try:
         with quiet():
             opened.model.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):
+            # safetensors lets nobody else read its files, whatever the umask says.
+            weights.chmod(stat.S_IMODE((folder / "config.json").stat().st_mode))
         if opened.tokenizer is not None:
             opened.tokenizer.save_pretrained(folder)
     except Exception as error:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
+from pruning.selection.tie_breaking import best_first
 from pruning.selection.tiles import best_units
 from pruning.structure.couplings import UNITS, Coupling
 from pruning.structure.slices import ROWS, Slice
@@ -53,22 +54,27 @@ class Coupled(Pattern):
         return super().size(targets) + extra
 
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
-        """The best units that fit, and what those that stay share with others."""
+        """The best units whose amount comes nearest, and what those that stay share."""
         values, costs = self.measured(targets)
-        counts = self.counts(targets)
+        counts = [coupling.count for coupling in self._of(targets)]
+        groups, shared = self._groups(targets)
         # What lies outside all units stays.
-        outside = self.size(targets) - int(costs.sum())
-
-        def chosen(rest: int) -> NDArray[np.bool_]:
-            return best_units(values, costs, kept - rest, counts, is_empty=kept <= 0)
-
-        def amount(taken: NDArray[np.bool_]) -> int:
-            return outside + int(costs[taken].sum()) - self._freed(targets, taken)
-
-        taken = chosen(outside)
-        # Where all heads of a group went, so does what they share, which leaves room for others.
-        again = chosen(outside - self._freed(targets, taken))
-        return self.masks_of(targets, min(taken, again, key=lambda t: abs(amount(t) - kept)))
+        rest = kept - (self.size(targets) - int(costs.sum()) - int(shared.sum()))
+        if kept <= 0 or not len(shared):
+            return self.masks_of(targets, best_units(values, costs, rest, counts, kept <= 0))
+        # What a group shares is there from its best unit on, so an order of units decides: less is
+        # then always a part of more, and what was dropped can stay dropped.
+        order = best_first(values / np.maximum(costs, 1))
+        best = _firsts(np.repeat(np.arange(len(counts)), counts)[order])
+        order = np.concatenate([order[best], np.delete(order, best)])
+        grown = costs[order]
+        firsts = [i for i in _firsts(groups[order]) if groups[order[i]] >= 0]
+        grown[firsts] += shared[groups[order[firsts]]]
+        least = len(best)
+        apart = np.abs(np.cumsum(grown)[least - 1 :] - rest)
+        taken = np.zeros(len(costs), np.bool_)
+        taken[order[: least + int(np.argmin(apart))]] = True
+        return self.masks_of(targets, taken)
 
     def measured(self, targets: Sequence[Target]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Importance and cost of every unit that has lines in `targets`, coupling by coupling.
@@ -168,17 +174,19 @@ class Coupled(Pattern):
         names = {t.name for t in targets}
         return [c for c in self.couplings if c.unit in self.units and c.matrices <= names]
 
-    def _freed(self, targets: Sequence[Target], taken: NDArray[np.bool_]) -> int:
-        """The weights that groups without a unit share."""
+    def _groups(self, targets: Sequence[Target]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of each unit's group, −1 for none, and how many weights each group shares."""
         cols = {t.name: t.scores.shape[1] for t in targets}
-        freed, begin = 0, 0
+        of_units, shared = [np.empty(0, np.int64)], list[int]()
         for coupling in self._of(targets):
-            mine = taken[begin : begin + coupling.count]
-            begin += coupling.count
-            if coupling.shared:
-                dead = int(np.count_nonzero(~coupling.groups_with(mine)))
-                freed += dead * sum(part.size * cols[part.matrix] for part in coupling.shared)
-        return freed
+            if not coupling.shared:
+                of_units.append(np.full(coupling.count, -1))
+                continue
+            numbers = len(shared) + np.arange(coupling.groups)
+            of_units.append(np.repeat(numbers, coupling.count // coupling.groups))
+            size = sum(part.size * cols[part.matrix] for part in coupling.shared)
+            shared += [size] * coupling.groups
+        return np.concatenate(of_units), np.array(shared, np.int64)
 
     def _attention(self, coupling: Coupling) -> int:
         """Multiplications a token costs a unit's attention: 2·tokens·d_h per query head."""
@@ -215,6 +223,11 @@ def _of_units(lines: NDArray[np.float64], part: Slice, count: int) -> NDArray[np
 def _counts(keep: NDArray[np.bool_], part: Slice, count: int) -> NDArray[np.int64]:
     kept = np.count_nonzero(keep, axis=1 - part.axis)
     return _of_units(kept.astype(np.float64), part, count).astype(np.int64)
+
+
+def _firsts(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where each number comes first, in order."""
+    return np.sort(np.unique(numbers, return_index=True)[1])
 
 
 def _broken_group(

@@ -17,6 +17,7 @@ from pruning.quantization.affine import Affine, input_affine
 from pruning.quantization.layers import REQUANTISED
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, write_text
+from sparse_formats.files.reading import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +86,9 @@ class _Layer(msgspec.Struct, frozen=True):
     outputs: tuple[float, float] | None
 
 
+_LARGEST = 100 * 10**6
+
+
 class _File(msgspec.Struct, frozen=True):
     schema_version: int
     matrices: dict[str, _Layer]
@@ -119,10 +123,7 @@ def read_ranges(folder: Path) -> dict[str, Ranges] | None:
     path = folder / RANGES
     if not path.is_file():
         return None
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}); train again, or remove it") from error
+    file = read_json(path, _File, "a file of ranges that training wrote", _LARGEST)
     return {
         name: Ranges(Range(*kept.inputs), None if kept.outputs is None else Range(*kept.outputs))
         for name, kept in file.matrices.items()

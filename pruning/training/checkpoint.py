@@ -4,19 +4,38 @@ A folder holds `checkpoint.json` and the tensors it names, `step-<n>.safetensors
 `output_folder` for how both are replaced at once.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, replace_file, write_text
 from sparse_formats.files.output_folder import replace_files, settle
+from sparse_formats.files.reading import read_json
+from sparse_formats.memory import reads
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 INDEX = "checkpoint.json"
+
+AGAIN = "remove the folder to begin anew"
+"""What to do with a damaged checkpoint."""
+
+_LARGEST_STATE = 2**30
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What `checkpoint.json` says. tensors: name of the file of tensors; pruner: see `Pruner`."""
+
+    step: int
+    tensors: str
+    identity: dict[str, Any]
+    losses: list[float]
+    densities: list[float]
+    pruner: dict[str, Any]
 
 
 def save(
@@ -37,7 +56,7 @@ def save(
         write_text(beside / INDEX, json_text({"step": step, "tensors": name, **state}))
 
 
-def load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
+def load(folder: Path) -> "tuple[dict[str, Tensor], State] | None":
     """The tensors and state of the checkpoint in `folder`; None if there is none.
 
     Raises:
@@ -50,10 +69,12 @@ def load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
     index = folder / INDEX
     if not index.is_file():
         return None
+    state = read_json(index, State, "the state of a checkpoint", _LARGEST_STATE)
+    file = folder / Path(state.tensors).name
+    if not file.is_file():
+        raise InputError(f"checkpoint {folder} is damaged: {file.name} is missing; {AGAIN}")
+    reads(file)
     try:
-        state = json.loads(index.read_text("utf-8"))
-        return load_file(folder / Path(state["tensors"]).name), state
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(
-            f"checkpoint {folder} is damaged ({error}); remove the folder to begin anew"
-        ) from error
+        return load_file(file), state
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"checkpoint {folder} is damaged ({error}); {AGAIN}") from error

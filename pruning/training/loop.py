@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.data.examples import Examples, step_numbers
-from pruning.models.opening import OpenModel
+from pruning.models.opening import OpenModel, first_line
 from pruning.quantization.qat import FakeQuantized, fake_quantized
 from pruning.quantization.ranges import Ranges
 from pruning.training import checkpoint
@@ -17,6 +17,7 @@ from pruning.training.distillation import answers, check_teacher, distilled, tea
 from pruning.training.pruner import Pruner
 from pruning.training.settings import as_json
 from sparse_formats.errors import InputError
+from sparse_formats.files.reading import parsing
 from sparse_formats.masks.matrix import MaskSet
 from sparse_formats.terminal.progress import Tell
 
@@ -80,13 +81,14 @@ def train(
     with rounding as layers:
         if folder is not None and (found := checkpoint.load(folder)) is not None:
             tensors, state = found
-            if state["identity"] != identity:
+            if state.identity != identity:
                 raise InputError(
                     f"checkpoint {folder} belongs to another run (model, mask, data, recipe or "
                     "settings differ); give another folder, or remove it"
                 )
-            losses, densities = list(state["losses"]), list(state["densities"])
-            _restore(opened, pruner, optimizer, layers, tensors, state)
+            losses, densities = list(state.losses), list(state.densities)
+            with parsing(folder / checkpoint.INDEX, "a whole checkpoint", checkpoint.AGAIN):
+                _restore(opened, pruner, optimizer, layers, tensors, state.pruner)
         resumed_at, started = pruner.done, time.monotonic()
         while pruner.done < training.steps:
             step = pruner.done
@@ -249,16 +251,19 @@ def _restore(
 ) -> None:
     import torch
 
-    for name, parameter in opened.model.named_parameters():
-        if (held := tensors.get(f"model.{name}")) is not None:
-            parameter.data.copy_(held)
-    _restore_optimizer("optimizer", optimizer, tensors)
-    if pruner.optimizer is not None:
-        _restore_optimizer("scores", pruner.optimizer, tensors)
-    for name, layer in layers.items():
-        layer.restore(tensors[f"ranges.{name}"])
-    torch.set_rng_state(tensors["random"])
-    pruner.restore(tensors, state["pruner"])
+    try:
+        for name, parameter in opened.model.named_parameters():
+            if (held := tensors.get(f"model.{name}")) is not None:
+                parameter.data.copy_(held)
+        _restore_optimizer("optimizer", optimizer, tensors)
+        if pruner.optimizer is not None:
+            _restore_optimizer("scores", pruner.optimizer, tensors)
+        for name, layer in layers.items():
+            layer.restore(tensors[f"ranges.{name}"])
+        torch.set_rng_state(tensors["random"])
+        pruner.restore(tensors, state)
+    except RuntimeError as error:  # as torch says that shapes or types differ
+        raise ValueError(first_line(error)) from error
 
 
 def _restore_optimizer(

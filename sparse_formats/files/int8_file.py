@@ -28,8 +28,10 @@ from numpy.typing import NDArray
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import replace_file
 from sparse_formats.files.readers import safetensors
+from sparse_formats.files.reading import parsing
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.matrix_names import kind_of
+from sparse_formats.memory import budget
 
 SCHEMA = "mvpsim-int8"
 VERSION = 1
@@ -97,11 +99,13 @@ def read(path: Path) -> tuple[tuple[QuantizedMatrix, ...], Mapping[str, Any]]:
     """
     if path.suffix.lower() != ".safetensors":
         raise InputError(f"{path}: a file of 8-bit weights must end in .safetensors")
-    try:
-        text = safetensors.read_metadata(path).get(SCHEMA)
-        tensors = safetensors.read_tensors(path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    with budget(), parsing(path, "a file of 8-bit weights", "write it again"):
+        return _read(path)
+
+
+def _read(path: Path) -> tuple[tuple[QuantizedMatrix, ...], Mapping[str, Any]]:
+    text = safetensors.read_metadata(path).get(SCHEMA)
+    tensors = safetensors.read_tensors(path)
     if text is None:
         raise InputError(
             f"{path} is not a file of 8-bit weights; make one with python -m pruning quantize"

@@ -88,7 +88,10 @@ _LEFT_OUT: tuple[tuple[str, str], ...] = (
 )
 """What is left out: pattern of the name, and what the array is."""
 
-_EXPERTS = r"experts?(?:[._]|$)|(?:^|\.)(?:moe|block_sparse_moe)\.(?:input|output)_linear"
+_EXPERTS = (
+    r"experts?(?:[._]|$)|_exps(?:\.|$)"
+    r"|(?:^|\.)(?:moe|block_sparse_moe)\.(?:input|output)_linear"
+)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Matrices:
     contents: Contents
     orientation: StoredInOut
     config: ModelConfig | None
+    notes: tuple[str, ...] = ()
 
     @property
     def header(self) -> dict[str, Any]:
@@ -44,6 +45,7 @@ class Matrices:
         decoded: by layout, names of matrices that were put together from several arrays.
         left_out: name, shape and reason of each array of two axes or more that is not read.
         quantization: what config.json says of weights that were found to be plain numbers.
+        notes: what else to know, as sentences.
         execution: what it says of how often matrices run; see `masks.execution`.
         """
         turned = sorted(name for name in self.contents.matrices if self._is_turned(name))
@@ -57,6 +59,7 @@ class Matrices:
             "decoded": {layout: list(names) for layout, names in self.contents.decoded.items()},
             "left_out": [item.as_data() for item in self.contents.left_out],
             "quantization": quantised,
+            "notes": list(self.notes),
             "execution": {} if self.config is None else self.config.execution.as_data(),
         }
         return {key: value for key, value in header.items() if value}
@@ -71,6 +74,10 @@ class Matrices:
         """The same with more that was left out."""
         left_out = (*self.contents.left_out, *more)
         return replace(self, contents=replace(self.contents, left_out=left_out))
+
+    def noting(self, notes: Sequence[str]) -> "Matrices":
+        """The same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def masks(self) -> MaskSet:
         """All matrices, read. Raises InputError for weights that are no numbers."""

@@ -10,8 +10,11 @@ from typing import Any
 from sparse_formats.errors import InputError
 from sparse_formats.files.readers import safetensors
 from sparse_formats.files.readers.stored import Stored
+from sparse_formats.files.reading import JSON_BYTES, content, parsing
+from sparse_formats.memory import claim
 
 WHOLE = "model.safetensors"
+_LARGEST_INDEX = 100 * 10**6
 INDEX = ".safetensors.index.json"
 _SHARD = re.compile(r"(.*)-(\d{1,6})-of-(\d{1,6})\.safetensors", re.IGNORECASE)
 _ENDING = ".safetensors"
@@ -131,20 +134,15 @@ def shards_of(index: Path) -> tuple[Path, ...]:
 
 
 def _indexed(index: Path) -> tuple[tuple[Path, frozenset[str] | None], ...]:
-    try:
-        text = index.read_text("utf-8")
+    what = "an index of shards, with a weight_map from the names of tensors to files"
+    text = content(index, what, _LARGEST_INDEX)
+    claim(index, JSON_BYTES * len(text), "reading its JSON")
+    with parsing(index, what, "download it again"):
         found = json.loads(text, object_pairs_hook=lambda p: safetensors.unique(index, p))
         weight_map: Mapping[str, Any] = found["weight_map"]
         shards = {str(file): set[str]() for file in weight_map.values()}
         for name, file in weight_map.items():
             shards[str(file)].add(name)
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{index} is not an index of shards ({type(error).__name__}: {error}); "
-            "it needs a weight_map from tensor names to files"
-        ) from error
     for file in shards:
         if Path(file).name != file or not (index.parent / file).is_file():
             raise InputError(

@@ -78,6 +78,18 @@ def check_input(path: Path) -> None:
                 )
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is there and neither a file nor a folder: reading it may never end.
+
+    Raises:
+        InputError: it is a pipe, a device or a socket.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(
+            f"{path} is a pipe or a device, not a file; copy its content to a file and give that"
+        )
+
+
 def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     """Refuse outputs that cannot be written, that are inputs, or that are one and the same.
 
@@ -93,6 +105,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
         _check_path(path)
     read = [path for path in named if path.exists()]
     for path in read:
+        check_regular(path)
         settle(path)
     for output in outputs:
         if not output.is_file:

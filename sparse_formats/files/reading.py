@@ -12,8 +12,12 @@ import msgspec
 
 from sparse_formats.errors import InputError
 from sparse_formats.files.outputs import check_input
+from sparse_formats.memory import claim
 
 T = TypeVar("T")
+
+JSON_BYTES = 24
+"""Memory for each byte of JSON: a list without items takes 64 bytes, and two or three as text."""
 
 _DAMAGED = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
@@ -36,7 +40,7 @@ def parsing(path: Path, what: str, advice: str) -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}; check the path and its rights") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8"
@@ -66,6 +70,7 @@ def content(path: Path, what: str, most_bytes: int) -> bytes:
         if not path.is_file():
             raise InputError(f"{path} cannot be read: it is not a regular file; give {what}")
         check_input(path)
+        claim(path, 0, f"reading {what}")
         with path.open("rb") as file:
             found = file.read(most_bytes + 1)
     if len(found) > most_bytes:
@@ -80,5 +85,6 @@ def read_json(path: Path, schema: type[T], what: str, most_bytes: int) -> T:
         InputError: as `content`; the text is no JSON, or not of the schema.
     """
     text = content(path, what, most_bytes)
+    claim(path, JSON_BYTES * len(text), "reading its JSON")
     with parsing(path, what, f"give {what}"):
         return msgspec.json.decode(text, type=schema)

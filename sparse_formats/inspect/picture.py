@@ -1,16 +1,19 @@
 """The picture of `inspect`: bits per element over density, and where the matrices lie."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.atomic import replace_file
+from sparse_formats.files.pictures import own_style, write_png
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.inspect.cost_formulas import CURVES, density_at
 from sparse_formats.inspect.format_costs import CLAIMED_RATIO, FP16_BITS, Inspection
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:
@@ -22,16 +25,19 @@ def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:
     Raises:
         InputError: the path cannot be written, or no matrix has an entry.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     layers = [part for part in layers if part.entries]
     if not layers:
         raise InputError(f"cannot draw {path}: every matrix is empty; leave the picture out")
+    with own_style():
+        write_png(path, _figure(layers, value_bits), 120)
+
+
+def _figure(layers: Sequence[Inspection], value_bits: int) -> "Figure":
+    from matplotlib.figure import Figure
+
     shapes = [(part.rows or 0, part.cols or 0) for part in layers]
     rows, cols = max(shapes, key=lambda shape: (shapes.count(shape), shape))
     figure = Figure(figsize=(10, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     density = np.linspace(0.001, 1, 400)
     held = [name for name in FORMATS if any(name in part.storage for part in layers)]
@@ -84,7 +90,4 @@ def draw(path: Path, layers: Sequence[Inspection], value_bits: int) -> None:
     )
     axes.title.set_fontsize(9)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
-    with replace_file(path) as file:
-        file.write(content.getvalue())
+    return figure

@@ -35,6 +35,13 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ("embedding", r"relative_attention_bias$|(?-i:^E$)|^transformer\.w$"),
     # Biases and tables with two axes, of each expert, head or channel: no matrix multiplies.
     ("embedding", r"bias(?:_table)?$|mixer\.a_log$"),
+    # As GGUF calls them.
+    ("head", r"^output$|blk\.\d+\.ffn_gate_inp"),
+    ("embedding", r"(?:^|\.)(?:token_embd|position_embd|per_layer_token_embd|token_types)$"),
+    ("attention out", r"blk\.\d+\.(?:attn_output|(?:attn|cross_attn)_o)$"),
+    ("gate", r"blk\.\d+\.ffn_gate_(?:exps|shexp)$"),
+    ("up", r"blk\.\d+\.ffn_up_(?:exps|shexp)$"),
+    ("down", r"blk\.\d+\.ffn_down_(?:exps|shexp)$"),
     # A router tells experts apart as a classifier does classes.
     ("head", r"(?:moe|mlp|mixer)\.gate$|shared_expert_gate$|(?:moe|mlp|feed_forward)\.router$"),
     # DeBERTa's keys and queries of positions are no heads' rows.

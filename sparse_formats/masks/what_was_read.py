@@ -27,6 +27,7 @@ class _Header(msgspec.Struct, frozen=True):
     orientation: str = ""
     decoded: dict[str, list[str]] = {}
     quantization: str = ""
+    notes: list[str] = []
 
 
 def what_was_read(
@@ -94,6 +95,7 @@ def _sentences(header: _Header) -> Iterator[str]:
             f"config.json says that the weights are quantised by {header.quantization}, but they "
             "are plain numbers and were read as such."
         )
+    yield from header.notes
 
 
 def _named(names: Sequence[str]) -> str:

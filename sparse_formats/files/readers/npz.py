@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.files.outputs import check_regular
 from sparse_formats.files.readers.size_limits import bytes_of, check_shape
 from sparse_formats.files.readers.stored import Stored
 from sparse_formats.memory import claim
@@ -115,6 +116,7 @@ def open_npz(path: Path) -> Iterator[Npz]:
         InputError: no such file, no zip archive, truncated, pickled, or a member that claims
             other than it has.
     """
+    check_regular(path)
     try:
         archive = zipfile.ZipFile(path)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.files.outputs import check_regular
 from sparse_formats.files.readers.size_limits import bytes_of, check_shape
 from sparse_formats.files.readers.stored import Stored
 from sparse_formats.memory import claim
@@ -35,6 +36,7 @@ _DTYPES = {
     "F64": "<f8",
 }
 _LONGEST_HEADER = 100 * 10**6
+_JSON_BYTES = 24
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def unique(path: Path, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _header(path: Path) -> tuple[Mapping[str, Any], int]:
+    check_regular(path)
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -143,6 +146,7 @@ def _header(path: Path) -> tuple[Mapping[str, Any], int]:
                 f"{path}: the file has {size} bytes, but its header claims {length}; it is cut "
                 "short or not a .safetensors file; download it again"
             )
+        claim(path, _JSON_BYTES * length, "reading its header")
         text = file.read(length)
     try:
         header = json.loads(text, object_pairs_hook=lambda pairs: unique(path, pairs))

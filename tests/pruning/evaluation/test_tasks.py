@@ -294,7 +294,7 @@ def test_questions_are_answered_from_their_passage(tiny: Tiny, words: Any, tmp_p
     assert 0 <= found.exact_match <= found.f1 <= 100
     with pytest.raises(InputError, match="not a SQuAD file"):
         read_questions(squad(tmp_path, qas=[{"id": 3}]))
-    with pytest.raises(InputError, match=r"^cannot read text .*nowhere\.json: No such file"):
+    with pytest.raises(InputError, match=r"nowhere\.json does not exist"):
         read_questions(tmp_path / "nowhere.json")
 
 

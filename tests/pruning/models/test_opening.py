@@ -126,12 +126,19 @@ def test_heads_and_neurons_are_the_same_without_torch(
     heads = [c for c in found if c.unit == "head"]
     assert len(heads) == len(opened.attentions) > 0
     for coupling, attention in zip(heads, opened.attentions, strict=True):
-        assert coupling.count == attention.kv_heads
-        *projections, out = coupling.parts
-        assert projections == [attention.query, attention.key, attention.value]
-        for unit in range(coupling.count):
-            lines = [line for head in attention.group(unit) for line in attention.out.lines(head)]
-            assert list(out.lines(unit)) == lines
+        assert coupling.count == attention.heads
+        # Where queries share a key and a value, these are of the group, not of a head.
+        grouped = attention.heads != attention.kv_heads
+        query, *others, out = coupling.parts
+        shared = coupling.shared if grouped else tuple(others)
+        assert shared == (attention.key, attention.value)
+        assert coupling.groups == (attention.kv_heads if grouped else 0)
+        for group in range(attention.kv_heads):
+            mine = attention.group(group)
+            rows = [line for head in mine for line in query.lines(head)]
+            assert rows == list(attention.query.lines(group))
+            for head in mine:
+                assert list(out.lines(head)) == list(attention.out.lines(head))
     neurons = [c for c in found if c.unit == "neuron"]
     assert [c.parts for c in neurons] == [(*b.inputs, b.output) for b in opened.feed_forwards]
     assert [c.count for c in neurons] == [b.width for b in opened.feed_forwards] != []
@@ -156,8 +163,9 @@ def test_a_pruned_head_adds_nothing_and_check_needs_no_counts(
         for unit in range(attention.kv_heads):
             columns = [out[:, list(attention.out.lines(h))] for h in attention.group(unit)]
             values = keep[attention.value.matrix][list(attention.value.lines(unit))]
-            assert len({bool(part.all()) for part in (values, *columns)}) == 1
-            assert values.all() == values.any()
+            assert all(part.all() == part.any() for part in (values, *columns))
+            # Values stay as long as one of their heads does.
+            assert values.all() == any(part.any() for part in columns)
     assert 0 < sum(m.nnz for m in masks.matrices) < 0.6 * sum(m.keep.size for m in masks.matrices)
 
 

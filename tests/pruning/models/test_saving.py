@@ -1,5 +1,6 @@
 """Is a full disk one line, whichever of the libraries finds it full?"""
 
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -43,3 +44,17 @@ def test_is_a_full_disk_one_line_and_the_old_model_whole(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mvpsim-files.json", "config.json"]
     assert (tmp_path / "config.json").read_text() == "old"
+
+
+def test_has_every_file_of_a_new_model_the_rights_of_a_new_file(
+    tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    before = os.umask(0o027)
+    try:
+        opened = OpenModel("bert", "encode", tiny("bert"), None, (), (), ())
+        with replace_files(tmp_path / "out", "model") as beside:
+            save_model(opened, beside)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "out").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o640, path

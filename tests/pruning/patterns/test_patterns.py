@@ -207,8 +207,10 @@ def kept_heads(keeps: list[NDArray[np.bool_]]) -> tuple[list[int], list[int]]:
     [
         # Two of Q and O, 2/6 of all weights, go while both groups have a head left.
         ([4, 1, 2, 5], 1 / 3, [0, 3], [0, 1]),
-        # Of 6 equal parts 4 are asked for: a group gone leaves room for a head more.
+        # Of 6 equal parts 3 are asked for: two heads and the keys and values of their group.
         ([5, 4, 1, 2], 0.5, [0, 1], [0]),
+        # The second best is of the other group: two thirds or one third, the smaller of the two.
+        ([5, 1, 3, 2], 0.5, [0], [0]),
         ([5, 4, 3, 2], 0.05, [0, 1, 2, 3], [0, 1]),
         ([5, 4, 3, 2], 0.1, [0, 1, 2], [0, 1]),
         ([5, 4, 3, 6], 0.99, [3], [1]),
@@ -222,6 +224,17 @@ def test_query_heads_go_one_by_one_and_keys_and_values_with_the_last_of_a_group(
     keeps = [p.keep for p in wanted.masks(targets, wanted.kept(targets, sparsity))]
     assert kept_heads(keeps) == (queries, keys)
     assert wanted.conforms(masked(targets, keeps)) is None
+
+
+def test_what_a_sparsity_drops_a_higher_one_drops_too() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        targets = attention(rng.permutation(4).astype(float).tolist())
+        wanted, before = pattern("head"), [np.ones(t.scores.shape, np.bool_) for t in targets]
+        for kept in range(wanted.size(targets), -1, -100):
+            keeps = [p.keep for p in wanted.masks(targets, kept)]
+            assert all((now <= old).all() for now, old in zip(keeps, before, strict=True))
+            before = keeps
 
 
 def test_keys_gone_while_a_head_needs_them_are_found() -> None:

@@ -156,7 +156,7 @@ def test_ranges_keep_exactly_in_their_file(reader: Reader, tmp_path: Path) -> No
     write_ranges(tmp_path, run.ranges)
     assert read_ranges(tmp_path) == run.ranges
     (tmp_path / RANGES).write_text('{"schema_version": 1, "matrices": {"a": {"inputs": [1]}}}')
-    with pytest.raises(InputError, match=r"quantization\.json is damaged"):
+    with pytest.raises(InputError, match=r"quantization\.json: not a file of ranges"):
         read_ranges(tmp_path)
     # A model without ranges must not be saved beside those of another.
     write_ranges(tmp_path, {})

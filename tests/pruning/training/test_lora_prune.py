@@ -11,6 +11,7 @@ import pytest
 from pruning.data.examples import Examples, text_windows
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel, assemble
+from pruning.patterns.coupled import Coupled
 from pruning.recipe import Recipe, pattern_of
 from pruning.training.loop import train
 from pruning.training.methods.lora_prune import SCALE, LoRAPrune, estimate
@@ -184,8 +185,13 @@ def test_only_factors_learn_and_end_in_the_weights(
         assert b.abs().max() > 0
         assert np.array_equal(matrix.weight() != 0, mask.keep)
     touched = [m for m in run.masks.matrices if not m.keep.all()]
+    if isinstance(wanted, Coupled):
+        mine = {name for c in wanted.couplings if c.unit in wanted.units for name in c.matrices}
+        touched = [m for m in run.masks.matrices if m.name in mine]
     kept, size = sum(m.nnz for m in touched), sum(m.keep.size for m in touched)
-    assert kept / size == pytest.approx(0.5, abs=0.03)
+    # A third of four heads' weights in two groups goes with two of them or with a group's last.
+    off = 0.17 if family == "llama" and isinstance(wanted, Coupled) else 0.03
+    assert kept / size == pytest.approx(0.5, abs=off)
 
 
 def test_what_was_dropped_stays_dropped(tiny: Tiny, words: Any) -> None:
