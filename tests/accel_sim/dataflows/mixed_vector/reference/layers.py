@@ -7,7 +7,8 @@ energy. Every choice of mode and lane groups is run, and the best is taken.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,26 @@ class Source:
     shape: tuple[int, int]
     inputs: NDArray[Any]
 
+    def choices(self, machine: Machine) -> list[Choice]:
+        """Those that are tried: all; of a dense matrix only those with fewer entries a slot."""
+        every = [Choice(mode, n) for mode in MODES for n in machine.array.lane_groups]
+        if self.matrix is not None:
+            return every
+
+        def entries_a_slot(choice: Choice) -> Fraction:
+            lines, length = self.shape if choice.mode == "row" else self.shape[::-1]
+            return Fraction(lines * ceil_div(length, choice.lanes(machine)), choice.n)
+
+        return [
+            choice
+            for choice in every
+            if all(
+                entries_a_slot(choice) < entries_a_slot(smaller)
+                for smaller in every
+                if smaller.mode == choice.mode and smaller.n < choice.n
+            )
+        ]
+
     def seen_in(self, mode: Mode, machine: Machine) -> Matrix:
         if self.matrix is None:
             return Matrix.dense(self.shape)
@@ -133,23 +154,14 @@ def best_run(source: Source, machine: Machine) -> Run:
         DoesNotFit: with no choice all tiles fit.
     """
     found: list[tuple[int, int, int, int, Run]] = []
-    for order, mode in enumerate(MODES):
-        fewest = inf
-        for n in machine.array.lane_groups:
-            if source.matrix is None:
-                # The dense stream: only what has fewer entries a slot than with every smaller n.
-                line, lines = source.shape if mode == "column" else source.shape[::-1]
-                of_a_slot = lines * ceil(line / (machine.array.lanes // n)) / n
-                if of_a_slot >= fewest:
-                    continue
-                fewest = of_a_slot
-            try:
-                run = candidate(source, Choice(mode, n), machine)
-            except DoesNotFit:
-                continue
-            timeline = Timeline(machine, machine.dram.resident)
-            cycles = timeline.layer(run.tiles, run.passes, run.shape).cycles
-            found.append((cycles, run.bytes, n, order, run))
+    for choice in source.choices(machine):
+        try:
+            run = candidate(source, choice, machine)
+        except DoesNotFit:
+            continue
+        timeline = Timeline(machine, machine.dram.resident)
+        cycles = timeline.layer(run.tiles, run.passes, run.shape).cycles
+        found.append((cycles, run.bytes, choice.n, MODES.index(choice.mode), run))
     if not found:
         raise DoesNotFit
     return min(found, key=lambda one: one[:4])[4]
