@@ -4,7 +4,6 @@ Each figure is drawn from the report as JSON, whatever its number of layers. mat
 only when something is drawn, and used without pyplot, so that nothing outlives a call.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +14,13 @@ from numpy.typing import NDArray
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
+from accel_sim.reports.layer_labels import KIND_STYLES, elided, known_kind, short_names
 from sparse_formats.files.pictures import drawable, own_style, write_png
-from sparse_formats.masks.matrix_names import NOT_IN_A_LAYER, layer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
-
-KIND_STYLES = {
-    "Q": ("#332288", "o"),
-    "K": ("#88CCEE", "s"),
-    "V": ("#44AA99", "^"),
-    "QKV": ("#332288", "D"),
-    "attention out": ("#117733", "D"),
-    "FFN1": ("#DDAA33", "v"),
-    "gate": ("#999933", "P"),
-    "up": ("#DDAA33", "<"),
-    "FFN2": ("#CC6677", "X"),
-    "down": ("#CC6677", ">"),
-    "embedding": ("#AA4499", "h"),
-    "head": ("#882255", "*"),
-    "other": ("#777777", "o"),
-}
-"""Colour and marker of each kind of matrix; the two together are never the same."""
 
 MANY_LAYERS = 40
 """Beyond this many bars nobody reads one: they are summed by kind."""
@@ -87,7 +69,7 @@ def bars_of(data: Mapping[str, Any], key: str, order: Sequence[str]) -> Bars:
     groups = np.arange(len(layers))
     is_by_kind = len(layers) > MANY_LAYERS
     if is_by_kind:
-        kinds = [_known_kind(layer) for layer in layers]
+        kinds = [known_kind(layer) for layer in layers]
         found = list(dict.fromkeys(kinds))
         labels = [f"{kind} (sum of {kinds.count(kind)})" for kind in found]
         groups = np.array([found.index(kind) for kind in kinds])
@@ -254,54 +236,13 @@ def roofline_points(data: Mapping[str, Any]) -> list[RooflinePoint]:
     return [
         RooflinePoint(
             label,
-            _known_kind(layer),
+            known_kind(layer),
             layer["macs_executed"] / layer["dram_bytes"],
             layer["macs_executed"] / layer["latency_s"] / 1e9,
         )
         for label, layer in zip(short_names(data["layers"]), data["layers"], strict=True)
         if layer["macs_executed"] and layer["dram_bytes"] and layer["latency_s"]
     ]
-
-
-def short_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """`encoder.layer.3.attention.self.query.weight` → `3 Q`; no two layers get the same label."""
-    labels = [_short_name(layer) for layer in layers]
-    words = [_words(layer["name"]) for layer in layers]
-    groups: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        groups.setdefault(label, []).append(index)
-    unique = list(labels)
-    for label, group in groups.items():
-        shared = set.intersection(*(set(words[index]) for index in group))
-        for index in group if len(group) > 1 else ():
-            own = " ".join(word for word in words[index] if word not in shared)
-            unique[index] = f"{label} {_elided(own, 18)}".rstrip()
-    return [
-        label if unique.count(label) == 1 else f"{label} #{index + 1}"
-        for index, label in enumerate(unique)
-    ]
-
-
-def _short_name(layer: Mapping[str, Any]) -> str:
-    number, kind = layer_of(layer["name"]), layer["kind"]
-    if number is not None and kind in KIND_STYLES and kind not in NOT_IN_A_LAYER:
-        return f"{number} {kind}"
-    name = drawable(layer["name"].removesuffix(".weight"))
-    return _elided(name or "(no name)", 28, at_start=True)
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^A-Za-z0-9]+", name) if word]
-
-
-def _known_kind(layer: Mapping[str, Any]) -> str:
-    return layer["kind"] if layer["kind"] in KIND_STYLES else "other"
-
-
-def _elided(text: str, length: int, *, at_start: bool = False) -> str:
-    if len(text) <= length:
-        return text
-    return f"…{text[1 - length :]}" if at_start else f"{text[: length - 1]}…"
 
 
 def _what(data: Mapping[str, Any]) -> str:
@@ -311,7 +252,7 @@ def _what(data: Mapping[str, Any]) -> str:
     if mask.get("shapes"):
         source = f"{mask['shapes']} ({source})"
     machine, tokens = data["accelerator"]["name"], data["total"]["tokens"]
-    names = (_elided(drawable(str(name)), 44) for name in (source, machine))
+    names = (elided(drawable(str(name)), 44) for name in (source, machine))
     return f"{' on '.join(names)}, {tokens:,} tokens"
 
 

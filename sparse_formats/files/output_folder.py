@@ -64,23 +64,22 @@ def check_owned(folder: Path, output: str, names: Iterable[str]) -> None:
     """
     if folder.is_dir():
         listed = read_manifest(folder).get(output, {})
-        _check_replaceable(folder, names, [listed], output)
-
-
-def _check_replaceable(
-    folder: Path, names: Iterable[str], lists: Sequence[Mapping[str, str]], output: str
-) -> None:
-    """InputError unless each file that is there is as one of the lists has it."""
-    for name in names:
-        path = folder / name
-        if not path.exists() and not path.is_symlink():
-            continue
-        if not any(_is_listed(path, listed.get(name)) for listed in lists):
-            is_known = any(name in listed for listed in lists)
-            what = "was changed since" if is_known else f"is not part of an earlier {output}"
+        for name in _not_listed(folder, names, [listed]):
+            what = "was changed since" if name in listed else f"is not part of an earlier {output}"
             raise InputError(
                 f"{folder} holds a {name} that {what}; move it away or give another folder"
             )
+
+
+def _not_listed(
+    folder: Path, names: Iterable[str], lists: Sequence[Mapping[str, str]]
+) -> Iterator[str]:
+    """Those of the files that are there, but not as one of the lists has them."""
+    for name in names:
+        path = folder / name
+        is_there = path.exists() or path.is_symlink()
+        if is_there and not any(_is_listed(path, listed.get(name)) for listed in lists):
+            yield name
 
 
 def settle(path: Path, *, is_output: bool = False) -> None:
@@ -192,7 +191,11 @@ def _complete(folder: Path, is_output: bool) -> None:
         names = _names(ready)
         old, new = _listed(read_manifest(folder)), _listed(read_manifest(ready))
         # A link may lead to the new file already.
-        _check_replaceable(folder, names, [old, new], "output")
+        for name in _not_listed(folder, names, [old, new]):
+            raise InputError(
+                f"{folder} holds files of two runs, because one was stopped, and a {name} of "
+                f"neither; move it away, or remove {ready} to keep the files that are there"
+            )
         for name in () if is_output else (*names, *old):
             if _leads_away(folder, name):
                 raise InputError(

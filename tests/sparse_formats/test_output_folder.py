@@ -129,6 +129,19 @@ def test_can_a_kill_after_a_link_was_followed_be_completed(tmp_path: Path) -> No
     assert (folder / "a").is_symlink()
 
 
+def test_is_a_file_that_came_after_a_kill_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(folder, a="1")
+    begun(folder, a="2", b="2")
+    (folder / "b").write_text("mine")
+    for is_output in (False, True):
+        with pytest.raises(InputError, match="and a b of neither; move it away, or remove "):
+            settle(folder, is_output=is_output)
+    (folder / "b").rename(folder / "moved")
+    settle(folder)
+    assert held(folder) == {"a": "2", "b": "2", "moved": "mine"}
+
+
 @pytest.mark.parametrize("link", ["file", "folder"])
 def test_is_nothing_written_through_links_of_a_folder_that_is_only_read(
     tmp_path: Path, link: str

@@ -17,8 +17,8 @@ from accel_sim.dataflows.abstract.machine_sections import MARKS
 from accel_sim.dataflows.registry import DATAFLOWS, causes_of
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.glossary import CAPTIONS, MARK_WORDS
+from accel_sim.reports.layer_labels import KIND_STYLES, short_names
 from accel_sim.reports.pictures import (
-    KIND_STYLES,
     MANY_LAYERS,
     PICTURES,
     draw,
@@ -28,7 +28,6 @@ from accel_sim.reports.pictures import (
     figure_of_roofline,
     relative_load,
     roofline_points,
-    short_names,
 )
 from accel_sim.reports.report import LayerResult, Report, as_json
 from sparse_formats.masks.matrix_names import KINDS
