@@ -38,7 +38,7 @@ AT_500 = ("clock_hz=500e6", "dram.bytes_per_cycle=64", "first_latency_cycles=50"
 AT_200 = ("clock_hz=200e6", "dram.bytes_per_cycle=160", "first_latency_cycles=20")
 EQUAL = ("pe_rows=4096",)
 DRAM = ("dram.memory=lpddr4_2400",)
-BUFFERS = ("weight_buffer.bytes=524288", "weight_buffer.banks=16")
+BUFFERS = ("weight_buffer.bytes=655360", "weight_buffer.banks=16")
 ASSUMPTIONS = (
     Assumption("as shipped, OPTIMUS at 4096 MACs"),
     Assumption("OPTIMUS with 1024 MACs, as remembered", optimus=("pe_rows=1024",)),
@@ -60,7 +60,10 @@ ASSUMPTIONS = (
             *(*AT_500, *BUFFERS),
         ),
     ),
-    Assumption("TF-MVP with one token column", tf_mvp=("token_columns=1", "pe_rows=256")),
+    Assumption(
+        "TF-MVP with one token column",
+        tf_mvp=("token_columns=1", "pe_rows=256", "weight_buffer.banks=256"),
+    ),
     Assumption("fine-grained masks", pattern="random"),
     Assumption("one token", tokens=1),
 )
