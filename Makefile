@@ -11,7 +11,7 @@ MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check unit test lint quality bench clean
+.PHONY: help demo check unit test lint quality bench fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -41,6 +41,9 @@ quality: $(VENV)/.quality  ## Measure quality after pruning: DATA=folder with wi
 
 bench: $(VENV)/.bench  ## Time the kernels on this machine (about ten minutes)
 	$(BIN)/python -m pytest benchmarks
+
+fuzz: $(VENV)/.full  ## Give every reader 100,000 damaged and hostile files (about ten minutes)
+	$(BIN)/python -m benchmarks.reliability fuzz --count 100000
 
 clean:  ## Remove the environment, the caches and the demo's output
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -13,7 +13,7 @@ import msgspec
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, replace_file, write_text
 from sparse_formats.files.output_folder import replace_files, settle
-from sparse_formats.files.reading import read_json
+from sparse_formats.files.reading import parsing, read_json
 from sparse_formats.memory import reads
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def load(folder: Path) -> "tuple[dict[str, Tensor], State] | None":
         return None
     state = read_json(index, State, "the state of a checkpoint", _LARGEST_STATE)
     file = folder / Path(state.tensors).name
-    if not file.is_file():
-        raise InputError(f"checkpoint {folder} is damaged: {file.name} is missing; {AGAIN}")
-    reads(file)
+    with parsing(index, "the state of a checkpoint", AGAIN):
+        if not file.is_file():
+            raise InputError(f"checkpoint {folder} is damaged: {file.name} is missing; {AGAIN}")
+        reads(file)
     try:
         return load_file(file), state
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -40,7 +40,9 @@ def parsing(path: Path, what: str, advice: str) -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check the path and its rights") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}; check the path and its rights"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -361,3 +362,23 @@ def test_layers_that_share_weights_run_as_often_as_is_said(tmp_path: Path) -> No
     assert mine == {name: count for name, count in ran.items() if "albert_layers" in name}
     assert set(mine.values()) == {2, 3}
     assert assemble("a", "encode", model, None).execution == said
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_outside_the_folder_are_not_opened(name: str, tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny("llama"), tmp_path / "model")
+    (folder / "model.safetensors").rename(tmp_path / "other.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "../other.safetensors"}}
+    (folder / f"{name}.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        InputError, match=r"names the shard '\.\./other\.safetensors', which is not"
+    ):
+        open_model(folder)
+
+
+def test_a_pipe_in_a_folder_is_not_opened(tiny: Tiny, tmp_path: Path) -> None:
+    folder = saved(tiny("llama"), tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        open_model(folder)

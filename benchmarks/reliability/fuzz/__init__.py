@@ -1,0 +1,1 @@
+"""Damaged, hostile and odd files for every reader, made from sound ones with their structure."""
