@@ -83,7 +83,9 @@ class Dram:
 
 @dataclass(frozen=True)
 class Energy:
-    table: Literal["28nm"]
+    """table: the node of the cost tables; others than 28 nm are scaled (tables/nodes.csv)."""
+
+    table: Literal["65nm", "45nm", "28nm", "16nm", "7nm"]
     case: Literal["low", "nominal", "high"]
     scale: Positive
     leakage_w: NotNegative
