@@ -60,7 +60,10 @@ ASSUMPTIONS = (
             *(*AT_500, *BUFFERS),
         ),
     ),
-    Assumption("TF-MVP with one token column", tf_mvp=("token_columns=1", "pe_rows=256", "weight_buffer.banks=256")),
+    Assumption(
+        "TF-MVP with one token column",
+        tf_mvp=("token_columns=1", "pe_rows=256", "weight_buffer.banks=256"),
+    ),
     Assumption("fine-grained masks", pattern="random"),
     Assumption("one token", tokens=1),
 )
