@@ -161,6 +161,8 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
 
 def _data(settings: Settings, result: Result) -> dict[str, Any]:
     """What stands in compare.json."""
+    from accel_sim.comparisons.energy_order import energy_orders
+
     is_generated = settings.shapes is not None
     resolved = replace(
         settings,
@@ -172,4 +174,5 @@ def _data(settings: Settings, result: Result) -> dict[str, Any]:
         "equal": settings.equal,
         "masks": [workload.origin for workload in result.workloads.values()],
         "pairs": [pair.as_data(result.pairs[0]) for pair in result.pairs],
+        "energy_orders": [order.as_data() for order in energy_orders(result.pairs)],
     }

@@ -15,7 +15,7 @@ class Pair:
     """One mask on one machine. stored: formats with their number of matrices.
 
     kept_share: of the multiplications that lanes are held for, those of kept weights; None where
-    there are none.
+    there are none. energy_band_j: with every row of the tables low, and with every row high.
     """
 
     mask: str
@@ -27,6 +27,8 @@ class Pair:
     cycles: int
     latency_s: float
     energy_j: float
+    energy_wires_j: float
+    energy_band_j: Mapping[str, float]
     area_mm2: float
 
     @property
@@ -78,6 +80,10 @@ def compare(
                 cycles=total.cycles,
                 latency_s=total.latency_s,
                 energy_j=total.energy_j,
+                energy_wires_j=total.energy_by_component_j["wires"],
+                energy_band_j={
+                    case: sum(parts.values()) for case, parts in total.energy_band_j.items()
+                },
                 area_mm2=sum(report.area_mm2.values()),
             )
 

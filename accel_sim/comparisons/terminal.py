@@ -6,9 +6,11 @@ from rich.console import Console
 
 from accel_sim.comparisons.compare import QUANTITIES, Pair
 from accel_sim.comparisons.diff import Change, Diff, LayerDiff
+from accel_sim.comparisons.energy_order import EnergyOrder, Flip, energy_orders
 from accel_sim.reports.number_text import number, quantity, share, times
 from accel_sim.validation.agreement import Finding
 from sparse_formats.terminal.tables import Column, print_table
+from sparse_formats.untrusted import printable
 
 _FINDING_COLUMNS = (
     Column("machine"),
@@ -52,13 +54,20 @@ def print_findings(found: Iterable[Finding], console: Console) -> bool:
 
 
 def verdict(finding: Finding) -> str:
-    """`holds`, `FAILS` or `shown`, with the tolerance of what is asserted."""
+    """`holds`, `FAILS` or `shown`, with the tolerance of what is asserted.
+
+    Of what is asked to be within a factor it says which factor of the published number ours is.
+    """
     agreement = finding.agreement
+    is_factor = agreement.relation == "within a factor"
+    ratio = f"{finding.ours / agreement.published:.2f} times" if is_factor else ""
     if agreement.tolerance is None:
-        return "shown"
+        return f"shown, {ratio}" if ratio else "shown"
     allowed = "exact" if agreement.tolerance == 0 else f"±{agreement.tolerance:g}"
     if agreement.relation == "at least":
         allowed = "at least"
+    if is_factor:
+        allowed = f"{ratio}, allowed: {agreement.tolerance:g} either way"
     return f"{'holds' if finding.holds else 'FAILS'} ({allowed})"
 
 
@@ -114,6 +123,37 @@ def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
         "Where the share is low, the machine cannot use the pattern of the mask.",
         soft_wrap=True,
     )
+    for order in energy_orders(pairs):
+        console.print()
+        for sentence in order_sentences(order):
+            console.print(sentence, soft_wrap=True)
+
+
+_MOST_WIRES = 2.0
+"""Flips at more times the cost of wires are in compare.json alone."""
+
+
+def order_sentences(order: EnergyOrder) -> list[str]:
+    """Which machine needs less energy, within which band, and where that flips."""
+    band = f"from {order.wires_from:.2f}"
+    band += " times up" if order.wires_to is None else f" to {order.wires_to:.2f} times"
+    sentences = [
+        f"Energy on {printable(order.mask)}, from least to most: "
+        f"{', '.join(map(printable, order.accelerators))}.",
+        f"This order holds where wires cost {band} what the tables say.",
+    ]
+    if all(flip.case is None for flip in order.flips):
+        sentences.append("It also holds with every row of the cost tables low, and with all high.")
+    near = [flip for flip in order.flips if flip.wires is None or flip.wires <= _MOST_WIRES]
+    return [*sentences, *map(_flip_sentence, near)]
+
+
+def _flip_sentence(flip: Flip) -> str:
+    where = f"with every row of the cost tables {flip.case}"
+    if flip.wires is not None:
+        than = "more" if flip.is_above else "less"
+        where = f"where wires cost {than} than {flip.wires:.2f} times"
+    return f"{printable(flip.dearer)} needs less than {printable(flip.cheaper)} {where}."
 
 
 def print_diff(changes: Diff, console: Console) -> None:

@@ -1,16 +1,23 @@
 """Silicon area: counted parts × area per part (docs/microarchitecture.md §9)."""
 
-from accel_sim.costs.tables import area, sram_bank
+from math import sqrt
+
+from accel_sim.costs.tables import area, node_factor, sram_bank
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Buffer
 
 _IN_GATES = ("matcher", "expander", "zero_skip", "mux_bit")
 """Rows of the area table that count gates; the others are in µm²."""
+_BUFFERS = ("weight_buffer", "activation_buffer")
 
 
 def machine_area(machine: Machine) -> dict[str, float]:
-    """mm² per component. Logic between the blocks, clock and wires are not in the tables."""
+    """mm² per component at the machine's node.
+
+    Logic between the blocks, clock tree and wires are not in the tables.
+    """
     case = machine.energy.case
+    at_node = node_factor("area", machine.energy.table, case)
     squares = {
         component: sum(_micrometres(row, count, case) for row, count in parts.items()) * 1e-6
         for component, parts in machine.area_parts().items()
@@ -19,7 +26,13 @@ def machine_area(machine: Machine) -> dict[str, float]:
     if machine.has_second_port:
         squares["weight_buffer"] *= area("second_port", case)
     squares["activation_buffer"] = _buffer_mm2(machine.activation_buffer, case)
-    return squares
+    return {component: at_node * mm2 for component, mm2 in squares.items()}
+
+
+def array_side_mm(machine: Machine) -> float:
+    """Side of the square that the array takes: everything but the buffers that stand beside it."""
+    beside = {"activation_buffer"} if machine.weights_in_array else set(_BUFFERS)
+    return sqrt(sum(mm2 for part, mm2 in machine_area(machine).items() if part not in beside))
 
 
 def _micrometres(row: str, count: float, case: str) -> float:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from accel_sim.costs.tables import energy_pj, sram_bank
+from accel_sim.costs.area import array_side_mm
+from accel_sim.costs.tables import energy_pj, node_factor, sram_bank
 from accel_sim.dataflows.abstract.dataflow import Machine
 
 
@@ -33,6 +34,10 @@ COMPONENTS = {
     "mac": Component("multiplications, and gating of lanes with nothing to multiply", "#88CCEE"),
     "accumulators": Component("partial sums read and written", "#DDCC77"),
     "writeback": Component("adding partial sums, writing the output", "#44AA99"),
+    "wires": Component(
+        "weights, operands and sums on their way between buffers and PEs", "#EE7733"
+    ),
+    "clock": Component("clocking the registers of the multipliers during passes", "#661100"),
     "leakage": Component("power that flows whether or not there is work", "#DDDDDD"),
 }
 """Where energy goes; only "dram" is off the chip."""
@@ -64,6 +69,10 @@ CHARGES = {
     "adds": Charge("writeback", "add"),
     "activation_bits_written": Charge("writeback", "activation_byte_written", 1 / 8),
     "partial_bits_read": Charge("writeback", "activation_byte_read", 1 / 8),
+    "weight_wire_bits": Charge("wires", "weight_wire_bit"),
+    "operand_wire_bits": Charge("wires", "operand_wire_bit"),
+    "sum_wire_bits": Charge("wires", "sum_wire_bit"),
+    "clocked_cycles": Charge("clock", "clocked_cycle"),
     "leaking_cycles": Charge("leakage", "leaking_cycle"),
 }
 """Every action that an account may count (`account.ACTIONS`, and what time adds to them)."""
@@ -96,14 +105,27 @@ def energy_of(actions: Mapping[str, int], machine: Machine) -> dict[str, float]:
 
 
 def prices_pj(machine: Machine) -> dict[str, float]:
-    """pJ of each price, in the machine's case of the tables."""
-    case, datatype, memory = machine.energy.case, machine.numbers.name, machine.dram.energy
+    """pJ of each price at the machine's node, in its case of the tables."""
+    case, node, memory = machine.energy.case, machine.energy.table, machine.dram.energy
+    logic = node_factor("energy", node, case)
+    return {
+        **{price: logic * pj for price, pj in _logic_pj(machine).items()},
+        **_wires_pj(machine),
+        "dram_byte": energy_pj(f"dram_{memory}", case),
+        "dram_activation": energy_pj(f"dram_{memory}_activation", case),
+        # Leakage is a power of the machine, not of the tables, and has no band.
+        "leaking_cycle": machine.energy.leakage_w / machine.clock.clock_hz * 1e12,
+    }
+
+
+def _logic_pj(machine: Machine) -> dict[str, float]:
+    """pJ at 28 nm of what gets cheaper with the transistors."""
+    case = machine.energy.case
     weights, activations = machine.weight_buffer, machine.activation_buffer
     weight_bank = sram_bank(weights.bytes / weights.banks, case)
     activation_bank = sram_bank(activations.bytes / activations.banks, case)
+    clock_bit = energy_pj("clock_bit", case) * energy_pj("clock_share", case)
     return {
-        "dram_byte": energy_pj(f"dram_{memory}", case),
-        "dram_activation": energy_pj(f"dram_{memory}_activation", case),
         "weight_byte_written": weight_bank.write_pj_per_byte,
         "weight_byte_read": weight_bank.read_pj_per_byte,
         "activation_byte_written": activation_bank.write_pj_per_byte,
@@ -111,11 +133,22 @@ def prices_pj(machine: Machine) -> dict[str, float]:
         "decoded_bit": energy_pj("decode_bit", case),
         "register_bit": energy_pj("register_bit", case),
         "comparison": energy_pj("compare", case),
-        "mac": energy_pj(f"mac_{datatype}", case),
+        "mac": energy_pj(f"mac_{machine.numbers.name}", case),
         "gated_lane": energy_pj("gated_lane", case),
         "add": energy_pj(_adder(machine), case),
-        # Leakage is a power of the machine, not of the tables, and has no band.
-        "leaking_cycle": machine.energy.leakage_w / machine.clock.clock_hz * 1e12,
+        "clocked_cycle": clock_bit * machine.clocked_bits,
+    }
+
+
+def _wires_pj(machine: Machine) -> dict[str, float]:
+    """pJ of a bit on each kind of wire: its length is in sides of the machine's array."""
+    case, lengths = machine.energy.case, machine.wire_sides()
+    per_mm = energy_pj("wire_bit_mm", case) * node_factor("wire", machine.energy.table, case)
+    per_side = per_mm * array_side_mm(machine)
+    return {
+        "weight_wire_bit": per_side * lengths.weights,
+        "operand_wire_bit": per_side * lengths.operands,
+        "sum_wire_bit": per_side * lengths.sums,
     }
 
 

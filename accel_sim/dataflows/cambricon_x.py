@@ -5,6 +5,7 @@ Source: Zhang et al., MICRO 2016 (abstract), and secondary notes; the body is no
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, EMPTY_LANES, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.inputs.activations import Inputs, group_tokens
@@ -48,6 +50,7 @@ class CambriconX(MaskMachine):
     array: CambriconXArray
 
     dataflow = "cambricon_x"
+    weights_in_array = True
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
         "empty_lanes": EMPTY_LANES,
@@ -70,6 +73,13 @@ class CambriconX(MaskMachine):
             "matching": {"pick_of_16": array.macs * array.window_inputs / 16},
             "queues": {"register_bit": array.window_inputs * array.value_bits},
         }
+
+    def wire_sides(self) -> WireSides:
+        """Inputs come from the indexing module in the middle, sums go there.
+
+        Weights cross half their PE.
+        """
+        return WireSides(weights=0.5 / sqrt(self.array.pes), operands=0.5, sums=0.5)
 
     def resized(self, pes: int) -> Self:
         return replace(self, array=replace(self.array, pes=pes))
@@ -149,6 +159,9 @@ def _tile(
             "gated_lanes": _once(int(issues.sum()) * lanes - nnz),
             "accumulator_bits": _once(2 * a * int(issues.sum())),
             "adds": _once(later * outputs),
+            "weight_wire_bits": _once(storage.bits),
+            "operand_wire_bits": _once(nnz * v),
+            "sum_wire_bits": _once(outputs * a),
         },
     )
 

@@ -8,6 +8,7 @@ Source: Han et al., ISCA 2016; recurrence: ours.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import sqrt
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -17,11 +18,17 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage
+
+INDEX_BITS = 16
+"""Of a column's number, broadcast and queued beside its activation, and of a pointer."""
+_WORD_BITS = 64
+"""Of the word of entries that a PE reads from its SRAM."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Eie(MaskMachine):
     array: EieArray
 
     dataflow = "eie"
+    weights_in_array = True
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
         "padding": Cause("padding zeros between weights too far apart for the index", "#DDAA33"),
@@ -81,13 +89,29 @@ class Eie(MaskMachine):
     def area_parts(self) -> dict[str, dict[str, float]]:
         array = self.array
         sums = array.pes * array.outputs_per_pe * array.accumulator_bits
-        queued = array.pes * array.queue_depth * (array.operand_bits + 16)
+        queued = array.pes * array.queue_depth * (array.operand_bits + INDEX_BITS)
         return {
             "mac": {f"mac_{self.numbers.name}": array.macs},
             "accumulators": {"register_bit": sums},
             "queues": {"register_bit": queued},
             "zero_skip": {"zero_skip": array.pes},
         }
+
+    def wire_sides(self) -> WireSides:
+        """An activation runs along one edge and from there along each row of PEs.
+
+        Entries cross half their PE; outputs go back to the edge.
+        """
+        rows = sqrt(self.array.pes)
+        return WireSides(weights=0.5 / rows, operands=1 + rows, sums=0.5)
+
+    @property
+    def clocked_bits(self) -> int:
+        """Decoded weights are as wide as activations; a word of entries and two pointers stand
+        before them."""
+        array = self.array
+        pipeline = 4 * array.operand_bits + array.accumulator_bits
+        return array.pes * (pipeline + _WORD_BITS + 2 * INDEX_BITS)
 
     def resized(self, pes: int) -> Self:
         return replace(self, array=replace(self.array, pes=pes))
@@ -178,7 +202,7 @@ def _tile(
     padding = of[Count.ENTRY] - executed
     v, operand, a = machine.value_bits, machine.operand_bits, machine.accumulator_bits
     entry_bits = of[Count.ENTRY] * (v + machine.run_bits)
-    pointer_bits = columns * 2 * machine.pes * 16
+    pointer_bits = columns * 2 * machine.pes * INDEX_BITS
     return Tile(
         strip=strip,
         rows=rows,
@@ -229,6 +253,9 @@ def _tile(
             "macs": executed,
             "gated_lanes": padding,
             "accumulator_bits": 2 * a * executed,
+            "weight_wire_bits": entry_bits + pointer_bits,
+            "operand_wire_bits": columns * (operand + INDEX_BITS),
+            "sum_wire_bits": np.full_like(columns, len(keep) * operand),
         },
     )
 

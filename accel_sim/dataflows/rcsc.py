@@ -7,6 +7,7 @@ SA-RCSC. One kept weight is one entry; a PE takes one a cycle while its input is
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import sqrt
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, WINDOW, Cause
+from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.inputs.activations import Inputs, group_tokens
@@ -93,6 +95,15 @@ class Rcsc(MaskMachine):
             "matching": {"pick_of_16": array.pe_rows * window / 16},
             "queues": {"register_bit": window * array.value_bits},
         }
+
+    def wire_sides(self) -> WireSides:
+        """An entry goes from the edge to its PE row, and along the PEs of the row.
+
+        An operand comes from the window at the edge; sums go back to it.
+        """
+        array = self.array
+        along = sqrt(array.token_columns / array.pe_rows) if array.token_columns > 1 else 0.0
+        return WireSides(weights=0.5 + along, operands=0.5, sums=0.5)
 
     @property
     def resize_step(self) -> int:
@@ -231,6 +242,10 @@ def _tile(
             "macs": executed,
             "accumulator_bits": 2 * a * executed,
             "adds": adds,
+            "weight_wire_bits": np.full_like(sizes, storage.bits),
+            "operand_wire_bits": executed * v,
+            # A part of the sum from each PE of the set.
+            "sum_wire_bits": (adds + outputs * sizes) * a,
         },
     )
 

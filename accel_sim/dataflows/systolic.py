@@ -5,6 +5,7 @@ Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 20
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, Cause
+from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.inputs.activations import Inputs, group_tokens
@@ -65,6 +67,11 @@ class Systolic(MaskMachine):
             "queues": {"register_bit": array.macs * 2 * array.value_bits},
             "accumulators": {"register_bit": array.macs * array.accumulator_bits},
         }
+
+    def wire_sides(self) -> WireSides:
+        """From PE to neighbour; sums that stay in their PEs leave over wires of their own."""
+        hop = 1 / sqrt(self.array.macs)
+        return WireSides(hop, hop, 0.5 if self.array.stationary == "output" else hop)
 
     def resized(self, pes: int) -> Self:
         """`pes`: columns."""
@@ -156,11 +163,12 @@ def _tile(
     # A value steps through the PEs that use it, a partial sum through those that add to it; a
     # stationary operand steps down to its row.
     down = inputs * (inputs + 1) // 2
-    moved = {
-        "weight": macs * (v + a) + outputs * down * v,
-        "output": macs * 2 * v,
-        "input": macs * (v + a) + sizes * down * v,
+    weights_moved, operands_moved, sums_moved = {
+        "weight": (np.full_like(sizes, outputs * down * v), macs * v, macs * a),
+        "output": (macs * v, macs * v, np.zeros_like(sizes)),
+        "input": (macs * v, sizes * down * v, macs * a),
     }[machine.stationary]
+    sums_left = outputs * sizes * a if machine.stationary == "output" else sums_moved
     return Tile(
         strip=strip,
         rows=rows,
@@ -193,9 +201,12 @@ def _tile(
             "weight_bits_read": np.full_like(sizes, weights * v),
             "activation_bits_read": inputs * sizes * v + later * outputs * sizes * a,
             "activation_bits_written": outputs * sizes * a,
-            "register_bits": 2 * moved,
+            "register_bits": 2 * (weights_moved + operands_moved + sums_moved),
             "macs": macs,
             "accumulator_bits": macs * 2 * a * (machine.stationary == "output"),
             "adds": later * outputs * sizes,
+            "weight_wire_bits": weights_moved,
+            "operand_wire_bits": operands_moved,
+            "sum_wire_bits": sums_left,
         },
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.inputs.activations import Inputs, group_tokens
@@ -89,6 +90,10 @@ class TensorCore(MaskMachine):
         if longest:
             parts["matching"] = {"pick_of_16": array.macs * longest / 16}
         return parts
+
+    def wire_sides(self) -> WireSides:
+        """Both operands cross the array, each past the multipliers that share it."""
+        return WireSides(weights=1.0, operands=1.0, sums=0.5)
 
     def resized(self, pes: int) -> Self:
         """`pes`: tokens at once."""
@@ -195,5 +200,9 @@ def _tile(
             "register_bits": 2 * v * (outputs * slots + blocks * slots * sizes),
             "macs": offered,
             "accumulator_bits": 2 * a * outputs * sizes * -(-slots // machine.slots),
+            "weight_wire_bits": np.full_like(sizes, storage.bits),
+            # Whatever a multiplier may pick from must come by.
+            "operand_wire_bits": blocks * inputs * sizes * v,
+            "sum_wire_bits": outputs * sizes * a,
         },
     )

@@ -3,7 +3,7 @@
 A published GOPS/W does not say which operations and whose energy it counts. Here it is taken as
 dense-equivalent operations on core energy: a chip's authors count the work it replaces, and at
 8 pJ/bit fetching the weights of one token costs more than 377 GOPS/W allows for everything, so
-DRAM cannot be in it. The factor holds the clock tree, control and wires that the tables leave out,
+DRAM cannot be in it. The factor holds the control logic that the tables leave out,
 and every other gap between our machine, our workload and theirs.
 """
 

@@ -8,14 +8,15 @@ Mark = Literal["published", "secondary", "remembered", "inferred", "computed"]
 """Read in its source; read in somebody's notes on it; remembered, not verified; follows from what
 is published; computed by us or with somebody's program, in the way the source says."""
 
-Relation = Literal["equals", "at least"]
+Relation = Literal["equals", "at least", "within a factor"]
 
 
 @dataclass(frozen=True)
 class Agreement:
     """ours() is asserted to be within `tolerance` of `published`, or not less; None: only shown.
 
-    tolerance: absolute, in the unit that `what` names. note: what the difference comes from.
+    tolerance: absolute, in the unit that `what` names; or the factor, either way. note: what the
+    difference comes from.
     """
 
     machine: str
@@ -38,6 +39,8 @@ class Agreement:
             return True
         if self.relation == "at least":
             return ours >= self.published - self.tolerance
+        if self.relation == "within a factor":
+            return 1 / self.tolerance <= ours / self.published <= self.tolerance
         return abs(ours - self.published) <= self.tolerance
 
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
-from accel_sim.validation import cambricon_x, eie, optimus, systolic, tensor_core
+from accel_sim.validation import cambricon_x, eie, optimus, power, systolic, tensor_core
 from accel_sim.validation.agreement import Agreement, Finding
 
 AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "systolic": systolic.AGREEMENTS,
     "optimus": optimus.AGREEMENTS,
-    "eie": eie.AGREEMENTS,
-    "cambricon_x": cambricon_x.AGREEMENTS,
+    "eie": (*eie.AGREEMENTS, *power.EIE),
+    "cambricon_x": (*cambricon_x.AGREEMENTS, *power.CAMBRICON_X),
     "tensor_core": tensor_core.AGREEMENTS,
+    "tf_mvp": power.TF_MVP,
 }
 
 

@@ -1,4 +1,4 @@
-"""The frozen energy and area tables, and how they are read.
+"""The frozen energy and area tables of 28 nm, what other nodes are of it, and how they are read.
 
 Every row carries low, nominal, high, a mark and a source. SRAM figures were computed with CACTI 7
 (28 nm, itrs-lstp, one bank): log-log interpolation between the sizes, the ends' values beyond them.
@@ -16,7 +16,13 @@ import numpy as np
 SRAM_HIGH_FACTOR = 1.6
 
 _FOLDER = Path(__file__).parent
-_KEYS = {"energy": "action", "area": "part", "sram": "kilobytes"}
+_TABLES = {
+    "energy": ("energy_28nm.csv", "action"),
+    "area": ("area_28nm.csv", "part"),
+    "sram": ("sram_28nm.csv", "kilobytes"),
+    "nodes": ("nodes.csv", "factor"),
+}
+"""File and first column of each table."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,17 @@ class SramPoint:
 
 def energy_pj(action: str, case: str) -> float:
     """pJ per `action` in the low, nominal or high case."""
-    return float(_rows("energy_28nm.csv", "action")[action][case])
+    return float(_rows("energy")[action][case])
 
 
 def area(part: str, case: str) -> float:
     """µm² or gates per `part` in the low, nominal or high case."""
-    return float(_rows("area_28nm.csv", "part")[part][case])
+    return float(_rows("area")[part][case])
+
+
+def node_factor(quantity: str, node: str, case: str) -> float:
+    """What `quantity` ("energy", "area" or "wire") is at `node`, "45nm" say, over 28 nm."""
+    return float(_rows("nodes")[f"{quantity}_{node}"][case])
 
 
 def sram_bank(bytes_: float, case: str) -> SramPoint:
@@ -57,11 +68,12 @@ def sram_bank(bytes_: float, case: str) -> SramPoint:
 
 def table_rows() -> dict[str, list[dict[str, str]]]:
     """Every row of every table as it stands in the files, with mark and source."""
-    return {name: list(_rows(f"{name}_28nm.csv", key).values()) for name, key in _KEYS.items()}
+    return {name: list(_rows(name).values()) for name in _TABLES}
 
 
 @cache
-def _rows(name: str, key: str) -> dict[str, dict[str, str]]:
+def _rows(table: str) -> dict[str, dict[str, str]]:
+    name, key = _TABLES[table]
     with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
         return {row[key]: row for row in csv.DictReader(file)}
 
@@ -75,7 +87,7 @@ def _sram_points() -> tuple[SramPoint, ...]:
             float(row["write_pj"]) / (int(row["width_bits"]) / 8),
             float(row["mm2"]),
         )
-        for row in _rows("sram_28nm.csv", "kilobytes").values()
+        for row in _rows("sram").values()
     )
 
 

@@ -35,13 +35,18 @@ ACTIONS = (
     "adds",
     "activation_bits_written",
     "partial_bits_read",
+    "weight_wire_bits",
+    "operand_wire_bits",
+    "sum_wire_bits",
 )
 """Actions with an energy each (`costs.energy` says of which component).
 
-What time adds: `weight_bits_written`, `dram_bytes`, `dram_activations`, `leaking_cycles`.
+What time adds: `weight_bits_written`, `dram_bytes`, `dram_activations`, `clocked_cycles` (those of
+passes) and `leaking_cycles` (all).
 Bits of the two buffers; bits that pass an expander; bits of queues, windows, operand registers and
 accumulators, written or read; comparisons of the zero-skip and of the matching unit; partial sums
-that come back from the activation buffer.
+that come back from the activation buffer; bits of weights, operands and sums that go the way of
+their kind through the array (`WireSides`), once for each wire or hop.
 """
 
 
@@ -272,6 +277,7 @@ def account_of(
             "weight_bits_written": 0 if is_resident else 8 * sum(tile.bytes for tile in run.tiles),
             "dram_bytes": time.dram_read_bytes + time.dram_write_bytes,
             "dram_activations": time.dram_activations,
+            "clocked_cycles": run.pass_cycles,
             "leaking_cycles": time.cycles,
         },
     )

@@ -42,6 +42,15 @@ class Change:
     change: Callable[[Any], Any]
 
 
+@dataclass(frozen=True)
+class WireSides:
+    """How far a bit of each kind travels, in sides of the array (`costs.area.array_side_mm`)."""
+
+    weights: float
+    operands: float
+    sums: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine(ABC):
     """What every machine has, whatever its dataflow.
@@ -53,7 +62,8 @@ class Machine(ABC):
     DRAM and for write-back. changes: for advice, none if the dataflow has not named any. Whether
     its output is computed in its own order, whether any mask is stored as it is, whether its report
     numbers the array's last cycle as SCALE-Sim does, whether a bank of its weight buffer is read
-    and written in one cycle, and the key that sets its datatype, if any.
+    and written in one cycle, whether these banks stand in the PEs instead of beside the array, and
+    the key that sets its datatype, if any.
     """
 
     name: str
@@ -77,6 +87,7 @@ class Machine(ABC):
     stores_any_mask: ClassVar[bool] = False
     numbers_last_cycle: ClassVar[bool] = False
     has_second_port: ClassVar[bool] = False
+    weights_in_array: ClassVar[bool] = False
     datatype_key: ClassVar[str | None] = None
 
     @classmethod
@@ -189,6 +200,19 @@ class Machine(ABC):
     @abstractmethod
     def area_parts(self) -> dict[str, dict[str, float]]:
         """Rows of the area table and how many of each, by component, without the two buffers."""
+
+    @abstractmethod
+    def wire_sides(self) -> WireSides:
+        """How far bits travel through the array, from its geometry."""
+
+    @property
+    def clocked_bits(self) -> int:
+        """Flip-flops that a cycle of a pass clocks: those without an enable of their own.
+
+        Of each multiplier its two operands, its product, as wide as both, and its sum. Words of
+        queues, windows and accumulators have an enable each, and are charged when written.
+        """
+        return self.macs * (2 * (self.value_bits + self.operand_bits) + self.accumulator_bits)
 
     @property
     def resize_step(self) -> int:

@@ -29,7 +29,7 @@ Bandwidth = Count | Annotated[float, msgspec.Meta(ge=0.001, le=2**40)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 SizeOrZero = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
 Bits = Annotated[int, msgspec.Meta(ge=1, le=64)]
-DatatypeName = Literal["fp16", "int8", "int16"]
+DatatypeName = Literal["fp16", "int8", "int16", "bf16", "fp8", "int4"]
 assert get_args(DatatypeName) == tuple(DATATYPES)
 
 
@@ -83,7 +83,9 @@ class Dram:
 
 @dataclass(frozen=True)
 class Energy:
-    table: Literal["28nm"]
+    """table: the node of the cost tables; others than 28 nm are scaled (tables/nodes.csv)."""
+
+    table: Literal["65nm", "45nm", "28nm", "16nm", "7nm"]
     case: Literal["low", "nominal", "high"]
     scale: Positive
     leakage_w: NotNegative

@@ -233,4 +233,8 @@ def _actions(
         "adds": words * (stream.slots.set_size - 1 + is_later),
         "activation_bits_written": words * (is_last * operand_bits + (1 - is_last) * sum_bits),
         "partial_bits_read": words * is_later * sum_bits,
+        # In lock-step a wire along the PE row serves all columns; else each has a queue to fill.
+        "weight_wire_bits": entry_bits * groups,
+        "operand_wire_bits": operands_read * machine.value_bits,
+        "sum_wire_bits": words * stream.slots.set_size * sum_bits,
     }

@@ -13,7 +13,7 @@ from accel_sim.dataflows.abstract.causes import (
     WINDOW,
     Cause,
 )
-from accel_sim.dataflows.abstract.dataflow import Change
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
 from accel_sim.dataflows.mixed_vector.choice import Encodings, choose
 from accel_sim.dataflows.mixed_vector.configuration import (
@@ -124,6 +124,13 @@ class MixedVector(Configuration):
             "zero_skip": {"zero_skip": self.controllers if self.skips_zeros else 0},
             "writeback": {self._adder: self.output.words_per_cycle * self.rows_per_set},
         }
+
+    def wire_sides(self) -> WireSides:
+        """An entry runs along its PE row, past all token columns (docs/microarchitecture.md §9).
+
+        A token's inputs come from its window at the edge of its column; sums go back there.
+        """
+        return WireSides(weights=1.0, operands=0.5, sums=0.5)
 
     @property
     def _adder(self) -> str:

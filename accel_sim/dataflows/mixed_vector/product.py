@@ -40,7 +40,7 @@ def check_product(
     if not datatype.is_integer:
         largest = float(np.abs(kept).max(initial=0.0))
         if largest > datatype.largest:
-            note = f"a weight of {largest:.3g} does not fit FP16"
+            note = f"a weight of {largest:.3g} does not fit {datatype.name.upper()}"
             return ProductCheck(0, None, None, note), None
     operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
     weight = np.zeros(keep.shape, datatype.accumulator)
@@ -52,7 +52,8 @@ def check_product(
     lanes = tiles[0].stream.slots.lanes if tiles else 1
     terms += (lanes - 1).bit_length() + len({tile.cols for tile in tiles})
     lost = int(np.count_nonzero((kept != 0) & (operands == 0)))
-    note = f"{lost} kept weights are too small for FP16 and count as 0" if lost else ""
+    small = f"{lost} kept weights are too small for {datatype.name.upper()} and count as 0"
+    note = small if lost else ""
     return _check_floats(y, weight, x, terms, note), y
 
 

@@ -29,6 +29,10 @@ def test_of_a_held_weight() -> None:
         "macs": 10,
         "accumulator_bits": 0,
         "adds": 0,
+        # Hops from PE to PE: the weights down, the inputs on, the sums down.
+        "weight_wire_bits": 3 * 16,
+        "operand_wire_bits": 10 * 16,
+        "sum_wire_bits": 10 * 32,
     }
     # The second fold's sums are added to the first's.
     assert once(second)["activation_bits_read"] == 5 * 16 + 5 * 32
@@ -52,6 +56,10 @@ def test_of_eie() -> None:
         "macs": 3,
         "gated_lanes": 1,
         "accumulator_bits": 2 * 16 * 3,
+        "weight_wire_bits": 4 * (4 + 4) + 2 * 2 * 16,
+        # Two columns are broadcast, each an activation and its number.
+        "operand_wire_bits": 2 * (16 + 16),
+        "sum_wire_bits": 18 * 16,
     }
     assert int(tile.skipped[0]) == 1
 
@@ -73,6 +81,9 @@ def test_of_cambricon_x() -> None:
         "gated_lanes": 2,
         "accumulator_bits": 2 * 32 * 4,
         "adds": 0,
+        "weight_wire_bits": stored,
+        "operand_wire_bits": 6 * 16,
+        "sum_wire_bits": 2 * 32,
     }
 
 
@@ -90,6 +101,10 @@ def test_of_a_tensor_core() -> None:
         "register_bits": 2 * 16 * (12 + 2 * 4 * 2),
         "macs": 24,
         "accumulator_bits": 2 * 32 * 3 * 2 * 2,
+        "weight_wire_bits": 12 * 18,
+        # Two blocks of outputs, past which all 8 inputs of both tokens come.
+        "operand_wire_bits": 2 * 8 * 2 * 16,
+        "sum_wire_bits": 3 * 2 * 32,
     }
     assert int(tile.padding[0]) == 8
 
@@ -107,3 +122,20 @@ def test_of_a_set_of_scalar_pes() -> None:
     assert actions["adds"] == 2
     assert actions["activation_bits_written"] == 2 * 32
     assert actions["macs"] == actions["compares"] == 3
+    assert actions["weight_wire_bits"] == tile.storage.bits
+    assert actions["operand_wire_bits"] == 3 * 16
+    # Both PEs of the set hold a part of both sums.
+    assert actions["sum_wire_bits"] == 2 * 2 * 32
+
+
+def test_of_held_outputs_and_held_inputs() -> None:
+    # 2 × 2 PEs, 2 inputs, 1 output, 2 tokens: 4 MACs.
+    (tile,), _ = run_systolic(np.ones((1, 2), np.bool_), 2, SystolicArray(2, 2, "output"))
+    assert once(tile)["weight_wire_bits"] == once(tile)["operand_wire_bits"] == 4 * 16
+    # Two sums leave, over wires of their own.
+    assert once(tile)["sum_wire_bits"] == 2 * 32
+    (tile,), _ = run_systolic(np.ones((1, 2), np.bool_), 2, SystolicArray(2, 2, "input"))
+    # The inputs of two tokens step down one row and two.
+    assert once(tile)["operand_wire_bits"] == 2 * 3 * 16
+    assert once(tile)["weight_wire_bits"] == 4 * 16
+    assert once(tile)["sum_wire_bits"] == 4 * 32

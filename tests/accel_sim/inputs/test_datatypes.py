@@ -106,4 +106,57 @@ def test_do_narrow_operands_take_fewer_bytes() -> None:
         )[0].storage_bits["values"]
         for datatype in DATATYPES
     }
-    assert sizes == {"fp16": 32 * 16, "int8": 32 * 8, "int16": 32 * 16}
+    assert sizes == {
+        **{"fp16": 32 * 16, "int8": 32 * 8, "int16": 32 * 16},
+        **{"bf16": 32 * 16, "fp8": 32 * 8, "int4": 32 * 4},
+    }
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "expected"),
+    [
+        # 8 significant bits: 1 + 1/128 is an operand, 1 + 1/256 in the middle goes to even.
+        ("bf16", 1 + 1 / 128, 1 + 1 / 128),
+        ("bf16", 1 + 1 / 256, 1.0),
+        ("bf16", 1 + 3 / 256, 1 + 2 / 128),
+        ("bf16", -3e38, -(2.0**127) * 1.765625),
+        ("bf16", 2.0**-140, 0.0),
+        # 4 significant bits: 17 lies between 16 and 18, 19 between 18 and 20.
+        ("fp8", 17.0, 16.0),
+        ("fp8", 19.0, 20.0),
+        ("fp8", 448.0, 448.0),
+        ("fp8", 463.9, 448.0),
+        ("fp8", 2.0**-9, 2.0**-9),
+        ("fp8", 2.0**-10, 0.0),
+        ("fp8", 1.5 * 2.0**-9, 2.0**-8),
+    ],
+)
+def test_are_narrow_floats_rounded_to_the_nearest(
+    datatype: str, value: float, expected: float
+) -> None:
+    found = DATATYPES[datatype].operands(np.array([[value, -value]]), "x")
+    assert found.tolist() == [[expected, -expected]]
+
+
+@pytest.mark.parametrize(("datatype", "value"), [("fp8", 464.1), ("bf16", 3.4e38)])
+def test_is_a_value_beyond_a_narrow_float_refused(datatype: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"is beyond {datatype}"):
+        DATATYPES[datatype].operands(np.array([[value]]), "x")
+
+
+def test_has_int4_sixteen_values() -> None:
+    int4 = DATATYPES["int4"]
+    assert int4.operands(np.array([[-8, 7]]), "x").tolist() == [[-8, 7]]
+    # s = 1.75/7: 0.625 is 2.5 of it and 0.125 a half; ties go to even.
+    assert int4.operands(np.array([[1.75, -0.625, 0.125]]), "x").tolist() == [[7, -2, 0]]
+    for beyond in (8, -9):
+        with pytest.raises(InputError, match=f"{beyond} is beyond int4"):
+            int4.operands(np.array([[beyond]]), "x")
+
+
+@pytest.mark.parametrize("datatype", ["bf16", "fp8", "int4"])
+def test_is_the_product_of_narrow_operands_right(datatype: str) -> None:
+    matrix = random_matrix((21, 33), 0.4, 4)
+    (result,) = simulated([matrix], roomy(f"datatype={datatype}"), Activations(7, 0.6, 1))
+    assert result.product is not None and result.product["is_equal"]
+    assert result.storage_bits["values"] == result.nnz * DATATYPES[datatype].operand_bits

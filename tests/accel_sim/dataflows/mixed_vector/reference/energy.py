@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from accel_sim.costs.tables import energy_pj, sram_bank
+from tests.accel_sim.dataflows.mixed_vector.reference.area import side_mm
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
 from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile
@@ -62,6 +63,11 @@ def actions(
             count["adds"] += outputs
         count["macs"] += tally.executed
         count["gated lanes"] += tally.issued_pairs * g - tally.executed
+        # Along the whole row once; the others half an array.
+        count["weight bits sent"] += entry_bits
+        count["operand bits sent"] += tally.live_pairs * (1 if is_column else g) * v
+        count["sum bits sent"] += outputs * slots_per_set * 8 * a
+        count["pass cycles"] += one.count.cycles
         words = tally.executed if is_column else tally.live_pairs
         count["accumulator bits"] += 2 * words * 8 * a
     return count
@@ -80,6 +86,9 @@ def energy_by_component(
         sram_bank(buffer.bytes / buffer.banks, case)
         for buffer in (machine.weight_buffer, machine.activation_buffer)
     )
+    bit_sides = count["weight bits sent"]
+    bit_sides += (count["operand bits sent"] + count["sum bits sent"]) / 2
+    flip_flops = machine.multipliers * (4 * machine.value_bits + 8 * machine.accumulator_bytes)
     core = {
         "mac": count["macs"] * pj(f"mac_{datatype}") + count["gated lanes"] * pj("gated_lane"),
         "accumulators": count["accumulator bits"] * pj("register_bit"),
@@ -93,6 +102,8 @@ def energy_by_component(
         "writeback": count["adds"] * pj(ADDERS[datatype])
         + count["activation bytes written"] * inputs.write_pj_per_byte
         + count["partial bytes read"] * inputs.read_pj_per_byte,
+        "wires": bit_sides * side_mm(machine, case) * pj("wire_bit_mm"),
+        "clock": count["pass cycles"] * flip_flops * pj("clock_bit") * pj("clock_share"),
         "leakage": machine.energy.leakage_w * cycles / machine.clock.clock_hz * 1e12,
     }
     dram = count["dram bytes"] * pj(f"dram_{memory}")
