@@ -326,7 +326,7 @@ def _what(data: Mapping[str, Any]) -> str:
     source = mask.get("source") or "masks"
     if mask.get("shapes"):
         source = f"{mask['shapes']} ({source})"
-    machine, tokens = data["accelerator"]["name"], data["total"]["tokens"]
+    machine, tokens = data["accelerator"]["title"], data["total"]["tokens"]
     names = (_elided(_drawable(str(name)), 44) for name in (source, machine))
     return f"{' on '.join(names)}, {tokens:,} tokens"
 
