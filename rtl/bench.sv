@@ -73,6 +73,7 @@ module bench #(
         if (!$value$plusargs("most_cycles=%d", most_cycles)) most_cycles = 1000000;
         file = $fopen(name, "r");
     end
+    always @(negedge clk) if (file == 0) $finish;
 
     // Counters.
     integer waits, moves, writes, entered, enters, fulls, words, executed, pass_steps, cause = 0;

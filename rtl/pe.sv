@@ -33,40 +33,33 @@ module pe #(
     logic [G-1:0]    write, writing;
     logic [G*UW-1:0] address, addressed;
     logic [G*32-1:0] level, addend, added;
-    logic [4:0]      slot, lane, first;
-    integer          p;
     always_comb begin
         level = '0; writing = '0; addressed = '0; added = '0;
-        slot = 5'd0; lane = 5'd0; first = 5'd0; p = 0;
         if (live != '0) begin
-            for (int l = 0; l < G; l++) begin
-                slot = 5'(l) >> lanes_log;
-                lane = 5'(l) & ~(5'h1F << lanes_log);
-                p = 32'(slot) * G + 32'(lane);
-                if (enable[p])
-                    level[l*32 +: 32] = 32'($signed(weights[p*V +: V]) * $signed(activations[p*V +: V]));
-                if (!is_row && live[slot] && enable[p]) begin
-                    writing[l] = 1'b1;
-                    addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW];
-                    added[l*32 +: 32] = level[l*32 +: 32];
-                end
-            end
+            // Lane l is lane l mod g of slot l / g; g is one of a few powers of two.
+            for (int k = 0; k <= $clog2(G); k++)
+                if (lanes_log == 3'(k))
+                    for (int l = 0; l < G; l++)
+                        if ((l >> k) < M && enable[((l>>k)%M)*G + l%(1<<k)]) begin
+                            level[l*32 +: 32] = 32'($signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V])
+                                                  * $signed(activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]));
+                            writing[l] = !is_row;
+                            addressed[l*UW +: UW] = unit[((l>>k)%M)*UW +: UW];
+                        end
             if (is_row) begin
                 for (int k = 0; k < $clog2(G); k++)
                     for (int l = 0; l < G; l++)
-                        if (k < 32'(lanes_log) && l % (2 << k) == 0)
+                        if (3'(k) < lanes_log && l % (2 << k) == 0)
                             level[l*32 +: 32] = level[l*32 +: 32] + level[(l+(1<<k))*32 +: 32];
-                for (int l = 0; l < G; l++) begin
-                    slot = 5'(l) >> lanes_log;
-                    lane = 5'(l) & ~(5'h1F << lanes_log);
-                    first = slot << lanes_log;
-                    if (live[slot] && lane == (unit[32'(slot)*UW +: 5] & ~(5'h1F << lanes_log))) begin
-                        writing[l] = 1'b1;
-                        addressed[l*UW +: UW] = unit[32'(slot)*UW +: UW] >> lanes_log;
-                        added[l*32 +: 32] = level[32'(first)*32 +: 32];
-                    end
-                end
-            end
+                for (int k = 0; k <= $clog2(G); k++)
+                    if (lanes_log == 3'(k))
+                        for (int l = 0; l < G; l++)
+                            if ((l >> k) < M && live[(l>>k)%M] && unit[((l>>k)%M)*UW +: UW] % (1 << k) == l % (1 << k)) begin
+                                writing[l] = 1'b1;
+                                addressed[l*UW +: UW] = unit[((l>>k)%M)*UW +: UW] >> k;
+                                added[l*32 +: 32] = level[((l>>k)<<k)*32 +: 32];
+                            end
+            end else added = level;
         end
         write = writing;
         address = addressed;

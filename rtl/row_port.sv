@@ -24,9 +24,10 @@ module row_port #(
 );
     localparam WB = 8 * B;
     localparam MOST_H = (32 * M + WB - 1) / WB;
+    localparam SW = $clog2(BW);
     localparam NW = (WB - 1 + E + WB - 1) / WB;   // words that an entry may touch
 
-    logic [BW*WB-1:0]     store;
+    logic [WB-1:0]        store [0:BW-1];
     logic [MOST_H*WB-1:0] records, next_records;
     logic [7:0]           heard;                  // words of records read
     logic [7:0]           record_words, capacity;
@@ -104,7 +105,7 @@ module row_port #(
             if (waiting[j*16 +: 16] != 0) begin
                 at = head[j*8 +: 8];
                 for (int k = 0; k < NW; k++) begin
-                    line[k*WB +: WB] = store[(32'(capacity) * j + 32'(at))*WB +: WB];
+                    line[k*WB +: WB] = store[capacity * SW'(j) + at[SW-1:0]];
                     at = at + 8'd1 == capacity ? 8'd0 : at + 8'd1;
                 end
                 line = line >> skip[j*16 +: 16];
@@ -118,7 +119,6 @@ module row_port #(
     always_ff @(posedge clk)
         if (clear) begin
             heard <= 8'd0;
-            store <= '0;
             records <= '0;
             head <= '0;
             tail <= '0;
@@ -132,7 +132,7 @@ module row_port #(
             end
             for (int j = 0; j < M; j++) begin
                 if (is_chosen[j]) begin
-                    store[(32'(capacity) * j + 32'(tail[j*8 +: 8]))*WB +: WB] <= word;
+                    store[capacity * SW'(j) + tail[j*8 +: SW]] <= word;
                     tail[j*8 +: 8] <= tail[j*8 +: 8] + 8'd1 == capacity ? 8'd0 : tail[j*8 +: 8] + 8'd1;
                     taken[j*16 +: 16] <= taken[j*16 +: 16] + 16'd1;
                 end

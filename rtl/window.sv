@@ -46,13 +46,15 @@ module window #(
         end else if (step) begin
             base <= least;
             loaded <= next[XW-1:0];
-            for (int k = 0; k < IPC; k++)
-                if (XW'(k) < entering) begin
-                    at = loaded[NW-1:0] + NW'(k);
-                    for (int c = 0; c < T; c++) begin
-                        values[(c*W + 32'(at))*V +: V] <= arriving[(c*IPC+k)*V +: V];
-                        nonzero[c*W + 32'(at)] <= arriving[(c*IPC+k)*V +: V] != 0;
-                    end
-                end
+            for (int w = 0; w < W; w++) begin
+                at = NW'(w) - loaded[NW-1:0];
+                if (XW'(at) < entering)
+                    for (int k = 0; k < IPC; k++)
+                        if (at == NW'(k))
+                            for (int c = 0; c < T; c++) begin
+                                values[(c*W+w)*V +: V] <= arriving[(c*IPC+k)*V +: V];
+                                nonzero[c*W+w] <= arriving[(c*IPC+k)*V +: V] != 0;
+                            end
+            end
         end
 endmodule

@@ -1,7 +1,8 @@
 """Drawn layers through the RTL and through the simulator, side by side."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.rtl.account import Account, account, of_layer
 from tests.rtl.encoding import SmallMachine, Tile, encode
-from tests.rtl.hardware import Job, Run
+from tests.rtl.hardware import Job, Run, run
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,16 @@ class Expected:
 
     layer: LayerResult
     outputs: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, its machine, what the simulator says of it, and its bytes."""
+
+    machine: SmallMachine
+    layer: Layer
+    expected: Expected
+    tiles: Sequence[Tile]
 
 
 def settings(machine: SmallMachine) -> list[str]:
@@ -82,37 +93,67 @@ def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
     return Layer(keep, weight, x.astype(np.int8))
 
 
-def expected(machine: SmallMachine, layers: Iterable[Layer]) -> list[Expected]:
-    """What the simulator says of each layer alone."""
-    built = load_machine("tf_mvp", settings(machine))
-    found = []
-    for layer in layers:
-        outputs: dict[str, NDArray[np.int64]] = {}
-        matrix = MaskedMatrix("m", layer.keep, layer.weight)
-        activations = Activations(len(layer.activations), recorded={"m": layer.activations})
-        report = simulate(
-            Workload.of([matrix], activations), built, threads=1, on_outputs=outputs.__setitem__
+def drawn_cases(
+    machine: SmallMachine,
+    layers: int,
+    rng: np.random.Generator,
+    *,
+    sizes: tuple[int, int],
+    tokens: int,
+) -> list[Case]:
+    """Drawn layers: half of them with one number of lane groups, half with the host's choice."""
+    cases = []
+    for number in range(layers):
+        n = int(rng.choice(machine.lane_groups))
+        of = replace(machine, lane_groups=(n,)) if number % 2 else machine
+        layer = draw(rng, *sizes, tokens)
+        found = simulated(of, layer)
+        tiles = encode(
+            of,
+            layer.keep,
+            layer.weight,
+            is_row=found.layer.orientation == "horizontal",
+            n=found.layer.lane_groups,
         )
-        found.append(Expected(report.layers[0], np.asarray(outputs["m"]).T))
-    return found
+        cases.append(Case(of, layer, found, tiles))
+    return cases
 
 
-def encoded(machine: SmallMachine, layer: Layer, simulated: LayerResult) -> list[Tile]:
-    """The layer's bytes, in the mode and with the lane groups of the simulator's choice."""
-    return encode(
-        machine,
-        layer.keep,
-        layer.weight,
-        len(layer.activations),
-        is_row=simulated.orientation == "horizontal",
-        n=simulated.lane_groups,
-        is_resident=machine.resident,
+def simulated(machine: SmallMachine, layer: Layer) -> Expected:
+    """What the simulator says of a layer alone."""
+    outputs: dict[str, NDArray[np.int64]] = {}
+    report = simulate(
+        Workload.of(
+            [MaskedMatrix("m", layer.keep, layer.weight)],
+            Activations(len(layer.activations), recorded={"m": layer.activations}),
+        ),
+        load_machine("tf_mvp", settings(machine)),
+        threads=1,
+        on_outputs=outputs.__setitem__,
     )
+    return Expected(report.layers[0], np.asarray(outputs["m"]).T)
 
 
-def job(machine: SmallMachine, layer: Layer, tiles: Sequence[Tile]) -> Job:
-    """For the RTL."""
-    return Job(tiles, layer.activations, len(layer.keep), machine.resident)
+def compared(
+    program: Path, machine: SmallMachine, cases: Sequence[Case], most_cycles: int = 20_000
+) -> tuple[list[str], list[Run]]:
+    """What is different in which layer, and what the RTL did.
+
+    Raises:
+        Stuck: a layer takes more than `most_cycles`.
+    """
+    jobs = [
+        Job(case.tiles, case.layer.activations, len(case.layer.keep), machine.resident)
+        for case in cases
+    ]
+    runs = run(program, machine, jobs, most_cycles)
+    found = [
+        f"layer {number}, {case.layer.keep.shape}, {case.expected.layer.orientation}, "
+        f"n = {case.expected.layer.lane_groups}: {difference}"
+        for number, (case, one) in enumerate(zip(cases, runs, strict=True))
+        for difference in differences(case.machine, case.layer, case.tiles, one, case.expected)
+    ]
+    return found, runs
 
 
 def differences(
@@ -121,30 +162,25 @@ def differences(
     """What is not equal, in words: cycles, counters, bytes and outputs."""
     result = expected.layer
     rtl = account(machine, run, len(layer.activations), result.lane_groups)
-    simulated = of_layer(result)
+    theirs = of_layer(result)
     found = [
-        f"{name.name}: RTL {getattr(rtl, name.name)}, simulator {getattr(simulated, name.name)}"
+        f"{name.name}: RTL {getattr(rtl, name.name)}, simulator {getattr(theirs, name.name)}"
         for name in fields(Account)
-        if getattr(rtl, name.name) != getattr(simulated, name.name)
+        if getattr(rtl, name.name) != getattr(theirs, name.name)
     ]
     bits = 8 * sum(len(tile.data) for tile in tiles)
     loaded = 0 if machine.resident else sum(size for tile in tiles for size, _ in tile.parts)
-    for name, ours, theirs in (
+    for name, ours, other in (
         ("tiles", len(tiles), result.tiles),
         ("bits", bits, sum(result.storage_bits.values())),
         ("dram_bytes", loaded, result.dram_bytes),
         ("faults", run.faults, 0),
     ):
-        if ours != theirs:
-            found.append(f"{name}: RTL {ours}, simulator {theirs}")
+        if ours != other:
+            found.append(f"{name}: RTL {ours}, simulator {other}")
     if not np.array_equal(run.outputs, expected.outputs):
         found.append("outputs")
     product = layer.activations.astype(np.int64) @ np.where(layer.keep, layer.weight, 0).T.astype(np.int64)
     if not np.array_equal(run.outputs, product):
         found.append("outputs and the product")
     return found
-
-
-def with_groups(machine: SmallMachine, n: int) -> SmallMachine:
-    """The machine with one number of lane groups only."""
-    return replace(machine, lane_groups=(n,))

@@ -75,6 +75,7 @@ class Tile:
     entry_bits: int = 0
     room: int = 0
     row_words: int = 0
+    table_bytes: int = 0
     lead: int = 0
     parts: list[tuple[int, int]] = field(default_factory=list)
 
@@ -222,6 +223,7 @@ def encode_tile(
         descriptor += field_value.to_bytes(2, "little")
     descriptor += bytes(4)
     head = descriptor + table.data()
+    tile.table_bytes = len(table.data())
     for stream, data in zip(streams, encoded, strict=True):
         head += len(stream).to_bytes(2, "little") + len(data).to_bytes(2, "little")
     words = [ceil(len(data) / b) for data in encoded]
@@ -258,19 +260,21 @@ def encode(
     machine: SmallMachine,
     keep: NDArray[np.bool_],
     weight: NDArray[np.int8],
-    tokens: int,
     *,
     is_row: bool,
     n: int,
-    is_resident: bool = False,
 ) -> list[Tile]:
-    """The tiles of a layer in the order of execution (§2, §3)."""
+    """The tiles of a layer in the order of execution (§2, §3).
+
+    Raises:
+        ValueError: a tile does not fit, or resident weights do not fit together.
+    """
     rows, cols = keep.shape
     g, sets = machine.lanes // n, machine.rows // machine.share
     a = machine.accumulators
     strip = sets * a if is_row else sets * (a // machine.lanes) * machine.lanes
     ids = piece_ids(keep, is_row, machine.packing)
-    most = machine.weight_bytes if is_resident else machine.weight_bytes // 4
+    most = machine.weight_bytes if machine.resident else machine.weight_bytes // 4
     wide = cols
     while True:
         tiles = [
@@ -285,6 +289,9 @@ def encode(
                 machine, tile, entries, is_row=is_row, n=n, is_first=tile.inputs.start == 0
             )
         if all(tile.room <= most for tile in tiles):
+            tables = sum(16 + tile.table_bytes for tile in tiles)
+            if machine.resident and sum(t.room for t in tiles) + tables > machine.weight_bytes:
+                raise ValueError("resident weights do not fit")
             return tiles
         if wide == 1:
             raise ValueError("a tile does not fit")

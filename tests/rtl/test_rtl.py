@@ -2,25 +2,19 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.rtl.comparison import (
-    Expected,
-    Layer,
-    differences,
-    draw,
-    encoded,
-    expected,
-    job,
-    with_groups,
-)
-from tests.rtl.encoding import SmallMachine, Tile
-from tests.rtl.hardware import SOURCES, Stuck, icarus, run
+from tests.rtl import mutants
+from tests.rtl.comparison import Case, compared, drawn_cases
+from tests.rtl.encoding import SmallMachine
+from tests.rtl.hardware import icarus
 from tests.rtl.mutants import MUTANTS, Mutant
+from tests.tiers import slow
 
 if shutil.which("iverilog") is None:
     print("tests/rtl: Icarus Verilog is not installed, so the RTL is not run (apt install iverilog).")
@@ -38,54 +32,16 @@ MACHINES = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """A layer with the machine of its number of lane groups, and what the simulator says of it."""
-
-    machine: SmallMachine
-    layer: Layer
-    expected: Expected
-    tiles: Sequence[Tile]
-
-
-def _cases(
-    machine: SmallMachine, layers: int, *, seed: int, sizes: tuple[int, int], tokens: int
-) -> list[Case]:
-    """Drawn layers: half of them with one number of lane groups, half with the host's choice."""
-    rng = np.random.default_rng(seed)
-    cases = []
-    for number in range(layers):
-        of = with_groups(machine, int(rng.choice(machine.lane_groups))) if number % 2 else machine
-        layer = draw(rng, *sizes, tokens)
-        found = expected(of, [layer])[0]
-        cases.append(Case(of, layer, found, encoded(of, layer, found.layer)))
-    return cases
-
-
-def _differences(
-    program: Path, machine: SmallMachine, cases: Sequence[Case], most_cycles: int = 20000
-) -> list[str]:
-    jobs = [job(case.machine, case.layer, case.tiles) for case in cases]
-    runs = run(program, machine, jobs, most_cycles)
-    return [
-        f"layer {number}, {case.layer.keep.shape}, {case.expected.layer.orientation}, "
-        f"n = {case.expected.layer.lane_groups}: {difference}"
-        for number, (case, done) in enumerate(zip(cases, runs, strict=True))
-        for difference in differences(case.machine, case.layer, case.tiles, done, case.expected)
-    ]
-
-
-@pytest.mark.parametrize(
-    "name", ["snake", *(pytest.param(n, marks=pytest.mark.slow) for n in MACHINES if n != "snake")]
-)
+@pytest.mark.parametrize("name", ["snake", *slow("sets", "one_set", "interleaved", "lpt")])
 def test_a_tile_takes_the_cycles_counters_and_outputs_of_the_simulator(
     name: str, tmp_path: Path
 ) -> None:
     machine = MACHINES[name]
-    # A strip is a set's accumulators high; one group of tokens makes one pass.
-    cases = _cases(machine, 20, seed=1, sizes=(1, 16), tokens=machine.columns)
+    rng = np.random.default_rng(1)
+    # A strip is at least 16 outputs high; one group of tokens makes one pass.
+    cases = drawn_cases(machine, 20, rng, sizes=(1, 16), tokens=machine.columns)
     assert all(len(case.tiles) == 1 for case in cases)
-    assert _differences(icarus(machine, tmp_path), machine, cases) == []
+    assert compared(icarus(machine, tmp_path), machine, cases)[0] == []
 
 
 @pytest.mark.parametrize(
@@ -94,40 +50,39 @@ def test_a_tile_takes_the_cycles_counters_and_outputs_of_the_simulator(
         ("snake", 2, {"weight_bytes": 2048}),
         *(
             pytest.param(*values, marks=pytest.mark.slow)
-            for values in [
+            for values in (
                 ("sets", 3, {"weight_bytes": 4096}),
                 ("one_set", 2, {"weight_bytes": 4096}),
                 ("interleaved", 2, {"weight_bytes": 32768, "resident": True}),
                 ("lpt", 1, {"weight_bytes": 4096}),
-            ]
+            )
         ),
     ],
 )
 def test_a_layer_of_many_passes_does_too(
-    name: str, layers: int, change: dict[str, int], tmp_path: Path
+    name: str, layers: int, change: dict[str, Any], tmp_path: Path
 ) -> None:
     machine = replace(MACHINES[name], **change)
-    cases = _cases(machine, layers, seed=2, sizes=(32, 64), tokens=5)
+    cases = drawn_cases(machine, layers, np.random.default_rng(2), sizes=(32, 64), tokens=5)
     assert any(len(case.tiles) > 1 for case in cases)
-    assert _differences(icarus(machine, tmp_path), machine, cases) == []
+    assert compared(icarus(machine, tmp_path), machine, cases)[0] == []
 
 
 @pytest.fixture(scope="module")
-def small_cases() -> list[Case]:
-    """Layers of one and of many passes for the machine that the mutants are made from."""
-    machine = replace(SMALL, weight_bytes=2048)
-    return _cases(machine, 12, seed=3, sizes=(1, 16), tokens=2) + _cases(
-        machine, 3, seed=4, sizes=(24, 48), tokens=5
-    )
+def layers() -> list[Case]:
+    """What the mutants are tried on."""
+    return mutants.cases()
+
+
+@pytest.mark.slow
+def test_the_layers_of_the_mutants_are_right_without_one(
+    layers: list[Case], tmp_path: Path
+) -> None:
+    program = icarus(mutants.MACHINE, tmp_path)
+    assert compared(program, mutants.MACHINE, layers)[0] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_wrong_line_is_seen(mutant: Mutant, small_cases: list[Case], tmp_path: Path) -> None:
-    machine = replace(SMALL, weight_bytes=2048)
-    program = icarus(machine, tmp_path, mutant.write(SOURCES, tmp_path / "sources"))
-    try:
-        found = _differences(program, machine, small_cases, most_cycles=2000)
-    except Stuck:
-        return
-    assert found != []
+def test_a_wrong_line_is_seen(mutant: Mutant, layers: Sequence[Case], tmp_path: Path) -> None:
+    assert mutants.is_seen(mutant, layers, tmp_path)

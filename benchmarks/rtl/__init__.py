@@ -1,0 +1,1 @@
+"""Measurements of the RTL: many tiles, wrong lines, and gates."""

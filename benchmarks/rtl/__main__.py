@@ -1,0 +1,156 @@
+"""Long checks of the RTL in rtl/, for docs/rtl.md. Needs Verilator, Icarus Verilog and yosys.
+
+`tiles` runs drawn layers of up to a few passes with Verilator and compares each with the simulator;
+`mutants` says which wrong lines of the RTL a few drawn layers show; `gates` synthesises each block.
+"""
+
+import argparse
+import re
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.rtl.comparison import differences, draw, encoded, expected, job, with_groups
+from tests.rtl.encoding import SmallMachine
+from tests.rtl.hardware import SOURCES, run, verilator
+
+BUILT = {
+    "lock-step, 4 × 2 × 8": SmallMachine(),
+    "queues per column, 2 × 2 × 4": SmallMachine(
+        rows=2, lanes=4, lane_groups=(1, 2, 4), accumulators=16, word_bytes=12, zero_skip=2,
+        queue=4, per_column=True,
+    ),
+}  # fmt: skip
+"""What is compiled; the rest of a machine is drawn for each thousand of layers."""
+
+POLICIES = ("set_associative", "snake", "interleaved", "lpt")
+
+
+def tiles(count: int, seed: int) -> None:
+    """Compare `count` drawn layers, most of them of one tile, in cycles, counters and outputs."""
+    start = time.time()
+    for number, (name, machine) in enumerate(BUILT.items()):
+        rng = np.random.default_rng([seed, number])
+        total: Counter[str] = Counter()
+        with tempfile.TemporaryDirectory() as folder:
+            program = verilator(machine, Path(folder))
+            print(f"{name}: built in {time.time() - start:.0f} s", flush=True)
+            left = count // len(BUILT)
+            while left > 0:
+                drawn = _drawn(machine, rng)
+                cases = []
+                for _ in range(min(left, 250)):
+                    of = with_groups(drawn, int(rng.choice(machine.lane_groups)))
+                    layer = draw(rng, 1, 16, machine.columns + 1)
+                    cases.append((of, layer, expected(of, [layer])[0]))
+                left -= len(cases)
+                encodings = [encoded(of, layer, found.layer) for of, layer, found in cases]
+                jobs = [job(of, case, e) for (of, case, _), e in zip(cases, encodings, strict=True)]
+                began = time.time()
+                done = run(program, drawn, jobs)
+                total["RTL ms"] += round(1000 * (time.time() - began))
+                for (of, layer, found), e, one in zip(cases, encodings, done, strict=True):
+                    wrong = differences(of, layer, e, one, found)
+                    total.update(layers=1, tiles=len(e), passes=len(one.passes), cycles=one.cycles)
+                    total[f"{found.layer.orientation} {found.layer.lane_groups}"] += 1
+                    if wrong:
+                        total["different"] += 1
+                        print(of, layer.keep.shape, *wrong, sep="\n  ")
+        print(f"{name}: {dict(total)}", flush=True)
+
+
+def _drawn(machine: SmallMachine, rng: np.random.Generator) -> SmallMachine:
+    return replace(
+        machine,
+        policy=str(rng.choice(POLICIES)),
+        sets=int(rng.choice([s for s in (1, 2, 4) if machine.rows % s == 0])),
+        packing=bool(rng.integers(2)),
+        dram_bytes=float(rng.choice([0.75, 4, 7.5, 16, 30])),
+        burst=int(rng.choice([1, 16, 64])),
+        first_latency=int(rng.choice([0, 1, 10])),
+        resident=bool(rng.integers(4) == 0),
+    )
+
+
+def mutants() -> None:
+    """Say which wrong lines are seen."""
+    from tests.rtl.test_rtl import MUTANTS, mutant_cases, sees
+
+    cases = mutant_cases()
+    for mutant in MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"{mutant.name}: {'seen' if sees(mutant, cases, Path(folder)) else 'NOT SEEN'}")
+
+
+SMALL = {
+    "parser": {"L": 4, "E": 56, "XW": 8, "UW": 4},
+    "taker": {"COLUMNS": 2, "L": 4, "Q": 4, "Z": 1, "W": 16, "XW": 8, "UW": 4},
+    "slot": {"T": 2, "L": 4, "Q": 4, "Z": 1, "W": 16, "E": 56, "XW": 8, "UW": 4, "MOST_SHARE": 2},
+    "row_port": {"M": 4, "B": 8, "BW": 8, "E": 56, "RW": 8},
+    "weight_buffer": {"WORDS": 16, "B": 8, "LOADS": 2, "WAITING": 4, "RW": 8},
+    "window": {"T": 2, "W": 16, "IPC": 4, "SLOTS": 8, "XW": 8},
+    "pe": {"M": 4, "G": 4, "A": 16, "LATENCY": 4, "UW": 4},
+    "write_back": {"P": 2, "T": 2, "M": 4, "G": 4, "A": 16, "WORDS": 4, "UW": 4},
+    "pass_sequencer": {"T": 2, "LATENCY": 4, "PLACES": 4},
+    "dram_port": {"MOST_BYTES": 8},
+    "room": {"WORDS": 64, "RW": 8},
+    "tile_memory": {"P": 2, "M": 4, "G": 4, "A": 16, "PLACES": 4, "UNITS": 16, "TABLE": 64, "RW": 8, "UW": 4},
+    "tile_loader": {"P": 2, "M": 4, "G": 4, "B": 8, "WIN": 32, "LOADS": 2, "LINES": 1, "WORDS": 64, "TABLE": 64, "RW": 8},
+}  # fmt: skip
+"""Parameters at which each block is synthesised: those of a machine of 2 × 2 × 4."""
+
+
+def gates(limit_s: int) -> None:
+    """NAND2 equivalents and flip-flops of each block, by yosys; memories are not counted as gates."""
+    print(subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout, end="")
+    for name, parameters in SMALL.items():
+        chparam = " ".join(f"-set {key} {value}" for key, value in parameters.items())
+        files = " ".join(map(str, sorted(p for p in SOURCES.glob("*.sv") if p.stem != "bench")))
+        script = (
+            f"read_verilog -sv {files}; chparam {chparam} {name}; hierarchy -top {name}; "
+            "proc; flatten; opt; memory -nomap; opt; techmap; opt; dfflegalize -cell $_DFF_P_ x; "
+            "abc -g NAND; opt_clean; stat"
+        )
+        began = time.time()
+        try:
+            done = subprocess.run(
+                ["yosys", "-p", script], capture_output=True, text=True, timeout=limit_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            print(f"{name}: not finished in {limit_s} s", flush=True)
+            continue
+        last = done.stdout[done.stdout.rfind("Printing statistics") :]
+        cells = {kind: int(n) for kind, n in re.findall(r"(\$\w+)\s+(\d+)", last)}
+        nands = cells.get("$_NAND_", 0) + 0.5 * cells.get("$_NOT_", 0)
+        flops = sum(n for kind, n in cells.items() if "DFF" in kind)
+        bits = re.search(r"Number of memory bits:\s+(\d+)", last)
+        print(
+            f"{name}: {nands:.0f} NAND2, {flops} flip-flops, {bits[1] if bits else 0} memory bits, "
+            f"{time.time() - began:.0f} s {done.stderr.strip()[-200:]}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["tiles", "mutants", "gates"])
+    parser.add_argument("--count", type=int, default=10_000, help="Layers of `tiles`.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of `tiles`.")
+    parser.add_argument("--limit", type=int, default=300, help="Seconds for a block of `gates`.")
+    given = parser.parse_args()
+    if given.what == "tiles":
+        tiles(given.count, given.seed)
+    elif given.what == "mutants":
+        mutants()
+    else:
+        gates(given.limit)
+
+
+if __name__ == "__main__":
+    main()
