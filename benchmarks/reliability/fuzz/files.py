@@ -45,6 +45,7 @@ def npy(draw: Random, array: np.ndarray[Any, Any] | None = None) -> bytes:
     if draw.random() < 0.4:
         head, _, rest = content[10:].partition(b"\n")
         head = words_changed(head, draw) if draw.random() < 0.7 else _shape_changed(head, draw)
+        head = head[:60_000]
         content = content[:8] + (len(head) + 1).to_bytes(2, "little") + head + b"\n" + rest
     return content
 
@@ -216,6 +217,37 @@ def packed_matrix_market(draw: Random) -> bytes:
 def smtx(draw: Random) -> bytes:
     """A .smtx file."""
     return words_changed(b"3, 5, 4\n0 2 2 4\n0 4 1 3\n", draw)
+
+
+def gguf(draw: Random) -> bytes:
+    """A GGUF file; numbers and names in its head perhaps changed."""
+
+    def whole(value: int, size: int) -> bytes:
+        odd = draw.choice(NUMBERS) if draw.random() < 0.02 else value
+        return (odd % 2 ** (8 * size)).to_bytes(size, "little")
+
+    def name(value: str) -> bytes:
+        word = draw.choice(WORDS) if draw.random() < 0.05 else value
+        held = word.encode("utf-8", "surrogatepass")
+        return whole(len(held), 8) + held
+
+    pairs = [
+        name("general.architecture") + whole(8, 4) + name("llama"),
+        name("general.alignment") + whole(4, 4) + whole(32, 4),
+        name("tokens") + whole(9, 4) + whole(8, 4) + whole(2, 8) + name("a") + name("b"),
+        name("deep") + (whole(9, 4) + whole(9, 4) + whole(1, 8)) * draw.choice((0, 1, 8, 500)),
+    ]
+    pairs = draw.sample(pairs, draw.choice((0, 2, 3, 4)))
+    kinds = draw.sample(((0, 128), (1, 64), (2, 18), (6, 22), (8, 34), (30, 64), (12, 144)), 2)
+    tensors, data = b"", b""
+    for kind, size in kinds:
+        tensors += name(f"blk.{kind}.attn_q.weight") + whole(2, 4) + whole(32, 8) + whole(2, 8)
+        tensors += whole(kind, 4) + whole(len(data), 8)
+        data += draw.choice((b"\0", b"\x3c")) * (-(-2 * size // 32) * 32)
+    head = b"GGUF" + whole(3, 4) + whole(len(kinds), 8) + whole(len(pairs), 8)
+    content = head + b"".join(pairs) + tensors
+    content += bytes(-len(content) % 32) + data
+    return bytes_changed(content, draw) if draw.random() < 0.3 else content
 
 
 def json_file(draw: Random, value: Any) -> bytes:
