@@ -13,6 +13,7 @@ from sparse_formats.files import gguf_model, int8_file, model_files, native_npz
 from sparse_formats.files.layouts import LeftOut
 from sparse_formats.files.matrices import Matrices, Weights, in_network_order, matrices
 from sparse_formats.files.model_config import read_config
+from sparse_formats.files.outputs import Output, check_outputs
 from sparse_formats.files.paths import as_path
 from sparse_formats.files.readers import matrix_market, npz, scipy_npz, smtx
 from sparse_formats.files.reading import parsing
@@ -84,6 +85,7 @@ def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -
         InputError: the path cannot be written, or the masks contradict themselves.
     """
     path = as_path(path, "the mask file")
+    check_outputs([Output(path, "the masks")], [])
     native_npz.write(path, masks if isinstance(masks, MaskSet) else MaskSet.from_arrays(masks))
 
 
