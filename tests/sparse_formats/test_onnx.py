@@ -274,11 +274,11 @@ def test_what_no_node_multiplies_by_is_left_out_by_name(tmp_path: Path) -> None:
 
 
 def test_a_matrix_that_several_nodes_use_runs_as_often(tmp_path: Path) -> None:
-    nodes = [matmul("w.weight", f"/layer_{i}/MatMul") for i in range(4)] + [matmul("v.weight")]
-    path = write(tmp_path / "m.onnx", nodes, {"w.weight": half(), "v.weight": half()})
+    nodes = [matmul("w.weight", f"/layer_{i}/MatMul") for i in range(4)] + [matmul("v.w.weight")]
+    path = write(tmp_path / "m.onnx", nodes, {"w.weight": half(), "v.w.weight": half()})
     found = read_masks(path)
     assert {name: execution_in(found.header).runs_of(name) for name in found.shapes} == {
-        "w.weight": 4, "v.weight": 1
+        "w.weight": 4, "v.w.weight": 1
     }  # fmt: skip
     workload = Workload.of(path)
     assert len(workload.order(workload.names)) == 5
