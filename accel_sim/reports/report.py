@@ -187,9 +187,13 @@ class Report:
         Raises:
             InputError: the folder cannot be made or written, or holds somebody else's files.
         """
-        from accel_sim.reports.folder import write_folder
+        from accel_sim.reports.folder import NAMES, write_folder
+        from sparse_formats.files.outputs import Output, check_outputs
+        from sparse_formats.files.paths import as_path
 
-        write_folder(Path(folder), as_json(self), as_csv(self.layers))
+        path = as_path(folder, "the folder")
+        check_outputs([Output(path, "the report", "folder", "report", NAMES)], [])
+        write_folder(path, as_json(self), as_csv(self.layers))
 
     def _repr_html_(self) -> str:
         """The table of the layers, as a notebook shows it."""

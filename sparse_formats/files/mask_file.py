@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
-from sparse_formats.files import gguf_model, int8_file, model_files, native_npz
+from sparse_formats.files import gguf_model, int8_file, model_files, native_npz, onnx_model
 from sparse_formats.files.layouts import LeftOut
 from sparse_formats.files.matrices import Matrices, Weights, in_network_order, matrices
 from sparse_formats.files.model_config import read_config
+from sparse_formats.files.outputs import Output, check_outputs
 from sparse_formats.files.paths import as_path
 from sparse_formats.files.readers import matrix_market, npz, scipy_npz, smtx
 from sparse_formats.files.reading import parsing
@@ -33,8 +34,6 @@ ELSEWHERE: dict[str, str] = {
     ".keras": f"a Keras archive, which cannot be read here; {_RESAVE}",
     ".msgpack": f"a Flax file, which cannot be read here; {_RESAVE}, or the model with "
     "transformers' from_pretrained(..., from_flax=True) and save_pretrained",
-    ".onnx": "an ONNX file, which cannot be read here yet; save the weights of its MatMul and Gemm "
-    "nodes with numpy.savez, as (outputs, inputs)",
     ".mat": f"a MATLAB file, which cannot be read here; {_RESAVE}, or as Matrix Market (.mtx)",
 }
 """What files of other endings are, and how to convert them."""
@@ -45,8 +44,9 @@ def read_masks(path: Path | str) -> MaskSet:
 
     path: an .npz of 2-D arrays, a `scipy.sparse.save_npz` file, a mask file of ours (in its own
     order), .safetensors, a Hugging Face directory or the index of its shards, .smtx, .mtx or
-    .mtx.gz, a directory of these three, a .npy of one matrix, or a .gguf in whose types a zero
-    stays a zero. Weights in several arrays are put together, see `layouts`.
+    .mtx.gz, a directory of these three, a .npy of one matrix, a .gguf in whose types a zero stays
+    a zero, or an .onnx, by what its nodes multiply by. Weights in several arrays are put together,
+    see `layouts`.
     What is not zero is kept, in every format; a format without values keeps what it lists, and a
     mask that a file states beside the weights (torch prune, ours) is taken as it stands. Float
     arrays give the weights too, bools and ints the mask only, but for the int8 weights of a model
@@ -84,6 +84,7 @@ def write_masks(path: Path | str, masks: MaskSet | Mapping[str, NDArray[Any]]) -
         InputError: the path cannot be written, or the masks contradict themselves.
     """
     path = as_path(path, "the mask file")
+    check_outputs([Output(path, "the masks")], [])
     native_npz.write(path, masks if isinstance(masks, MaskSet) else MaskSet.from_arrays(masks))
 
 
@@ -91,7 +92,8 @@ def read_weights(path: Path | str) -> dict[str, NDArray[np.floating[Any]]]:
     """All 2-D floating-point matrices of a model, (out, in), in network order, by name.
 
     path: a Hugging Face directory of safetensors (one file or sharded), the index of its shards, a
-    .safetensors, an .npz or a .gguf file. Element types stay as stored; bfloat16 becomes float32.
+    .safetensors, an .npz, a .gguf or an .onnx file. Element types stay as stored; bfloat16 becomes
+    float32.
 
     Raises:
         InputError: as `read_masks`; or there is no floating-point matrix inside.
@@ -152,6 +154,8 @@ def _files_read(path: Path) -> tuple[Path, ...]:
         files, is_model = model_files.model_files(path).read, True
     elif path.is_dir():
         files = _sparse_files(path)
+    elif path.suffix.lower() == ".onnx" and path.is_file():
+        files = onnx_model.files(path)
     else:
         files = (path,)
     config = read_config(path) if is_model else None
@@ -220,6 +224,8 @@ def _weights(path: Path) -> Weights:
         return _npy_array(path).weights()
     if reader is _gguf_masks:
         return gguf_model.read(path).weights()
+    if reader is _onnx_masks:
+        return onnx_model.read(path).weights()
     if reader is _npz_masks:
         with npz.open_npz(path) as archive:
             if not native_npz.recognises(archive) and not scipy_npz.recognises(archive):
@@ -231,6 +237,10 @@ def _weights(path: Path) -> Weights:
 
 def _gguf_masks(path: Path) -> MaskSet:
     return gguf_model.read(path).masks()
+
+
+def _onnx_masks(path: Path) -> MaskSet:
+    return onnx_model.read(path).masks()
 
 
 def _smtx_masks(path: Path) -> MaskSet:
@@ -249,6 +259,7 @@ READERS: dict[str, Callable[[Path], MaskSet]] = {
     ".mtx.gz": _matrix_market_masks,
     ".npy": _npy_masks,
     ".gguf": _gguf_masks,
+    ".onnx": _onnx_masks,
 }
 """File name ending → reader."""
 

@@ -13,6 +13,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.files.layouts import Contents, LeftOut, contents
 from sparse_formats.files.model_config import ModelConfig
 from sparse_formats.files.readers.stored import Stored
+from sparse_formats.masks.execution import Execution
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.orientation import StoredInOut, stored_in_out
@@ -29,13 +30,18 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Matrices:
-    """What a file or folder holds, known but unread."""
+    """What a file or folder holds, known but unread.
+
+    notes: what else to know of it, as sentences. execution: how often matrices run, where the file
+    itself says it and not its config.
+    """
 
     path: Path
     contents: Contents
     orientation: StoredInOut
     config: ModelConfig | None
     notes: tuple[str, ...] = ()
+    execution: Execution | None = None
 
     @property
     def header(self) -> dict[str, Any]:
@@ -60,9 +66,15 @@ class Matrices:
             "left_out": [item.as_data() for item in self.contents.left_out],
             "quantization": quantised,
             "notes": list(self.notes),
-            "execution": {} if self.config is None else self.config.execution.as_data(),
+            "execution": self._runs.as_data(),
         }
         return {key: value for key, value in header.items() if value}
+
+    @property
+    def _runs(self) -> Execution:
+        if self.execution is not None:
+            return self.execution
+        return Execution() if self.config is None else self.config.execution
 
     @property
     def left_out_in_short(self) -> str:

@@ -16,7 +16,7 @@ NAME = "config.json"
 
 _LARGEST_BYTES = 10 * 10**6
 _DEEPEST = 3
-_OF_MODELS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt")
+_OF_MODELS = (".safetensors", ".json", ".bin", ".pt", ".pth", ".ckpt", ".onnx")
 
 
 @dataclass(frozen=True)

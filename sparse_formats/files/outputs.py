@@ -12,6 +12,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import check_writable
 from sparse_formats.files.leftovers import PREFIX
 from sparse_formats.files.output_folder import check_owned, read_manifest, settle
+from sparse_formats.files.paths import check_path
 
 Kind = Literal["file", "folder", "file or folder"]
 
@@ -102,7 +103,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:
     """
     named = list(inputs)
     for path in (*named, *(output.path for output in outputs)):
-        _check_path(path)
+        check_path(path)
     read = [path for path in named if path.exists()]
     for path in read:
         check_regular(path)
@@ -180,15 +181,3 @@ def _check_folder(output: Output, inputs: Sequence[Path]) -> None:
         raise InputError(f"{output.name} {folder} cannot be made: {there} is a file")
     if not os.access(there, os.W_OK):
         raise InputError(f"{output.name} {folder} cannot be written: {there} is read-only for you")
-
-
-def _check_path(path: Path) -> None:
-    """Refuse a path that can lead nowhere, whether or not something is there."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):  # whoever wants it says more
-        return
-    except OSError as error:
-        raise InputError(f"{path} cannot be used: {error.strerror}; give another path") from error
-    except ValueError as error:
-        raise InputError(f"{str(path)!r} cannot be a path: {error}; give another one") from error

@@ -26,7 +26,8 @@ class Execution:
     """What a model's configuration says of it, as JSON-able data.
 
     experts: in a layer; experts_per_token: of these, how many a token goes to; None if not told.
-    runs: how often matrices run, by the words that their names contain; 1 for all others.
+    runs: how often matrices run, by their names, or by words of these that end with a dot, such as
+        "albert_layer_groups.0."; 1 for all others.
     """
 
     experts: _Count | None = None
@@ -35,7 +36,10 @@ class Execution:
 
     def runs_of(self, name: str) -> int:
         """How often the matrix called `name` runs."""
-        return next((count for words, count in self.runs.items() if words in name), 1)
+        if name in self.runs:
+            return self.runs[name]
+        places = ((words, count) for words, count in self.runs.items() if words.endswith("."))
+        return next((count for words, count in places if f".{words}" in f".{name}"), 1)
 
     def as_data(self) -> dict[str, Any]:
         """What differs from the default, as it stands in a header."""

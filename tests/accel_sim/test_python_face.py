@@ -1,7 +1,9 @@
 """Is the package as easy to use from Python as from the command line?"""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,3 +121,19 @@ def test_can_one_layer_be_run_alone() -> None:
     run = machine.run(layer, inputs, is_checked=True)
     assert run.outputs is not None and run.outputs.shape == (24, 3)
     assert run.product is not None and run.product.is_equal
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("", "given as an empty text"),
+        (3, "given as int"),
+        ("a\0b", "embedded null byte"),
+        ("n" * 300, "File name too long"),
+        (".mvpsim-a.new", "names that begin with .mvpsim-"),
+    ],
+)
+def test_is_a_folder_that_cannot_be_one_refused(folder: Any, said: str) -> None:
+    report = simulate([MATRIX], roomy())
+    with pytest.raises(InputError, match=re.escape(said)):
+        report.save(folder)

@@ -99,6 +99,8 @@ MAY_TAKE_BYTES = {
     "sparse_formats/files/readers/npz.py": "of element types and sizes that it has checked",
     "sparse_formats/files/readers/safetensors.py": "likewise",
     "sparse_formats/files/readers/gguf.py": "likewise",
+    "sparse_formats/files/readers/onnx.py": "likewise",
+    "sparse_formats/files/readers/protobuf.py": "bytes as bytes",
     "sparse_formats/files/native_npz.py": "the text of a header that it writes",
     "sparse_formats/formats/parts/bitstream.py": "bytes as bytes",
     "pruning/statistics/calibration.py": "a file that it has just written",

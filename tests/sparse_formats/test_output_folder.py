@@ -9,11 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparse_formats.errors import InputError
 from sparse_formats.files import leftovers
 from sparse_formats.files.atomic import replace_file, write_text
+from sparse_formats.files.mask_file import write_masks
 from sparse_formats.files.output_folder import (
     MANIFEST,
     check_owned,
@@ -329,4 +331,6 @@ def test_are_outputs_that_would_spoil_each_other_refused(tmp_path: Path) -> None
     ]:
         with pytest.raises(InputError, match=said):
             check_outputs(outputs, [])
+    with pytest.raises(InputError, match="it is part of the report"):
+        write_masks(folder / "a", {"q": np.eye(2)})
     assert held(folder) == {"a": "1"}

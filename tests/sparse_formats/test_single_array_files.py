@@ -64,7 +64,7 @@ def test_is_a_packed_matrix_market_file_read(tmp_path: Path) -> None:
             read_masks(tmp_path / "bad.mtx.gz")
 
 
-@pytest.mark.parametrize("ending", [".h5", ".msgpack", ".onnx", ".pt", ".bin", ".mat"])
+@pytest.mark.parametrize("ending", [".h5", ".msgpack", ".pt", ".bin", ".mat"])
 def test_does_a_file_that_cannot_be_read_say_how_to_convert_it(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"model{ending}"
     path.write_bytes(b"x")

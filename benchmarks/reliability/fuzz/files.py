@@ -250,6 +250,54 @@ def gguf(draw: Random) -> bytes:
     return bytes_changed(content, draw) if draw.random() < 0.3 else content
 
 
+def onnx(draw: Random) -> bytes:
+    """An ONNX model; lengths, numbers and names in it perhaps changed."""
+
+    def varint(value: int) -> bytes:
+        odd = draw.choice(NUMBERS) if draw.random() < 0.01 else value
+        left, out = odd % 2**64, b""
+        while left > 127:
+            left, out = left >> 7, out + bytes([left & 127 | 128])
+        return out + bytes([left])
+
+    def number(field: int, value: int) -> bytes:
+        return varint(8 * field) + varint(value)
+
+    def part(field: int, content: bytes) -> bytes:
+        return varint(8 * field + 2) + varint(len(content)) + content
+
+    def text(field: int, value: str) -> bytes:
+        word = draw.choice(WORDS) if draw.random() < 0.03 else value
+        return part(field, word.encode("utf-8", "surrogatepass"))
+
+    def tensor(name: str, kind: int, size: int) -> bytes:
+        data = part(9, draw.choice((b"\0", b"\x3c")) * (6 * size))
+        if draw.random() < 0.2:
+            data = part(5, b"".join(varint(draw.choice((0, 1, 300))) for _ in range(6)))
+        elif draw.random() < 0.2:
+            data = number(14, 1)
+            data += part(13, text(1, "location") + text(2, draw.choice(("a.onnx", "../a", "/a"))))
+        return number(1, 2) + number(1, 3) + number(2, kind) + text(8, name) + data
+
+    def node(op: str, inputs: str, output: str) -> bytes:
+        given = b"".join(text(1, name) for name in inputs.split())
+        return given + text(2, output) + text(3, "/l.0/q/MatMul") + text(4, op)
+
+    kind, size = draw.choice(((1, 4), (10, 2), (16, 2), (3, 1), (9, 1), (11, 8), (22, 1)))
+    last = draw.choice(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "Gather"))
+    nodes = [
+        node(draw.choice(("Identity", "Transpose", "Cast")), "w", "i"),
+        node("DequantizeLinear", "q s", "d"),
+        node(last, draw.choice(("x w", "x i", "x d", "w x", "x w w w w w")), "y"),
+    ]
+    content = b"".join(part(1, one) for one in nodes)
+    content += part(5, tensor("w", kind, size)) + part(5, tensor("q", 3, 1))
+    content += part(5, number(2, 1) + text(8, "s") + part(9, b"\0\0\x80\x3f"))
+    content += part(15, part(1, tensor("v", 1, 4)) + part(2, tensor("", 7, 8)) + number(3, 6))
+    model = number(1, 9) + part(7, content)
+    return bytes_changed(model, draw) if draw.random() < 0.3 else model
+
+
 def json_file(draw: Random, value: Any) -> bytes:
     """JSON that was of `value`."""
     return json_changed(value, draw)

@@ -266,6 +266,8 @@ READERS: dict[str, Reader] = {
     "mtx.gz": Reader(_file("a.mtx.gz", files.packed_matrix_market), _masks),
     "GGUF": Reader(_file("a.gguf", files.gguf), _masks),
     "weights in GGUF": Reader(_file("a.gguf", files.gguf), _weights),
+    "ONNX": Reader(_file("a.onnx", files.onnx), _masks),
+    "weights in ONNX": Reader(_file("a.onnx", files.onnx), _weights),
     "smtx": Reader(_file("a.smtx", files.smtx), _masks),
     "a machine": Reader(_file("a.toml", _machine_file), _machine),
     "a recipe": Reader(_file("a.toml", lambda draw: files.toml(draw, _RECIPE)), _recipe),
