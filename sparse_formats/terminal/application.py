@@ -53,7 +53,9 @@ def run(app: typer.Typer, package: str) -> None:
         # The reader went away (`| head`): not an error, but Python would complain at exit.
         sys.stderr.close()
         sys.exit(141)
-    except Exception as error:
+    except Exception as raised:
+        # typer takes any end of a file for one of the terminal's input.
+        error = (raised.__cause__ or raised) if isinstance(raised, typer.Abort) else raised
         if isinstance(error, OSError) and error.errno in _OUTPUT_FAILED:
             # Nothing more can be said on standard output: Python would try again at exit.
             sys.stdout = _nowhere()

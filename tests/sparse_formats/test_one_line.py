@@ -123,3 +123,31 @@ def test_can_standard_output_be_closed(tmp_path: Path) -> None:
     lost = inspect(tmp_path, "--json", "-", env=env, preexec_fn=lambda: os.close(1))
     assert lost.returncode == 2
     assert lost.stderr.startswith(b"error: cannot write JSON to standard output: it is closed")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"\xc7garbage"])
+def test_is_a_damaged_cache_of_compiled_code_told_in_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+) -> None:
+    from numba.core.caching import IndexDataCacheFile
+
+    cache = IndexDataCacheFile(str(tmp_path), "compiled", "stamp")
+    (tmp_path / "compiled.nbi").write_bytes(content)
+    app = application.new_app("A command that is compiled.")
+    app.command()(lambda: cache.load("key"))
+    monkeypatch.setattr(sys, "argv", ["mvpsim", ""][:1])
+    monkeypatch.setattr(application, "_open_streams", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        app_without_words(app)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.strip().startswith("error: the cache of compiled code cannot be used")
+    assert "NUMBA_CACHE_DIR" in said
+
+
+def app_without_words(app: object) -> None:
+    """Run a typer application that needs no words; none at all would show its help."""
+    application.run(lambda words, **settings: app([], **settings), "mvpsim")  # type: ignore[arg-type, operator]
