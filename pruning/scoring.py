@@ -14,6 +14,7 @@ from sparse_formats.errors import InputError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
 from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.selection import select
+from sparse_formats.memory import check_dense
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 """Weight matrices (out, in) by name."""
@@ -123,6 +124,7 @@ def score_masks(
     """
     by_name = {m.name: m for m in masks.matrices}
     taken = [by_name[name] for name in select(by_name, recipe.include, recipe.exclude)]
+    check_dense(taken, 24, "pruning")
     if given is not None:
         found = _given_scores(given, taken)
         return [ScoredMatrix(m.name, m.kind, found[m.name], m.float_weight) for m in taken], "given"

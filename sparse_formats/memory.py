@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from sparse_formats.errors import InputError
 
@@ -25,6 +26,16 @@ OWN_BYTES = 5 * 10**8
 PAGE_BYTES = 2 * 2**20
 """What one entry of an array that is otherwise zero takes: operating systems give memory by pages,
 the largest usual one of 2 MiB, and only for those that are written."""
+
+
+class Sized(Protocol):
+    """A matrix of so many places, kept or not, that is held in so many bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def held_bytes(self) -> int: ...
 
 
 class Budget:
@@ -169,6 +180,16 @@ def holding(count: int, what: str) -> Iterator[None]:
         return
     with _budgets[-1].holding(count, what):
         yield
+
+
+def check_dense(matrices: Iterable[Sized], item_bytes: int, what: str) -> None:
+    """Refuse `what` where matrices that are held as their entries would be too much as arrays.
+
+    item_bytes: memory for each of their places, kept or not.
+    """
+    size = sum(matrix.size for matrix in matrices if matrix.held_bytes < matrix.size)
+    if size:
+        check_fits(item_bytes * size, f"{what} {size} places of sparse matrices")
 
 
 def written_bytes(entries: int, places: int, item_bytes: int) -> int:

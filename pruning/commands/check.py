@@ -40,6 +40,7 @@ def run(settings: Settings) -> Result:
     from pruning.recipe import checked, pattern_of
     from sparse_formats.files.mask_file import read_masks
     from sparse_formats.masks.selection import select
+    from sparse_formats.memory import check_dense
 
     heads = {"heads": settings.heads, "key_value_heads": settings.key_value_heads}
     recipe = checked(Recipe(settings.pattern, **heads, **vars(settings.knobs)))
@@ -48,6 +49,8 @@ def run(settings: Settings) -> Result:
     taken = [by_name[name] for name in select(by_name, settings.include, settings.exclude)]
     shapes = {m.name: m.shape for m in taken}
     wanted = pattern_of(recipe, shapes, heads_with(settings.mask, masks.header))
+    for matrix in taken:
+        check_dense([matrix], 12, "checking")
     groups = [taken] if wanted.is_joint else [[m] for m in taken]
     breaks = (found for group in groups if (found := wanted.conforms(group)) is not None)
     return Result(len(taken), tuple(breaks))

@@ -11,6 +11,7 @@ from pruning.direction.retention import predicted_retention, top_sum, vector_sum
 from pruning.direction.strength import DirectionStrength, direction_strength
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, Orientation
+from sparse_formats.memory import check_dense
 
 ORIENTATIONS: tuple[Orientation, Orientation] = ("horizontal", "vertical")
 
@@ -59,6 +60,7 @@ def analyze(matrix: MaskedMatrix, menu: Sequence[int] = MENU, measure: bool = Tr
 
     measure: measure retention too, where the matrix has weights.
     """
+    check_dense([matrix], 8, "analyzing")
     direction = direction_strength(matrix.keep, menu)
     importance = (
         np.abs(matrix.weight.astype(np.float32))

@@ -219,6 +219,25 @@ def test_text_is_read_in_few_times_its_size(tmp_path: Path) -> None:
     assert peak - before < 13 * path.stat().st_size
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--pattern", "2:4", "--mask"],
+        ["analyze", "--mask"],
+        ["prune", "--out", "o.npz", "--pattern", "2:4", "--sparsity", 0.5, "--from-mask"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_needs_dense_arrays_is_refused_with_numbers(tmp_path: Path, words: list[str]) -> None:
+    from pruning.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
+
+    path = coordinate_file(tmp_path / "m.mtx", 50_000, {(i, 11 * i): 1.0 for i in range(10)})
+    words = [str(tmp_path / word) if word == "o.npz" else word for word in words]
+    with pytest.raises(InputError, match=r"ing 2500000000 places .* takes \d\d GB of memory"):
+        call(COMMANDS, *words, path)
+
+
 def test_a_single_inspection_is_announced_before_it_is_made(tmp_path: Path) -> None:
     matrix = SparseMaskedMatrix("m", (2**20, 2**20), np.arange(3), None, "other")
     with budget(), pytest.raises(InputError, match=r"encoding matrix m .* takes 550 GB"):
