@@ -135,12 +135,17 @@ _MOST_WIRES = 2.0
 
 def order_sentences(order: EnergyOrder) -> list[str]:
     """Which machine needs less energy, within which band, and where that flips."""
-    band = f"from {order.wires_from:.2f}"
-    band += " times up" if order.wires_to is None else f" to {order.wires_to:.2f} times"
+    least, most = order.wires_from, order.wires_to
+    if most is not None:
+        where = f"where wires cost from {least:.2f} to {most:.2f} times what the tables say"
+    elif least > 0:
+        where = f"where wires cost at least {least:.2f} times what the tables say"
+    else:
+        where = "whatever wires cost"
     sentences = [
         f"Energy on {printable(order.mask)}, from least to most: "
         f"{', '.join(map(printable, order.accelerators))}.",
-        f"This order holds where wires cost {band} what the tables say.",
+        f"This order holds {where}.",
     ]
     if all(flip.case is None for flip in order.flips):
         sentences.append("It also holds with every row of the cost tables low, and with all high.")

@@ -6,7 +6,7 @@ from accel_sim.validation import cambricon_x, eie, optimus, power, systolic, ten
 from accel_sim.validation.agreement import Agreement, Finding
 
 AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
-    "systolic": systolic.AGREEMENTS,
+    "systolic": (*systolic.AGREEMENTS, *power.SYSTOLIC),
     "optimus": optimus.AGREEMENTS,
     "eie": (*eie.AGREEMENTS, *power.EIE),
     "cambricon_x": (*cambricon_x.AGREEMENTS, *power.CAMBRICON_X),

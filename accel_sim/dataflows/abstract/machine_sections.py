@@ -85,7 +85,7 @@ class Dram:
 class Energy:
     """table: the node of the cost tables; others than 28 nm are scaled (tables/nodes.csv)."""
 
-    table: Literal["65nm", "45nm", "28nm", "16nm", "7nm"]
+    table: Literal["65nm", "45nm", "40nm", "32nm", "28nm", "22nm", "16nm", "14nm", "7nm"]
     case: Literal["low", "nominal", "high"]
     scale: Positive
     leakage_w: NotNegative

@@ -1,6 +1,7 @@
 """Are wires bits × millimetres, and the clock registers × cycles, as one counts them by hand?"""
 
 from math import sqrt
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.costs.area import array_side_mm, machine_area
 from accel_sim.costs.energy import prices_pj
 from accel_sim.costs.tables import table_rows
+from accel_sim.dataflows.abstract.machine_sections import Energy
 from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -140,9 +142,15 @@ def test_is_the_scaling_that_of_the_published_polynomials() -> None:
         "16nm": 0.2958 * 0.81 - 0.1241 * 0.9 + 0.03024,
         "7nm": 0.1776 * 0.81 - 0.09097 * 0.9 + 0.02447,
     }
+    at["14nm"] = 0.2363 * 0.81 - 0.09675 * 0.9 + 0.02239
     of_32 = 0.9559 * 0.81 - 0.7823 * 0.9 + 0.471
     of_20 = 0.373 * 0.81 - 0.1582 * 0.9 + 0.04104
     of_28 = (2 * of_32 + of_20) / 3
+    at |= {"32nm": of_32, "22nm": of_32 / 6 + of_20 * 5 / 6}
+    at["40nm"] = (8 * at["45nm"] + 5 * of_32) / 13
     rows = {row["factor"]: float(row["nominal"]) for row in table_rows()["nodes"]}
     for node, energy in at.items():
         assert rows[f"energy_{node}"] == pytest.approx(energy / of_28, rel=0.01)
+    # Each table has each node of the keys.
+    nodes = get_args(get_type_hints(Energy)["table"])
+    assert {f"{what}_{node}" for what in ("energy", "area", "wire") for node in nodes} == set(rows)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from accel_sim.validation import eie, optimus, systolic, tensor_core
+from accel_sim.comparisons.terminal import verdict
+from accel_sim.validation import eie, optimus, power, systolic, tensor_core
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.registry import AGREEMENTS
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
@@ -11,7 +12,7 @@ from sparse_formats.errors import InputError
 pytestmark = pytest.mark.rule(rivals=7)
 
 # The means over 100 masks and the largest layers take seconds: `validate` runs them.
-QUICK = (*systolic.AGREEMENTS, *eie.AGREEMENTS[:1], *tensor_core.AGREEMENTS)
+QUICK = (*systolic.AGREEMENTS, *eie.AGREEMENTS[:1], *tensor_core.AGREEMENTS, *power.EIE)
 
 
 def test_is_a_remembered_number_never_asserted() -> None:
@@ -47,6 +48,21 @@ def test_does_an_agreement_fail_beyond_its_tolerance() -> None:
     assert row(tolerance=0.0, relation="at least").holds(99)
     assert not row(tolerance=0.0, relation="at least").holds(1.9)
     assert Finding(row(tolerance=0.5), 2.25).error == 0.25
+    factor = row(tolerance=2.0, relation="within a factor")
+    assert factor.holds(1.0) and factor.holds(4.0)
+    assert not factor.holds(0.99) and not factor.holds(4.01)
+    assert verdict(Finding(factor, 3.0)) == "holds (1.50 times, allowed: 2 either way)"
+    assert verdict(Finding(factor, 5.0)) == "FAILS (2.50 times, allowed: 2 either way)"
+    shown = row(relation="within a factor")
+    assert verdict(Finding(shown, 5.0)) == "shown, 2.50 times"
+
+
+@pytest.mark.rule(microarchitecture=9)
+def test_is_the_band_of_core_energy_at_most_four() -> None:
+    low, high = power.tf_mvp_run().total.gops_per_watt_band["executed_core"]
+    assert low is not None and high is not None
+    assert high / low <= 4
+    assert all(row.holds(row.ours()) for row in power.TF_MVP)
 
 
 def test_is_every_case_frozen() -> None:
