@@ -105,6 +105,8 @@ class Result:
 
 def run(settings: Settings) -> Result:
     """Simulate; compute the products and the advice that are asked for."""
+    from accel_sim.comparisons.mask_advice import mask_advice
+
     machine = _machine(settings, settings.set)
     workload = _workload(settings)
     if workload.is_int8:
@@ -116,8 +118,13 @@ def run(settings: Settings) -> Result:
 
     products: dict[str, NDArray[Any]] = {}
     report = _simulate(settings, workload, machine, products)
+    if settings.calibrated:
+        from accel_sim.reports.calibration import calibrated
+
+        report = calibrated(report)
     notes = [] if settings.outputs is None else _missing(settings.outputs, products, workload)
-    advice = _advice(settings, workload, machine)
+    # The machine of the report has the energy scale that was calibrated.
+    advice = _advice(settings, workload, report.machine)
     if advice is None and settings.advice is None and machine.changes:
         notes.append(NO_ADVICE)
     report = replace(
@@ -125,11 +132,8 @@ def run(settings: Settings) -> Result:
         command=command_line("accel_sim", "run", _resolved(settings, workload, advice is not None)),
         notes=(*report.notes, *notes),
         advice=advice,
+        mask_advice={} if advice is None else mask_advice(workload, report.total.density),
     )
-    if settings.calibrated:
-        from accel_sim.reports.calibration import calibrated
-
-        report = calibrated(report)
     return Result(report, products)
 
 

@@ -1,19 +1,23 @@
 """What would help: the machine changed in one thing at a time, simulated, and ranked.
 
 Nothing is estimated: every answer is a run of the same matrices and activations on the changed
-machine, without the product and without the dense baseline.
+machine, without the product and without the dense baseline. Each comes with the settings that
+repeat it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.costs.area import machine_area
+from accel_sim.costs.energy import energy_of
+from accel_sim.dataflows.abstract.account import LayerRun, together
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
+from accel_sim.machines.recipe import settings_between
 from accel_sim.pipeline import each_layer, settled
 from sparse_formats.errors import InputError, SettingError
 
@@ -25,20 +29,52 @@ QUICK_WEIGHTS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Advice:
-    """A change, the cycles of the whole run with it, and the share of cycles it saves.
+class Costs:
+    """What a whole run takes on a machine, and how large the machine is."""
 
-    key: short name; change: what is changed and what is held. gain is negative where it harms.
+    cycles: int
+    energy_j: float
+    area_mm2: float
+    energy_delay_js: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A change, what the whole run costs with it, and what it costs without.
+
+    key: short name; change: what is changed and what is held. settings: KEY=VALUE of every value
+    that the change changes, which repeat it behind `--set`; None for a bound, which no machine
+    reaches.
     """
 
     key: str
     change: str
-    cycles: int
-    gain: float
+    settings: tuple[str, ...] | None
+    costs: Costs
+    before: Costs
+
+    @property
+    def difference(self) -> dict[str, float | None]:
+        """Of each of the costs, as a share of what it is without the change; negative is less."""
+        return {
+            key: after / before - 1 if (before := getattr(self.before, key)) else None
+            for key, after in asdict(self.costs).items()
+        }
+
+    @property
+    def is_nothing(self) -> bool:
+        return abs(self.difference["cycles"] or 0) < NOTHING
 
     def as_data(self) -> dict[str, Any]:
         """As it stands in report.json."""
-        return {**asdict(self), "is_nothing": abs(self.gain) < NOTHING}
+        return {
+            "key": self.key,
+            "change": self.change,
+            "settings": None if self.settings is None else list(self.settings),
+            **asdict(self.costs),
+            "difference": self.difference,
+            "is_nothing": self.is_nothing,
+        }
 
 
 def is_quick(workload: Workload, machine: Machine) -> bool:
@@ -52,9 +88,10 @@ def is_quick(workload: Workload, machine: Machine) -> bool:
 
 
 def advise(workload: Workload, machine: Machine, threads: int | None = None) -> list[Advice]:
-    """Every possible change of the machine, simulated; the largest gain first, ties as listed.
+    """Every possible change of the machine, simulated; fewest cycles first, ties as listed.
 
-    Changes that cannot be built, or under which a matrix no longer fits, are left out.
+    Changes that cannot be built, that change nothing, or under which a matrix no longer fits, are
+    left out.
 
     Raises:
         SettingError: the dataflow names no changes.
@@ -66,46 +103,66 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
             f"is not available for dataflow {machine.dataflow}, which names no changes; change the "
             "machine yourself, or compare it with others",
         )
-    machine = settled(workload, machine, threads)[0]
-    machines = {
-        key: settled(workload, changed, threads)[0]
-        for key, changed in changed_machines(machine).items()
-    }
+    changed = changed_machines(machine)
+    machines = _fitting(workload, {key: each for key, (each, _) in changed.items()}, threads)
+    base_machine, _ = settled(workload, machine, threads)
     runs: dict[str, list[LayerRun | None]] = {key: [] for key in machines}
     base: list[LayerRun] = []
 
     def variants(layer: Layer) -> tuple[LayerRun, dict[str, LayerRun | None]]:
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
-        return machine.run_changed(layer, inputs, machines)
+        return base_machine.run_changed(layer, inputs, machines)
 
     for run, of_layer in each_layer(variants, workload, machine, threads):
         base.append(run)
         for key, changed_run in of_layer.items():
             runs[key].append(changed_run)
     order = workload.order([run.name for run in base])
-    before = _cycles(order, base, machine)
+    before = _costs(order, base, base_machine)
     found = []
-    for key, changed in machines.items():
+    for key, other in machines.items():
         fitting = [run for run in runs[key] if run is not None]
         if len(fitting) == len(base):
-            cycles = _cycles(order, fitting, changed)
-            gain = 1 - cycles / before if before else 0.0
-            found.append(Advice(key, machine.changes[key].words, cycles, gain))
-    return sorted(found, key=lambda advice: -advice.gain)
+            costs, (_, settings) = _costs(order, fitting, other), changed[key]
+            found.append(Advice(key, machine.changes[key].words, settings, costs, before))
+    return sorted(found, key=lambda advice: advice.costs.cycles)
 
 
-def changed_machines(machine: Machine) -> dict[str, Machine]:
-    """Every change of `changes` that gives a machine which its own check accepts."""
-    accepted: dict[str, Machine] = {}
+def changed_machines(machine: Machine) -> dict[str, tuple[Machine, tuple[str, ...] | None]]:
+    """Every change of `changes` that gives another machine which its own check accepts.
+
+    With each machine the settings that make it, None for a bound.
+    """
+    accepted: dict[str, tuple[Machine, tuple[str, ...] | None]] = {}
     for key, change in machine.changes.items():
         changed = change.change(machine)
         if changed is None:
             continue
+        settings = None if change.is_bound else settings_between(machine, changed)
+        if settings == ():
+            continue
         with suppress(InputError):
             changed.check()
-            accepted[key] = changed
+            accepted[key] = changed, settings
     return accepted
 
 
-def _cycles(order: Sequence[int], runs: Sequence[LayerRun], machine: Machine) -> int:
-    return sum(time.cycles for times in lay_out_in(order, runs, machine) for time in times)
+def _fitting(
+    workload: Workload, machines: Mapping[str, Machine], threads: int | None
+) -> dict[str, Machine]:
+    """The machines as they hold the weights, without those that a matrix is known not to fit."""
+    found = {}
+    for key, machine in machines.items():
+        with suppress(InputError):
+            found[key], _ = settled(workload, machine, threads)
+    return found
+
+
+def _costs(order: Sequence[int], runs: Sequence[LayerRun], machine: Machine) -> Costs:
+    cycles, energy = 0, 0.0
+    for run, times in zip(runs, lay_out_in(order, runs, machine), strict=True):
+        cycles += sum(time.cycles for time in times)
+        account = together([machine.account(run, time) for time in times])
+        energy += sum(energy_of(account.actions, machine).values())
+    delay = cycles / machine.clock.clock_hz
+    return Costs(cycles, energy, sum(machine_area(machine).values()), energy * delay)

@@ -269,6 +269,7 @@ _DEFAULT = Origin("chosen", "default of the dataflow: docs/rivals.md")
 def resolved(machine: Machine) -> dict[str, Any]:
     """Every value with its mark and source, JSON-able, in file order."""
     tree: dict[str, Any] = {key: getattr(machine, key) for key in _TOP_KEYS}
+    tree |= {"title": machine.title, "values_set": machine.values_set}
     for key, section in sections_of(machine.dataflow).items():
         part = getattr(machine, key)
         tree[key] = {

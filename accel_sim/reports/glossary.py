@@ -24,3 +24,27 @@ CAPTIONS = {
     "of its bytes while the layer before was running.",
 }
 """What to look for in each picture of `pictures.PICTURES`."""
+
+UNIT_WORDS = {
+    "pe": "the PEs",
+    "lane": "the lanes of the PEs",
+    "multiplier": "the multipliers",
+    "zero_skip": "the zero-skip controllers",
+    "decompressor": "the decompressor",
+    "matching": "the filling of the window",
+    "broadcast": "the broadcast of activations",
+    "dram": "the DRAM",
+    "writeback": "the write-back port",
+}
+"""What each kind of unit is called in a sentence."""
+
+BOUND = "a bound, and no recipe: no setting makes such a machine"
+"""What stands in place of the settings of a change that no machine reaches."""
+
+
+def masks_words(model: str | None) -> str:
+    """What is said before the commands that make other masks."""
+    return (
+        "Other masks of the same density are not simulated here. Each command makes one in place "
+        f"of this mask, to be given to --mask; $MODEL is the path of {model or 'the model'}."
+    )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from accel_sim.dataflows.abstract.causes import Cause
 from accel_sim.dataflows.registry import causes_of
-from accel_sim.reports.glossary import CAPTIONS
+from accel_sim.reports.glossary import CAPTIONS, masks_words
 from accel_sim.reports.html_tables import (
     accelerator_table,
     advice_table,
@@ -19,11 +19,15 @@ from accel_sim.reports.html_tables import (
     efficiency_table,
     energy_table,
     layers_table,
+    mask_advice_table,
 )
 from accel_sim.reports.number_text import (
     breakable,
+    left_to_save,
+    limit,
     matrices,
     number,
+    of_unchanged,
     quantity,
     share,
     share_of,
@@ -36,7 +40,7 @@ from sparse_formats.untrusted import escaped
 
 def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
     """The whole page; `data` is the report as JSON, pictures are files beside the page."""
-    title = f"{_mask_name(data)} on {data['accelerator']['name']}"
+    title = f"{_mask_name(data)} on {data['accelerator']['title']}"
     body = (
         _heading(data, title),
         _section("Verdict", _verdict(data) + _notes(data)),
@@ -113,7 +117,15 @@ def _bound_sentence(total: Mapping[str, Any], known: Mapping[str, Cause]) -> str
     causes, bound = total["cycles_by_cause"], total["bound_by"]
     part = share_of(causes[bound], total["cycles"], ".0f")
     meaning = f" ({known[bound].words})"
-    sentence = f"It is bound by <strong>{spoken(bound)}</strong>{meaning}: {part} of the cycles"
+    limited_by = total["limited_by"]
+    if limited_by:
+        sentence = (
+            f"It is limited by <strong>{escaped(limit(limited_by))}</strong>; "
+            f"{left_to_save(limited_by)}. Of the causes, {spoken(bound)}{meaning} has most cycles, "
+            f"{part}"
+        )
+    else:
+        sentence = f"It is bound by <strong>{spoken(bound)}</strong>{meaning}: {part} of the cycles"
     others = sorted((key for key in causes if key != bound), key=lambda key: -causes[key])
     if others and causes[others[0]]:
         second = share_of(causes[others[0]], total["cycles"], ".0f")
@@ -143,7 +155,10 @@ def _efficiency_sentence(data: Mapping[str, Any]) -> str:
     published = (data["accelerator"].get("published") or {}).get("gops_per_watt")
     beside = ""
     if published:
-        beside = f" (its authors publish {published['value']:,g}; see the source below)"
+        beside = (
+            f" (its authors publish {published['value']:,g}{_of_unchanged(data)}; see the source "
+            "below)"
+        )
     is_calibrated = data.get("calibration") is not None
     return (
         f"The{' calibrated' if is_calibrated else ''} efficiency in GOPS/W is "
@@ -160,8 +175,9 @@ def _balance_sentence(data: Mapping[str, Any]) -> str:
     if imbalance is None:
         return ""
     sentence = f"The heaviest PE row carries {imbalance:.2f} times the mean"
-    saving = next((item["gain"] for item in advice if item["key"] == "schedule"), None)
-    if saving is not None:
+    bound = next((item for item in advice if item["key"] == "schedule"), None)
+    if bound is not None and bound["difference"]["cycles"] is not None:
+        saving = -bound["difference"]["cycles"] or 0.0
         sentence += f"; perfect balance would save {share(saving)} of the cycles"
     return f"{sentence}."
 
@@ -170,10 +186,17 @@ def _advice(data: Mapping[str, Any]) -> str:
     if data.get("advice") is None:
         return ""
     explained = (
-        "<p>Each line simulates the same run on the machine with this one change. A difference "
-        "below 1 % has no meaning.</p>\n"
+        "<p>Each line simulates the same run on the machine with this one change, beside the "
+        "difference from this run. Whether it helps is judged by the cycles, of which a difference "
+        "below 1 % has no meaning. The last column, typed behind the command of this run, gives "
+        "exactly these cycles.</p>\n"
     )
-    return _section("What would help", explained + advice_table(data))
+    content = explained + advice_table(data)
+    if data.get("mask_advice"):
+        masks = data["mask_advice"]
+        content += f"\n<p>{escaped(masks_words(masks['model']))}</p>\n"
+        content += mask_advice_table(masks["commands"])
+    return _section("What would help", content)
 
 
 def _band(data: Mapping[str, Any]) -> str:
@@ -193,10 +216,16 @@ def _calibration(data: Mapping[str, Any]) -> str:
     return (
         '<ul class="notes">\n<li class="calibrated">Calibrated: all core energy is multiplied by '
         f"{fit['factor']:.2f}, so that dense-equivalent core GOPS/W is the published "
-        f"{published:g}. Uncalibrated it is {fit['uncalibrated_gops_per_watt']:,.0f}: "
+        f"{published:g}{_of_unchanged(data)}. Uncalibrated it is "
+        f"{fit['uncalibrated_gops_per_watt']:,.0f}: "
         f"{fit['missing_pj_per_mac']:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no "
         "cost table.</li>\n</ul>\n"
     )
+
+
+def _of_unchanged(data: Mapping[str, Any]) -> str:
+    machine = data["accelerator"]
+    return escaped(of_unchanged(machine["name"], machine["values_set"]))
 
 
 def _style() -> str:

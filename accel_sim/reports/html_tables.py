@@ -1,17 +1,19 @@
 """The tables of the HTML page; `data` is the report as JSON, every cell is HTML already."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
-from accel_sim.reports.glossary import MARK_WORDS
+from accel_sim.machines.recipe import as_flags
+from accel_sim.reports.glossary import BOUND, MARK_WORDS
 from accel_sim.reports.number_text import (
     UNKNOWN,
     breakable,
+    change,
+    judged,
     number,
     quantity,
-    saved,
     share,
     share_of,
     spoken,
@@ -76,9 +78,12 @@ def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns that a layer and the total share."""
-    bound, cycles = result["bound_by"], result["cycles"]
+    bound, cycles, limited_by = result["bound_by"], result["cycles"], result["limited_by"]
     bounded = UNKNOWN
-    if bound is not None:
+    if limited_by:
+        unit, busy = next(iter(limited_by.items()))
+        bounded = f"{spoken(unit)} busy {share(busy, '.0f')}"
+    elif bound is not None:
         bounded = f"{spoken(bound)} {share_of(result['cycles_by_cause'][bound], cycles, '.0f')}"
     return (
         f"{result['dram_bytes'] / 1e6:,.3f}",
@@ -101,29 +106,58 @@ def cycles_table(data: Mapping[str, Any]) -> str:
     return _parts_table("cause", "cycles", causes, whole, words, lambda value: f"{value:,}")
 
 
+_ADVICE_COLUMNS = ("change", "cycles", "energy", "area mm²", "energy × delay")
+
+
 def advice_table(data: Mapping[str, Any]) -> str:
-    """Each change with the cycles it leaves and how many of them it saves, drawn as a line."""
+    """Each change with what it costs beside the difference from this run, and its settings."""
+    heads = "".join(
+        f'<th scope="col" class="{"number" if i else "text"}">{text}</th>'
+        + ('<th scope="col" class="number">difference</th>' if i else "")
+        for i, text in enumerate(_ADVICE_COLUMNS)
+    )
     rows = "\n".join(
         f'<tr class="{"nothing" if item["is_nothing"] else "something"}">'
         f'<th scope="row" class="text">{escaped(item["change"])}</th>'
-        f'<td class="number">{item["cycles"]:,}</td>'
-        f'<td class="number">{saved(item["gain"])}</td>'
-        f'<td class="meter">{_meter(max(item["gain"], 0.0))}</td>'
-        f'<td class="text">{_judged(item)}</td></tr>'
+        + "".join(f'<td class="number">{cell}</td>' for cell in _advice_cells(item))
+        + f'<td class="text">{judged(item)}</td><td class="text">{_recipe(item)}</td></tr>'
         for item in data["advice"]
     )
     return _scrolled(
-        '<table class="parts advice">\n<thead><tr><th scope="col">change</th>'
-        '<th scope="col" class="number">cycles</th><th scope="col" class="number">difference</th>'
-        '<th scope="col">saved</th><th scope="col"></th></tr></thead>\n'
+        f'<table class="parts advice">\n<thead><tr>{heads}<th scope="col"></th>'
+        '<th scope="col" class="text">how to repeat it</th></tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>"
     )
 
 
-def _judged(item: Mapping[str, Any]) -> str:
-    if item["is_nothing"]:
-        return "neutral"
-    return "helps" if item["gain"] > 0 else "harms"
+def _advice_cells(item: Mapping[str, Any]) -> Iterator[str]:
+    figures = {
+        "cycles": f"{item['cycles']:,}",
+        "energy_j": quantity(item["energy_j"], "J"),
+        "area_mm2": f"{item['area_mm2']:.2f}",
+        "energy_delay_js": quantity(item["energy_delay_js"], "Js"),
+    }
+    for key, figure in figures.items():
+        yield figure
+        yield change(item["difference"][key])
+
+
+def _recipe(item: Mapping[str, Any]) -> str:
+    settings = item["settings"]
+    return escaped(BOUND) if settings is None else f"<code>{escaped(as_flags(settings))}</code>"
+
+
+def mask_advice_table(advice: Sequence[Mapping[str, str]]) -> str:
+    """Other masks of the same density with the commands that make them."""
+    rows = "\n".join(
+        f'<tr><th scope="row" class="text">{escaped(item["change"])}</th>'
+        f'<td class="text"><code>{escaped(item["command"])}</code></td></tr>'
+        for item in advice
+    )
+    return _scrolled(
+        '<table class="masks">\n<thead><tr><th scope="col">other mask</th>'
+        f'<th scope="col">command</th></tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+    )
 
 
 _VARIANTS = {

@@ -3,9 +3,11 @@
 Text that comes from a file is escaped for HTML by the functions that say so.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accel_sim.reports.glossary import UNIT_WORDS
 from sparse_formats.untrusted import escaped
 
 UNKNOWN = "–"
@@ -45,10 +47,19 @@ def share_of(part: float, whole: float, form: str = ".1f") -> str:
     return share(part / whole if whole else None, form)
 
 
-def saved(gain: float) -> str:
-    """A gain as the change of the cycles: 0.123 → −12.3 %."""
-    change = round(-100 * gain, 1)
-    return f"{change:+.1f} %".replace("-", "−") if change else "0 %"
+def change(difference: float | None) -> str:
+    """A share more or less: -0.123 → −12.3 %; None → `–`."""
+    if difference is None:
+        return UNKNOWN
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f} %".replace("-", "−") if rounded else "0 %"
+
+
+def judged(advice: Mapping[str, Any]) -> str:
+    """Whether a change helps, harms or does nothing to speak of, judged by the cycles."""
+    if advice["is_nothing"]:
+        return "neutral"
+    return "helps" if advice["difference"]["cycles"] < 0 else "harms"
 
 
 def times(value: float | None) -> str:
@@ -59,6 +70,30 @@ def times(value: float | None) -> str:
 def with_unit(value: float | None, unit: str, form: str = ",.2f") -> str:
     """12.34 pJ; None → `–`."""
     return UNKNOWN if value is None else f"{value:{form}} {unit}"
+
+
+def limit(limited_by: Mapping[str, float]) -> str:
+    """`the DRAM, which is busy 99.9 % of the cycles`: the busiest unit; "" where none limits."""
+    for kind, busy in limited_by.items():
+        are = "are" if UNIT_WORDS.get(kind, "").endswith("s") else "is"
+        return f"{UNIT_WORDS.get(kind, kind)}, which {are} busy {share(busy)} of the cycles"
+    return ""
+
+
+def left_to_save(limited_by: Mapping[str, float]) -> str:
+    """What a change can save that leaves the busiest unit alone, rounded up to 0.1 %."""
+    tenths = math.ceil(round(1000 * (1 - max(limited_by.values())), 9))
+    return (
+        "no change that leaves its work and its speed as they are can save more than "
+        f"{tenths / 10:g} %"
+    )
+
+
+def of_unchanged(name: str, values_set: int) -> str:
+    """` for tf_mvp without the 2 values set`: whose a published figure is; "" where all is told."""
+    if not values_set:
+        return ""
+    return f" for {name} without the {values_set} {'value' if values_set == 1 else 'values'} set"
 
 
 def matrices(count: int) -> str:

@@ -251,7 +251,7 @@ def _what(data: Mapping[str, Any]) -> str:
     source = mask.get("source") or "masks"
     if mask.get("shapes"):
         source = f"{mask['shapes']} ({source})"
-    machine, tokens = data["accelerator"]["name"], data["total"]["tokens"]
+    machine, tokens = data["accelerator"]["title"], data["total"]["tokens"]
     names = (elided(drawable(str(name)), 44) for name in (source, machine))
     return f"{' on '.join(names)}, {tokens:,} tokens"
 

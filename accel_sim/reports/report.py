@@ -39,6 +39,7 @@ class LayerResult:
 
     tokens: of one run. runs: how often the layer runs; cycles, latency, energy, MACs, bytes and
     units are those of all runs, what is stored counts once.
+    bound_by, limited_by: see the functions of these names.
     last_pass_cycle: number, from 0, of the last cycle if all passes followed each other at once.
     """
 
@@ -66,6 +67,7 @@ class LayerResult:
     speedup_vs_dense: float | None
     utilization: float | None
     bound_by: str | None
+    limited_by: Mapping[str, float]
     energy_j: float
     energy_by_component_j: Mapping[str, float]
     energy_band_j: Mapping[str, Mapping[str, float]]
@@ -105,6 +107,7 @@ class Totals:
     speedup_vs_dense: float | None
     utilization: float | None
     bound_by: str | None
+    limited_by: Mapping[str, float]
     energy_j: float
     energy_by_component_j: Mapping[str, float]
     energy_band_j: Mapping[str, Mapping[str, float]]
@@ -139,7 +142,8 @@ class Report:
     """A whole run.
 
     mask, activations: where the matrices and their inputs came from, as JSON-able data. notes: what
-    a reader must know besides. advice: each change with what it saves, None if none was simulated.
+    a reader must know besides. advice: each change with what it costs, None if none was simulated;
+    mask_advice: other masks of the same density, with the commands that make them.
     command: that does the run again, "" where it was called from Python.
     """
 
@@ -149,6 +153,7 @@ class Report:
     activations: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     advice: Sequence[Mapping[str, Any]] | None = None
+    mask_advice: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
     command: str = ""
 
@@ -238,6 +243,7 @@ def layer_result(
         speedup_vs_dense=_ratio(dense_cycles, cycles),
         utilization=_ratio(executed, machine.macs * cycles),
         bound_by=bound_by(causes),
+        limited_by=limited_by(account.units, cycles),
         energy_j=energy_j,
         energy_by_component_j=energy["chosen"],
         energy_band_j={"low": energy["low"], "high": energy["high"]},
@@ -262,6 +268,21 @@ def bound_by(causes: Mapping[str, int]) -> str | None:
     return max(causes, key=lambda cause: causes[cause]) if any(causes.values()) else None
 
 
+SATURATED = 0.95
+"""Share of the cycles from which on a busy unit is said to limit a run."""
+
+
+def limited_by(units: Mapping[str, Unit], cycles: int) -> dict[str, float]:
+    """Kinds of units that are busy at least `SATURATED` of the cycles, and how much; most first.
+
+    The units of a kind count together. With the same work for them, at the same speed, no change of
+    anything else can save more than the rest of the cycles.
+    """
+    shares = {kind: unit.busy / (unit.count * cycles) for kind, unit in units.items() if cycles}
+    found = {kind: share for kind, share in shares.items() if share >= SATURATED}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 _ADDED = (
     *("nnz", "entries", "tiles", "cycles", "dense_cycles", "energy_j"),
     *("ideal_compute_cycles", "ideal_dram_cycles"),
@@ -280,7 +301,7 @@ def totals(layers: Sequence[LayerResult], machine: Machine) -> Totals:
         case: _added([layer.energy_band_j[case] for layer in layers]) for case in ("low", "high")
     }
     low, high = (_efficiency(sums, band[case]) for case in ("high", "low"))
-    cycles, executed = sums["cycles"], sums["macs_executed"]
+    cycles, executed, units = sums["cycles"], sums["macs_executed"], _added_units(layers)
     return Totals(
         **sums,
         layers=len(layers),
@@ -295,7 +316,8 @@ def totals(layers: Sequence[LayerResult], machine: Machine) -> Totals:
         utilization=_ratio(executed, machine.macs * cycles),
         pj_per_executed_mac=_ratio(sums["energy_j"] * 1e12, executed),
         bound_by=bound_by(sums["cycles_by_cause"]),
-        units=_added_units(layers),
+        limited_by=limited_by(units, cycles),
+        units=units,
         energy_band_j=band,
         gops_per_watt=_efficiency(sums, sums["energy_by_component_j"]),
         gops_per_watt_band={key: [low[key], high[key]] for key in low},
@@ -355,6 +377,7 @@ def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
         "activations": report.activations,
         "notes": list(report.notes),
         "advice": report.advice,
+        "mask_advice": report.mask_advice,
         "calibration": None if report.calibration is None else asdict(report.calibration),
         "accelerator": resolved(report.machine),
         "layers": [_as_data(layer) for layer in report.layers],
@@ -378,7 +401,7 @@ def _as_data(result: LayerResult | Totals) -> dict[str, Any]:
 def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]:
     """Header and rows of layers.csv: the plain fields, then cycles and energy by cause."""
     nested = ("storage_bits", "cycles_by_cause", "energy_by_component_j")
-    left_out = (*nested, "energy_band_j", "units", "pe_load", "product")
+    left_out = (*nested, "limited_by", "energy_band_j", "units", "pe_load", "product")
     plain = [field.name for field in fields(LayerResult) if field.name not in left_out]
     parts = [(key, part) for key in nested for part in getattr(layers[0], key)]
     header = plain + [f"{key}.{part}" for key, part in parts]

@@ -7,8 +7,17 @@ from rich.console import Console
 
 from accel_sim.costs.tables import energy_pj
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.reports.number_text import saved
-from accel_sim.reports.report import MODES, Calibration, LayerResult, Report, Totals
+from accel_sim.machines.recipe import as_flags
+from accel_sim.reports.glossary import BOUND, masks_words
+from accel_sim.reports.number_text import (
+    change,
+    judged,
+    left_to_save,
+    limit,
+    of_unchanged,
+    quantity,
+)
+from accel_sim.reports.report import MODES, LayerResult, Report, Totals
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 
@@ -50,7 +59,7 @@ def print_report(report: Report, console: Console) -> None:
         console,
         columns,
         rows,
-        title=f"{machine.name}: {total.tokens} tokens, {machine.macs} MACs "
+        title=f"{machine.title}: {total.tokens} tokens, {machine.macs} MACs "
         f"at {machine.clock.clock_hz / 1e6:g} MHz",
         total=total_cells,
         footnotes=[f"names begin with {prefix}"] if prefix else [],
@@ -86,7 +95,7 @@ def _total_cells(total: Totals) -> list[str]:
         _amount(total.latency_s * 1e6),
         _number(total.speedup_vs_dense),
         _share(total.utilization),
-        _bound(total.bound_by, total.cycles_by_cause, total.cycles),
+        _bound(total),
         _number(total.imbalance),
         _amount(total.energy_j * 1e6),
         _number(total.pj_per_executed_mac),
@@ -110,7 +119,7 @@ def _cells(name: str, layer: LayerResult) -> list[str]:
         _amount(layer.latency_s * 1e6),
         _number(layer.speedup_vs_dense),
         _share(layer.utilization),
-        _bound(layer.bound_by, layer.cycles_by_cause, layer.cycles),
+        _bound(layer),
         _number(layer.imbalance),
         _amount(layer.energy_j * 1e6),
         _number(layer.pj_per_executed_mac),
@@ -122,15 +131,17 @@ def _summary(report: Report) -> list[str]:
     causes, energy = total.cycles_by_cause, total.energy_by_component_j
     lines = [
         "",
+        *_limit(total),
         f"cycles   {_stack(causes, total.cycles)}",
         f"energy   {_stack(energy, total.energy_j)}; {_energy_band(total)}",
         f"GOPS/W   {_efficiency(report)}",
-        *_calibration(report.calibration),
+        *_calibration(report),
         f"area     {sum(report.area_mm2.values()):.2f} mm²: "
         + ", ".join(f"{part} {mm2:.2f}" for part, mm2 in _largest(report.area_mm2)),
         f"product  {_product(report)}",
         *_balance(total.imbalance, report.advice or ()),
         *_advice(report.advice),
+        *_mask_advice(report.mask_advice),
     ]
     lines += _last_cycles(report)
     return lines + [f"note     {note}" for note in report.notes]
@@ -153,7 +164,7 @@ def _energy_band(total: Totals) -> str:
 def _efficiency(report: Report) -> str:
     """Each of the four GOPS/W with its band, and what is published."""
     gops, bands = report.total.gops_per_watt, report.total.gops_per_watt_band
-    published = report.machine.published.gops_per_watt
+    machine, published = report.machine, report.machine.published.gops_per_watt
 
     def shown(key: str) -> str:
         low, high = (_number(value, ",.0f") for value in bands[key])
@@ -165,16 +176,28 @@ def _efficiency(report: Report) -> str:
         f"with DRAM: executed {shown('executed_with_dram')}, "
         f"dense-equivalent {shown('dense_equivalent_with_dram')}"
     )
-    return text + (f"   (published: {published:g}, basis unknown)" if published else "")
+    if not published:
+        return text
+    whose = of_unchanged(machine.name, machine.values_set)
+    return f"{text}   (published{whose}: {published:g}, basis unknown)"
 
 
-def _calibration(found: Calibration | None) -> list[str]:
+def _limit(total: Totals) -> list[str]:
+    if not total.limited_by:
+        return []
+    return [f"limit    {limit(total.limited_by)}; {left_to_save(total.limited_by)}"]
+
+
+def _calibration(report: Report) -> list[str]:
+    found = report.calibration
     if found is None:
         return []
-    published = found.published_gops_per_watt
+    published, machine = found.published_gops_per_watt, report.machine
+    whose = of_unchanged(machine.name, machine.values_set)
     return [
         f"CALIBRATED: core energy × {found.factor:.2f}, so that dense-equivalent core GOPS/W is "
-        f"the published {published:g}; uncalibrated it is {found.uncalibrated_gops_per_watt:,.0f}: "
+        f"the published {published:g}{whose}; uncalibrated it is "
+        f"{found.uncalibrated_gops_per_watt:,.0f}: "
         f"{found.missing_pj_per_mac:.2f} of {2e3 / published:.2f} pJ per dense MAC are in no "
         "cost table"
     ]
@@ -187,21 +210,47 @@ def _balance(imbalance: float | None, advice: Sequence[Mapping[str, Any]]) -> li
     line = f"balance  the heaviest PE row carries {imbalance:.2f} × the mean"
     for item in advice:
         if item["key"] == "schedule":
-            line += f"; perfect balance: {saved(item['gain'])} cycles"
+            line += f"; perfect balance: {change(item['difference']['cycles'])} cycles"
     return [line]
 
 
 def _advice(advice: Sequence[Mapping[str, Any]] | None) -> list[str]:
-    """What would help, the most first; what would do nothing; what would harm."""
+    """What would help, the most first, what would do nothing, and what would harm; recipes below.
+
+    Each figure stands beside its difference from this run.
+    """
     if advice is None:
         return []
-    helps = [item for item in advice if item["gain"] > 0 and not item["is_nothing"]]
-    harms = [item for item in advice if item["gain"] < 0 and not item["is_nothing"]]
-    nothing = [item for item in advice if item["is_nothing"]]
-    lines = [f"helps    {item['change']}: {saved(item['gain'])} cycles" for item in helps]
-    for word, items in (("neutral", nothing), ("harms", harms)):
-        each = "; ".join(f"{item['change']} ({saved(item['gain'])})" for item in items)
-        lines += [f"{word:8} {each}"] if items else []
+    lines = []
+    for item in advice:
+        lines.append(f"{judged(item):8} {item['change']}: {_costs(item)}")
+        lines.append(f"         {_recipe(item)}")
+    return lines
+
+
+def _costs(item: Mapping[str, Any]) -> str:
+    figures = {
+        "cycles": f"{item['cycles']:,} cycles",
+        "energy_j": quantity(item["energy_j"], "J"),
+        "area_mm2": f"{item['area_mm2']:.2f} mm²",
+        "energy_delay_js": quantity(item["energy_delay_js"], "Js"),
+    }
+    return ", ".join(
+        f"{figure} ({change(item['difference'][key])})" for key, figure in figures.items()
+    )
+
+
+def _recipe(item: Mapping[str, Any]) -> str:
+    return BOUND if item["settings"] is None else as_flags(item["settings"])
+
+
+def _mask_advice(advice: Mapping[str, Any]) -> list[str]:
+    """Other masks of the same density, and the commands that make them."""
+    if not advice:
+        return []
+    lines = [f"masks    {masks_words(advice['model'])}"]
+    for item in advice["commands"]:
+        lines += [f"         {item['change']}:", f"         {item['command']}"]
     return lines
 
 
@@ -236,8 +285,14 @@ def _stack(parts: Any, whole: float) -> str:
     return ", ".join(f"{key} {100 * share:.0f} %" for share, key in shares if share >= 0.005)
 
 
-def _bound(cause: str | None, causes: Any, cycles: int) -> str:
-    return "–" if cause is None else f"{cause} {100 * causes[cause] / cycles:.0f} %"
+def _bound(result: LayerResult | Totals) -> str:
+    """The unit that limits, or else the cause of most cycles."""
+    for unit, busy in result.limited_by.items():
+        return f"{unit} busy {100 * busy:.0f} %"
+    cause = result.bound_by
+    if cause is None:
+        return "–"
+    return f"{cause} {100 * result.cycles_by_cause[cause] / result.cycles:.0f} %"
 
 
 def _amount(value: float) -> str:

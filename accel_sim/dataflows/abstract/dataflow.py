@@ -36,10 +36,12 @@ class Change:
     """A machine changed in one thing, to see what would help.
 
     words: what is changed and what is held; change: gives None where it cannot be changed so.
+    is_bound: the machine is run as no setting can make it, to see what could be gained at most.
     """
 
     words: str
     change: Callable[[Any], Any]
+    is_bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,19 @@ class Machine(ABC):
         hints = get_type_hints(cls)
         shared = {field.name for field in fields(Machine)}
         return {f.name: hints[f.name] for f in fields(cls) if f.name not in shared}
+
+    @property
+    def values_set(self) -> int:
+        """How many values were changed for this run."""
+        return sum(origin.mark == "set" for origin in self.origins.values())
+
+    @property
+    def title(self) -> str:
+        """The name, and whether it is that machine with some values set."""
+        count = self.values_set
+        if not count:
+            return self.name
+        return f"{self.name} with {count} {'value' if count == 1 else 'values'} set"
 
     @property
     @abstractmethod

@@ -137,7 +137,9 @@ CHANGES = {
         "twice the lanes on half the PE rows, with as many MACs and words per PE", _wider
     ),
     "schedule": Change(
-        "perfect schedule: any entry to any slot, with the same strips", _freely_scheduled
+        "perfect schedule: any entry to any slot, with the same strips",
+        _freely_scheduled,
+        is_bound=True,
     ),
 }
 """What would help, by its short name, in the order in which ties are broken."""
@@ -163,7 +165,7 @@ def run_changed(
     for key, other in changed.items():
         if key == "schedule":
             runs[key] = _run_balanced(layer, inputs, base, other)
-        elif _has_same(other, machine, "array", "scheduler", "weight_buffer", "decompressor"):
+        elif _is_encoded_alike(other, machine):
             looks = inputs.nonzero is not None  # nobody looks for zeros where there are none
             if key == "zero_skip" and not looks and machine.skips_zeros:
                 runs[key] = base.run
@@ -177,8 +179,11 @@ def run_changed(
     return base.run, runs
 
 
-def _has_same(one: Configuration, other: Configuration, *sections: str) -> bool:
-    return all(getattr(one, section) == getattr(other, section) for section in sections)
+def _is_encoded_alike(one: Configuration, other: Configuration) -> bool:
+    sections = ("array", "scheduler", "weight_buffer", "decompressor")
+    return one.tile_room == other.tile_room and all(
+        getattr(one, section) == getattr(other, section) for section in sections
+    )
 
 
 def _run_balanced(layer: Layer, inputs: Inputs, base: Chosen, machine: Configuration) -> LayerRun:
