@@ -17,7 +17,7 @@ LENGTHS = (8, 16, 32)
 SCORES = ("magnitude", "random", "first_order", "fisher", "wanda", "sparsegpt", "obs")
 """Scores that `prune` takes; a recipe may name another origin of its importances."""
 
-_DEFAULTS = {
+DEFAULTS = {
     "score": "magnitude",
     "budget": "matrix",
     "count": "weights",
@@ -63,10 +63,10 @@ def _recipe(header: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _command(pattern: str, sparsity: float, recipe: Mapping[str, Any]) -> str:
     words = ["--pattern", pattern, "--sparsity", f"{sparsity:g}"]
-    asked = {key: recipe.get(key, default) for key, default in _DEFAULTS.items()}
+    asked = {key: recipe.get(key, default) for key, default in DEFAULTS.items()}
     if asked["score"] not in SCORES:
-        asked["score"] = _DEFAULTS["score"]
-    asked = {key: value for key, value in asked.items() if value != _DEFAULTS[key]}
+        asked["score"] = DEFAULTS["score"]
+    asked = {key: value for key, value in asked.items() if value != DEFAULTS[key]}
     for key, value in asked.items():
         words += [f"--{key}", str(value)]
     for key in ("include", "exclude"):

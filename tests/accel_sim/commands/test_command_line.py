@@ -192,8 +192,8 @@ def test_is_advice_ranked_and_told_where_it_is_not_given(
     data = json.loads(target.read_text())
     assert "--advice" in data["command"]
     advice = data["advice"]
-    gains = [item["gain"] for item in advice]
-    assert gains == sorted(gains, reverse=True)
+    cycles = [item["cycles"] for item in advice]
+    assert cycles == sorted(cycles)
     text = capsys.readouterr().out
     for item in advice:
         assert item["change"] in text

@@ -50,7 +50,7 @@ def layer(name: str, kind: str = "Q", scale: int = 1) -> LayerResult:
         **{"cycles": cycles, "latency_s": cycles / MACHINE.clock.clock_hz},
         **{"ideal_cycles": 3 * scale, "ideal_compute_cycles": scale, "ideal_dram_cycles": scale},
         **{"dense_cycles": 30, "speedup_vs_dense": None, "utilization": None},
-        **{"bound_by": "imbalance", "energy_j": sum(energy.values())},
+        **{"bound_by": "imbalance", "limited_by": {}, "energy_j": sum(energy.values())},
         **{"energy_band_j": {"low": energy, "high": energy}},
         **{"energy_by_component_j": energy, "pj_per_executed_mac": None, "macs_dense": 32},
         **{"macs_executed": executed, "macs_skipped": 0, "macs_padding": 0},

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_sim.dataflows.abstract.account import Unit
 from accel_sim.dataflows.abstract.timeline import lay_out
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import as_json, csv_rows, is_product_equal
+from accel_sim.reports.report import as_json, csv_rows, is_product_equal, limited_by
 from sparse_formats.files.atomic import json_text
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
@@ -260,3 +261,29 @@ def test_are_weights_too_small_for_fp16_counted() -> None:
     (result,) = simulated([matrix], roomy(), Activations(1))
     assert result.product is not None and result.product["is_equal"]
     assert result.product["note"].startswith("2 kept weights are too small")
+
+
+@pytest.mark.rule(microarchitecture=7)
+def test_is_a_unit_busy_nearly_all_of_the_time_a_limit() -> None:
+    # Of 3 PEs and 200 cycles 570 are 95 %; the DRAM has one cycle less than that.
+    units = {
+        "dram": Unit(1, {"busy": 189, "idle": 11}),
+        "pe": Unit(3, {"busy": 570, "idle": 30}),
+        "writeback": Unit(1, {"busy": 198, "idle": 2}),
+    }
+    assert limited_by(units, 200) == {"writeback": 0.99, "pe": 0.95}
+    assert list(limited_by(units, 200)) == ["writeback", "pe"]
+    assert limited_by({"pe": Unit(3, {"busy": 0})}, 0) == {}
+
+
+@pytest.mark.rule(microarchitecture=7)
+def test_is_a_run_of_one_token_limited_by_its_dram() -> None:
+    # The last of many layers computes while nothing is left to be loaded; all else is the DRAM's.
+    matrices = [random_matrix((64, 64), 0.5, seed, f"m{seed}") for seed in range(30)]
+    machine = roomy("dram.bytes_per_cycle=1", "dram.first_latency_cycles=0")
+    report = simulate(Workload.of(matrices, Activations(1)), machine)
+    total = report.total
+    least = sum(-(-1000 * layer.dram_bytes // 950) for layer in report.layers)
+    assert list(total.limited_by) == ["dram"]
+    assert total.limited_by["dram"] == pytest.approx(least / total.cycles, rel=0.001)
+    assert as_json(report)["total"]["limited_by"] == total.limited_by
