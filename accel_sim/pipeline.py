@@ -15,6 +15,7 @@ from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in, resident_bytes
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.workload import Masks, Workload
+from accel_sim.machines.plausibility import implausible
 from accel_sim.reports.report import Report, layer_result, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.memory import holding
@@ -69,6 +70,7 @@ def simulate(
         workload.routed,
         _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,
+        *implausible(given),
         *notes_on_use(layers, machine),
     )
     return Report(

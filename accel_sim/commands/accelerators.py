@@ -53,6 +53,7 @@ def run(settings: Settings) -> Result:
 def show(settings: Settings, result: Result) -> None:
     """Print two tables, or every value of the one."""
     from accel_sim.machines.load import resolved
+    from accel_sim.machines.plausibility import implausible
     from accel_sim.reports import terminal
     from sparse_formats.terminal.tables import new_console
 
@@ -64,5 +65,7 @@ def show(settings: Settings, result: Result) -> None:
         return
     for machine in result.machines:
         terminal.print_accelerator(resolved(machine), console)
+        for note in implausible(machine):
+            console.print(note, soft_wrap=True)
     for name, sheet in result.memories.items():
         terminal.print_memory(name, sheet, console)

@@ -88,6 +88,7 @@ def run(settings: Settings) -> Result:
 def show(settings: Settings, result: Result) -> None:
     """Write the JSON and the picture; print the table and the notes."""
     from accel_sim.comparisons.terminal import print_pairs
+    from accel_sim.machines.plausibility import implausible
     from sparse_formats.terminal.tables import new_console
     from sparse_formats.untrusted import printable
 
@@ -115,8 +116,9 @@ def show(settings: Settings, result: Result) -> None:
                 soft_wrap=True,
             )
     for machine in result.machines:
-        if machine.note:
-            console.print(f"note     {machine.name}: {machine.note}", soft_wrap=True)
+        for note in (machine.note, *implausible(machine)):
+            if note:
+                console.print(f"note     {machine.name}: {note}", soft_wrap=True)
 
 
 def _workloads(settings: Settings) -> dict[str, Workload]:

@@ -104,7 +104,7 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
             "machine yourself, or compare it with others",
         )
     changed = changed_machines(machine)
-    machines = _fitting(workload, {key: each for key, (each, _) in changed.items()}, threads)
+    machines = _fitting(workload, changed, threads)
     base_machine, _ = settled(workload, machine, threads)
     runs: dict[str, list[LayerRun | None]] = {key: [] for key in machines}
     base: list[LayerRun] = []
@@ -123,27 +123,22 @@ def advise(workload: Workload, machine: Machine, threads: int | None = None) -> 
     for key, other in machines.items():
         fitting = [run for run in runs[key] if run is not None]
         if len(fitting) == len(base):
-            costs, (_, settings) = _costs(order, fitting, other), changed[key]
-            found.append(Advice(key, machine.changes[key].words, settings, costs, before))
+            costs, change = _costs(order, fitting, other), machine.changes[key]
+            settings = None if change.is_bound else settings_between(machine, changed[key])
+            found.append(Advice(key, change.words, settings, costs, before))
     return sorted(found, key=lambda advice: advice.costs.cycles)
 
 
-def changed_machines(machine: Machine) -> dict[str, tuple[Machine, tuple[str, ...] | None]]:
-    """Every change of `changes` that gives another machine which its own check accepts.
-
-    With each machine the settings that make it, None for a bound.
-    """
-    accepted: dict[str, tuple[Machine, tuple[str, ...] | None]] = {}
+def changed_machines(machine: Machine) -> dict[str, Machine]:
+    """Every change of `changes` that gives another machine which its own check accepts."""
+    accepted: dict[str, Machine] = {}
     for key, change in machine.changes.items():
         changed = change.change(machine)
-        if changed is None:
-            continue
-        settings = None if change.is_bound else settings_between(machine, changed)
-        if settings == ():
+        if changed is None or (changed == machine and not change.is_bound):
             continue
         with suppress(InputError):
             changed.check()
-            accepted[key] = changed, settings
+            accepted[key] = changed
     return accepted
 
 

@@ -3,12 +3,13 @@
 A value is either bare (`lanes = 16`) or says where it comes from
 (`lanes = { value = 16, mark = "chosen", source = "…" }`). A file may start from another one
 (`extends = "tf_mvp"`) and state only what differs; one of another dataflow takes over the clock,
-the buffers, the memory and the energy tables.
+the buffers, the memory and the energy tables. What the other file says of itself stays there: its
+name, description, source, note and published figures are those of another machine.
 """
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.machine_sections import MARKS, SHARED, Origin, Positive
+from accel_sim.dataflows.abstract.machine_sections import MARKS, SHARED, Buffer, Origin, Positive
 from accel_sim.dataflows.registry import DATAFLOWS, sections_of
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.memory import DRAM_KEYS, in_cycles
@@ -29,14 +30,17 @@ _OWN_CIRCUITS = (
     ("activation_buffer", "port_bytes"),
 )
 _TOP_KEYS = ("name", "description", "source", "dataflow", "note")
+_ADD = 'add {} or start with extends = "tf_mvp"'
+_SHOWN = 6
+"""Changed values that the origin of a file names."""
 
 
 def load_machine(name: str | Path, settings: Iterable[str] = ()) -> Machine:
     """The machine called `name`, or described by the file `name`, with `KEY=VALUE` settings.
 
     Raises:
-        InputError: no such machine or file; a key unknown, missing, mistyped or out of range; a
-            value that does not fit another. The message names file and key.
+        InputError: no such machine or file; keys unknown, missing, mistyped or out of range, all of
+            them at once; a value that does not fit another. The message names file and keys.
     """
     if not isinstance(name, (str, Path)):
         known = ", ".join(builtin_accelerators())
@@ -49,12 +53,13 @@ def load_machine(name: str | Path, settings: Iterable[str] = ()) -> Machine:
     if dataflow not in list(DATAFLOWS):
         raise InputError(f"{where}: 'dataflow' is {dataflow!r}; choose from {', '.join(DATAFLOWS)}")
     sections = sections_of(dataflow)
-    values, origins = _split_origins(tree, where, sections)
+    problems: list[str] = []
+    values, origins = _split_origins(tree, where, sections, problems)
     settings = list(settings)
     for setting in settings:
         _apply_setting(values, origins, setting, sections)
     place = f"{where} with {', '.join(settings)}" if settings else where
-    return _build(values, origins, place, sections)
+    return _build(values, origins, place, sections, problems)
 
 
 def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
@@ -76,19 +81,58 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         if parent.endswith(".toml"):
             parent = str(path.parent / parent)
         base, _ = _read_tree(parent, (*seen, path.resolve()))
-        # What the parent's authors published was not measured on this machine.
-        base.pop("published", None)
-        if tree.get("dataflow", base.get("dataflow")) != base.get("dataflow"):
-            base = {key: section for key, section in base.items() if key in ("clock", *SHARED)}
-            # Ports and the longest path are those of the parent's own circuits.
-            for section, key in _OWN_CIRCUITS:
-                base.get(section, {}).pop(key, None)
-        dram, inherited = tree.get("dram"), base.get("dram")
-        if isinstance(dram, dict) and "memory" in dram and isinstance(inherited, dict):
-            # A memory named here says more than what the parent states of another one.
-            base["dram"] = {k: v for k, v in inherited.items() if k not in DRAM_KEYS}
-        tree = _merge(base, tree)
-    return tree, str(path)
+        tree = _extended(base, tree, path.stem)
+    return {"name": path.stem, **tree}, str(path)
+
+
+def _extended(base: dict[str, Any], tree: dict[str, Any], name: str) -> dict[str, Any]:
+    """The tree of a file on top of that of the file which it extends."""
+    changed = [
+        f"{key}.{leaf}"
+        for key, section in tree.items()
+        if isinstance(section, dict)
+        for leaf, item in section.items()
+        if _bare(item) != _bare(_section(base, key).get(leaf))
+    ]
+    # What the parent's authors published was not measured on this machine.
+    of_parent = ("published", "name", "description", "source", "note")
+    parent, base = base["name"], {k: v for k, v in base.items() if k not in of_parent}
+    if tree.get("dataflow", base.get("dataflow")) != base.get("dataflow"):
+        base = {key: section for key, section in base.items() if key in ("clock", *SHARED)}
+        # Ports and the longest path are those of the parent's own circuits.
+        for section, key in _OWN_CIRCUITS:
+            base[section] = {k: v for k, v in _section(base, section).items() if k != key}
+    dram, inherited = tree.get("dram"), base.get("dram")
+    if isinstance(dram, dict) and "memory" in dram and isinstance(inherited, dict):
+        # A memory named here says more than what the parent states of another one.
+        base["dram"] = {k: v for k, v in inherited.items() if k not in DRAM_KEYS}
+    origin = f"extends {parent} with {_counted(changed)}"
+    texts = {
+        "name": name,
+        "description": f"a machine that extends {parent}",
+        "source": origin,
+        "note": f"{tree.get('name', name)} {origin}.",
+    }
+    return {**texts, **_merge(base, tree)}
+
+
+def _section(tree: Mapping[str, Any], key: str) -> dict[str, Any]:
+    section = tree.get(key)
+    return section if isinstance(section, dict) else {}
+
+
+def _bare(item: Any) -> Any:
+    """The value of what may be { value, mark, source }."""
+    return item["value"] if isinstance(item, dict) and "value" in item else item
+
+
+def _counted(changed: list[str]) -> str:
+    """`2 changed values: array.lanes, queue.depth_entries`."""
+    if not changed:
+        return "no changed value"
+    shown = ", ".join(changed[:_SHOWN])
+    more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    return f"{len(changed)} changed {'value' if len(changed) == 1 else 'values'}: {shown}{more}"
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -102,48 +146,61 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _split_origins(
-    tree: dict[str, Any], where: str, sections: Mapping[str, Any]
+    tree: dict[str, Any], where: str, sections: Mapping[str, Any], problems: list[str]
 ) -> tuple[dict[str, Any], dict[str, Origin]]:
-    """Bare values, and where each `section.key` says it comes from."""
+    """Bare values, and where each `section.key` says it comes from.
+
+    What cannot be used is left out, and told in `problems`.
+    """
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for key, value in tree.items():
         homes = [path for path in sorted(_paths(sections)) if path.split(".")[1] == key]
         if homes and key not in sections:
             section = homes[0].split(".")[0]
-            raise InputError(
-                f"{where}: key '{key}' stands outside its section; move it to [{section}]"
-            )
-        _check_known(key, (*_TOP_KEYS, *sections, "extends"), where, "")
-        if key not in sections:
+            problems.append(f"key '{key}' stands outside its section; move it to [{section}]")
+        elif key not in (*_TOP_KEYS, *sections):
+            problems.append(_unknown(key, (*_TOP_KEYS, *sections, "extends"), ""))
+        elif key not in sections:
             values[key] = value
-            continue
-        if not isinstance(value, dict):
-            raise InputError(f"{where}: '{key}' must be a section [{key}], found {value!r}")
-        values[key] = {}
-        for leaf, item in value.items():
-            _check_known(leaf, [f.name for f in fields(sections[key])], where, f"{key}.")
-            values[key][leaf], origins[f"{key}.{leaf}"] = _origin(item, where, f"{key}.{leaf}")
+        elif not isinstance(value, dict):
+            problems.append(f"'{key}' must be a section [{key}], found {value!r}")
+            values[key] = None
+        else:
+            values[key] = {}
+            for leaf, item in value.items():
+                known = [field.name for field in fields(sections[key])]
+                if leaf not in known:
+                    problems.append(_unknown(leaf, known, f"{key}."))
+                    continue
+                values[key][leaf] = _bare(item)
+                origins[f"{key}.{leaf}"] = _origin(item, where, f"{key}.{leaf}", problems)
     return values, origins
 
 
-def _origin(item: Any, where: str, path: str) -> tuple[Any, Origin]:
+def _origin(item: Any, where: str, path: str, problems: list[str]) -> Origin:
     if not isinstance(item, dict):
-        return item, Origin("chosen", f"stated bare in {Path(where).name}")
-    for key in item:
-        _check_known(key, ("value", "mark", "source"), where, f"{path}.")
+        return Origin("chosen", f"stated bare in {Path(where).name}")
+    known = ("value", "mark", "source")
+    problems += [_unknown(key, known, f"{path}.") for key in item if key not in known]
     if "value" not in item:
-        raise InputError(f"{where}: '{path}' has no 'value'; write {path} = {{ value = … }}")
+        problems.append(f"'{path}' has no 'value'; write {path} = {{ value = … }}")
     mark = item.get("mark", "chosen")
     if mark not in MARKS:
-        raise InputError(f"{where}: '{path}.mark' is {mark!r}{nearest(str(mark), MARKS)}")
-    return item["value"], Origin(mark, str(item.get("source", "")))
+        problems.append(f"'{path}.mark' is {mark!r}{nearest(str(mark), MARKS)}")
+    return Origin(mark, str(item.get("source", "")))
 
 
-def _check_known(key: str, known: Iterable[str], where: str, prefix: str) -> None:
-    known = list(known)
-    if key not in known:
-        raise InputError(f"{where}: unknown key '{prefix}{key}'{nearest(key, known)}")
+def _unknown(key: str, known: Iterable[str], prefix: str) -> str:
+    return f"unknown key '{prefix}{key}'{nearest(key, known)}"
+
+
+def _told(where: str, problems: list[str]) -> InputError:
+    """One error in one line, of however many problems."""
+    if len(problems) == 1:
+        return InputError(f"{where}: {problems[0]}")
+    numbered = " ".join(f"({i}) {problem}" for i, problem in enumerate(problems, 1))
+    return InputError(f"{where}: {len(problems)} problems: {numbered}")
 
 
 def _paths(sections: Mapping[str, Any]) -> set[str]:
@@ -195,44 +252,58 @@ def _forget_memory(dram: dict[str, Any], origins: dict[str, Origin]) -> None:
 
 def _fill_from_memory(values: dict[str, Any], origins: dict[str, Origin], where: str) -> None:
     """Take from the machine's memory, if it names one, what the machine does not state itself."""
-    dram, clock = values["dram"], values["clock"].get("clock_hz")
+    dram, clock = values.get("dram") or {}, (values.get("clock") or {}).get("clock_hz")
     if "memory" not in dram or clock is None:
         return
-    name = _convert(dram["memory"], str, where, "dram.memory")
-    clock_hz = _convert(clock, Positive, where, "clock.clock_hz")
+    try:
+        name = _convert(dram["memory"], str, "dram.memory")
+        clock_hz = _convert(clock, Positive, "clock.clock_hz")
+    except InputError:
+        return  # told with the other values
     for key, item in in_cycles(name, clock_hz, f"{where}: 'dram.memory'").items():
         if key not in dram:
-            dram[key], origins[f"dram.{key}"] = _origin(item, where, f"dram.{key}")
+            dram[key] = item["value"]
+            origins[f"dram.{key}"] = Origin(item["mark"], item["source"])
 
 
 def _build(
-    values: dict[str, Any], origins: dict[str, Origin], where: str, sections: Mapping[str, Any]
+    values: dict[str, Any],
+    origins: dict[str, Origin],
+    where: str,
+    sections: Mapping[str, Any],
+    problems: list[str],
 ) -> Machine:
-    for key in (*_TOP_KEYS, *sections):
-        if key in ("published", "note"):
-            values.setdefault(key, {} if key in sections else "")
-        if key not in values:
-            what = f"section [{key}]" if key in sections else f"key '{key}'"
-            raise InputError(f'{where}: {what} is missing; add it or start with extends = "tf_mvp"')
+    values.setdefault("published", {})
+    values.setdefault("note", "")
     _fill_from_memory(values, origins, where)
-    parts: dict[str, Any] = {}
+    missing = _missing(values, sections)
+    if missing:
+        it, are = ("it", "is") if len(missing) == 1 else ("them", "are")
+        problems.append(f"{', '.join(missing)} {are} missing; {_ADD.format(it)}")
+    converted: dict[str, dict[str, Any]] = {}
     for key, section in sections.items():
-        for field in fields(section):
-            if field.name not in values[key] and field.default is MISSING:
-                raise InputError(
-                    f"{where}: key '{key}.{field.name}' is missing; "
-                    'add it or start with extends = "tf_mvp"'
-                )
         hints = get_type_hints(section, include_extras=True)
-        converted: dict[str, Any] = {}
-        for leaf, value in values[key].items():
+        converted[key] = {}
+        for leaf, value in (values.get(key) or {}).items():
             origin = origins[f"{key}.{leaf}"]
-            place = origin.source if origin.mark == "set" else where
-            converted[leaf] = _convert(value, hints[leaf], place, f"{key}.{leaf}")
-        parts[key] = section(**converted)
+            if isinstance(value, dict):
+                continue  # it has no 'value', as was told
+            try:
+                converted[key][leaf] = _convert(value, hints[leaf], f"{key}.{leaf}")
+            except InputError as error:
+                if origin.mark == "set":
+                    raise InputError(f"{origin.source}: {error}") from None
+                problems.append(str(error))
+    tops = {}
     hints = get_type_hints(Machine, include_extras=True)
-    texts = [key for key in _TOP_KEYS if key != "dataflow"]
-    tops = {key: _convert(values[key], hints[key], where, key) for key in texts}
+    for key in (key for key in _TOP_KEYS if key in values and key != "dataflow"):
+        try:
+            tops[key] = _convert(values[key], hints[key], key)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise _told(where, problems)
+    parts = {key: section(**converted[key]) for key, section in sections.items()}
     machine = DATAFLOWS[values["dataflow"]](**tops, **parts, origins=origins)
     try:
         machine.check()
@@ -241,17 +312,32 @@ def _build(
     return machine
 
 
-def _convert(value: Any, hint: Any, where: str, path: str) -> Any:
+def _missing(values: Mapping[str, Any], sections: Mapping[str, Any]) -> list[str]:
+    """Keys and sections that must be there and are not, in words."""
+    found = [f"key '{key}'" for key in _TOP_KEYS if key not in values]
+    for key, section in sections.items():
+        if key not in values:
+            found.append(f"section [{key}]")
+        elif values[key] is not None:
+            found += [
+                f"key '{key}.{field.name}'"
+                for field in fields(section)
+                if field.default is MISSING and field.name not in values[key]
+            ]
+    return found
+
+
+def _convert(value: Any, hint: Any, path: str) -> Any:
     # bool is an int to Python, and 16.0 is not a count: msgspec's strict mode knows both.
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     if choices and value not in choices:
-        raise InputError(f"{where}: '{path}' is {value!r}; choose from {', '.join(choices)}")
+        raise InputError(f"'{path}' is {value!r}; choose from {', '.join(choices)}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where}: '{path}' is {value}; give a finite number")
+        raise InputError(f"'{path}' is {value}; give a finite number")
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: '{path}' is {value!r}; {_in_words(error)}") from None
+        raise InputError(f"'{path}' is {value!r}; {_in_words(error)}") from None
 
 
 def _in_words(error: msgspec.ValidationError) -> str:
@@ -273,9 +359,42 @@ def resolved(machine: Machine) -> dict[str, Any]:
     for key, section in sections_of(machine.dataflow).items():
         part = getattr(machine, key)
         tree[key] = {
-            field.name: {"value": value, "mark": origin.mark, "source": origin.source}
+            field.name: {
+                "value": value,
+                "mark": origin.mark,
+                "source": _with_meaning(machine, f"{key}.{field.name}", origin.source),
+            }
             for field in fields(section)
             if (value := getattr(part, field.name)) is not None
             and (origin := machine.origins.get(f"{key}.{field.name}", _DEFAULT))
         }
     return tree
+
+
+def _with_meaning(machine: Machine, path: str, source: str) -> str:
+    """The source, and what the value comes to on this machine where it depends on another one."""
+    meaning = _MEANINGS.get(path)
+    return "; ".join(text for text in (source, meaning and meaning(machine)) if text)
+
+
+def _bandwidth(machine: Machine) -> str:
+    clock = machine.clock.clock_hz
+    return f"{machine.dram.bytes_per_cycle * clock / 1e9:.4g} GB/s at {clock / 1e6:g} MHz"
+
+
+def _latency(machine: Machine) -> str:
+    clock = machine.clock.clock_hz
+    return f"{machine.dram.first_latency_cycles / clock * 1e9:.4g} ns at {clock / 1e6:g} MHz"
+
+
+def _bank(buffer: Buffer) -> str:
+    return f"{buffer.bytes / buffer.banks / 1024:.4g} KB each"
+
+
+_MEANINGS: dict[str, Callable[[Machine], str]] = {
+    "dram.bytes_per_cycle": _bandwidth,
+    "dram.first_latency_cycles": _latency,
+    "weight_buffer.banks": lambda machine: _bank(machine.weight_buffer),
+    "activation_buffer.banks": lambda machine: _bank(machine.activation_buffer),
+}
+"""What a value comes to together with another one that may be changed."""

@@ -48,20 +48,21 @@ def in_cycles(name: str, clock_hz: float, where: str) -> dict[str, dict[str, Any
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     peak, latency = sheet["peak_bytes_per_second"], sheet["first_latency_ns"]
-    at_clock = f"at {clock_hz / 1e6:g} MHz"
     bytes_per_cycle = round(peak["value"] / clock_hz, 3)
     if not bytes_per_cycle:
-        raise InputError(f"{where}: {name} has under 0.001 bytes/cycle {at_clock}; lower clock_hz")
+        raise InputError(
+            f"{where}: {name} has under 0.001 bytes/cycle at {clock_hz / 1e6:g} MHz; lower clock_hz"
+        )
     return {
         "bytes_per_cycle": {
             "value": int(bytes_per_cycle) if bytes_per_cycle.is_integer() else bytes_per_cycle,
             "mark": "computed",
-            "source": f"{name}: {peak['value'] / 1e9:g} GB/s {at_clock}; {peak['source']}",
+            "source": f"{name}: {peak['value'] / 1e9:g} GB/s; {peak['source']}",
         },
         "first_latency_cycles": {
             "value": math.ceil(latency["value"] * clock_hz / 1e9),
             "mark": latency["mark"],
-            "source": f"{name}: {latency['value']:g} ns {at_clock}; {latency['source']}",
+            "source": f"{name}: {latency['value']:g} ns; {latency['source']}",
         },
     } | {
         key: {**sheet[key], "source": f"{name}: {sheet[key]['source']}"}
