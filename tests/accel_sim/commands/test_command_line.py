@@ -376,7 +376,7 @@ def test_does_a_matrix_without_entries_get_its_whole_report(
     assert (folder / "report.html").exists()
 
 
-def test_does_every_run_on_a_machine_of_ones_own_carry_the_note(
+def test_does_every_run_on_a_machine_of_ones_own_say_what_it_is(
     mask_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine = mask_file.parent / "mine.toml"
@@ -384,7 +384,8 @@ def test_does_every_run_on_a_machine_of_ones_own_carry_the_note(
     words = ("run", "--mask", str(mask_file), "--accelerator", str(machine))
     assert call(monkeypatch, *words) == 0
     text = capsys.readouterr().out
-    assert "reconstruction" in text
+    assert "note     mine extends tf_mvp with no changed value." in text
+    assert "reconstruction" not in text
     assert "377" not in text
 
 
