@@ -124,32 +124,38 @@ def lay_out_in(
     return times
 
 
+def tokens_off_chip(run: LayerRun, machine: Machine) -> int:
+    """Of how many tokens the inputs and outputs find no room in the activation buffer.
+
+    Partial sums have room before them; docs/microarchitecture.md §6, "Activations".
+    """
+    room = machine.activation_buffer.bytes
+    if run.input_ranges > 1:
+        room -= machine.accumulator_bytes * run.tokens * max(tile.outputs for tile in run.tiles)
+    of_a_token = machine.operand_bytes * max(sum(run.shape), 1)
+    return max(run.tokens - max(room, 0) // of_a_token, 0)
+
+
 def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
-    (rows, cols), tokens = run.shape, run.tokens
-    operand = machine.operand_bytes
-    on_chip = operand * tokens * (rows + cols)
-    if run.input_ranges > 1:
-        partial_sums = tokens * max(tile.outputs for tile in run.tiles)
-        on_chip += machine.accumulator_bytes * partial_sums
-    spills = on_chip > machine.activation_buffer.bytes
+    (rows, cols), off_chip = run.shape, tokens_off_chip(run, machine)
 
     def part(runs: int, bytes_: int) -> Part:
         return Part(runs, -(-bytes_ // machine.dram.burst_bytes) * machine.dram.burst_bytes)
 
-    def of_tokens(count: int, whole: int, is_moved: bool) -> Part:
-        """`count` of a token's `whole` values, for all tokens: one run where it is all of them."""
-        if not is_moved:
+    def of_tokens(count: int, whole: int) -> Part:
+        """`count` of the `whole` values of each token off chip: one run where it is all."""
+        if not off_chip:
             return Part(0, 0)
         if count == whole:
-            return part(1, operand * tokens * count)
-        return part(tokens, operand * count)
+            return part(1, machine.operand_bytes * off_chip * count)
+        return part(off_chip, machine.operand_bytes * count)
 
     loads = []
     for i, tile in enumerate(run.tiles):
         is_last = i + 1 == len(run.tiles) or run.tiles[i + 1].strip != tile.strip
-        inputs = of_tokens(tile.cols[1] - tile.cols[0], cols, spills)
-        outputs = of_tokens(tile.outputs, rows, spills and is_last)
+        inputs = of_tokens(tile.cols[1] - tile.cols[0], cols)
+        outputs = of_tokens(tile.outputs, rows) if is_last else Part(0, 0)
         weights = Part(0, 0) if machine.dram.resident else part(1, tile.bytes)
         loads.append(Load(weights, inputs, outputs))
     return loads

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.abstract.account import Unit
-from accel_sim.dataflows.abstract.timeline import lay_out
+from accel_sim.dataflows.abstract.timeline import lay_out, tokens_off_chip
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload
@@ -232,11 +232,42 @@ def test_do_spilled_activations_cost_dram_bytes() -> None:
         run = machine.run(Layer(0, matrix), Inputs(4, None, None))
         return lay_out([run], machine)[0]
 
-    fits, spills = traffic(256), traffic(255)
+    # 64 bytes a token, in a buffer for all, three, one and none of them. The others' inputs, 32
+    # bytes each, are read once (one strip) in one run, and their outputs written: bursts of 64.
+    fits = traffic(256)
     assert fits.dram_write_bytes == 0
-    # Inputs 4·16·2 = 128 bytes read once (one strip), outputs 128 written.
-    assert spills.dram_read_bytes - fits.dram_read_bytes == 128
-    assert spills.dram_write_bytes == 128
+    for room, moved in ((255, 64), (192, 64), (127, 128), (64, 128), (63, 128), (1, 128)):
+        spills = traffic(room)
+        assert spills.dram_read_bytes - fits.dram_read_bytes == moved, room
+        assert spills.dram_write_bytes == moved, room
+
+
+@pytest.mark.rule(microarchitecture=6)
+@pytest.mark.parametrize(
+    ("room", "off_chip"),
+    [
+        # Two strips of 64 outputs and ranges of inputs: partial sums of 4·64 outputs, 4 bytes each,
+        # take 1024. A token has 2·(128 + 64) = 384 bytes of inputs and outputs.
+        (1024 + 4 * 384, 0),
+        (1024 + 4 * 384 - 1, 1),
+        (1024 + 384, 3),
+        (1024 + 383, 4),
+        (1, 4),
+    ],
+)
+def test_do_partial_sums_have_room_before_activations(room: int, off_chip: int) -> None:
+    matrix = MaskedMatrix("m", np.ones((128, 64), np.bool_))
+    small = ("weight_buffer.bytes=6000", "accumulators_per_pe=32", "dram.burst_bytes=2")
+    machine = roomy(*small, f"activation_buffer.bytes={room}", "activation_buffer.banks=24")
+    run = machine.run(Layer(0, matrix), Inputs(4, None, None))
+    assert run.input_ranges > 1 and {tile.outputs for tile in run.tiles} == {64}
+    assert tokens_off_chip(run, machine) == off_chip
+    # Each of the two strips reads all inputs, and writes its half of the outputs.
+    (time,) = lay_out([run], machine)
+    read = 2 * 2 * 64 * off_chip
+    weights = sum(-(-tile.bytes // 2) * 2 for tile in run.tiles)
+    assert time.dram_read_bytes - weights == read
+    assert time.dram_write_bytes == 2 * 128 * off_chip
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])

@@ -103,18 +103,24 @@ def has_partial_sums(tiles: Sequence[Tile]) -> bool:
     return any(tile.strip == tiles[0].strip for tile in tiles[1:])
 
 
-def is_off_chip(
+def on_chip_tokens(
     tiles: Sequence[Tile], tokens: int, shape: tuple[int, int], machine: Machine
-) -> bool:
-    """Whether the layer's activations do not fit their buffer."""
-    needed = machine.operand_bytes * tokens * (shape[0] + shape[1])
+) -> int:
+    """Of how many tokens, one after the other, the buffer holds the inputs and outputs."""
+    used = 0
     if has_partial_sums(tiles):
-        needed += machine.accumulator_bytes * tokens * max(len(tile.strip) for tile in tiles)
-    return needed > machine.activation_buffer.bytes
+        used = machine.accumulator_bytes * tokens * max(len(tile.strip) for tile in tiles)
+    held = 0
+    while held < tokens:
+        used += machine.operand_bytes * (shape[0] + shape[1])
+        if used > machine.activation_buffer.bytes:
+            break
+        held += 1
+    return held
 
 
 def activation_runs(some: range, every: int, tokens: int, machine: Machine) -> Part:
-    """All tokens' values of `some` of `every` input or output: one run, or one of each token."""
+    """`some` of `every` input or output of so many tokens: one run, or one of each token."""
     runs, run = (1, tokens * every) if len(some) == every else (tokens, len(some))
     return Part(runs, in_bursts(machine.operand_bytes * run, machine))
 
@@ -162,16 +168,16 @@ class Timeline:
         """Run one layer; it starts when the one before has ended."""
         machine, begin = self.machine, self.layer_end
         tokens = sum(len(one.tokens) for one in passes if one.tile is tiles[0])
-        off_chip = is_off_chip(tiles, tokens, shape, machine)
+        off_chip = tokens - on_chip_tokens(tiles, tokens, shape, machine)
         earliest = begin if off_chip or not machine.dram.prefetch_across_layers else 0
         times: list[PassTime] = []
         loads: list[Load] = []
         for tile in tiles:
             activations: list[Part] = []
             if off_chip:
-                activations.append(activation_runs(tile.inputs, shape[1], tokens, machine))
+                activations.append(activation_runs(tile.inputs, shape[1], off_chip, machine))
                 if tile.inputs.stop == shape[1]:
-                    activations.append(activation_runs(tile.strip, shape[0], tokens, machine))
+                    activations.append(activation_runs(tile.strip, shape[0], off_chip, machine))
             load = self.load(tile, activations, earliest)
             loads.append(load)
             for one in passes:
