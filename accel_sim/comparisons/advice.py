@@ -25,7 +25,7 @@ NOTHING = 0.01
 """A gain or a loss below this share of the cycles is called nothing."""
 
 QUICK_WEIGHTS = 20_000_000
-"""Weights × groups stepped apart up to which advice is given unasked: about a second."""
+"""Weights × groups stepped apart up to which advice is given unasked: a few seconds."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Advice:
 
 
 def is_quick(workload: Workload, machine: Machine) -> bool:
-    """Whether `advise` ends in about a second; False where the dataflow names no changes."""
+    """Whether `advise` ends in a few seconds; False where the dataflow names no changes."""
     if not machine.changes:
         return False
     groups = 1
