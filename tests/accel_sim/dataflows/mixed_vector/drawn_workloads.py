@@ -222,7 +222,7 @@ FREE: Mapping[str, Sequence[Any]] = {
     "array.token_columns": (1, 2, 2, 3, 4),
     "array.pe_latency_cycles": (0, 1, 3),
     "array.packing": (False, True),
-    "array.datatype": ("fp16", "int8", "int16"),
+    "array.datatype": ("fp16", "fp16", "int8", "int8", "int16", "int16", "bf16", "fp8", "int4"),
     "scheduler.policy": ("interleaved", "snake", "lpt", "set_associative", "set_associative"),
     "queue.depth_entries": (1, 1, 2, 3, 4),
     "queue.per_column": (False, True),
@@ -294,6 +294,25 @@ def drawn_settings(draw: Draw, some_lanes: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def of_four_bits(
+    matrices: tuple[MaskedMatrix, ...], activations: Activations
+) -> tuple[tuple[MaskedMatrix, ...], Activations]:
+    """The same, with whole numbers that four bits hold."""
+
+    def clipped(values: NDArray[Any]) -> NDArray[Any]:
+        return np.clip(values, -8, 7) if values.dtype == np.int8 else values
+
+    weights = [None if m.weight is None else clipped(m.weight) for m in matrices]
+    recorded = activations.recorded
+    return (
+        tuple(replace(m, weight=weight) for m, weight in zip(matrices, weights, strict=True)),
+        replace(
+            activations,
+            recorded=recorded and {name: clipped(x) for name, x in recorded.items()},
+        ),
+    )
+
+
 def drawn_workload(seed: int) -> Workload:
     """One to three matrices, one machine, one kind of activations."""
     draw = Draw(seed)
@@ -307,6 +326,8 @@ def drawn_workload(seed: int) -> Workload:
         settings["array.token_columns"], tokens = draw.pick(64, 65, 70), (64, 65, 69, 130)
         settings["activation_buffer.port_bytes"] = 1024
     activations = drawn_activations(draw, matrices, tokens)
+    if settings["array.datatype"] == "int4":
+        matrices, activations = of_four_bits(matrices, activations)
     # An activation buffer for the first layer's inputs, outputs and some partial sums, or another.
     machine, (rows, cols) = Machine().having(settings), matrices[0].shape
     just = machine.operand_bytes * (rows + cols)

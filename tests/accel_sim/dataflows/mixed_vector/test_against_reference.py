@@ -39,6 +39,7 @@ from tests.accel_sim.dataflows.mixed_vector.reference.layers import (
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, refusals
 from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import run_pass
 from tests.accel_sim.dataflows.mixed_vector.reference.product import (
+    FLOATS,
     operands,
     ordered_product,
     product_error,
@@ -164,7 +165,7 @@ def product_differences(
     found = ordered_product(weight, run.inputs, run.passes, run.choice, machine)
     if output.tolist() != [[float(word) for word in row] for row in found]:
         return [f"{got.name}.output: reference {found}, simulator {output.tolist()}"]
-    if machine.array.datatype != "fp16":
+    if machine.array.datatype not in FLOATS:
         dense = np.where(matrix.keep, weight, 0).astype(np.int64) @ run.inputs.T.astype(np.int64)
         assert found == dense.tolist()
         largest = share = 0.0

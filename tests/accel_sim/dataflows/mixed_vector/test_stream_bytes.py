@@ -11,7 +11,7 @@ from accel_sim.inputs.activations import Activations
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import drawn_workload, with_settings
 from tests.accel_sim.dataflows.mixed_vector.reference.layers import MODES, Source
-from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine
+from tests.accel_sim.dataflows.mixed_vector.reference.machine import OPERAND_BITS, Machine
 from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
 from tests.accel_sim.dataflows.mixed_vector.reference.tile_stream import (
     described,
@@ -70,11 +70,10 @@ MATRICES: dict[str, tuple[MaskedMatrix, dict[str, Any]]] = {
 
 
 def bit_patterns(values: NDArray[Any], datatype: str) -> list[list[int]]:
-    """The bits of operands: those of FP16 numbers, two's complement of integers."""
+    """The bits of operands: those of FP16 numbers, for other types the lowest of an integer."""
     if datatype == "fp16":
         return values.astype(np.float16).view(np.uint16).tolist()
-    width = 8 if datatype == "int8" else 16
-    return (values.astype(np.int64) % 2**width).tolist()
+    return (values.astype(np.int64) % 2 ** OPERAND_BITS[datatype]).tolist()
 
 
 def stream_of(tile: Tile, patterns: list[list[int]]) -> bytes:

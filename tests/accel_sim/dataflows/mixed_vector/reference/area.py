@@ -8,7 +8,7 @@ from math import sqrt
 from accel_sim.costs.tables import area
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ceil_div, ceil_log2
 
-ADDERS = {"fp16": "add_fp32", "int8": "add_int32", "int16": "add_int48"}
+ADDERS = {"int4": "add_int32", "int8": "add_int32", "int16": "add_int48"}
 
 
 def side_mm(machine: Machine, case: str) -> float:
@@ -42,7 +42,7 @@ def side_mm(machine: Machine, case: str) -> float:
         machine.multipliers * area(f"mac_{array.datatype}", case)
         + registers * area("register_bit", case)
         + 2 * 32 * slots * area("compare_bit", case)
-        + adders * area(ADDERS[array.datatype], case)
+        + adders * area(ADDERS.get(array.datatype, "add_fp32"), case)
         + gates * area("gate", case)
     )
     return sqrt(micrometres) / 1000

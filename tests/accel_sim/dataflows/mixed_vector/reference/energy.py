@@ -13,7 +13,7 @@ from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
 from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Tile
 from tests.accel_sim.dataflows.mixed_vector.reference.timeline import LayerTime
 
-ADDERS = {"fp16": "fp32_add", "int8": "int32_add", "int16": "int48_add"}
+ADDERS = {"int4": "int32_add", "int8": "int32_add", "int16": "int48_add"}
 
 
 def actions(
@@ -99,7 +99,7 @@ def energy_by_component(
         "zero_skip": count["inspections"] * pj("compare"),
         "matching": count["matches"] * pj("compare") + count["window bits"] * pj("register_bit"),
         "activation_buffer": count["activation bytes read"] * inputs.read_pj_per_byte,
-        "writeback": count["adds"] * pj(ADDERS[datatype])
+        "writeback": count["adds"] * pj(ADDERS.get(datatype, "fp32_add"))
         + count["activation bytes written"] * inputs.write_pj_per_byte
         + count["partial bytes read"] * inputs.read_pj_per_byte,
         "wires": bit_sides * side_mm(machine, case) * pj("wire_bit_mm"),

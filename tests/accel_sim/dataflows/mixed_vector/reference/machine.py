@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Self
 
-OPERAND_BITS = {"fp16": 16, "int8": 8, "int16": 16}
-ACCUMULATOR_BYTES = {"fp16": 4, "int8": 4, "int16": 6}
+OPERAND_BITS = {"fp16": 16, "bf16": 16, "fp8": 8, "int4": 4, "int8": 8, "int16": 16}
+ACCUMULATOR_BYTES = {"fp16": 4, "bf16": 4, "fp8": 4, "int4": 4, "int8": 4, "int16": 6}
 
 
 def ceil_div(number: int, divisor: int) -> int:
@@ -150,7 +150,7 @@ class Machine:
 
     @property
     def operand_bytes(self) -> int:
-        return self.value_bits // 8
+        return ceil_div(self.value_bits, 8)
 
     @property
     def accumulator_bytes(self) -> int:

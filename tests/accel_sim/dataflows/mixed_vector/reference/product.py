@@ -12,27 +12,38 @@ from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, ce
 from tests.accel_sim.dataflows.mixed_vector.reference.passes import Pass
 from tests.accel_sim.dataflows.mixed_vector.reference.tiles import Choice
 
-LARGEST = {"int8": 127, "int16": 32767}
+LARGEST = {"int4": 7, "int8": 127, "int16": 32767}
+
+FLOATS = {"fp16": (11, -24), "bf16": (8, -133), "fp8": (4, -9)}
+"""Significant bits of a number, and the exponent of which the smallest are multiples."""
 
 Word = Any
 """A number of the accumulator's type: np.float32, whose sums round, or an int, whose do not."""
 
 
 def zero(datatype: str) -> Word:
-    return np.float32(0) if datatype == "fp16" else 0
+    return np.float32(0) if datatype in FLOATS else 0
 
 
 def words(values: NDArray[Any], datatype: str) -> list[list[Word]]:
     """Operands as words, row by row."""
-    if datatype == "fp16":
-        return [list(row) for row in values.astype(np.float16).astype(np.float32)]
+    if datatype in FLOATS:
+        return [list(row) for row in values.astype(np.float32)]
     return values.tolist()
+
+
+def nearest_float(value: float, significant: int, least: int) -> float:
+    """Ties to even."""
+    _, exponent = math.frexp(value)
+    step = max(exponent - significant, least)
+    return math.ldexp(round(math.ldexp(value, -step)), step)
 
 
 def operands(values: NDArray[Any], counts: NDArray[np.bool_], datatype: str) -> NDArray[Any]:
     """Values of a file as the multiplier sees them; the scale is that of the ones that count."""
-    if datatype == "fp16":
-        return values.astype(np.float16)
+    if datatype in FLOATS:
+        near = [[nearest_float(float(value), *FLOATS[datatype]) for value in row] for row in values]
+        return np.array(near, np.float32).reshape(values.shape)
     if not np.issubdtype(values.dtype, np.floating):
         return values.astype(np.int64)
     exact = values.astype(np.float64)
@@ -112,7 +123,7 @@ def product_error(
         n = len(kept) + machine.array.pe_rows + ceil_log2(choice.lanes(machine)) + ranges
         gamma = n * unit / (1 - n * unit)
         for token in range(len(inputs)):
-            # A product of two FP16 numbers is exact in FP64.
+            # A product of two operands is exact in FP64.
             terms = [float(weight[out, col]) * float(inputs[token, col]) for col in kept]
             error = abs(float(found[out][token]) - math.fsum(terms))
             bound = gamma * math.fsum(abs(term) for term in terms)
