@@ -128,7 +128,7 @@ def piece_ids(keep: NDArray[np.bool_], is_row: bool, is_packed: bool) -> NDArray
 def entries_of(
     keep: NDArray[np.bool_], weight: NDArray[np.int8], ids: NDArray[np.int64], is_row: bool, g: int
 ) -> list[Entry]:
-    """The entries of a tile (its part of mask, weights and vector numbers), in stream order (§3)."""
+    """The entries of a tile, from its part of each array, in stream order (§3)."""
     cells: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
     for out, inp in zip(*np.nonzero(keep), strict=True):
         position, unit, lane = (inp // g, out, inp % g) if is_row else (inp, out // g, out % g)
@@ -181,7 +181,7 @@ def encode_tile(
     for entry in entries:
         i, j = divmod(chosen[entry.unit], n)
         rows = range(i * share, (i + 1) * share)
-        streams[min(((len(streams[r * n + j]), r) for r in rows))[1] * n + j].append(entry)
+        streams[min((len(streams[r * n + j]), r) for r in rows)[1] * n + j].append(entry)
 
     d = max(
         (
@@ -283,11 +283,11 @@ def encode(
             for i in range(0, cols, wide)
         ]
         for tile in tiles:
-            part = np.s_[tile.outputs.start : tile.outputs.stop, tile.inputs.start : tile.inputs.stop]
+            part = np.s_[
+                tile.outputs.start : tile.outputs.stop, tile.inputs.start : tile.inputs.stop
+            ]
             entries = entries_of(keep[part], weight[part], ids[part], is_row, g)
-            encode_tile(
-                machine, tile, entries, is_row=is_row, n=n, is_first=tile.inputs.start == 0
-            )
+            encode_tile(machine, tile, entries, is_row=is_row, n=n, is_first=tile.inputs.start == 0)
         if all(tile.room <= most for tile in tiles):
             tables = sum(16 + tile.table_bytes for tile in tiles)
             if machine.resident and sum(t.room for t in tiles) + tables > machine.weight_bytes:

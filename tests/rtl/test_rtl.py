@@ -17,7 +17,9 @@ from tests.rtl.mutants import MUTANTS, Mutant
 from tests.tiers import slow
 
 if shutil.which("iverilog") is None:
-    print("tests/rtl: Icarus Verilog is not installed, so the RTL is not run (apt install iverilog).")
+    print(
+        "tests/rtl: Icarus Verilog is not installed, so the RTL is not run (apt install iverilog)."
+    )
     pytest.skip("Icarus Verilog is not installed", allow_module_level=True)
 
 SMALL = SmallMachine(
@@ -27,7 +29,9 @@ MACHINES = {
     "sets": SmallMachine(),
     "one_set": SmallMachine(lanes=4, sets=1, lane_groups=(1, 2, 4), zero_skip=0, latency=1),
     "snake": replace(SMALL, policy="snake", per_column=True, packing=False, queue=4),
-    "interleaved": replace(SMALL, policy="interleaved", columns=1, lanes=8, lane_groups=(1, 2, 4, 8)),
+    "interleaved": replace(
+        SMALL, policy="interleaved", columns=1, lanes=8, lane_groups=(1, 2, 4, 8)
+    ),
     "lpt": replace(SMALL, policy="lpt", rows=4, dram_bytes=3.25, window=8, inputs_per_cycle=1),
 }
 
