@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.rtl.comparison import differences, draw, encoded, expected, job, with_groups
+from tests.rtl import mutants as wrong_lines
+from tests.rtl.comparison import compared, drawn_cases
 from tests.rtl.encoding import SmallMachine
-from tests.rtl.hardware import SOURCES, run, verilator
+from tests.rtl.hardware import SOURCES, verilator
 
 BUILT = {
     "lock-step, 4 × 2 × 8": SmallMachine(),
@@ -26,7 +27,9 @@ BUILT = {
         queue=4, per_column=True,
     ),
 }  # fmt: skip
-"""What is compiled; the rest of a machine is drawn for each thousand of layers."""
+"""What is compiled; the rest of a machine is drawn for each batch of layers."""
+
+BATCH = 250
 
 POLICIES = ("set_associative", "snake", "interleaved", "lpt")
 
@@ -40,27 +43,21 @@ def tiles(count: int, seed: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             program = verilator(machine, Path(folder))
             print(f"{name}: built in {time.time() - start:.0f} s", flush=True)
-            left = count // len(BUILT)
-            while left > 0:
+            for first in range(0, count // len(BUILT), BATCH):
                 drawn = _drawn(machine, rng)
-                cases = []
-                for _ in range(min(left, 250)):
-                    of = with_groups(drawn, int(rng.choice(machine.lane_groups)))
-                    layer = draw(rng, 1, 16, machine.columns + 1)
-                    cases.append((of, layer, expected(of, [layer])[0]))
-                left -= len(cases)
-                encodings = [encoded(of, layer, found.layer) for of, layer, found in cases]
-                jobs = [job(of, case, e) for (of, case, _), e in zip(cases, encodings, strict=True)]
+                layers = min(BATCH, count // len(BUILT) - first)
+                cases = drawn_cases(drawn, layers, rng, sizes=(1, 16), tokens=machine.columns + 1)
                 began = time.time()
-                done = run(program, drawn, jobs)
-                total["RTL ms"] += round(1000 * (time.time() - began))
-                for (of, layer, found), e, one in zip(cases, encodings, done, strict=True):
-                    wrong = differences(of, layer, e, one, found)
-                    total.update(layers=1, tiles=len(e), passes=len(one.passes), cycles=one.cycles)
-                    total[f"{found.layer.orientation} {found.layer.lane_groups}"] += 1
-                    if wrong:
-                        total["different"] += 1
-                        print(of, layer.keep.shape, *wrong, sep="\n  ")
+                wrong, runs = compared(program, drawn, cases)
+                total["RTL and comparison, ms"] += round(1000 * (time.time() - began))
+                total["differences"] += len(wrong)
+                for case, one in zip(cases, runs, strict=True):
+                    found = case.expected.layer
+                    total.update(
+                        layers=1, tiles=len(case.tiles), passes=len(one.passes), cycles=one.cycles
+                    )
+                    total[f"{found.orientation} {found.lane_groups}"] += 1
+                print(*wrong, sep="\n", end="\n" if wrong else "", flush=True)
         print(f"{name}: {dict(total)}", flush=True)
 
 
@@ -79,12 +76,11 @@ def _drawn(machine: SmallMachine, rng: np.random.Generator) -> SmallMachine:
 
 def mutants() -> None:
     """Say which wrong lines are seen."""
-    from tests.rtl.test_rtl import MUTANTS, mutant_cases, sees
-
-    cases = mutant_cases()
-    for mutant in MUTANTS:
+    cases = wrong_lines.cases()
+    for mutant in wrong_lines.MUTANTS:
         with tempfile.TemporaryDirectory() as folder:
-            print(f"{mutant.name}: {'seen' if sees(mutant, cases, Path(folder)) else 'NOT SEEN'}")
+            seen = wrong_lines.is_seen(mutant, cases, Path(folder))
+            print(f"{mutant.name}: {'seen' if seen else 'NOT SEEN'}", flush=True)
 
 
 SMALL = {
@@ -99,27 +95,35 @@ SMALL = {
     "pass_sequencer": {"T": 2, "LATENCY": 4, "PLACES": 4},
     "dram_port": {"MOST_BYTES": 8},
     "room": {"WORDS": 64, "RW": 8},
-    "tile_memory": {"P": 2, "M": 4, "G": 4, "A": 16, "PLACES": 4, "UNITS": 16, "TABLE": 64, "RW": 8, "UW": 4},
-    "tile_loader": {"P": 2, "M": 4, "G": 4, "B": 8, "WIN": 32, "LOADS": 2, "LINES": 1, "WORDS": 64, "TABLE": 64, "RW": 8},
+    "tile_memory": {"P": 2, "M": 4, "G": 4, "A": 16, "PLACES": 4, "UNITS": 16, "TABLE": 64,
+                    "RW": 8, "UW": 4},
+    "tile_loader": {"P": 2, "M": 4, "G": 4, "B": 8, "WIN": 32, "LOADS": 2, "LINES": 1,
+                    "WORDS": 64, "TABLE": 64, "RW": 8},
 }  # fmt: skip
 """Parameters at which each block is synthesised: those of a machine of 2 × 2 × 4."""
 
 
 def gates(limit_s: int) -> None:
-    """NAND2 equivalents and flip-flops of each block, by yosys; memories are not counted as gates."""
-    print(subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout, end="")
+    """NAND2 equivalents, flip-flops and bits of memories of each block, by yosys."""
+    print(
+        subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout, end=""
+    )
     for name, parameters in SMALL.items():
         chparam = " ".join(f"-set {key} {value}" for key, value in parameters.items())
         files = " ".join(map(str, sorted(p for p in SOURCES.glob("*.sv") if p.stem != "bench")))
         script = (
             f"read_verilog -sv {files}; chparam {chparam} {name}; hierarchy -top {name}; "
             "proc; flatten; opt; memory -nomap; opt; techmap; opt; dfflegalize -cell $_DFF_P_ x; "
-            "abc -g NAND; opt_clean; stat"
+            "abc -fast -g NAND; opt_clean; stat"
         )
         began = time.time()
         try:
             done = subprocess.run(
-                ["yosys", "-p", script], capture_output=True, text=True, timeout=limit_s, check=False
+                ["yosys", "-p", script],
+                capture_output=True,
+                text=True,
+                timeout=limit_s,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             print(f"{name}: not finished in {limit_s} s", flush=True)

@@ -12,6 +12,8 @@ from tests.rtl.hardware import Run
 CAUSES = ("compute", "empty_lanes", "lockstep", "imbalance", "zero_skip", "window", "decompressor",
           "pipeline", "dram", "writeback")  # fmt: skip
 STATES = ("zero_skip", "window", "decompressor")
+BETWEEN = ("dram", "writeback")
+PARSER = ("busy", "queue_full", "weight_buffer")
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,21 @@ def account(machine: SmallMachine, run: Run, tokens: int, n: int) -> Account:
                 taker = one.takers[slot, column]
                 load[slot // row] += taker["busy"] * width
                 drops += taker["drop_cycles"] * weight
-                pe["lockstep"] += (taker["busy"] * width - (
-                    sum(one.takers[slot, c]["live"] for c in range(t))
-                    if not machine.per_column else taker["live"])) * weight
+                pe["lockstep"] += (
+                    taker["busy"] * width
+                    - (
+                        sum(one.takers[slot, c]["live"] for c in range(t))
+                        if not machine.per_column
+                        else taker["live"]
+                    )
+                ) * weight
                 for state in STATES:
                     pe[state] += taker[state] * width * weight
             offered, blocked, starved = one.slots[slot]
             entries += offered if number % len(groups) == 0 else 0
-            parsers.update(busy=offered * weight, queue_full=blocked * weight, weight_buffer=starved * weight)
+            parsers.update(
+                busy=offered * weight, queue_full=blocked * weight, weight_buffer=starved * weight
+            )
             pe["pipeline"] += machine.latency * here * weight
         pe["busy"] += live * weight
         executed += one.executed
@@ -107,7 +116,9 @@ def account(machine: SmallMachine, run: Run, tokens: int, n: int) -> Account:
         {
             "pe": unit(
                 p * t * most,
-                **{s: pe[s] for s in ("busy", "lockstep", *STATES, "pipeline", "dram", "writeback")},
+                **{
+                    s: pe[s] for s in ("busy", "lockstep", *STATES, "pipeline", "dram", "writeback")
+                },
             ),
             "lane": {
                 "count": lanes,
@@ -117,7 +128,9 @@ def account(machine: SmallMachine, run: Run, tokens: int, n: int) -> Account:
                 "idle": 0,
             },
             "zero_skip": unit(p * most * (t if machine.per_column else 1), drops),
-            "decompressor": unit(p * most, **{s: parsers[s] for s in ("busy", "queue_full", "weight_buffer")}),
+            "decompressor": unit(
+                p * most, **{s: parsers[s] for s in ("busy", "queue_full", "weight_buffer")}
+            ),
             "matching": unit(1, fills, window_full=full),
             "dram": unit(1, run.dram_busy, first_latency=run.first_latency),
             "writeback": unit(1, run.write_busy),

@@ -77,7 +77,7 @@ def settings(machine: SmallMachine) -> list[str]:
 
 
 def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
-    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors of one direction, or a mixture."""
+    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors, or a mixture."""
     rows, cols = rng.integers(least, most + 1, 2)
     density = rng.choice([0.0, 0.05, 0.2, 0.5, 1.0], p=[0.02, 0.28, 0.35, 0.25, 0.1])
     length = int(rng.choice([1, 4, 8]))
@@ -180,7 +180,9 @@ def differences(
             found.append(f"{name}: RTL {ours}, simulator {other}")
     if not np.array_equal(run.outputs, expected.outputs):
         found.append("outputs")
-    product = layer.activations.astype(np.int64) @ np.where(layer.keep, layer.weight, 0).T.astype(np.int64)
+    product = layer.activations.astype(np.int64) @ np.where(layer.keep, layer.weight, 0).T.astype(
+        np.int64
+    )
     if not np.array_equal(run.outputs, product):
         found.append("outputs and the product")
     return found

@@ -128,7 +128,7 @@ def piece_ids(keep: NDArray[np.bool_], is_row: bool, is_packed: bool) -> NDArray
 def entries_of(
     keep: NDArray[np.bool_], weight: NDArray[np.int8], ids: NDArray[np.int64], is_row: bool, g: int
 ) -> list[Entry]:
-    """The entries of a tile (its part of mask, weights and vector numbers), in stream order (§3)."""
+    """The entries of a tile, from its part of each array, in stream order (§3)."""
     cells: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
     for out, inp in zip(*np.nonzero(keep), strict=True):
         position, unit, lane = (inp // g, out, inp % g) if is_row else (inp, out // g, out % g)
@@ -161,7 +161,7 @@ def sets_of_units(machine: SmallMachine, loads: list[int], sets: int, most: int)
 
 
 def encode_tile(
-    machine: SmallMachine, tile: Tile, entries: list[Entry], *, is_row: bool, n: int, is_first: bool
+    machine: SmallMachine, tile: Tile, entries: list[Entry], *, is_row: bool, n: int, is_dense: bool
 ) -> None:
     """Fill in the bytes of a tile, its room and its lead."""
     g, share, p, b = machine.lanes // n, machine.share, machine.rows, machine.word_bytes
@@ -181,7 +181,7 @@ def encode_tile(
     for entry in entries:
         i, j = divmod(chosen[entry.unit], n)
         rows = range(i * share, (i + 1) * share)
-        streams[min(((len(streams[r * n + j]), r) for r in rows))[1] * n + j].append(entry)
+        streams[min((len(streams[r * n + j]), r) for r in rows)[1] * n + j].append(entry)
 
     d = max(
         (
@@ -202,11 +202,12 @@ def encode_tile(
         bits, last = Bits(), 0
         for entry in stream:
             is_full = len(entry.lanes) == g
-            if pattern == 2:
+            if pattern == 2 and not is_dense:
                 bits.add(int(is_full), 1)
-            bits.add(entry.position - last, d)
-            bits.add(number[entry.unit], t)
-            if pattern == 1 or (pattern == 2 and not is_full):
+            if not is_dense:
+                bits.add(entry.position - last, d)
+                bits.add(number[entry.unit], t)
+            if not is_dense and (pattern == 1 or (pattern == 2 and not is_full)):
                 bits.add(sum(1 << lane for lane in entry.lanes), g)
             for value in entry.values:
                 bits.add(value & 0xFF, VALUE_BITS)
@@ -216,8 +217,10 @@ def encode_tile(
 
     table = Bits()
     for s in chosen:
-        table.add(s, width(sets))
-    flags = int(is_row) | pattern << 2 | width(n) << 4 | int(is_first) << 6
+        if not is_dense:
+            table.add(s, width(sets))
+    is_first = tile.inputs.start == 0
+    flags = int(is_row) | int(is_dense) << 1 | pattern << 2 | width(n) << 4 | int(is_first) << 6
     descriptor = bytes([flags, d, t, 0])
     for field_value in (outputs, len(tile.inputs), tile.outputs.start, tile.inputs.start):
         descriptor += field_value.to_bytes(2, "little")
@@ -263,8 +266,11 @@ def encode(
     *,
     is_row: bool,
     n: int,
+    is_dense: bool = False,
 ) -> list[Tile]:
     """The tiles of a layer in the order of execution (§2, §3).
+
+    is_dense: the dense stream, where `keep` is all true and an entry is its values alone.
 
     Raises:
         ValueError: a tile does not fit, or resident weights do not fit together.
@@ -273,7 +279,7 @@ def encode(
     g, sets = machine.lanes // n, machine.rows // machine.share
     a = machine.accumulators
     strip = sets * a if is_row else sets * (a // machine.lanes) * machine.lanes
-    ids = piece_ids(keep, is_row, machine.packing)
+    ids = piece_ids(keep, is_row, machine.packing or is_dense)
     most = machine.weight_bytes if machine.resident else machine.weight_bytes // 4
     wide = cols
     while True:
@@ -283,11 +289,11 @@ def encode(
             for i in range(0, cols, wide)
         ]
         for tile in tiles:
-            part = np.s_[tile.outputs.start : tile.outputs.stop, tile.inputs.start : tile.inputs.stop]
+            part = np.s_[
+                tile.outputs.start : tile.outputs.stop, tile.inputs.start : tile.inputs.stop
+            ]
             entries = entries_of(keep[part], weight[part], ids[part], is_row, g)
-            encode_tile(
-                machine, tile, entries, is_row=is_row, n=n, is_first=tile.inputs.start == 0
-            )
+            encode_tile(machine, tile, entries, is_row=is_row, n=n, is_dense=is_dense)
         if all(tile.room <= most for tile in tiles):
             tables = sum(16 + tile.table_bytes for tile in tiles)
             if machine.resident and sum(t.room for t in tiles) + tables > machine.weight_bytes:

@@ -13,13 +13,23 @@ from tests.rtl.encoding import SmallMachine, Tile
 
 SOURCES = Path(__file__).parents[2] / "rtl"
 PLACES = 8
-TAKER = ("busy", "zero_skip", "window", "decompressor", "last", "dropped", "drop_cycles", "live")
+TAKER: tuple[str, ...] = (
+    "busy",
+    "zero_skip",
+    "window",
+    "decompressor",
+    "last",
+    "dropped",
+    "drop_cycles",
+    "live",
+)
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Counters of a pass; slots: offered, blocked, starved; takers: those of TAKER, by slot and column.
+    """Counters of a pass.
 
+    slots: offered, blocked, starved; takers: those of TAKER, by slot and column.
     cause: of the wait before it, 1 the tile, 2 the accumulators.
     """
 
@@ -101,8 +111,21 @@ def verilator(machine: SmallMachine, folder: Path, sources: Path = SOURCES) -> P
     options = [f"-G{name}={value}" for name, value in parameters(machine).items()]
     files = sorted(map(str, sources.glob("*.sv")))
     done = subprocess.run(
-        ["verilator", "--binary", "-O3", "-Wno-fatal", "-Wno-lint", "--top-module", "bench"]
-        + [*options, "--Mdir", str(folder / "built"), "-o", "machine", *files],
+        [
+            "verilator",
+            "--binary",
+            "-O3",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "--top-module",
+            "bench",
+            *options,
+            "--Mdir",
+            str(folder / "built"),
+            "-o",
+            "machine",
+            *files,
+        ],  # fmt: skip
         capture_output=True,
         text=True,
         check=False,
@@ -163,7 +186,7 @@ def _parsed(text: str, jobs: Sequence[Job]) -> list[Run]:
         if word == "fault":
             faults += 1
         elif word == "pass":
-            passes.append(Pass(*map(int, rest), {}, {}))
+            passes.append(Pass(*map(int, rest), slots={}, takers={}))
         elif word == "slot":
             slot, *numbers = map(int, rest)
             passes[-1].slots[slot] = (numbers[0], numbers[1], numbers[2])
@@ -176,7 +199,7 @@ def _parsed(text: str, jobs: Sequence[Job]) -> list[Run]:
             job = jobs[len(runs)]
             values = np.array([0 if "x" in x else int(x) for x in rest], np.int64)
             outputs = values.reshape(-1, job.outputs)
-            runs.append(Run(*layer[1:], faults, passes, outputs))
+            runs.append(Run(*layer[1:], faults=faults, passes=passes, outputs=outputs))
             passes, faults = [], 0
     assert len(runs) == len(jobs), f"{len(runs)} of {len(jobs)} layers were run"
     return runs

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from tests.rtl import mutants
-from tests.rtl.comparison import Case, compared, drawn_cases
-from tests.rtl.encoding import SmallMachine
-from tests.rtl.hardware import icarus
+from tests.rtl.comparison import Case, compared, draw, drawn_cases, simulated
+from tests.rtl.encoding import SmallMachine, encode
+from tests.rtl.hardware import Job, icarus, run
 from tests.rtl.mutants import MUTANTS, Mutant
 from tests.tiers import slow
 
 if shutil.which("iverilog") is None:
-    print("tests/rtl: Icarus Verilog is not installed, so the RTL is not run (apt install iverilog).")
+    print(
+        "tests/rtl: Icarus Verilog is not installed, so the RTL is not run (apt install iverilog)."
+    )
     pytest.skip("Icarus Verilog is not installed", allow_module_level=True)
 
 SMALL = SmallMachine(
@@ -27,7 +29,9 @@ MACHINES = {
     "sets": SmallMachine(),
     "one_set": SmallMachine(lanes=4, sets=1, lane_groups=(1, 2, 4), zero_skip=0, latency=1),
     "snake": replace(SMALL, policy="snake", per_column=True, packing=False, queue=4),
-    "interleaved": replace(SMALL, policy="interleaved", columns=1, lanes=8, lane_groups=(1, 2, 4, 8)),
+    "interleaved": replace(
+        SMALL, policy="interleaved", columns=1, lanes=8, lane_groups=(1, 2, 4, 8)
+    ),
     "lpt": replace(SMALL, policy="lpt", rows=4, dram_bytes=3.25, window=8, inputs_per_cycle=1),
 }
 
@@ -66,6 +70,37 @@ def test_a_layer_of_many_passes_does_too(
     cases = drawn_cases(machine, layers, np.random.default_rng(2), sizes=(32, 64), tokens=5)
     assert any(len(case.tiles) > 1 for case in cases)
     assert compared(icarus(machine, tmp_path), machine, cases)[0] == []
+
+
+@pytest.mark.slow
+def test_the_dense_stream_takes_the_cycles_of_the_dense_baseline(tmp_path: Path) -> None:
+    machine = replace(SMALL, lane_groups=(2,))
+    rng = np.random.default_rng(3)
+    layers = [draw(rng, 1, 24, 4) for _ in range(6)]
+    jobs = [
+        Job(
+            encode(
+                machine,
+                np.ones_like(layer.keep),
+                np.where(layer.keep, layer.weight, 0).astype(np.int8),
+                is_row=is_row,
+                n=2,
+                is_dense=True,
+            ),
+            layer.activations,
+            len(layer.keep),
+        )
+        for layer in layers
+        for is_row in (True, False)
+    ]
+    runs = run(icarus(machine, tmp_path), machine, jobs)
+    # The baseline takes the faster mode.
+    fastest = [min(a.cycles, b.cycles) for a, b in zip(runs[::2], runs[1::2], strict=True)]
+    assert fastest == [simulated(machine, layer).layer.dense_cycles for layer in layers]
+    for one, other, layer in zip(runs[::2], runs[1::2], layers, strict=True):
+        product = layer.activations.astype(np.int64) @ (layer.weight * layer.keep).T
+        assert np.array_equal(one.outputs, product)
+        assert np.array_equal(other.outputs, product)
 
 
 @pytest.fixture(scope="module")
