@@ -33,7 +33,9 @@ module pe #(
     logic [G-1:0]    write, writing;
     logic [G*UW-1:0] address, addressed;
     logic [G*32-1:0] level, addend, added;
+    logic signed [2*V-1:0] product;
     always_comb begin
+        product = '0;
         level = '0; writing = '0; addressed = '0; added = '0;
         if (live != '0) begin
             // Lane l is lane l mod g of slot l / g; g is one of a few powers of two.
@@ -41,8 +43,9 @@ module pe #(
                 if (lanes_log == 3'(k))
                     for (int l = 0; l < G; l++)
                         if ((l >> k) < M && enable[((l>>k)%M)*G + l%(1<<k)]) begin
-                            level[l*32 +: 32] = 32'($signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V])
-                                                  * $signed(activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]));
+                            product = $signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V])
+                                    * $signed(activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]);
+                            level[l*32 +: 32] = 32'(product);
                             writing[l] = !is_row;
                             addressed[l*UW +: UW] = unit[((l>>k)%M)*UW +: UW];
                         end

@@ -90,7 +90,7 @@ SMALL = {
     "row_port": {"M": 4, "B": 8, "BW": 8, "E": 56, "RW": 8},
     "weight_buffer": {"WORDS": 16, "B": 8, "LOADS": 2, "WAITING": 4, "RW": 8},
     "window": {"T": 2, "W": 16, "IPC": 4, "SLOTS": 8, "XW": 8},
-    "pe": {"M": 4, "G": 4, "A": 16, "LATENCY": 4, "UW": 4},
+    "pe": {"M": 4, "G": 4, "A": 16, "LATENCY": 4, "UW": 8},
     "write_back": {"P": 2, "T": 2, "M": 4, "G": 4, "A": 16, "WORDS": 4, "UW": 4},
     "pass_sequencer": {"T": 2, "LATENCY": 4, "PLACES": 4},
     "dram_port": {"MOST_BYTES": 8},
@@ -104,7 +104,7 @@ SMALL = {
 
 
 def gates(limit_s: int) -> None:
-    """NAND2 equivalents, flip-flops and bits of memories of each block, by yosys."""
+    """NAND2 equivalents and flip-flops of each block without its memories, by yosys."""
     print(
         subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout, end=""
     )
@@ -112,9 +112,9 @@ def gates(limit_s: int) -> None:
         chparam = " ".join(f"-set {key} {value}" for key, value in parameters.items())
         files = " ".join(map(str, sorted(p for p in SOURCES.glob("*.sv") if p.stem != "bench")))
         script = (
-            f"read_verilog -sv {files}; chparam {chparam} {name}; hierarchy -top {name}; "
-            "proc; flatten; opt; memory -nomap; opt; techmap; opt; dfflegalize -cell $_DFF_P_ x; "
-            "abc -fast -g NAND; opt_clean; stat"
+            f"read_verilog -sv -defer {files}; chparam {chparam} {name}; hierarchy -top {name}; "
+            "proc; flatten; opt; memory -nomap; opt; techmap; opt; "
+            "abc -g NAND; opt_clean; stat"
         )
         began = time.time()
         try:
@@ -132,9 +132,8 @@ def gates(limit_s: int) -> None:
         cells = {kind: int(n) for kind, n in re.findall(r"(\$\w+)\s+(\d+)", last)}
         nands = cells.get("$_NAND_", 0) + 0.5 * cells.get("$_NOT_", 0)
         flops = sum(n for kind, n in cells.items() if "DFF" in kind)
-        bits = re.search(r"Number of memory bits:\s+(\d+)", last)
         print(
-            f"{name}: {nands:.0f} NAND2, {flops} flip-flops, {bits[1] if bits else 0} memory bits, "
+            f"{name}: {nands:.0f} NAND2, {flops} flip-flops, "
             f"{time.time() - began:.0f} s {done.stderr.strip()[-200:]}",
             flush=True,
         )

@@ -125,7 +125,7 @@ def verilator(machine: SmallMachine, folder: Path, sources: Path = SOURCES) -> P
             "-o",
             "machine",
             *files,
-        ],  # fmt: skip
+        ],
         capture_output=True,
         text=True,
         check=False,
