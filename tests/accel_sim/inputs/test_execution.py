@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from accel_sim.__main__ import COMMANDS
 from accel_sim.commands.run import Settings as RunSettings
 from accel_sim.commands.run import run, show
 from accel_sim.inputs.activations import Activations
@@ -21,6 +22,7 @@ from pruning import prune
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.mask_file import read_masks, sha256_of
 from sparse_formats.masks.matrix import MaskSet
+from sparse_formats.terminal.command import call
 
 MACHINE = load_machine("tf_mvp")
 ALBERT = "albert.encoder.albert_layer_groups.0.albert_layers.0."
@@ -189,3 +191,13 @@ def test_recorded_tokens_are_those_that_were_routed(mixtral: Path, tmp_path: Pat
     np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="21 tokens"):
         read_activations(tmp_path / "x.npz", lengths)
+
+
+def test_compare_says_what_was_read_of_each_mask(
+    albert: Path, mixtral: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(COMMANDS, "compare", "--mask", str(albert), "--mask", str(mixtral))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "from albert." in printed and "from moe." in printed
+    assert "each of them runs 12 times" in printed
+    assert "moe: Each of the 4 matrices of experts gets 64 of 128 tokens." in printed
