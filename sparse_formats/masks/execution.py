@@ -16,7 +16,9 @@ from sparse_formats.errors import InputError, SettingError
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
-_EXPERT = re.compile(r"(?:^|(?<!shared)[._])experts?[._](?:experts?_)?(\d+)(?=[._]|$)|\[(\d+)\]$")
+_EXPERT = re.compile(
+    r"(?:^|(?<!shared)[._])experts?[._](?:experts?_)?(\d{1,9})(?=[._]|$)|\[(\d{1,9})\]$"
+)
 _SHARED = re.compile(r"(?:^|\.)albert_layer_groups\.")
 """Matrices that are known to run more than once, though nothing may tell how often."""
 

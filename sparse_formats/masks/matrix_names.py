@@ -76,8 +76,8 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
 
 # The layer's number: behind a word that announces one, else any number standing alone.
 _LAYER_PATTERNS = (
-    r"(?:^|[^a-z])(?:layers?|l|h|blocks?|encoder|decoder)[._]?(\d+)(?![0-9a-z])",
-    r"(?:^|\.)(\d+)(?=\.|$)",
+    r"(?:^|[^a-z])(?:layers?|l|h|blocks?|encoder|decoder)[._]?(\d{1,9})(?![0-9a-z])",
+    r"(?:^|\.)(\d{1,9})(?=\.|$)",
 )
 
 _DECODER = r"(?:^|[._])decoder(?:[._]|\d|$)"

@@ -263,3 +263,13 @@ def test_is_everything_taken_where_no_layer_is_recognised() -> None:
 def test_what_does_a_bad_selection_say(include: list[str], exclude: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         select(MODEL, include, exclude)
+
+
+@pytest.mark.parametrize("name", ["layers.{}.query", "{}", "experts.{}.w1", "mlp.experts.w1[{}]"])
+def test_a_number_of_thousands_of_digits_is_no_layer_and_no_expert(name: str) -> None:
+    from sparse_formats.masks.execution import expert_of
+
+    long = name.format("1" * 5000)
+    assert layer_of(long) is None
+    assert expert_of(long) is None
+    assert network_order([long]) == [long]
