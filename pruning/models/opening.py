@@ -24,7 +24,7 @@ from pruning.structure.heads import Heads, heads_of_config
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.model_config import ModelConfig
 from sparse_formats.files.model_files import shards_of
-from sparse_formats.files.outputs import check_regular
+from sparse_formats.files.readers.special_files import check_regular
 from sparse_formats.masks.execution import Execution
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from sparse_formats.files.atomic import check_writable
 from sparse_formats.files.leftovers import PREFIX
 from sparse_formats.files.output_folder import check_owned, read_manifest, settle
 from sparse_formats.files.paths import check_path
+from sparse_formats.files.readers.special_files import check_regular
 
 Kind = Literal["file", "folder", "file or folder"]
 
@@ -77,18 +78,6 @@ def check_input(path: Path) -> None:
                     f"cannot write {file} for {output.name}: it is the input {path}; "
                     "give another name"
                 )
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what is there and neither a file nor a folder: reading it may never end.
-
-    Raises:
-        InputError: it is a pipe, a device or a socket.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(
-            f"{path} is a pipe or a device, not a file; copy its content to a file and give that"
-        )
 
 
 def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path]) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
-from sparse_formats.files.outputs import check_regular
 from sparse_formats.files.readers.size_limits import bytes_of, check_shape
+from sparse_formats.files.readers.special_files import check_regular
 from sparse_formats.files.readers.stored import Stored
 from sparse_formats.memory import claim
 
