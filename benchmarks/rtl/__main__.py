@@ -1,7 +1,8 @@
 """Long checks of the RTL in rtl/, for docs/rtl.md. Needs Verilator, Icarus Verilog and yosys.
 
 `tiles` runs drawn layers of up to a few passes with Verilator and compares each with the simulator;
-`mutants` says which wrong lines of the RTL a few drawn layers show; `gates` synthesises each block.
+`mutants` says which wrong lines of the RTL a few drawn layers show; `gates` synthesises each block,
+and with `--beside-table` it prints the gates found once (gates.csv) beside those of the area table.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.rtl.beside_table import print_beside_table
 from tests.rtl import mutants as wrong_lines
 from tests.rtl.comparison import compared, drawn_cases
 from tests.rtl.encoding import SmallMachine
@@ -146,11 +148,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000, help="Layers of `tiles`.")
     parser.add_argument("--seed", type=int, default=0, help="Random seed of `tiles`.")
     parser.add_argument("--limit", type=int, default=300, help="Seconds for a block of `gates`.")
+    parser.add_argument(
+        "--beside-table",
+        action="store_true",
+        help="With `gates`: print the frozen gates beside those of the area table.",
+    )
     given = parser.parse_args()
+    if given.beside_table and given.what != "gates":
+        parser.error("--beside-table goes with gates; write: gates --beside-table")
     if given.what == "tiles":
         tiles(given.count, given.seed)
     elif given.what == "mutants":
         mutants()
+    elif given.beside_table:
+        print_beside_table()
     else:
         gates(given.limit)
 
