@@ -74,8 +74,10 @@ class OpenModel:
 
     @property
     def execution(self) -> Execution:
-        """How often the matrices run, as the config says it."""
-        return ModelConfig(Path(self.name), self.model.config.to_dict()).execution
+        """How often the matrices run, as the config says it; once where there is none."""
+        config = getattr(self.model, "config", None)
+        values = {} if config is None else config.to_dict()
+        return ModelConfig(Path(self.name), values).execution
 
     @property
     def by_name(self) -> dict[str, Matrix]:

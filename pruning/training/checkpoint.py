@@ -69,7 +69,8 @@ def load(folder: Path) -> "tuple[dict[str, Tensor], State] | None":
     index = folder / INDEX
     if not index.is_file():
         return None
-    state = read_json(index, State, "the state of a checkpoint", _LARGEST_STATE)
+    what = "the state of a checkpoint"
+    state = read_json(index, State, what, _LARGEST_STATE, is_continued=True)
     file = folder / Path(state.tensors).name
     with parsing(index, "the state of a checkpoint", AGAIN):
         if not file.is_file():

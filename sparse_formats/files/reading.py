@@ -57,8 +57,10 @@ def parsing(path: Path, what: str, advice: str) -> Iterator[None]:
         ) from error
 
 
-def content(path: Path, what: str, most_bytes: int) -> bytes:
+def content(path: Path, what: str, most_bytes: int, *, is_continued: bool = False) -> bytes:
     """All bytes of a regular file.
+
+    is_continued: the running command takes up what it wrote earlier, and may write over it.
 
     Raises:
         InputError: there is no such file, it cannot be read, it is a folder, a pipe or a device,
@@ -71,7 +73,8 @@ def content(path: Path, what: str, most_bytes: int) -> bytes:
             raise InputError(f"{path} cannot be read: it is a folder; give {what}")
         if not path.is_file():
             raise InputError(f"{path} cannot be read: it is not a regular file; give {what}")
-        check_input(path)
+        if not is_continued:
+            check_input(path)
         claim(path, 0, f"reading {what}")
         with path.open("rb") as file:
             found = file.read(most_bytes + 1)
@@ -80,13 +83,17 @@ def content(path: Path, what: str, most_bytes: int) -> bytes:
     return found
 
 
-def read_json(path: Path, schema: type[T], what: str, most_bytes: int) -> T:
+def read_json(
+    path: Path, schema: type[T], what: str, most_bytes: int, *, is_continued: bool = False
+) -> T:
     """The JSON file at `path`, checked against `schema`; see `msgspec.json.decode`.
+
+    is_continued: as in `content`.
 
     Raises:
         InputError: as `content`; the text is no JSON, or not of the schema.
     """
-    text = content(path, what, most_bytes)
+    text = content(path, what, most_bytes, is_continued=is_continued)
     claim(path, JSON_BYTES * len(text), "reading its JSON")
     with parsing(path, what, f"give {what}"):
         return msgspec.json.decode(text, type=schema)

@@ -222,7 +222,7 @@ def test_picture_names_are_safe_whatever_the_matrix_is_called(name: str) -> None
         (["--model", "MODEL", "--out", "OUT", "--vector-cost", "nan"], "--vector-cost is nan"),
         (["--model", "MODEL", "--out", "x" * 300 + ".npz"], "File name too long"),
         (["--model", "x" * 300 + ".npz", "--out", "OUT"], "File name too long"),
-        (["--model", "/dev/null", "--out", "OUT"], "neither a file nor"),
+        (["--model", "/dev/null", "--out", "OUT"], "a pipe or a device, not a file"),
         (["--model", "MODEL", "--out", "OUT", "--method", "mpv"], "did you mean 'mvp'"),
         (["--model", "MODEL", "--out", "OUT", "--score", "magnitud"], "did you mean 'magnitude'"),
         (["--model", "MODEL", "--out", "OUT", "--algorithm", "Z"], "known: A, B, C"),

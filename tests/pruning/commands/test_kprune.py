@@ -159,7 +159,7 @@ def test_a_regression_is_evaluated_by_its_agreement(
         (["--flops", 0.5, "--json", "CONFIG"], "it is the input"),
         (["--flops", 0.5, "--out", "n" * 300], "File name too long"),
         (["--flops", 0.5, "--data", "NUMBERS"], "is none of the 2 classes of the model"),
-        (["--flops", 0.5, "--data", "nowhere.tsv"], "cannot read text nowhere.tsv"),
+        (["--flops", 0.5, "--data", "nowhere.tsv"], "nowhere.tsv does not exist"),
         (["--flops", 0.5, "--out", "MODEL"], "is the input"),
         (["--flops", 0.5, "--out", "NUMBERS/out"], "cannot be made"),
     ],

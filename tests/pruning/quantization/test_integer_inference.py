@@ -230,7 +230,7 @@ def test_from_training_to_the_simulator_by_commands(
         call(COMMANDS, "quantize", "--model", tmp_path / "model", "--out", file)
     with pytest.raises(InputError, match=r"give the name of a \.safetensors file"):
         call(COMMANDS, "quantize", "--model", learned, "--out", tmp_path / "x.npz")
-    with pytest.raises(InputError, match="it is the input"):
+    with pytest.raises(InputError, match="it is part of the trained model"):
         call(COMMANDS, "quantize", "--model", learned, "--out", learned / "model.safetensors")
 
     recorded = tmp_path / "recorded"
