@@ -14,19 +14,29 @@ _BUFFERS = ("weight_buffer", "activation_buffer")
 def machine_area(machine: Machine) -> dict[str, float]:
     """mm² per component at the machine's node.
 
-    Logic between the blocks, clock tree and wires are not in the tables.
+    Logic between the blocks, clock tree and wires are not in the tables. An area from a file of
+    Accelergy is taken as it is, in each case and at each node; that of a bank has all its ports.
     """
     case = machine.energy.case
     at_node = node_factor("area", machine.energy.table, case)
+    estimated = machine.energy.estimated("area")
     squares = {
-        component: sum(_micrometres(row, count, case) for row, count in parts.items()) * 1e-6
+        component: 1e-6
+        * sum(
+            count * estimated[row] if row in estimated else at_node * _micrometres(row, count, case)
+            for row, count in parts.items()
+        )
         for component, parts in machine.area_parts().items()
     }
-    squares["weight_buffer"] = _buffer_mm2(machine.weight_buffer, case)
-    if machine.has_second_port:
-        squares["weight_buffer"] *= area("second_port", case)
-    squares["activation_buffer"] = _buffer_mm2(machine.activation_buffer, case)
-    return {component: at_node * mm2 for component, mm2 in squares.items()}
+    for name in _BUFFERS:
+        buffer = getattr(machine, name)
+        if (bank := f"{name}_bank") in estimated:
+            squares[name] = 1e-6 * buffer.banks * estimated[bank]
+        else:
+            squares[name] = at_node * _buffer_mm2(buffer, case)
+            if name == "weight_buffer" and machine.has_second_port:
+                squares[name] *= area("second_port", case)
+    return squares
 
 
 def array_side_mm(machine: Machine) -> float:

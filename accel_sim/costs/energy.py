@@ -105,7 +105,10 @@ def energy_of(actions: Mapping[str, int], machine: Machine) -> dict[str, float]:
 
 
 def prices_pj(machine: Machine) -> dict[str, float]:
-    """pJ of each price at the machine's node, in its case of the tables."""
+    """pJ of each price at the machine's node, in its case of the tables.
+
+    A price from a file of Accelergy is the same in each case.
+    """
     case, node, memory = machine.energy.case, machine.energy.table, machine.dram.energy
     logic = node_factor("energy", node, case)
     return {
@@ -115,6 +118,7 @@ def prices_pj(machine: Machine) -> dict[str, float]:
         "dram_activation": energy_pj(f"dram_{memory}_activation", case),
         # Leakage is a power of the machine, not of the tables, and has no band.
         "leaking_cycle": machine.energy.leakage_w / machine.clock.clock_hz * 1e12,
+        **machine.energy.estimated("price"),
     }
 
 

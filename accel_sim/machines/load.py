@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from accel_sim.costs.accelergy import with_estimates
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import MARKS, SHARED, Buffer, Origin, Positive
 from accel_sim.dataflows.registry import DATAFLOWS, sections_of
@@ -73,7 +74,7 @@ def _read_tree(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
         )
     if path.resolve() in seen:
         raise InputError(f"{path}: 'extends' leads back to this file; remove one of the links")
-    tree = read_toml(path)
+    tree = with_estimates(read_toml(path), path)
     if "extends" in tree:
         parent = tree.pop("extends")
         if not isinstance(parent, str):
@@ -236,6 +237,12 @@ def _apply_setting(
     if len(matches) > 1:
         raise SettingError("set", f"{setting} could mean {' or '.join(matches)}; name one")
     value = toml_value(text)
+    if matches[0] == "energy.ert" and value != []:
+        raise SettingError(
+            "set",
+            f"{setting} cannot be set; state [energy.ert] in a machine file, or take it away with "
+            "energy.ert=[]",
+        )
     section, _, leaf = matches[0].partition(".")
     values.setdefault(section, {})[leaf] = value
     if matches[0] == "dram.memory":
@@ -365,9 +372,18 @@ def resolved(machine: Machine) -> dict[str, Any]:
                 "source": _with_meaning(machine, f"{key}.{field.name}", origin.source),
             }
             for field in fields(section)
-            if (value := getattr(part, field.name)) is not None
+            if field.name != "ert"
+            and (value := getattr(part, field.name)) is not None
             and (origin := machine.origins.get(f"{key}.{field.name}", _DEFAULT))
         }
+    tree["energy"] |= {
+        f"ert.{each.kind}.{each.row}": {
+            "value": each.value,
+            "mark": "computed",
+            "source": f"{each.unit}: {each.source}",
+        }
+        for each in machine.energy.ert
+    }
     return tree
 
 

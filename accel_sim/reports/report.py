@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_sim.costs.accelergy import estimated_rows
 from accel_sim.costs.area import machine_area
 from accel_sim.costs.energy import layer_energy
 from accel_sim.costs.tables import table_rows
@@ -388,7 +389,7 @@ def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
         "total": _as_data(report.total),
         "area_mm2": {**report.area_mm2, "total": sum(report.area_mm2.values())},
         "peak_macs_per_cycle": report.machine.macs,
-        "tables": table_rows(),
+        "tables": {**table_rows(), **estimated_rows(report.machine.energy)},
     }
 
 

@@ -82,13 +82,32 @@ class Dram:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A price in pJ or an area in µm² at the machine's node, in place of what our tables say."""
+
+    kind: Literal["price", "area"]
+    row: str
+    value: NotNegative
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Energy:
-    """table: the node of the cost tables; others than 28 nm are scaled (tables/nodes.csv)."""
+    """table: the node of the cost tables; others than 28 nm are scaled (tables/nodes.csv).
+
+    ert: what stands in place of the tables, from files of Accelergy (`costs.accelergy`).
+    """
 
     table: Literal["65nm", "45nm", "40nm", "32nm", "28nm", "22nm", "16nm", "14nm", "7nm"]
     case: Literal["low", "nominal", "high"]
     scale: Positive
     leakage_w: NotNegative
+    ert: tuple[Estimate, ...] = ()
+
+    def estimated(self, kind: Literal["price", "area"]) -> dict[str, float]:
+        """Row → pJ or µm² of what stands in place of the tables."""
+        return {each.row: each.value for each in self.ert if each.kind == kind}
 
 
 @dataclass(frozen=True)
