@@ -4,7 +4,6 @@ An ERT has pJ for each action of each component, an ART has µm² for each compo
 summaries name the estimators. The layout is that of Accelergy 0.3 and 0.4.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ PRICES = tuple(dict.fromkeys(c.price for c in CHARGES.values() if c.price != "le
 BANKS = ("weight_buffer_bank", "activation_buffer_bank")
 
 _UNITS = {"ERT": ("pJ", "pj"), "ART": ("um^2", "um2", "µm²", "µm^2")}
+_MOST = 1e12
+"""pJ, µm², and units in an action: a joule, a square metre."""
 _ESTIMATORS = ("primitive_estimations", "primitive_estimation(s)", "primitive_estimation")
 
 
@@ -147,8 +148,10 @@ def _price(
         raise InputError(f"{where} is not a price{nearest(row, PRICES)}")
     if isinstance(wanted, str):
         wanted = _Wanted(wanted)
-    if not (math.isfinite(wanted.per) and wanted.per > 0):
-        raise InputError(f"{where} has per = {wanted.per}; give a number above 0")
+    if not 1 / _MOST <= wanted.per <= _MOST:
+        raise InputError(
+            f"{where} has per = {wanted.per}; give a number from {1 / _MOST:g} to {_MOST:g}"
+        )
     component, _, action = wanted.action.rpartition(".")
     table = _component(where, component, "ERT", tables)
     _check_unit(table.path, "ERT", component, table.entry)
@@ -211,9 +214,10 @@ def _number(where: str, file: Path, key: str, value: Any) -> float:
     if value is None:
         raise InputError(f"{where}: {file} has no value at '{key}'; correct the file")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < math.inf:
+    if not is_number or not 0 <= value <= _MOST:
         raise InputError(
-            f"{where}: {file} has {value!r} at '{key}'; it must be a number of at least 0"
+            f"{where}: {file} has {str(value)[:80]!r} at '{key}'; it must be a number from 0 to "
+            f"{_MOST:g}"
         )
     return float(value)
 
@@ -225,7 +229,9 @@ def _estimators(component: str, kind: str, tables: Mapping[str, Mapping[str, lis
         for key in _ESTIMATORS:
             found = table.entry.get(key, [])
             for item in found if isinstance(found, list) else [found]:
-                names[str(item.get("estimator") if isinstance(item, dict) else item)] = None
+                name = item.get("estimator") if isinstance(item, dict) else item
+                if name is not None:
+                    names[" ".join(str(name).split())] = None
     if not names:
         return f"no {kind}_summary names its estimator"
     return f"estimator {', '.join(names)}"

@@ -1,6 +1,7 @@
 """Are prices and areas of Accelergy's tables taken in place of ours, and named as the source?"""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,13 +28,16 @@ ERT:
     - {name: gated, energy: null}
     - {name: negative, energy: -1}
     - {name: text, energy: much}
+    - {name: truth, energy: true}
+    - {name: infinite, energy: .inf}
+    - {name: huge, energy: HUGE}
 ERT_summary:
   version: '0.4'
   table_summary:
   - name: chip.pe.mac
     actions: [{name: compute, energy: 2.5}]
     primitive_estimations: [{name: self, estimator: Aladdin_table}]
-"""
+""".replace("HUGE", str(10**320))
 ART = """
 ART:
   version: '0.4'
@@ -127,8 +131,12 @@ BOTH = '"tables/ert.yaml", "tables/art.yaml"'
         (_mapped('mac = "chip.pe.mak.compute"'), "ert.yaml has no component 'chip.pe.mak'"),
         (_mapped('mac = "chip.pe.mac.comput"'), "ert.yaml has no action 'comput' of 'chip.pe.mac'"),
         (_mapped('mac = "chip.pe.mac.gated"'), "no value at 'chip.pe.mac.gated.energy'"),
-        (_mapped('mac = "chip.pe.mac.negative"'), "has -1 at 'chip.pe.mac.negative.energy'"),
+        (_mapped('mac = "chip.pe.mac.negative"'), "has '-1' at 'chip.pe.mac.negative.energy'"),
         (_mapped('mac = "chip.pe.mac.text"'), "has 'much' at 'chip.pe.mac.text.energy'"),
+        (_mapped('mac = "chip.pe.mac.truth"'), "has 'True' at 'chip.pe.mac.truth.energy'"),
+        (_mapped('mac = "chip.pe.mac.infinite"'), "has 'inf' at 'chip.pe.mac.infinite.energy'"),
+        (_mapped('mac = "chip.pe.mac.huge"'), "at 'chip.pe.mac.huge.energy'; it must be"),
+        (_mapped('mac = { action = "chip.glb.write", per = 1e-300 }'), "per = 1e-300"),
         (_mapped('mac = "chip.glb.read"'), "has 2 actions 'chip.glb.read' with different"),
         (_mapped('mac = { action = "chip.glb.write", per = 0 }'), "per = 0"),
         (_mapped('mac = { action = "chip.glb.write", pre = 2 }'), "unknown field `pre`"),
@@ -170,3 +178,16 @@ def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, ert: str, told: str
     assert told in str(caught.value)
     assert "ert.yaml" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_without_pyyaml_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(InputError, match=r"ert\.yaml needs PyYAML .*\[accelergy\]"):
+        load_machine(path)
+
+
+def test_a_setting_can_only_take_the_tables_away(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with pytest.raises(InputError, match="take it away with"):
+        load_machine(path, ("energy.ert=[{row='mac'}]",))
