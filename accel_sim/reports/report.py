@@ -248,7 +248,10 @@ def layer_result(
         speedup_vs_dense=_ratio(dense_cycles, cycles),
         utilization=_ratio(executed, machine.macs * cycles),
         bound_by=bound_by(causes),
-        limited_by=limited_by(account.units, cycles),
+        # While a layer runs, the DRAM loads for others too: only of the whole run it is the limit.
+        limited_by=limited_by(
+            {kind: unit for kind, unit in account.units.items() if kind != "dram"}, cycles
+        ),
         energy_j=energy_j,
         energy_by_component_j=energy["chosen"],
         energy_band_j={"low": energy["low"], "high": energy["high"]},
