@@ -75,7 +75,10 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
         np.array(layer_of_tile, np.int64),
         np.array([_room(tile, machine) for tile in tiles], np.int64),
         np.array(dram_cycles, np.int64),
-        np.array([_lead(*pair, machine) for pair in zip(tiles, of_tile, strict=True)], np.int64),
+        np.array(
+            [_lead(*each, machine) for each in zip(tiles, of_tile, dram_cycles, strict=True)],
+            np.int64,
+        ),
         np.array(is_bound, np.bool_),
         pass_cycles,
         write_cycles,
@@ -181,9 +184,11 @@ def resident_bytes(run: LayerRun) -> int:
     )
 
 
-def _lead(tile: Tile, load: Load, machine: Machine) -> int:
-    """Cycles from the first byte of a load until the first pass over its tile may start."""
-    whole = sum(transfer_cycles(part, machine) for part in load.parts)
+def _lead(tile: Tile, load: Load, whole: int, machine: Machine) -> int:
+    """Cycles from the first byte of a load until the first pass over its tile may start.
+
+    whole: cycles of all of the load.
+    """
     if tile.lines is None or load.has_activations or not load.weights.bytes:
         return whole
     read, written = tile.lines
@@ -193,6 +198,8 @@ def _lead(tile: Tile, load: Load, machine: Machine) -> int:
 
 def transfer_cycles(part: Part, machine: Machine) -> int:
     """Cycles the DRAM needs for one part of a load, latency apart: exact, rounded up once."""
+    if not part.bytes:
+        return 0
     return -(-1_000_000 * part.bytes // _rate(part, machine))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.mixed_vector.stream import Entries
+from accel_sim.dataflows.mixed_vector.entries import Entries
 from sparse_formats.masks.bit_words import set_bits, trailing_zeros
 
 

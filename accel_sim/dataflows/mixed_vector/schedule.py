@@ -48,7 +48,7 @@ POLICIES: dict[str, Callable[[Loads, Slots, int], Sets]] = {
     "lpt": lpt,
     "set_associative": snake,
 }
-"""Which set a unit belongs to. The slots of a set then take its entries in turn (`stream._deal`);
+"""Which set a unit belongs to. The slots of a set then take its entries in turn (`entries.dealt`);
 under all policies but `set_associative` a set has one slot."""
 
 

@@ -1,4 +1,4 @@
-"""A tile as it is stored and read: entries, slot by slot (docs/microarchitecture.md §2 to §4)."""
+"""A matrix as it is stored: tiles, each with a stream for every slot (microarchitecture.md §3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +15,12 @@ from accel_sim.dataflows.mixed_vector.configuration import (
     Configuration,
     Slots,
 )
+from accel_sim.dataflows.mixed_vector.entries import (
+    Entries,
+    dealt,
+    entry_bits,
+    in_stream_order,
+)
 from accel_sim.dataflows.mixed_vector.lines import Lines, field_of
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
 from sparse_formats.errors import InputError
@@ -24,27 +30,6 @@ from sparse_formats.storage import Storage, bits_for
 _DESCRIPTOR_BYTES = 16
 _MOST_IN_RECORD = 2**16 - 1
 _MIN_ALIGNED_WIDTH = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Entries:
-    """What a tile asks the slots to issue, slot by slot, each slot's in stream order.
-
-    Those of slot s are first[s] … first[s + 1] − 1 (first: int64 (slots + 1,)). unit, lo, hi,
-    weights, bits: int32; lanes: uint64 bit mask, bit i = lane i has a weight. [lo, hi): the inputs,
-    counted from the first of the tile, that must be in the window; bits: of the sub-stream.
-    """
-
-    first: NDArray[np.int64]
-    unit: NDArray[np.int32]
-    lo: NDArray[np.int32]
-    hi: NDArray[np.int32]
-    lanes: NDArray[np.uint64]
-    weights: NDArray[np.int32]
-    bits: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +257,7 @@ def _stream(
     if lines.is_dense:
         of_lines = (0, of_lines[1] - of_lines[0])
         kept = np.repeat(kept, of_lines[1], axis=0)
-    in_order = _entries(
+    in_order = in_stream_order(
         (kept, kept if lines.starts is None else lines.starts, lines.starts is None),
         (of_lines, of_items),
         is_row_mode,
@@ -282,7 +267,7 @@ def _stream(
     policy = POLICIES[machine.scheduler.policy]
     set_of_unit = policy(loads, slots, slots.units_per_set(lines.mode))
     fullest_set = int(np.bincount(set_of_unit, minlength=1).max())
-    first, unit, lo, hi, masks, weights, most_difference, partial = _deal(
+    first, unit, lo, hi, masks, weights, most_difference, partial = dealt(
         in_order,
         set_of_unit,
         (slots.sets, slots.set_size, slots.groups),
@@ -296,7 +281,7 @@ def _stream(
         difference = bits_for(int(most_difference) + 1)
         index_bits = difference + bits_for(fullest_set)
         pattern = _shortest_pattern(len(unit), int(partial), lanes)
-    bits, slot_bytes = _entry_bits(first, weights, machine.value_bits, index_bits, pattern, lanes)
+    bits, slot_bytes = entry_bits(first, weights, machine.value_bits, index_bits, pattern, lanes)
     return TileStream(
         slots=slots,
         entries=Entries(first, unit, lo, hi, masks, weights, bits),
@@ -317,146 +302,6 @@ def _shortest_pattern(entries: int, partial: int, lanes: int) -> int:
     if not partial:
         return 0
     return 1 if entries * lanes <= entries + partial * lanes else 2
-
-
-@njit(cache=True, nogil=True)
-def _entries(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tuple[Any, Any, Any]:
-    """Unit, position and lanes of every entry of a tile in stream order.
-
-    words: the kept bits, the starts of vectors, and whether an entry is all of a (position, unit);
-    edges: first and last line + 1, first and last item + 1 on it.
-    """
-    kept, starts, is_packed = words
-    (line0, line1), (item0, item1) = edges
-    fields = -((item0 - item1) // lanes)
-    most = 0
-    for line in range(line0, line1):
-        for at in range(item0, item1, 64):
-            most += set_bits(field_of(kept, line, at, min(64, item1 - at)))
-    if is_packed:
-        most = min(most, fields * (line1 - line0))
-    unit = np.empty(most, np.int32)
-    position = np.empty(most, np.int32)
-    masks = np.empty(most, np.uint64)
-    n = np.uint64(0)
-    # Whole fields of a word, of which there are no others where lanes divide 64 and both edges.
-    is_plain = is_packed and 64 % lanes == 0 and item0 % lanes == 0 and item1 % lanes == 0
-    outer, inner = (fields, line1 - line0) if is_row_mode else (line1 - line0, fields)
-    ones = ~np.uint64(0) >> np.uint64(64 - lanes)
-    for p in range(outer):
-        if is_plain and is_row_mode:
-            at = np.uint64(item0 + p * lanes)
-            word, shift = at >> np.uint64(6), at & np.uint64(63)
-            for u in range(inner):
-                field = kept[np.uint64(line0 + u), word] >> shift & ones
-                if field:
-                    unit[n], position[n], masks[n] = u, p, field
-                    n += np.uint64(1)
-            continue
-        if is_plain:
-            line = np.uint64(line0 + p)
-            for f in range(inner):
-                at = np.uint64(item0 + f * lanes)
-                field = kept[line, at >> np.uint64(6)] >> (at & np.uint64(63)) & ones
-                if field:
-                    unit[n], position[n], masks[n] = f, p, field
-                    n += np.uint64(1)
-            continue
-        for u in range(inner):
-            line, f = (line0 + u, p) if is_row_mode else (line0 + p, u)
-            at = item0 + f * lanes
-            width = min(lanes, item1 - at)
-            field = field_of(kept, line, at, width)
-            if field == np.uint64(0):
-                continue
-            if is_packed:
-                unit[n], position[n], masks[n] = u, p, field
-                n += np.uint64(1)
-                continue
-            begins = field & (field_of(starts, line, at, width) | np.uint64(1))
-            while field:
-                # All up to the next beginning behind the lowest bit.
-                low = field & (~field + np.uint64(1))
-                later = begins & ~(low | (low - np.uint64(1)))
-                piece = field
-                if later:
-                    piece &= (later & (~later + np.uint64(1))) - np.uint64(1)
-                unit[n], position[n], masks[n] = u, p, piece
-                n += np.uint64(1)
-                field &= ~piece
-    count = np.int64(n)
-    return unit[:count].copy(), position[:count].copy(), masks[:count].copy()
-
-
-@njit(cache=True, nogil=True)
-def _deal(
-    in_order: Any, set_of_unit: Any, sets: Any, step: int, inputs: int, lanes: int
-) -> tuple[Any, Any, Any, Any, Any, Any, int, int]:
-    """Entries in stream order dealt to slots (§4).
-
-    Where those of each slot begin; unit, lo, hi, lanes, weights of each, slot by slot; the largest
-    difference of positions; entries that are not full.
-
-    Of a set, the slot with the fewest entries takes the next, ties to the lowest: as all entries
-    weigh the same, that is the next slot in turn. Set i·groups + j has the slots (i·size +
-    k)·groups + j, k < size. step: inputs of a position; inputs: of the tile.
-    """
-    unit, position, masks = in_order
-    count, size, groups = sets
-    slots, n = count * size, len(unit)
-    turn = np.zeros(count, np.int64)
-    of_set = np.zeros(count, np.int64)
-    for e in range(n):
-        of_set[set_of_unit[np.uint64(unit[e])]] += 1
-    first = np.zeros(slots + 1, np.int64)
-    for s in range(count):
-        for k in range(size):
-            slot = (s // groups * size + k) * groups + s % groups
-            first[slot + 1] = of_set[s] // size + (k < of_set[s] % size)
-    for slot in range(slots):
-        first[slot + 1] += first[slot]
-    at = first[:-1].copy()
-    before = np.zeros(slots, np.int64)
-    units, los, his = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    lane_masks, weights = np.empty(n, np.uint64), np.empty(n, np.int32)
-    most_difference = partial = 0
-    for e in range(n):
-        s = np.int64(set_of_unit[np.uint64(unit[e])])
-        slot = np.uint64((s // groups * size + turn[s]) * groups + s % groups)
-        turn[s] += 1
-        if turn[s] == size:
-            turn[s] = 0
-        k = np.uint64(at[slot])
-        at[slot] += 1
-        most_difference = max(most_difference, position[e] - before[slot])
-        before[slot] = position[e]
-        lo = np.int64(position[e]) * step
-        kept = set_bits(masks[e])
-        partial += kept < lanes
-        units[k], los[k], his[k] = unit[e], lo, min(lo + step, inputs)
-        lane_masks[k], weights[k] = masks[e], kept
-    return first, units, los, his, lane_masks, weights, most_difference, partial
-
-
-@njit(cache=True, nogil=True)
-def _entry_bits(
-    first: Any, weights: Any, value_bits: int, index_bits: int, pattern: int, lanes: int
-) -> tuple[Any, Any]:
-    """Bits of each entry in its sub-stream, and bytes of each sub-stream (§3)."""
-    bits = np.empty(len(weights), np.int32)
-    slot_bytes = np.empty(len(first) - 1, np.int64)
-    for slot in range(len(slot_bytes)):
-        total = 0
-        for k in range(first[slot], first[slot + 1]):
-            item = weights[k] * value_bits + index_bits
-            if pattern == 1 or (pattern == 2 and weights[k] < lanes):
-                item += lanes
-            if pattern == 2:
-                item += 1
-            bits[k] = item
-            total += item
-        slot_bytes[slot] = -(-total // 8)
-    return bits, slot_bytes
 
 
 def balanced(stream: TileStream) -> TileStream:
