@@ -3,25 +3,14 @@
 import csv
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from accel_sim.__main__ import main
 from sparse_formats.files.output_folder import MANIFEST
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run the command line in this process; its exit status."""
-    monkeypatch.setattr(sys, "argv", ["accel_sim", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+from tests.accel_sim.command_line import call
 
 
 @pytest.fixture

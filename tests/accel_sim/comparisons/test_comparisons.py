@@ -2,13 +2,11 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from accel_sim.__main__ import main
 from accel_sim.comparisons.compare import compare
 from accel_sim.comparisons.diff import diff
 from accel_sim.comparisons.equal_size import made_equal
@@ -23,17 +21,8 @@ from accel_sim.validation import registry
 from accel_sim.validation.agreement import Agreement
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.command_line import call
 from tests.accel_sim.workloads import load_mixed_vector
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run the command line in this process; its exit status."""
-    monkeypatch.setattr(sys, "argv", ["accel_sim", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture
