@@ -29,7 +29,8 @@ MOST_DIFFERENCE_BITS = 20
 class Array:
     """P = pe_rows, T = token_columns, G = lanes; P·T PEs of G multipliers.
 
-    lane_groups: into how many groups of equal size the lanes of a PE can be divided.
+    lane_groups: into how many groups of equal size the lanes of a PE can be divided. lane_select:
+    among how many inputs each lane can choose by itself; 1: none.
     """
 
     pe_rows: Annotated[int, msgspec.Meta(ge=1, le=65536)]
@@ -42,6 +43,7 @@ class Array:
     pe_latency_cycles: CountOrZero
     packing: bool
     datatype: DatatypeName
+    lane_select: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,11 @@ class Configuration(Machine, ABC):
         return max(self.array.lane_groups)
 
     @property
+    def select_widths(self) -> tuple[int, ...]:
+        """Among how many inputs the lanes choose, in one matrix or another."""
+        return tuple(sorted({1, self.array.lane_select}))
+
+    @property
     def rows_per_set(self) -> int:
         """PE rows that have slots of one set."""
         if self.scheduler.policy in WITH_SETS:
@@ -213,14 +220,29 @@ class Configuration(Machine, ABC):
                 f"array.accumulators_per_pe is {array.accumulators_per_pe}, less than "
                 f"array.lanes {array.lanes}: column mode needs a word per lane"
             )
-        if self.matching.window_inputs < array.lanes:
-            raise InputError(
-                f"matching.window_inputs is {self.matching.window_inputs}, less than "
-                f"array.lanes {array.lanes}: row mode could never match an entry"
-            )
+        self._check_lane_select()
         self._check_lane_groups()
         self._check_ports()
         self._check_clock()
+
+    def _check_lane_select(self) -> None:
+        array, select = self.array, self.array.lane_select
+        if select & (select - 1):
+            raise InputError(f"array.lane_select is {select}; it must be a power of two, or 1")
+        if select > 1 and not array.packing:
+            raise InputError(
+                f"array.lane_select is {select}, but array.packing is false: a vector has no lanes "
+                "that choose their inputs; set array.packing to true or array.lane_select to 1"
+            )
+        least, window = array.lanes * select, self.matching.window_inputs
+        if window < least:
+            needs = f"array.lanes {array.lanes}"
+            if select > 1:
+                needs += f" times array.lane_select {select}"
+            raise InputError(
+                f"matching.window_inputs is {window}, less than {needs}: row mode could never "
+                f"match an entry; set it to {least} or more"
+            )
 
     def _check_lane_groups(self) -> None:
         array, most = self.array, self.most_groups
@@ -241,7 +263,8 @@ class Configuration(Machine, ABC):
             slots = self.slots(groups)
             lanes, words = slots.lanes, self.decompressor.buffer_words // groups
             number = bits_for(max(slots.words, 1))
-            entry = lanes * (self.value_bits + 1) + number + MOST_DIFFERENCE_BITS + 1
+            item = self.value_bits + bits_for(array.lane_select)
+            entry = lanes * (item + 1) + number + MOST_DIFFERENCE_BITS + 1
             if slots.buffer_bits < self.word_bits + entry:
                 needed = groups * -(-(self.word_bits + entry) // self.word_bits)
                 raise InputError(
