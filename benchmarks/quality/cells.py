@@ -1,14 +1,46 @@
 """The cells of the table: what is pruned how, as plain data."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+CELLS = Path(__file__).parent / "cells"
 
 SEEDS = (0, 1, 2)
 STEPS = 100
-"""Optimiser steps of every decoder cell, pruning and recovery together (chosen)."""
+"""Optimiser steps of the search and of most decoder cells, pruning and recovery together."""
 
-EDITIONS = {"decoder": 2, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1, "once": 1}
+LONGER = 300
+"""Steps at which longer trainings search their learning rate."""
+
+EDITIONS = {
+    "search": 1, "decoder": 3, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1, "once": 1
+}  # fmt: skip
 """By group; raised when what its cells do changes: those of an earlier edition count as missing."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What is tuned for each pattern.
+
+    ramp_end: share of the steps after which the sparsity is reached. score_rate: learning rate of
+    the scores.
+    """
+
+    learning_rate: float
+    ramp_end: float
+    score_rate: float
+
+
+BEGINNING = Rates(0.006, 0.15, 0.01)
+TRIED_RATES: Mapping[str, tuple[float, ...]] = {
+    "learning_rate": (0.003, 0.01),
+    "ramp_end": (0.3, 0.6),
+    "score_rate": (0.001, 0.1),
+}
+"""The other values of each; one at a time leaves the beginning."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +69,68 @@ class Cell:
         return "_".join(parts)
 
 
-DECODER = {
-    "fine": (0.6, 0.7, 0.8),
-    "head": (0.25, 0.5),
-    "block:32": (0.6, 0.7, 0.8),
-    "block:8": (0.8,),
-    "vector:16": (0.6, 0.7, 0.8),
-    "mvp": (0.6, 0.7, 0.8),
-}
-"""Pattern → sparsities; heads are counted within the attention matrices, which are a quarter."""
-
-TRIED = (
-    ("mvp", (("stages", "fine,vector:4"),)),
-    ("mvp_tiled", ()),
-    ("mvp", (("method", "gradual_magnitude"),)),
-    ("fine", (("method", "gradual_magnitude"),)),
-    ("mvp", (("first_scores", "zero"),)),
-    ("fine", (("first_scores", "zero"),)),
-    ("fine", (("steps", "300"),)),
-    ("mvp", (("steps", "300"),)),
-    ("block:32", (("steps", "300"),)),
-    ("fine", (("steps", "300"), ("distill", "0.5"))),
-    ("mvp", (("steps", "300"), ("distill", "0.5"))),
-    ("mvp", (("vector_cost", "0.25"),)),
-    ("mvp", (("vector_cost", "4"),)),
-    ("mvp_tiled", (("vector_cost", "4"),)),
-    ("fine", (("route", "oneshot"), ("update", "none"))),
-    ("mvp", (("route", "oneshot"), ("update", "none"))),
-    ("mvp", (("route", "oneshot"), ("update", "least_squares"))),
+SEARCHED = (
+    "fine",
+    "vector:4",
+    "vector:8",
+    "vector:16",
+    "vector:32",
+    "mvp",
+    "block:8",
+    "block:32",
+    "1:4",
+    "2:4",
 )
-"""What might make mixed-length vectors lose less, at 0.8, and the same of others as a control."""
+"""Patterns of the decoder that are tuned; orders and orientations are not tuned apart."""
+
+SPARSITY = {"1:4": 0.75, "2:4": 0.5}
+"""Where the pattern says it itself; 0.8 elsewhere."""
+
+LONG = ("fine", "vector:8", "vector:16", "mvp")
+"""Patterns that are trained for 300 and 600 steps, too."""
+
+Options = tuple[tuple[str, str], ...]
+
+
+def searched(pattern: str, sparsity: float, steps: int) -> list["Cell"]:
+    """The cells that choose the settings of a pattern for so many steps (100 or 300)."""
+    length = (("steps", str(steps)),)
+    rates = TRIED_RATES["learning_rate"]
+    if steps != STEPS:
+        every = sorted((BEGINNING.learning_rate, *rates))
+        tried: list[Options] = [(("learning_rate", f"{rate:g}"),) for rate in every]
+    else:
+        settings = ("learning_rate",) if sparsity == 0 else tuple(TRIED_RATES)
+        tried = [()]
+        tried += [((name, f"{v:g}"),) for name in settings for v in TRIED_RATES[name]]
+    return [Cell("search", pattern, sparsity, (*length, *options)) for options in tried]
+
+
+def _decoder() -> list["Cell"]:
+    """The search, then what it is for."""
+    cells = searched("fine", 0.0, STEPS)
+    for pattern in SEARCHED:
+        cells += searched(pattern, SPARSITY.get(pattern, 0.8), STEPS)
+
+    def add(
+        pattern: str, steps: int, options: Options = (), seeds: tuple[int, ...] = SEEDS
+    ) -> None:
+        sparsity = SPARSITY.get(pattern, 0.8)
+        every = (("steps", str(steps)), *options)
+        cells.extend(Cell("decoder", pattern, sparsity, every, seed) for seed in seeds)
+
+    for pattern in SEARCHED:
+        add(pattern, STEPS)
+    for pattern in ("fine", "vector:16"):
+        add(pattern, STEPS, (("mask", "random"),))
+    cells.append(Cell("decoder", "fine", 0.0, (("steps", str(STEPS)),)))
+    for pattern in LONG:
+        cells += searched(pattern, 0.8, LONGER)
+    for pattern in LONG:
+        add(pattern, 300, (), SEEDS[:1])
+        add(pattern, 600)
+    return cells
+
 
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
 LLM = (
@@ -97,14 +161,7 @@ DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
 
 def every_cell() -> Mapping[str, Cell]:
     """All cells by name, the ones the table rests on first."""
-    cells = [Cell("decoder", "fine", 0.0)]
-    for seed in SEEDS:
-        cells += [
-            Cell("decoder", pattern, sparsity, (), seed)
-            for pattern, sparsities in DECODER.items()
-            for sparsity in sparsities
-        ]
-    cells += [Cell("decoder", pattern, 0.8, options) for pattern, options in TRIED]
+    cells = _decoder()
     cells += [Cell("encoder", pattern, s) for s in (0.6, 0.8) for pattern in ENCODER]
     cells += [Cell("llm", pattern, sparsity, options) for pattern, sparsity, options in LLM]
     cells += [Cell("direction", "fine", 0.8, (("model", name),)) for name in DIRECTIONS]
@@ -139,3 +196,14 @@ def with_seed(seed: int) -> Mapping[str, Cell]:
     """Each question of `every_cell` once, asked with this seed."""
     cells = [replace(cell, seed=seed) for cell in every_cell().values()]
     return {cell.name: cell for cell in cells}
+
+
+def is_done(cell: Cell) -> bool:
+    """Whether the cell's file is there, of its group's edition."""
+    file = CELLS / f"{cell.name}.json"
+    return file.is_file() and read_cell(cell).get("edition") == EDITIONS[cell.group]
+
+
+def read_cell(cell: Cell) -> dict[str, Any]:
+    """The account of a finished cell."""
+    return json.loads((CELLS / f"{cell.name}.json").read_text("utf-8"))

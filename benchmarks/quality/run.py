@@ -10,7 +10,6 @@ the page take them in. After each, `docs/quality.md` is written anew from all ce
 """
 
 import argparse
-import json
 import platform
 import re
 import tempfile
@@ -18,14 +17,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.quality.cells import EDITIONS, Cell, every_cell, with_seed
+from benchmarks.quality.cells import CELLS, EDITIONS, every_cell, is_done, with_seed
 from benchmarks.quality.commands import ROOT
 from benchmarks.quality.groups import GROUPS
 from benchmarks.quality.page import write_page
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import json_text, write_text
 
-CELLS = Path(__file__).parent / "cells"
 PAGE = ROOT / "docs" / "quality.md"
 
 
@@ -74,11 +72,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_page(CELLS, PAGE)
     if failed:
         raise SystemExit(f"error: {len(failed)} cells failed: {', '.join(failed)}")
-
-
-def is_done(cell: Cell) -> bool:
-    """Whether the cell's file is there, of its group's edition."""
-    file = CELLS / f"{cell.name}.json"
-    if not file.is_file():
-        return False
-    return json.loads(file.read_text("utf-8")).get("edition") == EDITIONS[cell.group]

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.cells import Cell
-from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm, once_for_all
+from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm, once_for_all, search
 from benchmarks.quality.tables import Cells
 
 Measure = Callable[[Cell, Path, Path], dict[str, Any]]
 """(cell, folder of the data, empty folder) → what the cell's file holds besides the cell itself."""
 
 GROUPS: Mapping[str, tuple[Measure, Callable[[Cells], list[str]]]] = {
+    "search": (search.measure, search.section),
     "decoder": (decoder.measure, decoder.section),
     "encoder": (encoder.measure, encoder.section),
     "llm": (llm.measure, llm.section),
