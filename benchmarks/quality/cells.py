@@ -36,11 +36,15 @@ class Rates:
 
 BEGINNING = Rates(0.006, 0.15, 0.01)
 TRIED_RATES: Mapping[str, tuple[float, ...]] = {
-    "learning_rate": (0.003, 0.01),
+    "learning_rate": (0.003, 0.01, 0.015),
     "ramp_end": (0.3, 0.6),
     "score_rate": (0.001, 0.1),
 }
 """The other values of each; one at a time leaves the beginning."""
+
+TRIED_LONGER = (0.003, 0.006, 0.01)
+TRIED_DENSE = (0.0015, 0.003, 0.006, 0.01)
+"""Learning rates at 300 steps, and of the model that is not pruned, which has nothing else."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,25 @@ class Cell:
         return "_".join(parts)
 
 
-SEARCHED = (
-    "fine",
-    "vector:4",
-    "vector:8",
-    "vector:16",
-    "vector:32",
-    "mvp",
-    "block:8",
-    "block:32",
-    "1:4",
-    "2:4",
-)
-"""Patterns of the decoder that are tuned; orders and orientations are not tuned apart."""
+Options = tuple[tuple[str, str], ...]
+
+BY_KIND: Options = (("orientation", "kind"),)
+TUNED: Mapping[str, Options] = {
+    "fine": (),
+    "vector:4": BY_KIND,
+    "vector:8": BY_KIND,
+    "vector:16": BY_KIND,
+    "vector:32": BY_KIND,
+    "mvp": (),
+    "block:8": (),
+    "block:32": (),
+    "1:4": (),
+    "2:4": (),
+}
+"""Patterns of the decoder that are tuned, and the options that they are tuned with.
+
+An order of the neurons, or another orientation, takes the settings of its pattern.
+"""
 
 SPARSITY = {"1:4": 0.75, "2:4": 0.5}
 """Where the pattern says it itself; 0.8 elsewhere."""
@@ -89,45 +99,43 @@ SPARSITY = {"1:4": 0.75, "2:4": 0.5}
 LONG = ("fine", "vector:8", "vector:16", "mvp")
 """Patterns that are trained for 300 and 600 steps, too."""
 
-Options = tuple[tuple[str, str], ...]
-
 
 def searched(pattern: str, sparsity: float, steps: int) -> list["Cell"]:
     """The cells that choose the settings of a pattern for so many steps (100 or 300)."""
     length = (("steps", str(steps)),)
-    rates = TRIED_RATES["learning_rate"]
-    if steps != STEPS:
-        every = sorted((BEGINNING.learning_rate, *rates))
-        tried: list[Options] = [(("learning_rate", f"{rate:g}"),) for rate in every]
+    tried: list[Options] = []
+    if steps != STEPS or sparsity == 0:
+        rates = TRIED_DENSE if sparsity == 0 else TRIED_LONGER
+        tried += [(("learning_rate", f"{rate:g}"),) for rate in rates]
     else:
-        settings = ("learning_rate",) if sparsity == 0 else tuple(TRIED_RATES)
-        tried = [()]
-        tried += [((name, f"{v:g}"),) for name in settings for v in TRIED_RATES[name]]
-    return [Cell("search", pattern, sparsity, (*length, *options)) for options in tried]
+        tried.append(())
+        tried += [((name, f"{v:g}"),) for name, values in TRIED_RATES.items() for v in values]
+    always: Options = (("steps", str(steps)), *TUNED[pattern])
+    return [Cell("search", pattern, sparsity, (*always, *options)) for options in tried]
 
 
 def _decoder() -> list["Cell"]:
     """The search, then what it is for."""
-    cells = searched("fine", 0.0, STEPS)
-    for pattern in SEARCHED:
+    cells = [c for steps in (STEPS, LONGER) for c in searched("fine", 0.0, steps)]
+    for pattern in TUNED:
         cells += searched(pattern, SPARSITY.get(pattern, 0.8), STEPS)
+    for pattern in LONG:
+        cells += searched(pattern, 0.8, LONGER)
 
     def add(
         pattern: str, steps: int, options: Options = (), seeds: tuple[int, ...] = SEEDS
     ) -> None:
         sparsity = SPARSITY.get(pattern, 0.8)
-        every = (("steps", str(steps)), *options)
+        every = (("steps", str(steps)), *(options or TUNED[pattern]))
         cells.extend(Cell("decoder", pattern, sparsity, every, seed) for seed in seeds)
 
-    for pattern in SEARCHED:
+    cells += [Cell("decoder", "fine", 0.0, (("steps", f"{n}"),)) for n in (STEPS, 300, 600)]
+    for pattern in TUNED:
         add(pattern, STEPS)
     for pattern in ("fine", "vector:16"):
-        add(pattern, STEPS, (("mask", "random"),))
-    cells.append(Cell("decoder", "fine", 0.0, (("steps", str(STEPS)),)))
+        add(pattern, STEPS, (*TUNED[pattern], ("mask", "random")))
     for pattern in LONG:
-        cells += searched(pattern, 0.8, LONGER)
-    for pattern in LONG:
-        add(pattern, 300, (), SEEDS[:1])
+        add(pattern, 300, (), SEEDS if pattern == "fine" else SEEDS[:1])
         add(pattern, 600)
     return cells
 

@@ -6,8 +6,10 @@ best value of each goes into the final cells. Longer trainings search the learni
 steps, and take the rest from 100.
 """
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from benchmarks.quality.cells import (
 from benchmarks.quality.commands import CACHE
 from sparse_formats.errors import InputError
 from sparse_formats.files.atomic import write_text
+
+SETTINGS = tuple(field.name for field in fields(Rates))
 
 HELD_OUT = 0.1
 """Share of `valid` that tunes and chooses."""
@@ -72,7 +76,7 @@ def rates_of(cell: Cell) -> Rates:
     options = dict(cell.options)
     steps = int(options["steps"])
     rates = BEGINNING if steps == STEPS else chosen(cell.pattern, cell.sparsity, STEPS)
-    values = {key: float(value) for key, value in options.items() if key != "steps"}
+    values = {key: float(options[key]) for key in SETTINGS if key in options}
     return replace(rates, **values)
 
 
@@ -84,24 +88,19 @@ def chosen(pattern: str, sparsity: float, steps: int) -> Rates:
     """
     length = STEPS if steps == STEPS else LONGER
     cells = searched(pattern, sparsity, length)
-    found: dict[str, tuple[float, float]] = {}
     missing = [cell.name for cell in cells if not is_done(cell)]
     if missing:
         raise InputError(f"the search is not finished: {', '.join(missing)}; run them first")
+    # A cell speaks for the setting that it varies, and the beginning for all of them.
+    varied = {name for cell in cells for name, _ in cell.options if name in SETTINGS}
+    best: dict[str, tuple[float, float]] = {}
     for cell in cells:
         perplexity, tried = read_cell(cell)["perplexity"], vars(rates_of(cell))
-        for setting in _settings(cells, cell):
-            best = found.get(setting, (float("inf"), 0.0))
-            found[setting] = min(best, (perplexity, tried[setting]))
+        own = {name for name, _ in cell.options if name in SETTINGS}
+        for name in own or varied:
+            best[name] = min(best.get(name, (math.inf, 0.0)), (perplexity, tried[name]))
     rates = BEGINNING if length == STEPS else chosen(pattern, sparsity, STEPS)
-    return replace(rates, **{setting: value for setting, (_, value) in found.items()})
-
-
-def _settings(cells: list[Cell], cell: Cell) -> list[str]:
-    """The settings that `cell` says something of: the one it varies, or all, at the beginning."""
-    every = {key for c in cells for key, _ in c.options if key != "steps"}
-    own = {key for key, _ in cell.options if key != "steps"}
-    return sorted(own or every)
+    return replace(rates, **{name: value for name, (_, value) in best.items()})
 
 
 def recipe(
@@ -110,8 +109,6 @@ def recipe(
     trained: Mapping[str, Any],
 ) -> Path:
     """A recipe of the settings in `own`, with the table [training]."""
-    import json
-
     lines = [f"{key} = {json.dumps(value)}" for key, value in own.items()]
     lines += ["[training]", *(f"{key} = {json.dumps(value)}" for key, value in trained.items())]
     path = folder / "recipe.toml"

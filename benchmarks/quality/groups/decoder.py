@@ -20,7 +20,7 @@ from benchmarks.quality.tables import Cells, spread, table, what
 
 EVAL_TOKENS = "30000"
 
-WHOLE = ("vector_cost",)
+WHOLE = ("orientation", "vector_cost")
 """Options that are the recipe's own."""
 
 TRAINED = ("first_scores", "method", "distill")

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.quality.cells import Cell
 from benchmarks.quality.commands import evaluated
 from benchmarks.quality.groups.decoder import trained
-from benchmarks.quality.protocol import parts, rates_of
+from benchmarks.quality.protocol import SETTINGS, parts, rates_of
 from benchmarks.quality.tables import Cells, table
 
 
@@ -29,7 +29,7 @@ def section(cells: Cells) -> list[str]:
     for cell in cells:
         steps = int(cell["options"]["steps"])
         key = (cell["pattern"], cell["sparsity"], steps)
-        rest = {k: v for k, v in cell["options"].items() if k != "steps"}
+        rest = {k: v for k, v in cell["options"].items() if k in SETTINGS}
         title = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in rest.items()) or "the beginning"
         rows.setdefault(key, {})[title] = cell["perplexity"]
     titles = sorted({title for row in rows.values() for title in row})
