@@ -16,7 +16,8 @@ LONGER = 300
 """Steps at which longer trainings search their learning rate."""
 
 EDITIONS = {
-    "search": 1, "decoder": 3, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1, "once": 1
+    "search": 1, "decoder": 3, "tuned": 1, "encoder": 3, "llm": 2, "direction": 2, "kprune": 1,
+    "once": 1,
 }  # fmt: skip
 """By group; raised when what its cells do changes: those of an earlier edition count as missing."""
 
@@ -102,7 +103,6 @@ LONG = ("fine", "vector:8", "vector:16", "mvp")
 
 def searched(pattern: str, sparsity: float, steps: int) -> list["Cell"]:
     """The cells that choose the settings of a pattern for so many steps (100 or 300)."""
-    length = (("steps", str(steps)),)
     tried: list[Options] = []
     if steps != STEPS or sparsity == 0:
         rates = TRIED_DENSE if sparsity == 0 else TRIED_LONGER
@@ -140,6 +140,31 @@ def _decoder() -> list["Cell"]:
     return cells
 
 
+TUNED_ENCODER = ("fine", "vector:16", "mvp")
+TUNED_RATES = (1e-4, 3e-4, 1e-3)
+
+
+def tuned_search(pattern: str) -> list["Cell"]:
+    """The cells that choose the learning rate of a pattern on SST-2."""
+    return [
+        Cell("tuned", pattern, 0.8, (*TUNED[pattern], ("learning_rate", f"{rate:g}")))
+        for rate in TUNED_RATES
+    ]
+
+
+def _tuned() -> list["Cell"]:
+    cells = [Cell("tuned", "fine", 0.0)]
+    for pattern in TUNED_ENCODER:
+        cells += tuned_search(pattern)
+    for seed in SEEDS:
+        cells += [Cell("tuned", pattern, 0.8, TUNED[pattern], seed) for pattern in TUNED_ENCODER]
+    cells += [
+        Cell("tuned", pattern, 0.8, (*TUNED[pattern], ("mask", "random")))
+        for pattern in ("fine", "vector:16")
+    ]
+    return cells
+
+
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
 LLM = (
     ("fine", 0.5, (("score", "magnitude"),)),
@@ -169,7 +194,7 @@ DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
 
 def every_cell() -> Mapping[str, Cell]:
     """All cells by name, the ones the table rests on first."""
-    cells = _decoder()
+    cells = _decoder() + _tuned()
     cells += [Cell("encoder", pattern, s) for s in (0.6, 0.8) for pattern in ENCODER]
     cells += [Cell("llm", pattern, sparsity, options) for pattern, sparsity, options in LLM]
     cells += [Cell("direction", "fine", 0.8, (("model", name),)) for name in DIRECTIONS]

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.cells import Cell
-from benchmarks.quality.groups import decoder, direction, encoder, kprune, llm, once_for_all, search
+from benchmarks.quality.groups import (
+    decoder,
+    direction,
+    encoder,
+    kprune,
+    llm,
+    once_for_all,
+    search,
+    tuned_encoder,
+)
 from benchmarks.quality.tables import Cells
 
 Measure = Callable[[Cell, Path, Path], dict[str, Any]]
@@ -14,6 +23,7 @@ Measure = Callable[[Cell, Path, Path], dict[str, Any]]
 GROUPS: Mapping[str, tuple[Measure, Callable[[Cells], list[str]]]] = {
     "search": (search.measure, search.section),
     "decoder": (decoder.measure, decoder.section),
+    "tuned": (tuned_encoder.measure, tuned_encoder.section),
     "encoder": (encoder.measure, encoder.section),
     "llm": (llm.measure, llm.section),
     "direction": (direction.measure, direction.section),
