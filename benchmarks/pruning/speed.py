@@ -113,7 +113,8 @@ def steps(pattern: str, budget: str) -> None:
     from pruning.data.examples import Examples
     from pruning.models.opening import open_model
     from pruning.recipe import Recipe
-    from pruning.training.loop import _one_step, adamw
+    from pruning.training.loop import adamw, one_step
+    from pruning.training.objective import Objective
     from pruning.training.pruner import prepare
     from pruning.training.settings import Training
 
@@ -129,6 +130,7 @@ def steps(pattern: str, budget: str) -> None:
     dense, pruned = open_model(file), open_model(file)
     pruner = prepare(pruned, Recipe(pattern, 0.8, budget=budget), training)
     optimizer, of_pruned = (adamw(m.model.train(), 3e-4, 0.01) for m in (dense, pruned))
+    objective = Objective(pruner, None, ())
 
     def plain(step: int) -> None:
         dense.model(**examples.batch([(8 * step + i) % 64 for i in range(8)])).loss.backward()
@@ -138,7 +140,7 @@ def steps(pattern: str, budget: str) -> None:
 
     seconds: list[list[float]] = [[], []]
     for step in range(STEPS):
-        works = (plain, lambda _: _one_step(pruned, pruner, of_pruned, examples, None))
+        works = (plain, lambda _: one_step(objective, of_pruned, examples))
         for times, work in zip(seconds, works, strict=True):
             start = time.process_time()
             work(step)

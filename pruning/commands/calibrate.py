@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
+from pruning.commands.options import MODEL_FORMS, MachineOptions, SampleOptions
 from pruning.scores import SCORES
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.options import MemoryOption, NameOptions
@@ -13,7 +13,7 @@ from sparse_formats.terminal.settings import Positive, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, NameOptions, ThreadOptions, MemoryOption):
+class Settings(SampleOptions, NameOptions, MachineOptions, MemoryOption):
     """Collect the sums over inputs and the gradients that scores look at."""
 
     model: Path = option(f"Model to run: {MODEL_FORMS}.")
@@ -42,13 +42,12 @@ def run(settings: Settings) -> Result:
     from pruning.models.opening import open_model
     from pruning.statistics.matrix_statistics import write_statistics
 
-    needs = _needs(settings.score)
+    needs, device = _needs(settings.score), settings.find_device()
     with progress() as tell:
         tell(f"opening {settings.model}")
-        opened = open_model(settings.model, None, settings.include, settings.exclude)
+        opened = open_model(settings.model, None, settings.include, settings.exclude, device=device)
         from pruning.statistics.calibration import calibrated
 
-        settings.set_threads()
         examples = settings.examples(opened)
         memory = settings.memory_gb * 1e9
         with calibrated(opened, examples, needs, memory_bytes=memory, tell=tell) as known:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pruning.commands.options import MODEL_FORMS, ThreadOptions
+from pruning.commands.options import MODEL_FORMS, MachineOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, MemoryOption
@@ -31,7 +31,7 @@ AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption, MemoryOption):
+class Settings(MachineOptions, JsonOption, MemoryOption):
     """Measure the quality of a model on your data, dense, under a mask, and at its floors.
 
     The floors tell what a figure is worth: they are a random mask of the same density, and the
@@ -214,12 +214,10 @@ def _prepared(
     from pruning.evaluation import classification, perplexity, question_answering, similarity
     from pruning.models.opening import open_model
 
-    length, encoding = settings.length, settings.encoding
+    length, encoding, device = settings.length, settings.encoding, settings.find_device()
 
     def opened(task: str | None) -> "OpenModel":
-        found = open_model(settings.model, task)
-        settings.set_threads()
-        return found
+        return open_model(settings.model, task, device=device)
 
     if kind == "text":
         words = files.read_text(data, encoding)

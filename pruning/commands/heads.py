@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
+from pruning.commands.options import MODEL_FORMS, MachineOptions, SampleOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, MemoryOption
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, ThreadOptions, JsonOption, MemoryOption):
+class Settings(SampleOptions, MachineOptions, JsonOption, MemoryOption):
     """Measure how much each attention head matters.
 
     The variants of Michel, Levy and Neubig (2019) differ in what the absolute gradient of a gate
@@ -51,18 +51,18 @@ def run(settings: Settings) -> Result:
 
     if settings.normalise and settings.variant == "leave_one_out":
         raise InputError("--normalise applies only to gradients; leave it out with leave_one_out")
+    device = settings.find_device()
     with progress() as tell:
         tell(f"opening {settings.model}")
-        opened = open_model(settings.model, settings.task)
+        opened = open_model(settings.model, settings.task, device=device)
         import torch
 
-        settings.set_threads()
         examples, batch = settings.examples(opened), settings.batch
         parts = [range(i, min(i + batch, len(examples))) for i in range(0, len(examples), batch)]
 
         def loss(m: "OpenModel") -> float:
             with torch.no_grad():
-                losses = [m.model(**examples.batch(p)).loss.item() * len(p) for p in parts]
+                losses = [m.model(**examples.batch(p, device)).loss.item() * len(p) for p in parts]
             return sum(losses) / len(examples)
 
         tell(f"heads of {opened.name}: {settings.variant}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pruning.commands.options import MODEL_FILES, ThreadOptions
+from pruning.commands.options import MODEL_FILES, MachineOptions
 from pruning.retraining_free import METHODS
 from pruning.retraining_free.method import MethodSettings
 from sparse_formats.errors import InputError
@@ -32,7 +32,7 @@ Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ThreadOptions, JsonOption, MemoryOption):
+class Settings(MachineOptions, JsonOption, MemoryOption):
     """Make a fine-tuned encoder smaller without training, by K-prune, Kwon et al. or a baseline."""
 
     model: Path = option("Hugging Face directory of a fine-tuned BERT or DistilBERT.")
@@ -74,15 +74,14 @@ def run(settings: Settings) -> Result:
     from pruning.models.opening import open_model
     from pruning.surgery.shrink import shrink
 
-    started = time.monotonic()
+    started, device = time.monotonic(), settings.find_device()
     with progress() as tell:
         tell(f"opening {settings.model}")
-        opened = open_model(settings.model)
+        opened = open_model(settings.model, device=device)
 
         from pruning.retraining_free.partial_run import batches_of, sampled
         from pruning.retraining_free.sublayers import find_encoder, masks_of
 
-        settings.set_threads()
         encoder, seed = find_encoder(opened), settings.knobs.seed
         _check_family(opened)
         is_squad = settings.data.suffix.lower() == ".json"
@@ -92,7 +91,7 @@ def run(settings: Settings) -> Result:
         tell(f"{len(drawn)} examples")
         choose = METHODS[settings.method]
         pruned = choose(
-            encoder, batches_of(drawn), mean_length, settings.flops, settings.knobs, tell
+            encoder, batches_of(drawn, device), mean_length, settings.flops, settings.knobs, tell
         )
         account = _account(encoder, pruned, settings, mean_length)
         account["examples"] = {
@@ -103,6 +102,7 @@ def run(settings: Settings) -> Result:
         masks = masks_of(encoder, pruned.kept, header)
         apply_masks(opened, masks)
         tell("removing and comparing")
+        opened.model.to("cpu")  # type: ignore[arg-type]
         small = shrink(opened, own_code=True)
     account |= {
         "parameters": {"before": small.before, "after": small.after},

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pruning.models.devices import DEVICES
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.settings import Count, Whole, option
 
 if TYPE_CHECKING:
+    from torch import device
+
     from pruning.data.examples import Examples
     from pruning.models.opening import OpenModel
 
@@ -82,13 +85,28 @@ class SampleOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThreadOptions:
-    """How much of the machine PyTorch takes."""
+class MachineOptions:
+    """Where PyTorch computes."""
 
+    device: str = option(
+        "Device that the model runs on: the processor, an NVIDIA or AMD GPU, or Apple's.",
+        default="cpu",
+        choices=DEVICES,
+        or_else="one of several, e.g. cuda:1",
+    )
     threads: Count = option("Threads of PyTorch.", default=1, is_replayed=False)
 
-    def set_threads(self) -> None:
-        """Give PyTorch so many."""
+    def find_device(self) -> "device":
+        """The device, see `pruning.models.devices`; PyTorch has its threads from now on.
+
+        Raises:
+            InputError: there is no such device.
+        """
+        from pruning.models.devices import find_device
+        from pruning.processes import local_device
+
+        found = find_device(local_device(self.device))
         import torch
 
         torch.set_num_threads(self.threads)
+        return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.commands.options import MODEL_FORMS, SampleOptions, ThreadOptions
+from pruning.commands.options import MODEL_FORMS, MachineOptions, SampleOptions
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, MemoryOption
@@ -25,7 +25,7 @@ SCHEME = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SampleOptions, ThreadOptions, JsonOption, MemoryOption):
+class Settings(SampleOptions, MachineOptions, JsonOption, MemoryOption):
     """Write a model's linear layers as 8-bit numbers, which `accel_sim run` takes as INT8.
 
     The ranges of the inputs are those that `train --quantize` learned. Any other model has none.
@@ -52,7 +52,7 @@ def run(settings: Settings) -> Result:
     from pruning.quantization.ranges import RANGES, read_ranges
     from sparse_formats.files.mask_file import sha256_of
 
-    model, data = settings.model, settings.data
+    model, data, device = settings.model, settings.data, settings.find_device()
     ranges = read_ranges(model)
     if ranges is not None and data:
         raise InputError(
@@ -67,8 +67,7 @@ def run(settings: Settings) -> Result:
     origin: dict[str, Any] = {"scheme": SCHEME, "versions": _versions(), "ranges": "learned"}
     with progress() as tell:
         tell(f"opening {model}")
-        opened = open_model(model)
-        settings.set_threads()
+        opened = open_model(model, device=device)
         if ranges is None:
             from pruning.quantization.export import calibrated
 

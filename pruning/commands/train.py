@@ -1,17 +1,21 @@
 """The command `train`: prune a model while it learns, or recover a pruned one."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pruning.commands.options import MODEL_FILES, MODEL_FORMS, DataOptions, ThreadOptions
+from pruning.commands.options import MODEL_FILES, MODEL_FORMS, DataOptions, MachineOptions
+from pruning.processes import Processes, joined
 from pruning.recipe import Recipe
+from pruning.training.log import LOGS, Log, no_log
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, MemoryOption
-from sparse_formats.terminal.progress import progress
+from sparse_formats.terminal.progress import Tell, progress
 from sparse_formats.terminal.settings import Count, group, option
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DataOptions, ThreadOptions, JsonOption, MemoryOption):
+class Settings(DataOptions, MachineOptions, JsonOption, MemoryOption):
     """Prune a model while it learns, or let a pruned one recover."""
 
     CONFIG_FLAGS: ClassVar = ("--config", "--recipe")
@@ -53,6 +57,20 @@ class Settings(DataOptions, ThreadOptions, JsonOption, MemoryOption):
         holds=("checkpoint.json",),
         is_replayed=False,
     )
+    log: str | None = option(
+        "Form in which each step's loss, density, learning rate and gradient norm are written down "
+        "while the run goes on.",
+        default=None,
+        choices=LOGS,
+    )
+    log_to: Path | None = option(
+        "With --log, the file of JSON lines or the folder for TensorBoard.",
+        default=None,
+        otherwise="the name of --out, ending in .jsonl or .tensorboard",
+        writes="file or folder",
+        listed_as="log",
+        is_replayed=False,
+    )
     save_every: Count = option("Steps between checkpoints.", default=50, is_replayed=False)
     new_head: bool = option(
         "With --table or --squad, add a new task head to a model without one.", default=False
@@ -70,6 +88,7 @@ class Result:
     density: dict[str, float]
     seconds: float
     account: dict[str, Any]
+    processes: Processes
 
 
 def run(settings: Settings) -> Result:
@@ -83,17 +102,20 @@ def run(settings: Settings) -> Result:
         raise InputError("--quantize needs --save: ranges are learned too, and stay in that folder")
     if settings.new_head and training.method == "lora_prune":
         raise InputError("method lora_prune trains only factors, so it cannot train a new head")
+    if settings.log_to is not None and settings.log is None:
+        raise InputError(f"--log-to goes with --log; give --log {' or '.join(LOGS)}")
     recipe = checked(settings.recipe)
     masks = None if settings.mask is None else read_masks(settings.mask)
-    started = time.monotonic()
-    with progress() as tell:
+    started, device = time.monotonic(), settings.find_device()
+    with joined(device) as processes, _told(processes) as tell:
         tell(f"opening {settings.model}")
         head = _new_head(settings.table) if settings.new_head and settings.text is None else None
         import torch
 
-        settings.set_threads()
         torch.manual_seed(recipe.seed)
-        opened = open_model(settings.model, settings.task, recipe.include, recipe.exclude, head)
+        opened = open_model(
+            settings.model, settings.task, recipe.include, recipe.exclude, head, device
+        )
         from pruning.models.masking import densities_of, zeros_of
         from pruning.training.account import account_of
         from pruning.training.loop import train
@@ -106,10 +128,12 @@ def run(settings: Settings) -> Result:
         teacher = None
         if settings.teacher is not None:
             tell(f"opening {settings.teacher}")
-            teacher = open_model(settings.teacher, opened.task)
-        found = train(
-            opened, pruner, examples, settings.checkpoint, settings.save_every, tell, teacher
-        )
+            teacher = open_model(settings.teacher, opened.task, device=device)
+        with _log(settings, processes) as log:
+            found = train(
+                opened, pruner, examples, settings.checkpoint, settings.save_every, tell, teacher,
+                processes, log,
+            )  # fmt: skip
     density, seconds = densities_of(opened, found.masks), time.monotonic() - started
     account = {
         "schema_version": 1,
@@ -121,9 +145,11 @@ def run(settings: Settings) -> Result:
         "mask": None if masks is None else {"source": str(settings.mask or settings.model)},
         "density": density,
         "seconds": seconds,
+        "device": device.type,
+        "processes": processes.count,
         **account_of(pruner, found),
     }
-    return Result(opened, found, density, seconds, account)
+    return Result(opened, found, density, seconds, account, processes)
 
 
 def show(settings: Settings, result: Result) -> None:
@@ -133,6 +159,8 @@ def show(settings: Settings, result: Result) -> None:
     from sparse_formats.files.mask_file import write_masks
     from sparse_formats.files.output_folder import replace_files
 
+    if not result.processes.is_first:
+        return  # All have the same model.
     with progress() as tell:
         tell(f"writing {settings.out}")
         write_masks(settings.out, result.run.masks)
@@ -144,6 +172,27 @@ def show(settings: Settings, result: Result) -> None:
         emit_json(result.account, settings.json)
     if not settings.is_json_printed:
         _print(settings, result)
+
+
+@contextlib.contextmanager
+def _told(processes: Processes) -> Iterator[Tell]:
+    """Progress, of the first process only."""
+    if processes.is_first:
+        with progress() as tell:
+            yield tell
+    else:
+        yield lambda step: None
+
+
+def _log(settings: Settings, processes: Processes) -> contextlib.AbstractContextManager[Log]:
+    """Where each step is written down, by the first process only."""
+    if settings.log is None or not processes.is_first:
+        return contextlib.nullcontext(no_log)
+    return LOGS[settings.log](_log_path(settings))
+
+
+def _log_path(settings: Settings) -> Path:
+    return settings.log_to or settings.out.with_suffix(f".{settings.log}")
 
 
 def _sha256(path: Path) -> str:
@@ -170,17 +219,20 @@ def _print(settings: Settings, result: Result) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table
 
     found, density, method = result.run, result.density, settings.training.method
-    steps = len(found.losses)
+    steps, training = len(found.losses), settings.training
+    at_once = training.batch * training.accumulate * result.processes.count
     shown = sorted({round(i * (steps - 1) / 7) for i in range(8)})
     columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
     rows = [(f"{i + 1}", f"{found.losses[i]:.3f}", f"{found.densities[i]:.3f}") for i in shown]
     taken = f"; resumed at step {found.resumed_at}" if found.resumed_at else ""
     footnotes = [
-        f"{method}, {steps} steps in {result.seconds:.0f} s{taken}",
+        f"{method}, {steps} steps of {at_once} examples in {result.seconds:.0f} s{taken}",
         f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
         "whole model",
         f"wrote {settings.out}",
     ]
+    if settings.log is not None:
+        footnotes.append(f"wrote {_log_path(settings)}")
     if settings.save is not None:
         footnotes.append(f"wrote {settings.save}")
     elif method != "lora_prune":

@@ -25,7 +25,7 @@ from pruning.data.files import (
 from sparse_formats.errors import InputError, SettingError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device
     from transformers import PreTrainedTokenizerBase
 
     from pruning.models.opening import OpenModel
@@ -46,8 +46,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, numbers: Sequence[int] | NDArray[np.intp]) -> "dict[str, Tensor]":
-        """The examples of these numbers as tensors, (batch, longest) or (batch,)."""
+    def batch(
+        self, numbers: Sequence[int] | NDArray[np.intp], device: "device | None" = None
+    ) -> "dict[str, Tensor]":
+        """The examples of these numbers as tensors, (batch, longest) or (batch,).
+
+        device: where they are to be; the CPU unless given.
+        """
         import torch
 
         chosen = [self.rows[int(number)] for number in numbers]
@@ -58,7 +63,7 @@ class Examples:
                 longest = max(len(value) for value in values)
                 fill = _PADDING.get(key, self.pad)
                 values = [[*value, *[fill] * (longest - len(value))] for value in values]
-            made[key] = torch.tensor(values)
+            made[key] = torch.tensor(values, device=device)
         return made
 
 

@@ -87,10 +87,10 @@ def answers(
     for first in range(0, len(order), batch):
         numbers = order[first : first + batch]
         tell(f"row {first} of {len(order)}")
-        inputs = examples.batch(numbers)
+        inputs = examples.batch(numbers, opened.device)
         inputs.pop("labels")
         with torch.inference_mode():
-            logits = opened.model(**inputs).logits.float().numpy()
+            logits = opened.model(**inputs).logits.float().cpu().numpy()
         found.update(zip(numbers.tolist(), logits, strict=True))
     return np.stack([found[i] for i in range(len(examples))])
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pruning.data.examples import Examples
 from pruning.evaluation.comparison import unchanged
+from pruning.models.devices import exact
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
 
@@ -54,7 +55,8 @@ def head_importance(
     found = [np.zeros(a.heads) for a in opened.attentions]
     summed = 0
     for first in range(0, len(examples), batch):
-        inputs = examples.batch(range(first, min(first + batch, len(examples))))
+        numbers = range(first, min(first + batch, len(examples)))
+        inputs = examples.batch(numbers, opened.device)
         outputs, loss = _with_head_outputs(opened, inputs)
         loss.backward()
         rows = len(inputs["input_ids"])
@@ -66,11 +68,15 @@ def head_importance(
             # Layers that share a block (ALBERT) share its heads, too: one gate, several passes.
             product = torch.stack([_times_gradient(output) for output in passes]).sum(0) * rows
             product = product.reshape(rows, -1, attention.heads, attention.head_dim).sum(-1)
-            total += {
-                "token": lambda p: p.abs().sum((0, 1)),
-                "example": lambda p: p.sum(1).abs().sum(0),
-                "batch": lambda p: p.sum((0, 1)).abs(),
-            }[variant](product).numpy()
+            total += (
+                {
+                    "token": lambda p: p.abs().sum((0, 1)),
+                    "example": lambda p: p.sum(1).abs().sum(0),
+                    "batch": lambda p: p.sum((0, 1)).abs(),
+                }[variant](product)
+                .cpu()
+                .numpy()
+            )
         opened.model.zero_grad()
     scaled = [total / summed for total in found]
     if not normalise:
@@ -98,7 +104,7 @@ def leave_one_out(
 def _times_gradient(output: "Tensor") -> "Tensor":
     """A·∂L/∂A, float64."""
     assert output.grad is not None
-    return (output.detach() * output.grad).double()
+    return exact(output.detach() * output.grad)
 
 
 def _with_head_outputs(opened: OpenModel, inputs: Any) -> "tuple[Sequence[list[Tensor]], Tensor]":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pruning.data.examples import check_tokens, checked, mask_token, token_ids
+from pruning.models.devices import exact
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.progress import Tell
@@ -201,10 +202,10 @@ def _log_probabilities(opened: OpenModel, rows: list[list[int]]) -> "Tensor":
     import torch
 
     with torch.inference_mode():
-        logits = opened.model(input_ids=torch.tensor(rows)).logits
+        logits = opened.model(input_ids=torch.tensor(rows, device=opened.device)).logits
         return torch.log_softmax(logits.float(), dim=-1)
 
 
 def _picked(logs: "Tensor", places: list[int], targets: list[int]) -> "Tensor":
     """Σ over places of the log probability of the target there, in float64."""
-    return logs[places, targets].double().sum()
+    return exact(logs[places, targets]).sum()

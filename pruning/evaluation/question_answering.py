@@ -134,11 +134,11 @@ def _logits(
     for first in range(0, len(cut.examples), batch):
         tell(f"window {first} of {len(cut.examples)}")
         numbers = range(first, min(first + batch, len(cut.examples)))
-        inputs = _without_labels(cut.examples.batch(numbers))
+        inputs = _without_labels(cut.examples.batch(numbers, opened.device))
         with torch.inference_mode():
             out = opened.model(**inputs)
-        starts += list(out.start_logits.float().numpy())
-        ends += list(out.end_logits.float().numpy())
+        starts += list(out.start_logits.float().cpu().numpy())
+        ends += list(out.end_logits.float().cpu().numpy())
     return starts, ends
 
 

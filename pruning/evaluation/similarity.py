@@ -69,7 +69,7 @@ def embedder(
         for first in range(0, len(order), batch):
             tell(f"text {first} of {len(order)}")
             numbers = order[first : first + batch]
-            inputs = examples.batch(numbers)
+            inputs = examples.batch(numbers, opened.device)
             with torch.inference_mode():
                 hidden = opened.model(**inputs).last_hidden_state.float()
                 weights = inputs["attention_mask"].unsqueeze(-1).float()
@@ -78,7 +78,7 @@ def embedder(
                     weights[:, 0] = 1
                 pooled = (hidden * weights).sum(1) / weights.sum(1)
                 unit = torch.nn.functional.normalize(pooled, dim=-1)
-            vectors.update(zip(numbers.tolist(), unit.numpy(), strict=True))
+            vectors.update(zip(numbers.tolist(), unit.cpu().numpy(), strict=True))
         return np.stack([vectors[i] for i in range(len(rows))])
 
     return embed

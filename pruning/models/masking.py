@@ -151,7 +151,8 @@ def _is_in_the_embedding(opened: OpenModel, mask: MaskedMatrix, prefix: str) -> 
         return False
     wanted = _plain(mask.name, prefix)
     return any(
-        tuple(parameter.shape) == mask.shape and not parameter.detach().numpy()[~mask.keep].any()
+        tuple(parameter.shape) == mask.shape
+        and not parameter.detach().cpu().numpy()[~mask.keep].any()
         for name, parameter in opened.model.named_parameters()
         if _plain(name, prefix) == wanted
     )

@@ -11,7 +11,7 @@ from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.selection import select
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor, device, nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,11 @@ class Matrix:
         """(out, in), in the module's row order, sharing memory with the parameter."""
         data = self.parameter.data
         return data.T if self.turned else data
+
+    @property
+    def device(self) -> "device":
+        """Where the parameter is."""
+        return self.parameter.device
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.models import glassllm
+from pruning.models.devices import check_torch
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.model_files import model_name
 from pruning.structure.attention_and_feed_forward import (
@@ -28,6 +29,7 @@ from sparse_formats.files.readers.special_files import check_regular
 from sparse_formats.masks.execution import Execution
 
 if TYPE_CHECKING:
+    from torch import device
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -53,7 +55,7 @@ _UNUSED = ("position_ids", "token_type_ids")
 
 @dataclass(frozen=True, eq=False)
 class OpenModel:
-    """A model ready to work with, in evaluation mode and float32.
+    """A model ready to work with, in evaluation mode and float32, on one device.
 
     task: a key of `TASKS`: what its outputs are.
     matrices: the prunable ones. linears: the weights of all linear layers, heads among them.
@@ -78,6 +80,11 @@ class OpenModel:
         config = getattr(self.model, "config", None)
         values = {} if config is None else config.to_dict()
         return ModelConfig(Path(self.name), values).execution
+
+    @property
+    def device(self) -> "device":
+        """Where its parameters are."""
+        return next(self.model.parameters()).device
 
     @property
     def by_name(self) -> dict[str, Matrix]:
@@ -105,12 +112,14 @@ def open_model(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     fresh_head: Mapping[str, Any] | None = None,
+    device: "device | str" = "cpu",
 ) -> OpenModel:
     """Open the model at `path` for `task`; None: for what its config says it was made for.
 
     include, exclude: which matrices are prunable (`sparse_formats.masks.selection`).
     fresh_head: settings of the config (num_labels, …) with which a task head that the directory
         lacks is made new; without it a missing head is an error.
+    device: where it goes, see `find_device`.
 
     Raises:
         InputError: no such directory (a hub cannot be reached), an unsafe or damaged one, one
@@ -118,7 +127,7 @@ def open_model(
     """
     if task is not None and task not in TASKS:
         raise InputError(f"unknown task {task!r}{nearest(task, TASKS)}")
-    _check_torch()
+    check_torch()
     _check_there(path)
     with quiet():
         if glassllm.recognises(path):
@@ -126,6 +135,7 @@ def open_model(
                 raise InputError(f"{path} is a language model and has no head for {task}")
             model, names, orders = glassllm.load(path)
             _check_finite(path, model)
+            model.to(device)  # type: ignore[arg-type]
             return assemble(
                 path.stem,
                 "causal",
@@ -155,6 +165,7 @@ def open_model(
             # The weights are float32 by now; still called quantised, they could not be saved.
             quantizer.remove_quantization_config(model)
         _check_finite(path, model)
+        model.to(device)  # type: ignore[arg-type]
         tokenizer = _tokenizer(folder, extra)
     names = _file_names(folder, model) if not extra else {}
     return assemble(model_name(path), wanted, model, tokenizer, names, {}, include, exclude)
@@ -200,16 +211,6 @@ def _make_narrow_known() -> None:
         transformers.AutoConfig.register(config.model_type, config, exist_ok=True)
         for auto, model in models.items():
             getattr(transformers, auto).register(config, model, exist_ok=True)
-
-
-def _check_torch() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"this command needs {' and '.join(missing)}; install with pip install -e '.[torch]'"
-        )
 
 
 def _check_there(path: Path) -> None:

@@ -45,7 +45,7 @@ def calibrated(
         for first in range(0, len(examples), batch):
             tell(f"example {first} of {len(examples)}")
             numbers = range(first, min(first + batch, len(examples)))
-            opened.model(**examples.batch(numbers))
+            opened.model(**examples.batch(numbers, opened.device))
     return ranges
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.models.devices import exact
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.quantization.affine import INPUT, SUM, Affine, dequantised, quantised, sum_affine
@@ -43,12 +44,12 @@ class Recording:
     def add(self, matrix: Matrix, q: "Tensor", sums: "Tensor") -> None:
         """Take what is still wanted of rows `q` and `sums`, whole numbers in floating point."""
         if self.taken is not None and len(q) == self.taken.numel():
-            real = self.taken.reshape(-1).bool()
+            real = self.taken.reshape(-1).bool().to(q.device)
             q, sums = q[real], sums[real]
         pieces = self.inputs.setdefault(matrix.name, [])
         room = TOKENS - sum(len(piece) for piece in pieces)
         if room > 0:
-            pieces.append(q[:room].numpy().astype(np.int8))
+            pieces.append(q[:room].cpu().numpy().astype(np.int8))
             outputs = matrix.to_file(sums[:room].T).T.astype(np.int32)
             self.sums.setdefault(matrix.name, []).append(outputs)
 
@@ -86,7 +87,7 @@ class IntegerProduct:
         Raises:
             InputError: a sum is beyond 32 bits.
         """
-        q = quantised(x, self.inputs, INPUT).reshape(-1, x.shape[-1]).double() - SHIFT
+        q = exact(quantised(x, self.inputs, INPUT).reshape(-1, x.shape[-1])) - SHIFT
         products = q @ self.weight.T
         sums = products + self.bias
         for found in (products, sums):
@@ -94,7 +95,7 @@ class IntegerProduct:
                 raise InputError(f"matrix {self.matrix.name}: a sum does not fit 32 bits")
         if self.recording is not None:
             self.recording.add(self.matrix, q, products)
-        y = dequantised(sums, self.sums).to(x.dtype).reshape(*x.shape[:-1], -1)
+        y = dequantised(sums, self.sums).to(x).reshape(*x.shape[:-1], -1)
         if self.outputs is None:
             return y
         return dequantised(quantised(y, self.outputs, INPUT), self.outputs)
@@ -138,9 +139,11 @@ def _product(
             f"{opened.name}; give the model that they were made from"
         )
     inputs, weights = Affine(held.input_scale, held.input_zero_point), Affine(held.weight_scale)
-    weight = matrix.from_file(held.weight).double()
+    weight = exact(matrix.from_file(held.weight))
     # Embeddings and norms come from the model: they must be those that these weights go with.
-    apart = float((weight * weights.scale - matrix.view).abs().max()) if weight.numel() else 0.0
+    apart = (
+        float((weight * weights.scale - exact(matrix.view)).abs().max()) if weight.numel() else 0.0
+    )
     if apart > 0.501 * weights.scale:
         raise InputError(
             f"the 8-bit weights of matrix {held.name} differ by up to {apart:.3g} from those of "
@@ -149,7 +152,7 @@ def _product(
     return IntegerProduct(
         matrix,
         weight,
-        matrix.from_file(held.bias).double(),
+        exact(matrix.from_file(held.bias)),
         inputs,
         sum_affine(inputs, weights),
         None if held.output is None else Affine(*held.output),

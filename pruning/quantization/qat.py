@@ -4,12 +4,13 @@ The ranges of inputs and outputs follow the data while the model trains, and res
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
+from pruning.models.precision import full_precision
 from pruning.quantization.affine import (
     INPUT,
     SUM,
@@ -26,15 +27,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class FakeQuantized:
-    """The product of one layer in floating point, but with the values of 8-bit numbers."""
+    """The product of one layer in floating point, but with the values of 8-bit numbers.
+
+    is_resting: its ranges stay as they are although the model trains.
+    """
 
     matrix: Matrix
     ranges: Ranges
+    is_resting: bool = False
 
     def __call__(self, x: "Tensor") -> "Tensor":
-        """(…, in) → (…, out), differentiable."""
+        """(…, in) → (…, out), differentiable, in float32: bfloat16 cannot hold rounded numbers."""
+        import torch
+
+        with full_precision(x.device):
+            return self._product(x.float() if x.dtype == torch.bfloat16 else x)
+
+    def _product(self, x: "Tensor") -> "Tensor":
         import torch.nn.functional as F
 
         x, of_inputs = self._rounded(x, self.ranges.inputs)
@@ -47,7 +58,7 @@ class FakeQuantized:
         return y if self.ranges.outputs is None else self._rounded(y, self.ranges.outputs)[0]
 
     def _rounded(self, x: "Tensor", seen: Range) -> "tuple[Tensor, Affine]":
-        if self.matrix.module.training:
+        if self.matrix.module.training and not self.is_resting:
             seen.follow(x.detach())
         affine = seen.affine(self.matrix.name)
         return rounded(x, affine, INPUT), affine
@@ -63,6 +74,19 @@ class FakeQuantized:
         """Take back what `tensor` gave."""
         for seen, (low, high) in zip(self.ranges.every, held.tolist(), strict=True):
             seen.low, seen.high = low, high
+
+
+@contextlib.contextmanager
+def resting(layers: Iterable[FakeQuantized]) -> Iterator[None]:
+    """Let ranges be while the block runs, in which layers compute again what they did before."""
+    held = list(layers)
+    for layer in held:
+        layer.is_resting = True
+    try:
+        yield
+    finally:
+        for layer in held:
+            layer.is_resting = False
 
 
 @contextlib.contextmanager

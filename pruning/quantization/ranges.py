@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pruning.models.matrices import Matrix
+from pruning.processes import are_connected, largest
 from pruning.quantization.affine import Affine, input_affine
 from pruning.quantization.layers import REQUANTISED
 from sparse_formats.errors import InputError
@@ -36,8 +37,8 @@ class Range:
     high: float = -math.inf
 
     def follow(self, x: "Tensor") -> None:
-        """Move towards the range of `x`; the first one is taken whole."""
-        low, high = float(x.min()), float(x.max())
+        """Move towards the range of `x`, over all processes; the first one is taken whole."""
+        low, high = _limits(x)
         if self.low > self.high:
             self.low, self.high = low, high
         self.low += FOLLOW * (low - self.low)
@@ -59,6 +60,16 @@ class Range:
             return input_affine(self.low, self.high)
         except InputError as error:
             raise InputError(f"matrix {name}: {error}; the model has diverged") from None
+
+
+def _limits(x: "Tensor") -> tuple[float, float]:
+    """The smallest and the largest value of `x` over all processes."""
+    if not are_connected():
+        return float(x.min()), float(x.max())
+    import torch
+
+    low, high = largest(torch.stack([-x.min(), x.max()])).tolist()
+    return -low, high
 
 
 @dataclass

@@ -26,7 +26,7 @@ def magnitude(
     for sublayer in encoder.sublayers:
         size = np.zeros(sublayer.count)
         for part in sublayer.parts:
-            along = np.abs(by_name[part.matrix].view.double().numpy()).sum(1 - part.axis)
+            along = np.abs(by_name[part.matrix].view.cpu().double().numpy()).sum(1 - part.axis)
             size += [along[list(part.lines(unit))].sum() for unit in range(sublayer.count)]
         sizes.append(size)
     return _without(encoder, sizes, length, flops)

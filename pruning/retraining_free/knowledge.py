@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.models.devices import exact
 from pruning.retraining_free.partial_run import Batch, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Sublayer
 
@@ -61,8 +62,8 @@ def knowledge(
     import torch
 
     watched = encoder.sublayers[first:]
-    answers = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
-    outputs = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
+    answers = [exact(s.out.view.new_zeros(s.count)) for s in watched]
+    outputs = [exact(s.out.view.new_zeros(s.count)) for s in watched]
     random = torch.Generator().manual_seed(seed)
     with learning_gates(encoder):
         for number, batch in enumerate(batches):
@@ -74,7 +75,9 @@ def knowledge(
     examples = sum(len(batch.taken) for batch in batches)
     tokens = sum(int(batch.taken.sum()) for batch in batches)
     return [
-        Knowledge((answer / (2 * examples)).numpy(), (output / (hidden * tokens)).numpy())
+        Knowledge(
+            (answer / (2 * examples)).cpu().numpy(), (output / (hidden * tokens)).cpu().numpy()
+        )
         for answer, output, hidden in zip(
             answers, outputs, [s.out.shape[0] for s in watched], strict=True
         )
@@ -102,7 +105,7 @@ def _of_batch(
     else:
         assert dense is not None
         probes = [_distance(encoder, seen.output, dense, temperature)]
-    answers = [torch.zeros(s.count, dtype=torch.float64) for s in watched]
+    answers = [exact(s.out.view.new_zeros(s.count)) for s in watched]
     for k, probe in enumerate(probes):
         more = k + 1 < len(probes)
         slopes = torch.autograd.grad(probe, seen.features, retain_graph=more)
@@ -145,12 +148,12 @@ def _probes(
     if z.shape[1] > EXACT_CLASSES:
         yield from _drawn(z, temperature, random)
         return
-    q = torch.softmax(z.detach().double() / temperature, -1)
+    q = torch.softmax(exact(z.detach()) / temperature, -1)
     values, vectors = torch.linalg.eigh(torch.diag_embed(q) - q[:, :, None] * q[:, None, :])
     factors = vectors * values.clamp_min(0).sqrt()[:, None, :]
     # The smallest eigenvalue is 0: equal logits are the same answer.
     for k in range(1, z.shape[1]):
-        yield (factors[:, :, k].to(z.dtype) * z).sum()
+        yield (factors[:, :, k].to(z) * z).sum()
 
 
 def _drawn(
@@ -165,7 +168,7 @@ def _drawn(
     q = torch.softmax(z.detach() / temperature, -1)
     flat = q.reshape(-1, q.shape[-1])
     for _ in range(DRAWS):
-        drawn = torch.multinomial(flat, 1, generator=random)
+        drawn = torch.multinomial(flat.cpu(), 1, generator=random).to(flat.device)
         v = (torch.zeros_like(flat).scatter_(1, drawn, 1.0) - flat).reshape(q.shape)
         yield scale * DRAWS**-0.5 * (v * z.masked_fill(z == float("-inf"), 0)).sum()
 
@@ -187,7 +190,7 @@ def _squares(products: "Tensor", sublayer: Sublayer, predictive: str) -> "Tensor
 
     As published: of a batch, by feature, summed over the unit's.
     """
-    by_row = products.double().sum(1).reshape(len(products), sublayer.count, sublayer.width)
+    by_row = exact(products).sum(1).reshape(len(products), sublayer.count, sublayer.width)
     if predictive == "gauss_newton":
         return by_row.sum(2).square().sum(0)
     return by_row.sum(0).square().sum(1)
@@ -200,7 +203,7 @@ def _output_change(features: "Tensor", sublayer: Sublayer) -> "Tensor":
     by_unit = features.reshape(len(features), sublayer.count, sublayer.width)
     weight = sublayer.out.view.reshape(-1, sublayer.count, sublayer.width)
     if sublayer.width == 1:
-        return (by_unit.double().square().sum(0) * weight.double().square().sum(0)).squeeze(1)
-    gram = torch.einsum("tci,tcj->cij", by_unit, by_unit).double()
-    product = torch.einsum("oci,ocj->cij", weight, weight).double()
+        return (exact(by_unit).square().sum(0) * exact(weight).square().sum(0)).squeeze(1)
+    gram = exact(torch.einsum("tci,tcj->cij", by_unit, by_unit))
+    product = exact(torch.einsum("oci,ocj->cij", weight, weight))
     return (gram * product).sum((1, 2))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.models.devices import exact
 from pruning.retraining_free.method import Clock, MethodSettings, Pruned
 from pruning.retraining_free.partial_run import Batch, advance, learning_gates, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
@@ -71,7 +72,7 @@ def gate_slopes(encoder: Encoder, batches: Sequence[Batch]) -> list[NDArray[np.f
 
     with learning_gates(encoder):
         by_batch = [_slopes_of(encoder, batch) for batch in batches]
-    return [torch.cat(mine).numpy() for mine in zip(*by_batch, strict=True)]
+    return [torch.cat(mine).cpu().numpy() for mine in zip(*by_batch, strict=True)]
 
 
 def _slopes_of(encoder: Encoder, batch: Batch) -> "list[Tensor]":
@@ -218,7 +219,7 @@ def _scale_change(
 
     units = int(keep.sum())
     columns = np.flatnonzero(np.repeat(keep, sublayer.width))
-    weight = sublayer.out.view.double().numpy()[:, columns]
+    weight = exact(sublayer.out.view).cpu().numpy()[:, columns]
     gram = normal.gram * (weight.T @ weight)
     gram = gram.reshape(units, sublayer.width, units, sublayer.width).sum((1, 3))
     cross = (normal.cross * weight.T).sum(1).reshape(units, sublayer.width).sum(1)
@@ -240,7 +241,8 @@ def _first_tokens(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def _wide(values: NDArray[np.generic], sublayer: Sublayer) -> "Tensor":
-    """One value a unit as one a feature, float32."""
+    """One value a unit as one a feature, float32, where the sublayer is."""
     import torch
 
-    return torch.from_numpy(np.repeat(values, sublayer.width).astype(np.float32))
+    wide = np.repeat(values, sublayer.width).astype(np.float32)
+    return torch.from_numpy(wide).to(sublayer.out.parameter.device)

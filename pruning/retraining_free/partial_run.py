@@ -17,7 +17,7 @@ from pruning.retraining_free.sublayers import Encoder, Sublayer
 from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor, device, nn
 
 BATCH_TOKENS = 1024
 """Tokens run at once, padding included (chosen: BERT-base keeps 0.8 GB of them for a backward)."""
@@ -63,8 +63,8 @@ def sampled(examples: Examples, tokens: int, seed: int) -> tuple[Examples, float
     return Examples(chosen, examples.pad), float(lengths[:count].mean())
 
 
-def batches_of(examples: Examples) -> list[Batch]:
-    """All examples in batches of like length, at layer 0."""
+def batches_of(examples: Examples, device: "device | None" = None) -> list[Batch]:
+    """All examples in batches of like length, at layer 0, on `device`."""
     import torch
 
     order = np.argsort([len(row["input_ids"]) for row in examples.rows], kind="stable")
@@ -73,7 +73,7 @@ def batches_of(examples: Examples) -> list[Batch]:
     while first > 0:
         longest = len(examples.rows[int(order[first - 1])]["input_ids"])
         rows = max(1, BATCH_TOKENS // longest)
-        inputs = examples.batch(order[max(0, first - rows) : first])
+        inputs = examples.batch(order[max(0, first - rows) : first], device)
         mask = inputs.get("attention_mask")
         taken = torch.ones_like(inputs["input_ids"]).bool() if mask is None else mask.bool()
         batches.append(Batch(inputs, taken))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.models.devices import exact
 from pruning.retraining_free.partial_run import Batch, run
 from pruning.retraining_free.sublayers import Encoder, Kept, Sublayer
 
@@ -76,22 +77,22 @@ def normal_equations(
     wide = np.repeat(keep, sublayer.width)
     columns = torch.from_numpy(np.flatnonzero(wide))
     width, hidden = len(columns), sublayer.out.shape[0]
-    gram = torch.zeros(width, width, dtype=torch.float64)
-    cross = torch.zeros(width, hidden, dtype=torch.float64)
+    nothing = exact(sublayer.out.view.new_zeros(0))
+    gram, cross = nothing.new_zeros(width, width), nothing.new_zeros(width, hidden)
     total, total_square, gap, entries = 0.0, 0.0, 0.0, 0
     with torch.no_grad():
         for batch, wanted in zip(batches, dense, strict=True):
             seen = run(encoder, batch, sublayer.layer, sublayer.layer + 1, gates, [sublayer])
-            features = batch.rows_of(seen.features[0])[:, columns].double()
-            rest = (wanted - batch.rows_of(seen.sums[0])).double()
+            features = exact(batch.rows_of(seen.features[0])[:, columns])
+            rest = exact(wanted - batch.rows_of(seen.sums[0]))
             gram.addmm_(features.T, features)
             cross.addmm_(features.T, rest)
             gap += float(rest.square().sum())
-            total += float(wanted.double().sum())
-            total_square += float(wanted.double().square().sum())
+            total += float(exact(wanted).sum())
+            total_square += float(exact(wanted).square().sum())
             entries += wanted.numel()
     size = total_square - total**2 / max(entries, 1)
-    return Normal(gram.numpy(), cross.numpy(), gap, size)
+    return Normal(gram.cpu().numpy(), cross.cpu().numpy(), gap, size)
 
 
 def solve(normal: Normal, ridge: float) -> NDArray[np.float64]:
@@ -114,7 +115,7 @@ def tune(sublayer: Sublayer, keep: Kept, normal: Normal, ridge: float) -> Tuned:
     change = solve(normal, ridge)
     columns = torch.from_numpy(np.flatnonzero(np.repeat(keep, sublayer.width)))
     view = sublayer.out.view
-    view[:, columns] += torch.from_numpy(change.T).to(view.dtype)
+    view[:, columns] += torch.from_numpy(change.T).to(view.dtype).to(view.device)
     scale = normal.size if normal.size > 0 else 1.0
     return Tuned(normal.gap / scale, normal.gap_after(change) / scale)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruning.data.examples import Examples
+from pruning.models.devices import exact
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.statistics.matrix_statistics import GRADIENTS, Statistics, generator
@@ -42,13 +43,11 @@ class _Inputs:
 
     def add(self, x: "Tensor") -> None:
         """Count `x`, (tokens, width), in float64."""
-        import torch
-
-        x = x.double()
+        x = exact(x)
         if self.squares is None:
-            self.squares = torch.zeros(self.width, dtype=torch.float64)
+            self.squares = x.new_zeros(self.width)
             if self.with_gram:
-                self.gram = torch.zeros(self.width, self.width, dtype=torch.float64)
+                self.gram = x.new_zeros(self.width, self.width)
         if self.gram is not None:
             self.gram.addmm_(x.T, x)
         self.squares += (x * x).sum(0)
@@ -141,16 +140,17 @@ def _input_sums(
                 hooks.callback(group[0].module.register_forward_pre_hook(add).remove)
             for first in starts:
                 tell(f"round {number} of {len(rounds)}: example {first} of {len(examples)}")
-                inputs = examples.batch(range(first, min(first + batch, len(examples))))
+                numbers = range(first, min(first + batch, len(examples)))
+                inputs = examples.batch(numbers, opened.device)
                 taken[0] = inputs.get("attention_mask")
                 opened.model(**inputs)
         for group in some:
             one = running[group[0].name]
             assert one.squares is not None
-            gram = None if one.gram is None else one.gram.numpy()
+            gram = None if one.gram is None else one.gram.cpu().numpy()
             if gram is not None and len(rounds) > 1:
                 gram = _spilled(gram)
-            sums = _Sums(gram, one.squares.numpy(), one.tokens, [m.name for m in group])
+            sums = _Sums(gram, one.squares.cpu().numpy(), one.tokens, [m.name for m in group])
             found.update(dict.fromkeys(sums.members, sums))
         running.clear()
     return found
@@ -172,7 +172,7 @@ def readers(opened: OpenModel, examples: Examples) -> list[list[Matrix]]:
                 read[name].append(inputs[0])
 
             hooks.callback(matrix.module.register_forward_pre_hook(note).remove)
-        opened.model(**examples.batch([0]))
+        opened.model(**examples.batch([0], opened.device))
     groups: dict[tuple[int, ...], list[Matrix]] = {}
     for matrix in opened.matrices:
         if not read[matrix.name]:
@@ -218,7 +218,7 @@ def _gradients(
             parameter.requires_grad_(id(parameter) in wanted)
         for number in range(len(examples)):
             tell(f"gradient of example {number} of {len(examples)}")
-            opened.model(**examples.batch([number])).loss.backward()
+            opened.model(**examples.batch([number], opened.device)).loss.backward()
             for matrix, mean, square in zip(opened.matrices, means, squares, strict=True):
                 gradient = matrix.parameter.grad
                 if gradient is None:

@@ -51,8 +51,9 @@ def save(
     name = f"step-{step:06d}.safetensors"
     with replace_files(folder, "checkpoint") as beside:
         with replace_file(beside / name) as file:
-            # Tied tensors are given once by the caller; clones keep views from sharing memory.
-            file.write(to_bytes({key: value.detach().clone() for key, value in tensors.items()}))
+            # Tied tensors are given once by the caller; copies keep views from sharing memory.
+            copies = {key: value.detach().to("cpu", copy=True) for key, value in tensors.items()}
+            file.write(to_bytes(copies))
         write_text(beside / INDEX, json_text({"step": step, "tensors": name, **state}))
 
 

@@ -66,8 +66,11 @@ def distilled(
     inputs: "Mapping[str, Tensor]",
     share: float,
     temperature: float,
+    part: float = 1.0,
 ) -> "Tensor":
     """The mixed loss of a batch, from both models' outputs on `inputs`.
+
+    part: of a step's answers that are in this batch, where `loss` is that part of the step's.
 
     A regression's one number learns by the mean squared difference instead. With share 1 labels do
     not count at all, whatever their loss.
@@ -78,14 +81,16 @@ def distilled(
     names = ("logits",) if hasattr(student, "logits") else ("start_logits", "end_logits")
     parts = []
     for name in names:
-        ours, theirs = (_examples(getattr(each, name), inputs) for each in (student, teacher))
+        ours, theirs = (
+            _examples(getattr(each, name).float(), inputs) for each in (student, teacher)
+        )
         if ours.shape[-1] == 1:
             parts.append(F.mse_loss(ours, theirs))
             continue
         ours, theirs = (F.log_softmax(each / temperature, -1) for each in (ours, theirs))
         divergence = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
         parts.append(temperature**2 * divergence)
-    soft = share * torch.stack(parts).mean()
+    soft = share * part * torch.stack(parts).mean()
     return soft if share == 1 else (1 - share) * loss + soft
 
 

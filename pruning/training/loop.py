@@ -1,28 +1,28 @@
 """The training loop: as small as can be, and taken up at any step."""
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.data.examples import Examples, step_numbers
-from pruning.models.opening import OpenModel, first_line
-from pruning.quantization.qat import FakeQuantized, fake_quantized
+from pruning.data.examples import Examples
+from pruning.models.opening import OpenModel
+from pruning.models.precision import check_precision
+from pruning.processes import ALONE, Processes
+from pruning.quantization.qat import fake_quantized
 from pruning.quantization.ranges import Ranges
-from pruning.training import checkpoint
-from pruning.training.distillation import answers, check_teacher, distilled, teacher_of
+from pruning.training.log import Log, Step, no_log
+from pruning.training.objective import Objective, guide_of
 from pruning.training.pruner import Pruner
-from pruning.training.settings import as_json
-from sparse_formats.errors import InputError
-from sparse_formats.files.reading import parsing
+from pruning.training.run_state import RunState, identity_of
+from pruning.training.step_parts import step_parts
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskSet
 from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.optim import Optimizer
 
 
@@ -53,79 +53,84 @@ def train(
     save_every: int = 50,
     tell: Tell = lambda step: None,
     teacher: OpenModel | None = None,
+    processes: Processes = ALONE,
+    log: Log = no_log,
 ) -> Run:
     """Train `opened`, which `pruner` was prepared on, to the end of its schedule.
 
     folder: where checkpoints go, every `save_every` steps; one that is there is taken up, and the
-        run then ends in the same weights as one never interrupted (on as many threads).
+        run then ends in the same weights as one never interrupted (on the CPU, on as many threads).
     teacher: whom distilling learns from; the dense model itself if none is given.
+    processes: those that train together, connected by `pruning.processes.joined`; all of them call
+        this with the same model, pruner and examples, and end in the same weights.
+    log: hears of every step that is done.
 
     Raises:
         InputError: examples without labels, a checkpoint of another run, a teacher of another kind
-            or one that nothing is learned from; a loss that is no finite number.
+            or one that nothing is learned from; a loss that is no finite number; a precision or
+            gradient checkpointing that device or model do not have.
     """
     import torch
 
-    training, seed = pruner.training, pruner.recipe.seed
+    training = pruner.training
     if not any(key in examples.rows[0] for key in ("labels", "start_positions")):
         raise InputError(f"model {opened.name} is for {opened.task} and has no loss to train with")
-    model = opened.model
-    guide = _guide(pruner, examples, teacher)
-    model.train()
-    optimizer = adamw(model, training.learning_rate, training.weight_decay)
-    losses: list[float] = []
-    densities: list[float] = []
-    torch.manual_seed(seed)
-    identity = {} if folder is None else _identity(pruner, examples, teacher)
+    check_precision(training.precision, opened.device)
+    guide = guide_of(pruner, teacher, max(len(row["input_ids"]) for row in examples.rows))
+    opened.model.train()
+    optimizer = adamw(opened.model, training.learning_rate, training.weight_decay)
+    torch.manual_seed(pruner.recipe.seed + processes.rank)
     rounding = fake_quantized(opened) if training.quantize == "int8" else contextlib.nullcontext({})
-    with rounding as layers:
-        if folder is not None and (found := checkpoint.load(folder)) is not None:
-            tensors, state = found
-            if state.identity != identity:
-                raise InputError(
-                    f"checkpoint {folder} belongs to another run (model, mask, data, recipe or "
-                    "settings differ); give another folder, or remove it"
-                )
-            losses, densities = list(state.losses), list(state.densities)
-            with parsing(folder / checkpoint.INDEX, "a whole checkpoint", checkpoint.AGAIN):
-                _restore(opened, pruner, optimizer, layers, tensors, state.pruner)
+    with rounding as layers, _gradient_checkpointing(opened, training.gradient_checkpointing):
+        objective = Objective(pruner, guide, layers.values())
+        state = RunState(pruner, optimizer, layers, processes)
+        identity = {} if folder is None else identity_of(pruner, examples, teacher, processes)
+        if folder is not None:
+            state.take_up(folder, identity)
         resumed_at, started = pruner.done, time.monotonic()
         while pruner.done < training.steps:
-            step = pruner.done
-            losses.append(_one_step(opened, pruner, optimizer, examples, guide))
-            densities.append(pruner.density)
-            left = _time_left(started, pruner.done - resumed_at, training.steps - resumed_at)
+            rate = training.learning_rate * pruner.schedule.learning_rate(pruner.done)
+            loss, norm = one_step(objective, optimizer, examples, processes)
+            state.losses.append(loss)
+            state.densities.append(pruner.density)
+            seconds = time.monotonic() - started
+            log(Step(pruner.done, loss, pruner.density, rate, norm, seconds))
+            left = _time_left(seconds, pruner.done - resumed_at, training.steps - resumed_at)
             tell(
-                f"step {pruner.done} of {training.steps}: loss {losses[-1]:.3f}, "
-                f"density {densities[-1]:.3f}, {left}"
+                f"step {pruner.done} of {training.steps}: loss {loss:.3f}, "
+                f"density {pruner.density:.3f}, {left}"
             )
             is_due = pruner.done % save_every == 0 and pruner.done < training.steps
             if folder is not None and is_due:
-                state = {"identity": identity, "losses": losses, "densities": densities}
-                state["pruner"] = pruner.state()
-                tensors = _tensors(opened, pruner, optimizer, layers)
-                checkpoint.save(folder, step + 1, tensors, state)
+                state.save(folder, identity)
         masks = pruner.finalize()
-        model.eval()
+        opened.model.eval()
     ranges = {name: layer.ranges for name, layer in layers.items()}
-    return Run(masks, tuple(losses), tuple(densities), resumed_at, ranges)
+    return Run(masks, tuple(state.losses), tuple(state.densities), resumed_at, ranges)
 
 
-def _identity(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> dict[str, Any]:
-    """What tells a run from others, before its first step: settings, model, masks, data."""
-    rows, masks = hashlib.sha256(), hashlib.sha256()
-    for row in examples.rows:
-        rows.update(repr(sorted(row.items())).encode())
-    for keep in pruner.keep:
-        masks.update(keep.numpy().tobytes())
-    return {
-        "training": as_json(pruner.training),
-        "recipe": repr(pruner.recipe),
-        "of": pruner.opened.name,
-        "masks": masks.hexdigest(),
-        "examples": rows.hexdigest(),
-        "teacher": None if teacher is None else teacher.name,
-    }
+def one_step(
+    objective: Objective, optimizer: "Optimizer", examples: Examples, processes: Processes = ALONE
+) -> tuple[float, float]:
+    """The next step of the pruner and the optimiser: the loss of its labels, and the norm of the
+    gradient before it was clipped."""
+    import torch
+
+    pruner = objective.pruner
+    training, opened, step = pruner.training, pruner.opened, pruner.done
+    parts = step_parts(
+        examples, opened.task, training.batch, training.accumulate, step, pruner.recipe.seed,
+        processes, opened.device,
+    )  # fmt: skip
+    loss = objective.backward(parts)
+    pruner.gradients()
+    norm = torch.nn.utils.clip_grad_norm_(opened.model.parameters(), training.clip)
+    for group in optimizer.param_groups:
+        group["lr"] = training.learning_rate * pruner.schedule.learning_rate(step)
+    optimizer.step()
+    optimizer.zero_grad()
+    pruner.step()
+    return loss, float(norm)
 
 
 def adamw(model: Any, learning_rate: float, weight_decay: float) -> "Optimizer":
@@ -142,137 +147,33 @@ def adamw(model: Any, learning_rate: float, weight_decay: float) -> "Optimizer":
     return torch.optim.AdamW(groups, lr=learning_rate)
 
 
-def _one_step(
-    opened: OpenModel,
-    pruner: Pruner,
-    optimizer: "Optimizer",
-    examples: Examples,
-    guide: Any,
-) -> float:
-    import torch
+@contextlib.contextmanager
+def _gradient_checkpointing(opened: OpenModel, is_on: bool) -> Iterator[None]:
+    """Keep few activations in the block, and compute the others again where they are needed.
 
-    training, step = pruner.training, pruner.done
-    numbers = step_numbers(len(examples), training.batch, step, pruner.recipe.seed)
-    inputs = examples.batch(numbers)
-    output = opened.model(**inputs)
-    loss = output.loss
-    if not bool(loss.isfinite()):
-        raise InputError(
-            f"the loss of step {step + 1} is {loss.item()}: the run diverged; give a smaller "
-            "learning_rate"
+    Raises:
+        InputError: the model has no such mode.
+    """
+    if not is_on:
+        yield
+        return
+    if not getattr(opened.model, "supports_gradient_checkpointing", False):
+        raise SettingError(
+            "gradient_checkpointing",
+            f"is on, but model {opened.name} does not have it; leave it out",
         )
-    if guide is not None:
-        target = answers(guide, inputs)
-        loss = distilled(loss, output, target, inputs, training.distill, training.temperature)
-    loss.backward()
-    pruner.gradients()
-    torch.nn.utils.clip_grad_norm_(opened.model.parameters(), training.clip)
-    for group in optimizer.param_groups:
-        group["lr"] = training.learning_rate * pruner.schedule.learning_rate(step)
-    optimizer.step()
-    optimizer.zero_grad()
-    pruner.step()
-    return float(output.loss.detach())
-
-
-def _time_left(started: float, done: int, whole: int) -> str:
-    """ "m:ss left", judged by the time `done` of `whole` took since `started` (monotonic)."""
-    if not done:
-        return "…"
-    seconds = (time.monotonic() - started) / done * (whole - done)
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"
-
-
-def _guide(pruner: Pruner, examples: Examples, teacher: OpenModel | None) -> Any:
-    """The frozen model to distil from; None where nothing is distilled."""
-    if teacher is None:
-        return _dense_self(pruner) if pruner.training.distill else None
-    if not pruner.training.distill:
-        raise InputError(
-            f"teacher {teacher.name} has no effect with distill 0; give a distill above 0, up to 1"
-        )
-    check_teacher(pruner.opened, teacher, max(len(row["input_ids"]) for row in examples.rows))
-    return teacher.model.requires_grad_(False)
-
-
-def _dense_self(pruner: Pruner) -> Any:
-    """The model without masks, which hide its weights already."""
-    for matrix, weight in zip(pruner.matrices, pruner.original, strict=True):
-        matrix.parameter.data = matrix.stored(weight)
-    teacher = teacher_of(pruner.opened.model)
-    pruner.mask_weights()
-    return teacher
-
-
-def _tensors(
-    opened: OpenModel,
-    pruner: Pruner,
-    optimizer: "Optimizer",
-    layers: Mapping[str, FakeQuantized],
-) -> "dict[str, Tensor]":
-    """All tensors a checkpoint must hold."""
-    import torch
-
-    tensors = {**_model_tensors(opened, pruner), **pruner.tensors()}
-    tensors |= _optimizer_tensors("optimizer", optimizer)
-    if pruner.optimizer is not None:
-        tensors |= _optimizer_tensors("scores", pruner.optimizer)
-    tensors |= {f"ranges.{name}": layer.tensor() for name, layer in layers.items()}
-    return {**tensors, "random": torch.get_rng_state()}
-
-
-def _model_tensors(opened: OpenModel, pruner: Pruner) -> "dict[str, Tensor]":
-    """Parameters besides the pruned matrices, which `pruner` holds; tied ones once."""
-    pruned = {id(matrix.parameter) for matrix in pruner.matrices}
-    return {
-        f"model.{name}": parameter.data.contiguous()
-        for name, parameter in opened.model.named_parameters()
-        if id(parameter) not in pruned
-    }
-
-
-def _optimizer_tensors(prefix: str, optimizer: "Optimizer") -> "dict[str, Tensor]":
-    import torch
-
-    return {
-        f"{prefix}.{number}.{key}": torch.as_tensor(value).contiguous()
-        for number, values in optimizer.state_dict()["state"].items()
-        for key, value in values.items()
-    }
-
-
-def _restore(
-    opened: OpenModel,
-    pruner: Pruner,
-    optimizer: "Optimizer",
-    layers: Mapping[str, FakeQuantized],
-    tensors: "Mapping[str, Tensor]",
-    state: Mapping[str, Any],
-) -> None:
-    import torch
-
+    model: Any = opened.model
+    # transformers 5.23 calls it so, and warns of the name that it had before.
+    names = ("activation_checkpointing", "gradient_checkpointing")
+    name = next(name for name in names if hasattr(model, f"{name}_enable"))
+    getattr(model, f"{name}_enable")({"use_reentrant": False})
     try:
-        for name, parameter in opened.model.named_parameters():
-            if (held := tensors.get(f"model.{name}")) is not None:
-                parameter.data.copy_(held)
-        _restore_optimizer("optimizer", optimizer, tensors)
-        if pruner.optimizer is not None:
-            _restore_optimizer("scores", pruner.optimizer, tensors)
-        for name, layer in layers.items():
-            layer.restore(tensors[f"ranges.{name}"])
-        torch.set_rng_state(tensors["random"])
-        pruner.restore(tensors, state)
-    except RuntimeError as error:  # as torch says that shapes or types differ
-        raise ValueError(first_line(error)) from error
+        yield
+    finally:
+        getattr(model, f"{name}_disable")()
 
 
-def _restore_optimizer(
-    prefix: str, optimizer: "Optimizer", tensors: "Mapping[str, Tensor]"
-) -> None:
-    values: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith(f"{prefix}."):
-            _, number, name = key.split(".", 2)
-            values.setdefault(int(number), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": values, "param_groups": groups})
+def _time_left(taken: float, done: int, whole: int) -> str:
+    """ "m:ss left", judged by the seconds that `done` of `whole` have taken."""
+    seconds = taken / done * (whole - done)
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"

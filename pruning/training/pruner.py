@@ -25,6 +25,7 @@ from pruning.recipe import as_json as recipe_json
 from pruning.recipe import checked as checked_recipe
 from pruning.training.mask_choice import choose
 from pruning.training.methods import METHODS, Method
+from pruning.training.random_states import random_states, set_random_states
 from pruning.training.settings import Training, as_json, checked
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
@@ -58,13 +59,13 @@ class Pruner:
         self.method: Method = METHODS[training.method](opened, training)
         self.original = [m.upright(m.parameter.data) for m in self.matrices]
         self.dense = [weight.clone() for weight in self.original]
-        self.keep = [torch.ones(m.shape, dtype=torch.bool) for m in self.matrices]
+        self.keep = [torch.ones(m.shape, dtype=torch.bool, device=m.device) for m in self.matrices]
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
         self.slots: list[Slots | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.done, self.is_locked = 0, False
         self.retained: list[tuple[float, float]] = []
-        self.random = torch.get_rng_state()
+        self.random = random_states(opened.device)
         for parameter in self.method.parameters:
             parameter.requires_grad_(False)
         self.optimizer = (
@@ -125,8 +126,6 @@ class Pruner:
 
     def choose_mask(self) -> None:
         """The mask, or the gates, of the step to come."""
-        import torch
-
         if self.is_locked:
             return
         final = self.schedule.is_final(self.done)
@@ -138,7 +137,7 @@ class Pruner:
             if settled or (final and not self.method.is_hard):
                 self._lock()
         else:
-            self.random = torch.get_rng_state()
+            self.random = random_states(self.opened.device)
             factors = self.method.factors(self.done, self.schedule.progress(self.done))
             assert factors is not None
             self.factors = factors
@@ -253,7 +252,7 @@ class Pruner:
         """All tensors a checkpoint must hold, by name."""
         import torch
 
-        held: dict[str, Tensor] = {"random_before_gates": self.random}
+        held: dict[str, Tensor] = {f"before_gates.{key}": s for key, s in self.random.items()}
         for i, (weight, keep, factor) in enumerate(
             zip(self.dense, self.keep, self.factors, strict=True)
         ):
@@ -284,16 +283,14 @@ class Pruner:
 
     def restore(self, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]) -> None:
         """Take back what `tensors` and `state` gave."""
-        import torch
-
         self.done, self.is_locked = state["done"], state["is_locked"]
         self.retained = [(kept, best) for kept, best in state["retained"]]
         self.method.restore(state["method"])
         self.slots = [None if cut is None else Slots(**cut) for cut in state["slots"]]
         for i, weight in enumerate(self.dense):
             weight.copy_(tensors[f"dense.{i}"])
-            self.keep[i] = tensors[f"keep.{i}"].bool()
-            self.factors[i] = tensors[f"factor.{i}"]
+            self.keep[i] = tensors[f"keep.{i}"].to(weight.device).bool()
+            self.factors[i] = tensors[f"factor.{i}"].to(weight.device)
             orientation = state["orientations"][i]
             if orientation is not None:
                 parts: list[NDArray[np.int32]] = [
@@ -307,7 +304,8 @@ class Pruner:
         if not self.is_locked and not self.method.is_hard:
             # Gates were drawn before the checkpoint; they are drawn again from the same numbers,
             # which leaves the generator where the checkpoint found it.
-            torch.set_rng_state(tensors["random_before_gates"])
+            states = {key: tensors[f"before_gates.{key}"] for key in self.random}
+            set_random_states(states, self.opened.device)
             self.choose_mask()
         self.mask_weights()
 

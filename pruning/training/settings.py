@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.knobs import with_knobs
+from pruning.models.precision import PRECISIONS
 from pruning.recipe import Recipe
 from pruning.training.methods import METHODS
 from pruning.training.schedule import Schedule
@@ -36,7 +37,10 @@ class BareTraining:
         choices=METHODS,
     )
     steps: Count = option("Steps of the optimiser.", default=200)
-    batch: Count = option("Examples of a step.", default=8)
+    batch: Count = option("Examples that a process computes at once.", default=8)
+    accumulate: Count = option(
+        "Batches of a process whose gradients are added up to one step.", default=1
+    )
     length: Whole = option(
         "Tokens of an example. With 0 it is the model's own length, at most 512.", default=0
     )
@@ -82,6 +86,17 @@ class BareTraining:
     )
     temperature: Positive = option("Temperature of the answers that are distilled.", default=2.0)
     clip: Positive = option("Largest norm of the gradient of the weights.", default=1.0)
+    precision: str = option(
+        "Numbers that the model computes in. Weights and what the optimiser knows of them are fp32 "
+        "in any case.",
+        default="fp32",
+        choices=PRECISIONS,
+    )
+    gradient_checkpointing: bool = option(
+        "Compute activations again for the gradients instead of keeping them, which takes less "
+        "memory and more time.",
+        default=False,
+    )
     quantize: str = option(
         "Numbers whose rounding the model learns with.", default="none", choices=QUANTIZE
     )

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pruning.models.opening import OpenModel
+from pruning.processes import of_first
 from pruning.training.methods.method import Rates
 from pruning.training.methods.relaxed import Relaxed
 
@@ -33,12 +34,13 @@ class HardConcrete(Relaxed):
         self.leaves: list[Tensor] = []
 
     def draw(self) -> None:
-        """New gates, one tensor a parameter, differentiable in it."""
+        """New gates, one tensor a parameter, differentiable in it; the same in all processes."""
         import torch
 
         self.gates, self.leaves = [], []
         for parameter in self.parameters:
-            noise = torch.rand(parameter.shape).clamp(1e-6, 1 - 1e-6)
+            noise = torch.rand(parameter.shape, device=parameter.device)
+            noise = of_first(noise).clamp(1e-6, 1 - 1e-6)
             with torch.enable_grad():
                 leaf = parameter.detach().requires_grad_(True)
                 soft = torch.sigmoid((noise.log() - (1 - noise).log() + leaf) / self.beta)

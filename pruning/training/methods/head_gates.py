@@ -37,7 +37,9 @@ class HeadGates(HardConcrete):
                 f"head gates need to know the heads of {opened.name}, whose layout is not known; "
                 "use another method"
             )
-        self.parameters = [torch.full((a.kv_heads,), OPEN) for a in self.attentions]
+        self.parameters = [
+            torch.full((a.kv_heads,), OPEN, device=self.matrices[0].device) for a in self.attentions
+        ]
         self.places = {m.name: i for i, m in enumerate(self.matrices)}
         missing = [a.out.matrix for a in self.attentions if a.out.matrix not in self.places]
         if missing:
@@ -48,7 +50,7 @@ class HeadGates(HardConcrete):
         import torch
 
         self.draw()
-        factors = [torch.ones(1, 1) for _ in self.matrices]
+        factors = [torch.ones(1, 1, device=m.device) for m in self.matrices]
         for attention, gate in zip(self.attentions, self.gates, strict=True):
             width = attention.head_dim * attention.heads // attention.kv_heads
             columns = gate.detach().repeat_interleave(width)
@@ -71,7 +73,7 @@ class HeadGates(HardConcrete):
         """P(gate ≠ 0) on the columns of the heads, 0 elsewhere."""
         found = [np.zeros(m.shape, np.float32) for m in self.matrices]
         for attention, parameter in zip(self.attentions, self.parameters, strict=True):
-            likely = self.open_probability(parameter).numpy()
+            likely = self.open_probability(parameter).cpu().numpy()
             width = attention.head_dim * attention.heads // attention.kv_heads
             found[self.places[attention.out.matrix]][:] = likely.repeat(width)
         return found

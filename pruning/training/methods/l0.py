@@ -21,7 +21,7 @@ class L0(HardConcrete):
         import torch
 
         super().__init__(opened, rates)
-        self.parameters = [torch.full(m.shape, OPEN) for m in self.matrices]
+        self.parameters = [torch.full(m.shape, OPEN, device=m.device) for m in self.matrices]
 
     def factors(self, step: int, ramp: float) -> "list[Tensor]":
         """The gates."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pruning.knobs import taken
 from pruning.models.opening import OpenModel
+from pruning.processes import of_first
 from pruning.structure.slices import Slice
 from pruning.training.methods.method import Importance, Method, Rates, in_file_order
 from sparse_formats.terminal.settings import Count, option
@@ -66,10 +67,14 @@ class LoRAPrune(Method):
             parameter.requires_grad_(False)
         self.count, r = len(self.matrices), taken(self.Knobs, rates).rank
         # As LoRA begins: A as PyTorch begins a linear layer, B at 0, so that W is what it was.
-        inner = [(torch.rand(r, m.shape[1]) * 2 - 1) / math.sqrt(m.shape[1]) for m in self.matrices]
-        self.parameters = [*inner, *(torch.zeros(m.shape[0], r) for m in self.matrices)]
+        inner = [
+            (torch.rand(r, m.shape[1], device=m.device) * 2 - 1) / math.sqrt(m.shape[1])
+            for m in self.matrices
+        ]
+        outer = [torch.zeros(m.shape[0], r, device=m.device) for m in self.matrices]
+        self.parameters = [*map(of_first, inner), *outer]
         self.base = [m.upright(m.parameter.detach()).clone() for m in self.matrices]
-        self.scores = [torch.zeros(m.shape) for m in self.matrices]
+        self.scores = [torch.zeros(m.shape, device=m.device) for m in self.matrices]
         self.buffers = [*self.base, *self.scores]
         units = _units(opened)
         self.units = [units.get(m.name) for m in self.matrices]

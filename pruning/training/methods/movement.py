@@ -41,7 +41,7 @@ class Movement(Method):
         import torch
 
         super().__init__(opened, rates)
-        self.parameters = [torch.zeros(m.shape) for m in self.matrices]
+        self.parameters = [torch.zeros(m.shape, device=m.device) for m in self.matrices]
         if taken(self.Knobs, rates).first_scores == "magnitude":
             for score, matrix in zip(self.parameters, self.matrices, strict=True):
                 score += by_mean(matrix.upright(matrix.parameter.detach()))

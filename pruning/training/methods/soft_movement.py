@@ -26,7 +26,7 @@ class SoftMovement(Relaxed):
         import torch
 
         super().__init__(opened, rates)
-        self.parameters = [torch.zeros(m.shape) for m in self.matrices]
+        self.parameters = [torch.zeros(m.shape, device=m.device) for m in self.matrices]
         self.kept: list[Tensor] = []
 
     def factors(self, step: int, ramp: float) -> "list[Tensor]":
