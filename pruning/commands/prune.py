@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pruning.recipe import OTHER_TABLES, Recipe, check_source, pattern_option
 from sparse_formats.errors import InputError
@@ -13,6 +13,8 @@ from sparse_formats.terminal.settings import group, option
 
 if TYPE_CHECKING:
     from pruning.report import Pruning
+    from sparse_formats.masks.matrix import MaskSet
+    from sparse_formats.terminal.progress import Tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +46,18 @@ class Settings(JsonOption, MemoryOption):
         "Statistics file that calibrate wrote, where the score or the update needs it.",
         default=None,
     )
+    permute: bool = option(
+        "Move neurons, channels and heads first, so that vectors keep more importance. The mask "
+        "file holds the order, and commands that put the mask on a model move its units likewise.",
+        default=False,
+    )
     recipe: Recipe = group(Asked)
 
 
 def run(settings: Settings) -> "Pruning":
     """Score the matrices and prune them by the recipe."""
     from pruning.models.model_files import heads_with, model_name, read_heads
+    from pruning.models.order import HEADER, as_json, read_permutation
     from pruning.pipeline import prune_matrices
     from pruning.scoring import score_masks, score_weights
     from sparse_formats.files.mask_file import read_masks, read_model, read_weights
@@ -60,6 +68,8 @@ def run(settings: Settings) -> "Pruning":
     recipe = check_source(settings.recipe)
     with progress() as tell:
         tell(f"reading {source}")
+        if settings.permute:
+            return _permuted(settings, recipe, tell)
         if settings.from_mask is None:
             model = read_model(source)
             shapes, header = {n: w.shape for n, w in model.matrices.items()}, model.header
@@ -75,7 +85,10 @@ def run(settings: Settings) -> "Pruning":
         read = what_was_read(shapes, header, {m.name for m in matrices}, source.name)
         runs = execution_in(header, str(source))
         found = prune_matrices(matrices, recipe, origin, tell, statistics, heads, runs)
-        return replace(found, read=read)
+        order = header.get(HEADER)
+        if order is None and (there := read_permutation(source)) is not None:
+            order = as_json(there)
+        return replace(found, read=read, masks=_with_order(found.masks, order))
 
 
 def show(settings: Settings, result: "Pruning") -> None:
@@ -91,6 +104,48 @@ def show(settings: Settings, result: "Pruning") -> None:
         emit_json(account, settings.json)
     if not settings.is_json_printed:
         _print(result, settings.out)
+
+
+def _permuted(settings: Settings, recipe: Recipe, tell: "Tell") -> "Pruning":
+    """Open the model, move its units, and prune it as it stands then."""
+    from pruning.models.model_files import model_name
+    from pruning.models.opening import open_model
+    from pruning.models.order import HEADER, header_of
+    from pruning.permutation.permute import permute, said_of
+    from pruning.pipeline import prune_matrices
+    from pruning.recipe import checked
+    from pruning.scoring import score_weights
+    from sparse_formats.masks.what_was_read import what_was_read
+
+    if settings.model is None:
+        raise InputError("--permute goes with --model; the units of a mask alone cannot move")
+    if settings.statistics is not None:
+        raise InputError(
+            "--statistics were collected on the model before its units move; run `python -m "
+            "pruning permute`, then calibrate and prune the permuted model"
+        )
+    recipe = checked(recipe)
+    assert recipe.sparsity is not None
+    opened = open_model(settings.model, None, recipe.include, recipe.exclude)
+    moved = permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell)
+    weights = {matrix.name: matrix.weight() for matrix in opened.matrices}
+    matrices = score_weights(weights, recipe)
+    origin, execution = model_name(settings.model), opened.execution
+    found = prune_matrices(matrices, recipe, origin, tell, None, opened.heads, execution)
+    shapes = {name: (w.shape[0], w.shape[1]) for name, w in weights.items()}
+    return replace(
+        found,
+        read=what_was_read(shapes, found.masks.header, weights.keys(), settings.model.name),
+        masks=_with_order(found.masks, header_of(opened.model).get(HEADER)),
+        notes=(*said_of(moved), *found.notes),
+    )
+
+
+def _with_order(masks: "MaskSet", order: Any) -> "MaskSet":
+    """The masks with the order of their model in the header, where it has one of its own."""
+    from pruning.models.order import HEADER
+
+    return masks if order is None else replace(masks, header={**masks.header, HEADER: order})
 
 
 def _source(settings: Settings) -> Path:

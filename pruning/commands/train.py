@@ -75,6 +75,11 @@ class Settings(DataOptions, MachineOptions, JsonOption, MemoryOption):
     new_head: bool = option(
         "With --table or --squad, add a new task head to a model without one.", default=False
     )
+    permute: bool = option(
+        "Move neurons, channels and heads first, so that vectors keep more importance. The mask "
+        "file holds the order, and commands that put the mask on a model move its units likewise.",
+        default=False,
+    )
     recipe: Recipe = group(Recipe)
     training: Training = group(Training, is_table=True)
 
@@ -124,6 +129,7 @@ def run(settings: Settings) -> Result:
         examples = settings.examples_for(opened, training.length or None, recipe.seed)
         if training.method == "recovery" and masks is None:
             masks = zeros_of(opened)
+        moved = _permuted(settings, recipe, opened, tell)
         pruner = prepare(opened, recipe, training, masks)
         teacher = None
         if settings.teacher is not None:
@@ -147,6 +153,7 @@ def run(settings: Settings) -> Result:
         "seconds": seconds,
         "device": device.type,
         "processes": processes.count,
+        "permutation": moved,
         **account_of(pruner, found),
     }
     return Result(opened, found, density, seconds, account, processes)
@@ -195,6 +202,20 @@ def _log_path(settings: Settings) -> Path:
     return settings.log_to or settings.out.with_suffix(f".{settings.log}")
 
 
+def _permuted(
+    settings: Settings, recipe: Recipe, opened: "OpenModel", tell: Tell
+) -> list[str] | None:
+    """Move the units of the model where that is asked for; what was moved, in sentences."""
+    if not settings.permute:
+        return None
+    if settings.training.method == "recovery":
+        raise InputError("--permute does not go with method recovery, whose mask is there already")
+    from pruning.permutation.permute import permute, said_of
+
+    assert recipe.sparsity is not None
+    return [*said_of(permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell))]
+
+
 def _sha256(path: Path) -> str:
     from sparse_formats.files.mask_file import sha256_of
 
@@ -229,6 +250,7 @@ def _print(settings: Settings, result: Result) -> None:
         f"{method}, {steps} steps of {at_once} examples in {result.seconds:.0f} s{taken}",
         f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
         "whole model",
+        *(f"note: {said}" for said in result.account["permutation"] or ()),
         f"wrote {settings.out}",
     ]
     if settings.log is not None:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.models import order
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, nearest
@@ -25,9 +27,13 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
     where it drops but what is 0 in the model too, as the padding token's row often is. Names may
     differ by the prefix of the model's base ("bert.", "model.") and by a closing ".weight".
 
+    Masks that were made on a permuted model bring its order along: the model is put into it first,
+    in place, which changes none of its outputs.
+
     Raises:
-        InputError: a mask without its matrix, or of another shape.
+        InputError: a mask without its matrix, or of another shape; masks of another order.
     """
+    _take_order(opened, masks)
     prefix = f"{opened.model.base_model_prefix}."
     by_plain: dict[str, Matrix] = {}
     for matrix in opened.matrices:
@@ -58,6 +64,21 @@ def matched(opened: OpenModel, masks: MaskSet) -> list[tuple[Matrix, MaskedMatri
     if not pairs:
         raise InputError(f"no mask fits a matrix of model {opened.name}; prune this model")
     return pairs
+
+
+def _take_order(opened: OpenModel, masks: MaskSet) -> None:
+    """Put the model into the order of the model that the masks were made on."""
+    if (data := masks.header.get(order.HEADER)) is None:
+        return
+    wanted, found = order.from_json(data, "masks"), order.order_of(opened.model)
+    done = () if found is None else found.moves
+    if wanted.moves[: len(done)] != done:
+        raise InputError(
+            f"the masks belong to a model in another order than {opened.name}; give the model that "
+            "they were made on, or the one that was permuted"
+        )
+    if rest := wanted.moves[len(done) :]:
+        order.apply(opened.model, replace(wanted, moves=rest))
 
 
 def apply_masks(opened: OpenModel, masks: MaskSet) -> int:

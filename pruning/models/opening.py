@@ -15,6 +15,7 @@ from pruning.models import glassllm
 from pruning.models.devices import check_torch
 from pruning.models.matrices import Matrix, find_matrices
 from pruning.models.model_files import model_name
+from pruning.models.order import read_permutation, remember
 from pruning.structure.attention_and_feed_forward import (
     Attention,
     FeedForward,
@@ -167,6 +168,8 @@ def open_model(
         _check_finite(path, model)
         model.to(device)  # type: ignore[arg-type]
         tokenizer = _tokenizer(folder, extra)
+        if path.is_dir():
+            remember(model, read_permutation(folder))
     names = _file_names(folder, model) if not extra else {}
     return assemble(model_name(path), wanted, model, tokenizer, names, {}, include, exclude)
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from pruning.structure.couplings import Unit
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
 
@@ -29,11 +28,10 @@ class Target:
 
 
 class Pruned(NamedTuple):
-    """A mask, and how it is cut into vectors or slots, if its pattern cuts all of it one way."""
+    """A mask, and how it is cut into vectors, if its pattern cuts the whole matrix one way."""
 
     keep: NDArray[np.bool_]
     layout: VectorLayout | None = None
-    slots: Slots | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,6 @@ class Pattern(ABC):
     def density(self) -> float | None:
         """The kept share where the pattern itself says it."""
         return None
-
-    @property
-    def densest(self) -> float:
-        """The largest share that it can keep."""
-        return 1.0 if self.density is None else self.density
 
     def pools(self, targets: Sequence[Target]) -> list[list[int]]:
         """The finest groups of `targets` that can have a budget; those in none are left whole."""

@@ -24,8 +24,8 @@ def choose(
 
     scores: importance ≥ 0, float32 (out, in), comparable between matrices. Budget and knobs are
     the recipe's. All scores equal is the beginning of a training: then all stays. A pattern that
-    cannot keep all, as 2:4 cannot, is come to from above: on the way to the recipe's sparsity the
-    best of what it would drop stay too.
+    says its own density, as 2:4 does, is come to from above: on the way to the recipe's sparsity
+    the best of what it would drop stay too.
 
     Raises:
         InputError: the recipe's pattern does not fit.
@@ -40,7 +40,7 @@ def choose(
     sizes = [t.scores.size for t in targets]
     for share in shares(targets, made, sparsity, recipe.budget, sizes, is_blind=False):
         members: Sequence[Target] = [targets[i] for i in share.members]
-        if sparsity < min(1 - made.densest, recipe.sparsity):
+        if made.density is not None and sparsity < min(1 - made.density, recipe.sparsity):
             pruned = _above(made, members, share.kept)
         else:
             pruned = masks_of(made, members, share, sparsity, recipe.budget, recipe.count)
@@ -49,8 +49,9 @@ def choose(
 
 
 def _above(made: Pattern, members: Sequence[Target], kept: int) -> list[Pruned]:
-    """The pattern's densest masks, and the best of the rest, `kept` weights in all."""
-    fitting = made.masks(members, made.kept(members, 1 - made.densest))
+    """The pattern's masks at its own density, and the best of the rest, `kept` weights in all."""
+    assert made.density is not None
+    fitting = made.masks(members, made.kept(members, 1 - made.density))
     rest = kept - kept_weights(fitting)
     scores = [
         np.where(pruned.keep, np.float32(-1), target.scores)

@@ -19,6 +19,7 @@ from pruning.direction.retention import kept_sum, top_sum
 from pruning.models.masking import matched
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
+from pruning.models.order import header_of
 from pruning.patterns.pattern import Pruned
 from pruning.recipe import Recipe
 from pruning.recipe import as_json as recipe_json
@@ -29,7 +30,6 @@ from pruning.training.random_states import random_states, set_random_states
 from pruning.training.settings import Training, as_json, checked
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import VectorLayout
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ class Pruner:
         self.dense = [weight.clone() for weight in self.original]
         self.keep = [torch.ones(m.shape, dtype=torch.bool, device=m.device) for m in self.matrices]
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
-        self.slots: list[Slots | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.done, self.is_locked = 0, False
         self.retained: list[tuple[float, float]] = []
@@ -87,7 +86,7 @@ class Pruner:
         for matrix, mask in matched(self.opened, given):
             place = places[matrix.name]
             self.keep[place] = matrix.from_file(mask.keep)
-            self.layouts[place], self.slots[place] = mask.vectors, mask.slots
+            self.layouts[place] = mask.vectors
             if (own := mask.float_weight) is not None:
                 weight = matrix.from_file(own.astype(np.float32))
                 self.dense[place] = torch.where(
@@ -147,7 +146,6 @@ class Pruner:
         for place, matrix in enumerate(self.matrices):
             self.keep[place] = matrix.from_file(found[matrix.name].keep)
             self.layouts[place] = found[matrix.name].layout
-            self.slots[place] = found[matrix.name].slots
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
 
     def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
@@ -237,13 +235,12 @@ class Pruner:
             "seed": self.recipe.seed,
             "heads": None if self.opened.heads is None else asdict(self.opened.heads),
             "execution": self.opened.execution.as_data(),
+            **header_of(self.opened.model),
         }
         return MaskSet(
             tuple(
-                MaskedMatrix(m.name, m.to_file(keep), m.weight(), m.kind, layout, slots)
-                for m, keep, layout, slots in zip(
-                    self.matrices, self.keep, self.layouts, self.slots, strict=True
-                )
+                MaskedMatrix(m.name, m.to_file(keep), m.weight(), m.kind, layout)
+                for m, keep, layout in zip(self.matrices, self.keep, self.layouts, strict=True)
             ),
             header,
         )
@@ -278,7 +275,6 @@ class Pruner:
             "retained": self.retained,
             "method": self.method.state(),
             "orientations": orientations,
-            "slots": [None if cut is None else asdict(cut) for cut in self.slots],
         }
 
     def restore(self, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]) -> None:
@@ -286,7 +282,6 @@ class Pruner:
         self.done, self.is_locked = state["done"], state["is_locked"]
         self.retained = [(kept, best) for kept, best in state["retained"]]
         self.method.restore(state["method"])
-        self.slots = [None if cut is None else Slots(**cut) for cut in state["slots"]]
         for i, weight in enumerate(self.dense):
             weight.copy_(tensors[f"dense.{i}"])
             self.keep[i] = tensors[f"keep.{i}"].to(weight.device).bool()
