@@ -4,7 +4,7 @@ A workload is drawn from a seed, so a failing one is named by a number.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.datatypes import DATATYPES
+from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, longest_entry
 from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
 from tests.accel_sim.workloads import load_mixed_vector
+
+HAS_SELECTS = any(f.name == "lane_select" for f in fields(LayerResult))
+"""Whether the simulator runs machines whose lanes choose; those that it cannot run are left out."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,10 +111,13 @@ def drawn_shape(draw: Draw) -> tuple[int, int]:
     return (few, many) if draw.chance(0.7) else (many, few)
 
 
-def drawn_matrix(draw: Draw, name: str, shape: tuple[int, int]) -> MaskedMatrix:
+def drawn_matrix(
+    draw: Draw, name: str, shape: tuple[int, int], settings: Mapping[str, Any]
+) -> MaskedMatrix:
     """A mask of one of the kinds that the machine meets."""
     rows, cols = shape
-    rng, kind = draw.rng, draw.pick(*KINDS)
+    is_choosing = settings["array.lane_select"] > 1
+    rng, kind = draw.rng, draw.pick(*KINDS, *["chosen"] * (len(KINDS) * is_choosing))
     density = draw.pick(0.05, 0.2, 0.4, 0.7, 0.9)
     layout = None
     if kind == "zero":
@@ -122,6 +129,8 @@ def drawn_matrix(draw: Draw, name: str, shape: tuple[int, int]) -> MaskedMatrix:
         keep = rng.random(shape) < density / 4
         keep[rng.integers(rows, size=1 + rows // 5)] = True
         keep[:, rng.integers(cols, size=1 + cols // 5)] = rng.random() < 0.5
+    elif kind == "chosen":
+        keep = drawn_choices(draw, shape, density, settings)
     elif kind == "vectors":
         layout = drawn_layout(rng, shape, density)
         keep = layout.keep(shape)
@@ -132,6 +141,23 @@ def drawn_matrix(draw: Draw, name: str, shape: tuple[int, int]) -> MaskedMatrix:
     if weight is not None and rng.random() < 0.2:
         weight = np.where(keep, rng.integers(-127, 128, shape), 0).astype(np.int8)
     return MaskedMatrix(name, keep, weight, "other", layout)
+
+
+def drawn_choices(
+    draw: Draw, shape: tuple[int, int], density: float, settings: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """Some (position, unit), in which each lane keeps one of its candidates; few other weights."""
+    width = settings["array.lane_select"]
+    lanes = settings["array.lanes"] // draw.pick(*settings["array.lane_groups"])
+    # In column mode the lanes are outputs, in row mode the inputs with one remainder.
+    high, wide = (lanes, width) if draw.chance(0.5) else (1, lanes * width)
+    bands, slots = -(-shape[0] // high), -(-shape[1] // wide)
+    taken = draw.rng.integers(width, size=(bands, slots, lanes, 1)) == np.arange(width)
+    taken &= draw.rng.random((bands, slots, 1, 1)) < max(density, draw.pick(0.0, 1.0))
+    axes = (0, 1, 3, 2) if high == 1 else (0, 2, 1, 3)
+    keep = taken.transpose(axes).reshape(bands * high, slots * wide)
+    keep = keep[: shape[0], : shape[1]]
+    return keep | (draw.rng.random(shape) < draw.pick(0.0, 0.0, 0.05))
 
 
 def drawn_weight(rng: np.random.Generator, keep: NDArray[np.bool_]) -> NDArray[Any]:
@@ -267,6 +293,7 @@ def drawn_settings(draw: Draw, some_lanes: Sequence[int]) -> dict[str, Any]:
     free = {key: draw.pick(*choices) for key, choices in FREE.items()}
     rows, lanes = free["array.pe_rows"], draw.pick(*some_lanes)
     groups = draw.pick(*LANES[lanes])
+    select = draw.pick(1, 1, 2, 2, 2, 4, 4, 4, 8, 16) if free["array.packing"] else 1
     # Every number of groups divides the lanes, the words, and the most groups.
     words = lanes + max(groups) * draw.pick(0, 0, 1, 2, 4, 8)
     runs, permille = draw.pick(*EFFICIENCIES)
@@ -274,8 +301,9 @@ def drawn_settings(draw: Draw, some_lanes: Sequence[int]) -> dict[str, Any]:
     settings = free | {
         "array.lanes": lanes,
         "array.lane_groups": groups,
+        "array.lane_select": select,
         "array.accumulators_per_pe": words,
-        "matching.window_inputs": lanes + draw.pick(0, 0, 1, 2, 5, 16, 100),
+        "matching.window_inputs": lanes * select + draw.pick(0, 0, 1, 2, 5, 16, 100),
         "scheduler.sets": draw.pick(*(n for n in range(1, rows + 1) if rows % n == 0)),
         "decompressor.word_bytes": word,
         "dram.efficiency_run_bytes": runs,
@@ -316,13 +344,14 @@ def of_four_bits(
 def drawn_workload(seed: int) -> Workload:
     """One to three matrices, one machine, one kind of activations."""
     draw = Draw(seed)
+    settings = drawn_settings(draw, MANY_LANES if seed % 32 == 15 else FEW_LANES)
     shapes = [drawn_shape(draw)] * draw.pick(1, 1, 1, 1, 2)
     shapes += [drawn_shape(draw)] * draw.pick(0, 0, 0, 1)
-    matrices = tuple(drawn_matrix(draw, f"m{i}", shape) for i, shape in enumerate(shapes))
-    settings = drawn_settings(draw, MANY_LANES if seed % 32 == 15 else FEW_LANES)
+    matrices = tuple(drawn_matrix(draw, f"m{i}", shape, settings) for i, shape in enumerate(shapes))
     tokens = (1, 1, 2, 2, 3, 4, 5)
     if seed % 32 == 31:  # More than 64 columns, on a small matrix.
-        matrices = (drawn_matrix(draw, "m0", (draw.pick(1, 3, 6), draw.pick(1, 4, 9))),)
+        small = draw.pick(1, 3, 6), draw.pick(1, 4, 9)
+        matrices = (drawn_matrix(draw, "m0", small, settings),)
         settings["array.token_columns"], tokens = draw.pick(64, 65, 70), (64, 65, 69, 130)
         settings["activation_buffer.port_bytes"] = 1024
     activations = drawn_activations(draw, matrices, tokens)

@@ -11,7 +11,7 @@ from accel_sim.reports.report import LayerResult
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
-from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import layer_inputs
+from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import HAS_SELECTS, layer_inputs
 from tests.accel_sim.dataflows.mixed_vector.reference.layers import ReferenceLayer, reference
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, refusals
 from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import State, run_pass
@@ -97,7 +97,8 @@ def both(
     machine, matrices = Machine.of(simulator), matrices_of(masks)
     some = activations or Activations(1)
     yield reference(matrices, inputs_of(matrices, some, machine.array.datatype), machine).layers
-    yield simulated(matrices, simulator, some, threads=1)
+    if machine.array.lane_select == 1 or HAS_SELECTS:
+        yield simulated(matrices, simulator, some, threads=1)
 
 
 def causes(layer: ReferenceLayer | LayerResult) -> dict[str, int]:
@@ -474,6 +475,73 @@ def test_is_the_worked_pass_of_the_page_right() -> None:
     assert slot_1.cycles == {"decompressor": 6, "busy": 2, "window": 2, "zero_skip": 1, "idle": 0}
     assert count.decompressor == {"busy": 6, "queue_full": 0, "weight_buffer": 4 + 5}
     assert count.matching == {"busy": 4, "window_full": 6}
+
+
+# --- lanes that choose ----------------------------------------------------------------------------
+
+CHOOSING = ("lanes=2", "lane_select=2", "accumulators_per_pe=2")
+
+PAIRS = [[1, 0, 0, 1], [0, 1, 1, 0]]
+
+
+def choice_of(layer: ReferenceLayer | LayerResult) -> tuple[str, int]:
+    """Its mode and select width."""
+    return layer.orientation, vars(layer)["lane_select"]
+
+
+@pytest.mark.rule(microarchitecture=2)
+@pytest.mark.rule(microarchitecture=3)
+def test_do_lanes_that_choose_fill_their_entries() -> None:
+    # Without selects each weight is an entry of its own, in both modes. With two candidates a lane
+    # there are two full entries: in row mode an output each, whose lanes take inputs 0 and 3, or 2
+    # and 1; in column mode inputs 0 and 1 for both lanes, then 2 and 3. t = 1 or d = 1, and no
+    # bitmaps: 1 + 2·(1 + 16) = 35 bits each, 9 bytes; 29 bytes, from 33. Issued in 3 and 4: 5 + 2
+    # cycles, until 40; two words until 42. Ties go to row mode.
+    # Dense: 36 bytes, from 40; 4 entries, issued in 3 … 6: 7 + 2, until 49; 51.
+    for (layer,) in both([PAIRS], CHOOSING):
+        assert (layer.cycles, layer.dense_cycles, layer.entries) == (42, 51, 2)
+        assert choice_of(layer) == ("horizontal", 2)
+        assert layer.storage_bits == {
+            "values": 64, "indices": 2 * 3, "pointers": 8 * 20 + 2, "padding": 0
+        }  # fmt: skip
+        assert causes(layer) == {
+            "dram": 33, "decompressor": 3, "compute": 2, "pipeline": 2, "writeback": 2
+        }  # fmt: skip
+
+
+@pytest.mark.rule(microarchitecture=2)
+@pytest.mark.rule(microarchitecture=5)
+def test_does_a_candidate_that_is_not_selected_not_keep_an_entry_alive() -> None:
+    # Inputs 0 and 3 are zero, which are those of output 0: its entry is dropped in 3.
+    settings = (*CHOOSING, "zero_skip.entries_per_cycle=1")
+    for (layer,) in both([PAIRS], settings, given((0, 1, 1, 0))):
+        assert (layer.cycles, *choice_of(layer)) == (42, "horizontal", 2)
+        assert causes(layer) == {
+            "dram": 33, "decompressor": 3, "zero_skip": 1, "compute": 1, "pipeline": 2,
+            "writeback": 2,
+        }  # fmt: skip
+        assert (layer.macs_executed, layer.macs_skipped, layer.macs_padding) == (2, 2, 0)
+
+
+@pytest.mark.rule(microarchitecture=2)
+@pytest.mark.rule(microarchitecture=5)
+def test_does_an_entry_wait_for_all_candidates_of_its_position() -> None:
+    # One input enters a cycle, c of them are there in cycle c. Column mode: position 3 has inputs
+    # 6 and 7, of which lane i takes 6 + i. d = 2: 2 + 2·17 bits = 5 bytes; 25 bytes, from 29. It
+    # waits in 3 … 7 and is issued in 8: 9 + 2 cycles, until 40; 42.
+    # Without selects the second of two entries is issued in 8 too, but they have a byte more.
+    narrow = (*CHOOSING, "window_inputs=8", "inputs_per_cycle=1")
+    for (layer,) in both([[[0] * 6 + [1, 0], [0] * 7 + [1]]], narrow):
+        assert (layer.cycles, *choice_of(layer)) == (42, "vertical", 2)
+        assert causes(layer) == {
+            "dram": 29, "decompressor": 3, "window": 5, "compute": 1, "pipeline": 2,
+            "writeback": 2,
+        }  # fmt: skip
+    # Both lanes take input 6. With selects they would wait for input 7 as well. Without them the
+    # entry of 3 + 2·16 bits is issued in 7: a cycle less.
+    for (layer,) in both([[[0] * 6 + [1, 0]] * 2], narrow):
+        assert (layer.cycles, *choice_of(layer)) == (41, "vertical", 1)
+        assert causes(layer)["window"] == 4
 
 
 # --- columns --------------------------------------------------------------------------------------

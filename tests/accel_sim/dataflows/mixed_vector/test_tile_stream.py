@@ -64,7 +64,7 @@ def check(tile: Tile, data: bytes) -> None:
     assert len(data) == tile.bytes
     told = described(tile)
     read = weights_of(from_bytes(data, told, tile.machine), told, tile.machine)
-    kept = {cell for entry in tile.entries for cell in entry.cells()}
+    kept = {cell for entry in tile.entries for cell in entry.cells}
     assert read == {(out, col): values[out][col] for out, col in kept}
 
 
@@ -140,6 +140,58 @@ def test_has_a_tile_without_entries_records_only() -> None:
     # Three units on four slots: 2 bits each.
     check(tile, DESCRIPTOR + bits_of((0, 2), (1, 2), (2, 2)) + bytes(4 * 4))
     assert tile.room == 2 * 4 * 2
+
+
+def test_which_bits_have_entries_with_selects() -> None:
+    # The page's: lane i has the candidates i and i + 4 in row mode; lane 0 keeps both of its, so
+    # there is a second entry. d = t = 0. Bitmaps of 8 bits, or flags besides.
+    tile = tile_of([[1, 0, 0, 1, 1, 1, 0, 0]], Choice("row", 1, 2), False, pe_rows=1)
+    assert tile.fields == Fields(0, 0, 1)
+    slot = bits_of(
+        *((0b1011, 4), (0, 1), (1, 8), (1, 1), (6, 8), (0, 1), (4, 8)),
+        *((0b0001, 4), (1, 1), (5, 8)),
+    )
+    assert [(entry.lo, entry.hi) for entry in tile.entries] == [(0, 8), (0, 8)]
+    check(tile, DESCRIPTOR + bits_of((2, 16), (len(slot), 16)) + slot)
+    # The same bits in column mode, where select 0 is input 0 and select 1 input 1.
+    keep = [[1, 1], [0, 1], [0, 0], [1, 0]]
+    column = tile_of(keep, Choice("column", 1, 2), False, pe_rows=1)
+    values = [[1, 5], [0, 6], [0, 0], [4, 0]]
+    assert to_bytes(column, values) == DESCRIPTOR + bits_of((2, 16), (len(slot), 16)) + slot
+    # And with the page's values.
+    page = to_bytes(tile, [[3, 0, 0, 17, 5, 256 - 2, 0, 0]])
+    assert page[20:] == bytes.fromhex("6b a0 bf 88 58 00")
+
+
+def test_have_lanes_at_ragged_ends_fewer_candidates() -> None:
+    # Positions of 4·4 inputs, the second with 16 … 21: lanes 0 and 1 have two candidates there,
+    # lanes 2 and 3 one. Three slots hold nothing but the record.
+    keep = [[0] * 15 + [1] + [0, 1, 1, 1, 1, 1]]
+    tile = tile_of(keep, Choice("row", 1, 4), False, pe_rows=1)
+    assert [(entry.lo, entry.hi) for entry in tile.entries] == [(0, 16), (16, 22), (16, 22)]
+    assert [entry.lanes for entry in tile.entries] == [[3], [0, 1, 2, 3], [1]]
+    assert [entry.selects for entry in tile.entries] == [[3], [1, 0, 0, 0], [1]]
+    slot = bits_of(
+        *((0, 1), (0, 1), (0b1000, 4), (3, 2), (16, 8)),
+        *((1, 1), (1, 1), (1, 2), (21, 8), (0, 2), (18, 8), (0, 2), (19, 8), (0, 2), (20, 8)),
+        *((0, 1), (0, 1), (0b0010, 4), (1, 2), (22, 8)),
+    )
+    # d = 1; three flags and two bitmaps take 11 bits, three bitmaps 12.
+    assert tile.fields == Fields(1, 0, 2)
+    check(tile, DESCRIPTOR + bits_of((3, 16), (len(slot), 16)) + slot)
+    # Column mode: positions of inputs 0, 1 and of input 2; units of 4 outputs and of 1.
+    tall = [[1, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1], [0, 1, 1]]
+    column = tile_of(tall, Choice("column", 1, 2), False, pe_rows=1)
+    assert [
+        (entry.position, entry.unit, entry.lo, entry.hi, entry.lanes, entry.selects)
+        for entry in column.entries
+    ] == [
+        (0, 0, 0, 2, [0, 1, 3], [0, 1, 0]),
+        (0, 0, 0, 2, [0], [1]),
+        (0, 1, 0, 2, [0], [1]),
+        (1, 0, 2, 3, [0, 3], [0, 0]),
+        (1, 1, 2, 3, [0], [0]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,24 +17,27 @@ def side_mm(machine: Machine, case: str) -> float:
     rows, columns, lanes = array.pe_rows, array.token_columns, array.lanes
     pes, most, groupings = rows * columns, machine.most_groups, len(array.lane_groups)
     v, a, word = machine.value_bits, 8 * machine.accumulator_bytes, machine.word_bits
+    item = v + machine.most_select_bits
     is_shared = machine.scheduler.policy == "set_associative"
     sets = machine.scheduler.sets if is_shared else rows
     slots, fewest = rows * most, lanes // most
     takers = columns if machine.queue.per_column else 1
 
     registers = 2 * pes * array.accumulators_per_pe * a
-    registers += takers * rows * machine.queue.depth_entries * (lanes * v + most * 32)
+    registers += takers * rows * machine.queue.depth_entries * (lanes * item + most * 32)
     registers += window * columns * (v + 1)
     registers += rows * machine.decompressor.buffer_words * word
     registers += 4 * (128 + sets * array.accumulators_per_pe * ceil_log2(sets * most))
     registers += 2 * 32 * slots
 
     multiplexers = pes * a * sum(sorted(array.lane_groups)[1:])
-    multiplexers += (pes + rows) * v * lanes * (groupings - 1)
+    multiplexers += (pes * v + rows * item) * lanes * (groupings - 1)
+    multiplexers += pes * lanes * (array.lane_select - 1) * v
     multiplexers += slots * (ceil_div(window, fewest) - 1) * fewest * columns * v
     multiplexers += rows * groupings * 2 * word * ceil_log2(word)
 
-    gates = multiplexers * area("mux_bit", case) + rows * lanes / 16 * area("expander", case)
+    gates = multiplexers * area("mux_bit", case)
+    gates += rows * lanes / 16 * item / v * area("expander", case)
     if machine.zero_skip.entries_per_cycle:
         gates += takers * slots * area("zero_skip", case)
     adders = machine.output.words_per_cycle * rows // sets

@@ -38,6 +38,8 @@ def actions(
     for one in passes:
         tile, tokens, tally = one.tile, len(one.tokens), one.tally
         is_column = choice.mode == "column"
+        # Inputs that a slot reads for a live pair.
+        read = choice.s if is_column else g
         copies = tokens if machine.queue.per_column else 1
         entry_bits = sum(tile.entry_bits)
         assert one.count.words_read == sum(tile.row_words)
@@ -49,7 +51,7 @@ def actions(
                 count["inspections"] += len(taker.issued) + taker.dropped
             count["matches"] += len(taker.issued)
         count["window bits"] += one.count.inputs_loaded * tokens * v
-        count["window bits"] += tally.live_pairs * (1 if is_column else g) * v
+        count["window bits"] += tally.live_pairs * read * v
         count["activation bytes read"] += one.count.inputs_loaded * tokens * b
         outputs = len(tile.strip) * tokens
         # The last range writes operands, all before it partial sums, which the next one reads.
@@ -65,7 +67,7 @@ def actions(
         count["gated lanes"] += tally.issued_pairs * g - tally.executed
         # Along the whole row once; the others half an array.
         count["weight bits sent"] += entry_bits
-        count["operand bits sent"] += tally.live_pairs * (1 if is_column else g) * v
+        count["operand bits sent"] += tally.live_pairs * read * v
         count["sum bits sent"] += outputs * slots_per_set * 8 * a
         count["pass cycles"] += one.count.cycles
         words = tally.executed if is_column else tally.live_pairs

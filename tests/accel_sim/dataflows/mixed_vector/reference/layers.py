@@ -51,6 +51,7 @@ class ReferenceLayer:
     tokens: int
     orientation: str
     lane_groups: int
+    lane_select: int
     entries: int
     mean_entry_weights: float | None
     storage_bits: Mapping[str, int]
@@ -97,6 +98,12 @@ class Run:
         return sum(tile.bytes for tile in self.tiles)
 
 
+def every_choice(machine: Machine) -> list[Choice]:
+    """Modes, lane groups and select widths that a matrix may be given."""
+    groups, widths = machine.array.lane_groups, machine.select_widths
+    return [Choice(mode, n, s) for mode in MODES for n in groups for s in widths]
+
+
 @dataclass(frozen=True)
 class Source:
     """What is run: a pruned matrix, or, where there is none, the dense one of its shape."""
@@ -107,9 +114,9 @@ class Source:
 
     def choices(self, machine: Machine) -> list[Choice]:
         """Those that are tried: all; of a dense matrix only those with fewer entries a slot."""
-        every = [Choice(mode, n) for mode in MODES for n in machine.array.lane_groups]
         if self.matrix is not None:
-            return every
+            return every_choice(machine)
+        every = [choice for choice in every_choice(machine) if choice.s == 1]
 
         def entries_a_slot(choice: Choice) -> Fraction:
             lines, length = self.shape if choice.mode == "row" else self.shape[::-1]
@@ -153,7 +160,7 @@ def best_run(source: Source, machine: Machine) -> Run:
     Raises:
         DoesNotFit: with no choice all tiles fit.
     """
-    found: list[tuple[int, int, int, int, Run]] = []
+    found: list[tuple[tuple[int, ...], Run]] = []
     for choice in source.choices(machine):
         try:
             run = candidate(source, choice, machine)
@@ -161,10 +168,11 @@ def best_run(source: Source, machine: Machine) -> Run:
             continue
         timeline = Timeline(machine, machine.dram.resident)
         cycles = timeline.layer(run.tiles, run.passes, run.shape).cycles
-        found.append((cycles, run.bytes, choice.n, MODES.index(choice.mode), run))
+        order = (cycles, run.bytes, choice.s, choice.n, MODES.index(choice.mode))
+        found.append((order, run))
     if not found:
         raise DoesNotFit
-    return min(found, key=lambda one: one[:4])[4]
+    return min(found, key=lambda one: one[0])[1]
 
 
 @dataclass(frozen=True)
@@ -271,6 +279,7 @@ def layer_figures(
         tokens=tokens,
         orientation="horizontal" if choice.mode == "row" else "vertical",
         lane_groups=choice.n,
+        lane_select=choice.s,
         entries=entries,
         mean_entry_weights=matrix.nnz / entries if entries else None,
         storage_bits=storage_bits(run.tiles),

@@ -33,6 +33,7 @@ class Array:
     token_columns: int = 16
     lanes: int = 16
     lane_groups: Sequence[int] = (1, 2, 4, 8)
+    lane_select: int = 1
     accumulators_per_pe: int = 128
     pe_latency_cycles: int = 4
     packing: bool = True
@@ -166,6 +167,16 @@ class Machine:
         return max(self.array.lane_groups)
 
     @property
+    def select_widths(self) -> tuple[int, ...]:
+        """Among how many inputs a lane may choose."""
+        return (1, self.array.lane_select) if self.array.lane_select > 1 else (1,)
+
+    @property
+    def most_select_bits(self) -> int:
+        """log2 k."""
+        return ceil_log2(self.array.lane_select)
+
+    @property
     def multipliers(self) -> int:
         return self.array.pe_rows * self.array.token_columns * self.array.lanes
 
@@ -179,7 +190,10 @@ def refusals(machine: Machine) -> set[str]:
         broken.add("array.lane_groups")
     if machine.scheduler.policy == "set_associative" and rows % machine.scheduler.sets:
         broken.add("scheduler.sets")
-    if machine.matching.window_inputs < lanes:
+    has_selects = array.lane_select > 1
+    if array.lane_select not in (1, 2, 4, 8, 16) or (has_selects and not array.packing):
+        broken.add("array.lane_select")
+    if machine.matching.window_inputs < lanes * array.lane_select:
         broken.add("matching.window_inputs")
     if words < lanes:
         broken.add("array.accumulators_per_pe")
@@ -201,7 +215,8 @@ def refusals(machine: Machine) -> set[str]:
 
 
 def longest_entry(machine: Machine, n: int) -> int:
-    """Bits that an entry can have: g lanes with a value each, t, d of 20 bits, and a flag."""
+    """Bits that an entry can have: g lanes with an item and a bit each, t, d of 20, and a flag."""
     array = machine.array
     most_units = max(array.accumulators_per_pe // n, array.accumulators_per_pe // array.lanes)
-    return (array.lanes // n) * (machine.value_bits + 1) + ceil_log2(most_units) + 21
+    lane = machine.value_bits + machine.most_select_bits + 1
+    return array.lanes // n * lane + ceil_log2(most_units) + 21

@@ -86,14 +86,12 @@ def ordered_product(
                     if not one.live[token][number]:
                         continue
                     entry = tile.entries[number]
-                    products = {(out, col): w[out][col] * column[col] for out, col in entry.cells()}
-                    if choice.mode == "column":
-                        sums = [(out, term) for (out, _), term in products.items()]
-                    else:
+                    sums = [(out, w[out][col] * column[col]) for out, col in entry.cells]
+                    if choice.mode == "row":
                         summands = [nothing] * lanes
-                        for (_, col), term in products.items():
-                            summands[col - entry.lo] = term
-                        sums = [(entry.outputs[0], tree_sum(summands))]
+                        for lane, (_, term) in zip(entry.lanes, sums, strict=True):
+                            summands[lane] = term
+                        sums = [(entry.cells[0][0], tree_sum(summands))]
                     for out, term in sums:
                         of_slots = held.setdefault((out, token), {})
                         of_slots[taker.slot] = of_slots.get(taker.slot, nothing) + term

@@ -66,11 +66,11 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class ReadEntry:
-    """An entry as it was read: lane → the bits of its value."""
+    """An entry as it was read: lane → the select and the bits of the value of its item."""
 
     position: int
     unit: int
-    values: dict[int, int]
+    items: dict[int, tuple[int, int]]
 
 
 def described(tile: Tile) -> Descriptor:
@@ -103,7 +103,8 @@ def sub_streams(tile: Tile, patterns: Sequence[Sequence[int]]) -> list[bytes]:
                 out.put(tile.plan.number_of(entry.unit), f.t)
                 if f.pattern == 1 or (f.pattern == 2 and not is_full):
                     out.put(sum(1 << lane for lane in entry.lanes), g)
-            for y, x in entry.cells():
+            for select, (y, x) in zip(entry.selects, entry.cells, strict=True):
+                out.put(select, tile.choice.select_bits)
                 out.put(patterns[y][x], v)
             assert len(out.bits) - before == tile.entry_bits[number]
         found.append(out.to_bytes())
@@ -182,8 +183,11 @@ def _parse(
         unit = units[reader.take(f.t)]
         bitmap = 2**g - 1 if is_full else reader.take(g)
         lanes = [lane for lane in range(g) if bitmap >> lane & 1]
-        values = {lane: reader.take(machine.value_bits) for lane in lanes}
-        found.append(ReadEntry(position, unit, values))
+        items = {
+            lane: (reader.take(told.choice.select_bits), reader.take(machine.value_bits))
+            for lane in lanes
+        }
+        found.append(ReadEntry(position, unit, items))
     reader.finish()
     return found
 
@@ -206,8 +210,9 @@ def _dense_entries(
     found: list[list[ReadEntry]] = [[] for _ in streams]
     for (position, unit), slot in zip(places, dealt.slot_of_entry, strict=True):
         left = told.inputs - position * g if is_row else told.outputs - unit * g
-        values = {lane: readers[slot].take(machine.value_bits) for lane in range(min(g, left))}
-        found[slot].append(ReadEntry(position, unit, values))
+        lanes = range(min(g, left))
+        items = {lane: (0, readers[slot].take(machine.value_bits)) for lane in lanes}
+        found[slot].append(ReadEntry(position, unit, items))
     for reader in readers:
         reader.finish()
     return found
@@ -217,14 +222,14 @@ def weights_of(
     entries: Sequence[Sequence[ReadEntry]], told: Descriptor, machine: Machine
 ) -> dict[tuple[int, int], int]:
     """(output, input) of the tile → the bits of the value there."""
-    g = told.choice.lanes(machine)
+    g, width = told.choice.lanes(machine), told.choice.position_inputs(machine)
     found: dict[tuple[int, int], int] = {}
     for entry in (entry for of_slot in entries for entry in of_slot):
-        for lane, value in entry.values.items():
+        for lane, (select, value) in entry.items.items():
             if told.choice.mode == "row":
-                cell = (entry.unit, entry.position * g + lane)
+                cell = (entry.unit, entry.position * width + select * g + lane)
             else:
-                cell = (entry.unit * g + lane, entry.position)
+                cell = (entry.unit * g + lane, entry.position * width + select)
             assert cell not in found
             found[cell] = value
     return found

@@ -1,6 +1,6 @@
 """§2, §3: choices, vectors, entries and tiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -29,14 +29,24 @@ def parts_of(length: int, width: int) -> list[range]:
 
 @dataclass(frozen=True)
 class Choice:
-    """Mode and lane groups of a matrix."""
+    """Mode, lane groups and select width of a matrix."""
 
     mode: Mode
     n: int
+    s: int = 1
 
     def lanes(self, machine: Machine) -> int:
         """g: the lanes of a group."""
         return machine.array.lanes // self.n
+
+    @property
+    def select_bits(self) -> int:
+        """Of a weight."""
+        return ceil_log2(self.s)
+
+    def position_inputs(self, machine: Machine) -> int:
+        """Consecutive inputs of a position."""
+        return self.s * (self.lanes(machine) if self.mode == "row" else 1)
 
     def slots(self, machine: Machine) -> int:
         return machine.array.pe_rows * self.n
@@ -96,9 +106,10 @@ def vectors_of(
 
 @dataclass(frozen=True)
 class Entry:
-    """What a slot issues in one cycle: weights of `outputs` × `inputs`, one of them single.
+    """What a slot issues in one cycle: weights of one (position, unit), at most one a lane.
 
-    lanes: ascending, one a weight. lo, hi: the inputs that it needs.
+    lo, hi: the inputs that it needs. lanes: ascending, one a weight; selects and cells, which are
+    (output, input), are theirs.
     """
 
     position: int
@@ -106,20 +117,16 @@ class Entry:
     lo: int
     hi: int
     lanes: Sequence[int]
-    outputs: Sequence[int]
-    inputs: Sequence[int]
+    selects: Sequence[int]
+    cells: Sequence[tuple[int, int]]
 
     @property
     def weights(self) -> int:
         return len(self.lanes)
 
-    def cells(self) -> Iterator[tuple[int, int]]:
-        """(output, input) of each lane with a weight."""
-        return ((out, col) for out in self.outputs for col in self.inputs)
-
     def multiplied(self, not_zero: Sequence[bool]) -> int:
         """Weights that are live for a token with these inputs; 0: the entry is dead."""
-        return len(self.outputs) * sum(not_zero[col] for col in self.inputs)
+        return sum(not_zero[col] for _, col in self.cells)
 
 
 @dataclass(frozen=True)
@@ -207,9 +214,9 @@ class Tile:
         v = self.machine.value_bits
         if self.is_dense:
             return [v * entry.weights for entry in self.entries]
-        f = self.fields
+        f, item = self.fields, self.choice.select_bits + v
         return [
-            f.d + f.t + self.pattern_bits(entry, f.pattern) + v * entry.weights
+            f.d + f.t + self.pattern_bits(entry, f.pattern) + item * entry.weights
             for entry in self.entries
         ]
 
@@ -330,32 +337,30 @@ class Matrix:
 def entries_of(
     matrix: Matrix, strip: range, inputs: range, choice: Choice, machine: Machine
 ) -> list[Entry]:
-    """The entries of a tile in stream order: by (position, unit, start of the piece)."""
-    g = choice.lanes(machine)
-    gathered: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+    """The entries of a tile in stream order: by (position, unit, start of the piece, j)."""
+    g, width = choice.lanes(machine), choice.position_inputs(machine)
+    # Of each piece: the weights of each lane, in ascending order of their inputs.
+    gathered: dict[tuple[int, int, int], dict[int, list[tuple[int, int]]]] = {}
     for out in strip:
         kept = matrix.keep[out]
         for col in inputs:
             if not kept[col]:
                 continue
             y, x = out - strip.start, col - inputs.start
-            place = (x // g, y) if choice.mode == "row" else (x, y // g)
-            piece = matrix.owner[out][col] if matrix.owner else 0
-            gathered.setdefault((*place, piece), []).append((out, col))
+            unit, lane = (y, x % g) if choice.mode == "row" else divmod(y, g)
+            start = matrix.owner[out][col] if matrix.owner else 0
+            piece = gathered.setdefault((x // width, unit, start), {})
+            piece.setdefault(lane, []).append((out, col))
     found: list[Entry] = []
-    for position, unit, piece in sorted(gathered):
-        cells = gathered[position, unit, piece]
-        if choice.mode == "row":
-            lo = inputs.start + position * g
-            hi = min(lo + g, inputs.stop)
-            outputs, columns = [cells[0][0]], [col for _, col in cells]
-            lanes = [col - lo for col in columns]
-        else:
-            lo = inputs.start + position
-            hi = lo + 1
-            outputs, columns = [out for out, _ in cells], [lo]
-            lanes = [out - strip.start - unit * g for out in outputs]
-        found.append(Entry(position, unit, lo, hi, lanes, outputs, columns))
+    for (position, unit, _), piece in sorted(gathered.items()):
+        lo = inputs.start + position * width
+        hi = min(lo + width, inputs.stop)
+        for j in range(max(map(len, piece.values()))):
+            lanes = sorted(lane for lane, weights in piece.items() if len(weights) > j)
+            cells = [piece[lane][j] for lane in lanes]
+            step = g if choice.mode == "row" else 1
+            selects = [(col - lo) // step for _, col in cells]
+            found.append(Entry(position, unit, lo, hi, lanes, selects, cells))
     return found
 
 
