@@ -2,7 +2,7 @@
 // clock happens at its rising edge, so that every simulator sees the same.
 module bench #(
     parameter P = 4, T = 2, G = 8, M = 8, A = 32, Q = 4, Z = 1, W = 16, IPC = 4, LATENCY = 4,
-    parameter B = 16, BW = 16, WORDS = 256, PORT = 8, PER_COLUMN = 0, PLACES = 4, MOST_BYTES = 32,
+    parameter B = 16, BW = 16, WORDS = 256, PORT = 8, PER_COLUMN = 0, SELECT = 1, PLACES = 4, MOST_BYTES = 32,
     parameter TOKENS = 32, INPUTS = 64, OUTPUTS = 64, UNITS = 64, TABLE = 512, E = 128, LOADS = 16
 );
     localparam WIN = MOST_BYTES + 2 * B + 16, RW = 12, XW = 10, UW = 8, TILES = 256, BYTES = 131072;
@@ -54,7 +54,7 @@ module bench #(
     end
 
     machine #(.P(P), .T(T), .G(G), .M(M), .A(A), .Q(Q), .Z(Z), .W(W), .IPC(IPC), .LATENCY(LATENCY), .B(B),
-              .BW(BW), .WORDS(WORDS), .PORT(PORT), .PER_COLUMN(PER_COLUMN), .PLACES(PLACES),
+              .BW(BW), .WORDS(WORDS), .PORT(PORT), .PER_COLUMN(PER_COLUMN), .SELECT(SELECT), .PLACES(PLACES),
               .MOST_BYTES(MOST_BYTES), .TOKENS(TOKENS), .INPUTS(INPUTS), .OUTPUTS(OUTPUTS), .UNITS(UNITS),
               .TABLE(TABLE), .E(E), .LOADS(LOADS), .WIN(WIN), .RW(RW), .XW(XW), .UW(UW)) machine (
         .clk, .reset, .load_enable, .go, .share, .is_snake, .tiles, .token_count, .place_limit, .first_latency,

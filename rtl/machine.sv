@@ -1,7 +1,7 @@
 // The mixed-vector machine of docs/microarchitecture.md, INT8: see docs/rtl.md.
 module machine #(
     parameter P = 4, T = 2, G = 8, M = 8, A = 32, Q = 4, Z = 1, W = 16, IPC = 4, LATENCY = 4,
-    parameter B = 16, BW = 16, WORDS = 256, PORT = 8, PER_COLUMN = 0, PLACES = 4, MOST_BYTES = 32,
+    parameter B = 16, BW = 16, WORDS = 256, PORT = 8, PER_COLUMN = 0, SELECT = 1, PLACES = 4, MOST_BYTES = 32,
     parameter TOKENS = 64, INPUTS = 128, OUTPUTS = 128, UNITS = 64, TABLE = 512,
     parameter V = 8, E = 128, RW = 12, XW = 10, UW = 8, LOADS = 16, WIN = MOST_BYTES + 2 * B + 16
 ) (
@@ -126,7 +126,7 @@ module machine #(
         for (genvar r = 0; r < P; r++) begin : rows
             pe_row #(.ROW(r), .P(P), .T(T), .M(M), .G(G), .V(V), .A(A), .Q(Q), .Z(Z), .W(W), .LATENCY(LATENCY),
                      .B(B), .BW(BW), .WORDS(WORDS), .LOADS(LOADS), .E(E), .RW(RW), .XW(XW), .UW(UW),
-                     .PER_COLUMN(PER_COLUMN)) pe_row (
+                     .PER_COLUMN(PER_COLUMN), .SELECT(SELECT)) pe_row (
                 .clk, .reset, .clear, .step(pass_step), .descriptor, .base(pass_base), .base_lap(pass_lap),
                 .counts(pass_counts), .units(pass_units), .share, .tokens, .bank,
                 .write, .write_row, .write_address, .write_lap, .write_word, .loaded,

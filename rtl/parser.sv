@@ -4,6 +4,8 @@ module parser #(
     parameter L  = 8,    // most lanes of the slot
     parameter V  = 8,    // bits of a value
     parameter E  = 128,  // most bits of an entry
+    parameter SELECT = 1, // most inputs that a lane may take one of
+    parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
     parameter XW = 10,   // bits of a position
     parameter UW = 8     // bits of a unit's number
 ) (
@@ -15,27 +17,32 @@ module parser #(
     input  logic [4:0]      position_bits, // d
     input  logic [4:0]      unit_bits,     // t
     input  logic [4:0]      lanes,         // g
+    input  logic [1:0]      select_log,    // select bits of a weight
     output logic            is_complete,   // all bits of the entry wait
     output logic [15:0]     length,
     output logic [XW-1:0]   difference,
     output logic [UW-1:0]   unit,
     output logic [L-1:0]    bitmap,
+    output logic [L*SB-1:0] selects,
     output logic [L*V-1:0]  values
 );
     logic           has_flag, is_full;
-    logic [E-1:0]   from_position, from_unit, from_bitmap, from_values;
+    logic [E-1:0]   from_position, from_unit, from_bitmap, from_items, item;
     logic [L-1:0]   all_lanes, found;
     logic [15:0]    header, total;
     logic [4:0]     ones;
+    logic [15:0]    item_bits;
+    logic [L*SB-1:0] selected;
     logic [L*V-1:0] expanded;
 
     always_comb begin
-        found = '0; header = 16'd0; ones = 5'd0; expanded = '0; is_full = 1'b0; has_flag = 1'b0;
-        all_lanes = '0; from_position = '0; from_unit = '0; from_bitmap = '0; from_values = '0;
+        found = '0; header = 16'd0; ones = 5'd0; expanded = '0; is_full = 1'b0; has_flag = 1'b0; selected = '0;
+        all_lanes = '0; from_position = '0; from_unit = '0; from_bitmap = '0; from_items = '0; item = '0;
+        item_bits = 16'(V) + 16'(select_log);
         if (waiting != 0) begin
             if (is_dense) begin
-                found       = dense_lanes;
-                from_values = bits;
+                found      = dense_lanes;
+                from_items = bits;
             end else begin
                 has_flag      = pattern == 2'd2;
                 is_full       = pattern == 2'd0 || (has_flag && bits[0]);
@@ -44,20 +51,25 @@ module parser #(
                 from_unit     = from_position >> position_bits;
                 from_bitmap   = from_unit >> unit_bits;
                 found         = is_full ? all_lanes : from_bitmap[L-1:0] & all_lanes;
-                from_values   = is_full ? from_bitmap : from_bitmap >> lanes;
+                from_items    = is_full ? from_bitmap : from_bitmap >> lanes;
                 header        = 16'(has_flag) + 16'(position_bits) + 16'(unit_bits)
                               + (is_full ? 16'd0 : 16'(lanes));
             end
+            // An item is the select and the value of a lane.
             for (int i = 0; i < L; i++)
                 if (found[i]) begin
-                    expanded[i*V +: V] = from_values[ones*V +: V];
+                    item = from_items >> (16'(ones) * item_bits);
+                    selected[i*SB +: SB] = item[SB-1:0] & ~({SB{1'b1}} << select_log);
+                    item = item >> select_log;
+                    expanded[i*V +: V] = item[V-1:0];
                     ones = ones + 5'd1;
                 end
         end
-        total       = header + 16'(ones) * 16'(V);
+        total       = header + 16'(ones) * item_bits;
         difference  = from_position[XW-1:0] & ~({XW{1'b1}} << position_bits);
         unit        = from_unit[UW-1:0] & ~({UW{1'b1}} << unit_bits);
         bitmap      = found;
+        selects     = selected;
         values      = expanded;
         length      = total;
         is_complete = waiting != 0 && waiting >= header && waiting >= total;

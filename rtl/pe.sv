@@ -7,6 +7,8 @@ module pe #(
     parameter V  = 8,
     parameter A  = 32,        // words of a bank
     parameter LATENCY = 4,        // at least 1
+    parameter SELECT = 1,         // most inputs that a lane may take one of
+    parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
     parameter UW = 8
 ) (
     input  logic              clk,
@@ -18,7 +20,9 @@ module pe #(
     input  logic [M*UW-1:0]   unit,
     input  logic [M*G-1:0]    enable,       // by slot, then by lane of the slot
     input  logic [M*G*V-1:0]  weights,
-    input  logic [M*G*V-1:0]  activations,
+    input  logic [M*G*V-1:0]  activations,  // row mode: one for each lane
+    input  logic [M*SELECT*V-1:0] candidates, // column mode: one of them for each lane
+    input  logic [M*G*SB-1:0] selects,
     input  logic              empty,        // forget the sums of `read_bank`
     input  logic              read_bank,
     input  logic [G*UW-1:0]   read_address,
@@ -33,9 +37,10 @@ module pe #(
     logic [G-1:0]    write, writing;
     logic [G*UW-1:0] address, addressed;
     logic [G*32-1:0] level, addend, added;
+    logic [V-1:0]    operand;
     logic signed [2*V-1:0] product;
     always_comb begin
-        product = '0;
+        product = '0; operand = '0;
         level = '0; writing = '0; addressed = '0; added = '0;
         if (live != '0) begin
             // Lane l is lane l mod g of slot l / g; g is one of a few powers of two.
@@ -43,8 +48,9 @@ module pe #(
                 if (lanes_log == 3'(k))
                     for (int l = 0; l < G; l++)
                         if ((l >> k) < M && enable[((l>>k)%M)*G + l%(1<<k)]) begin
-                            product = $signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V])
-                                    * $signed(activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]);
+                            operand = is_row ? activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]
+                                    : candidates[(((l>>k)%M)*SELECT + 32'(selects[(((l>>k)%M)*G + l%(1<<k))*SB +: SB]))*V +: V];
+                            product = $signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V]) * $signed(operand);
                             level[l*32 +: 32] = 32'(product);
                             writing[l] = !is_row;
                             addressed[l*UW +: UW] = unit[((l>>k)%M)*UW +: UW];

@@ -9,6 +9,8 @@ module slot #(
     parameter E  = 128,
     parameter XW = 10,
     parameter UW = 8,
+    parameter SELECT = 1,      // most inputs that a lane may take one of
+    parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
     parameter MOST_SHARE = 4,  // most slots of a set
     parameter PER_COLUMN = 0   // queues per column
 ) (
@@ -18,6 +20,7 @@ module slot #(
     input  logic              exists,         // at this number of lane groups
     input  logic              is_row,
     input  logic [2:0]        lanes_log,      // log2 of g
+    input  logic [1:0]        select_log,     // log2 of s
     input  logic              is_dense,
     input  logic [1:0]        pattern,
     input  logic [4:0]        position_bits,
@@ -46,6 +49,8 @@ module slot #(
     output logic [T*L-1:0]    enable,
     output logic [T*L*V-1:0]  weights,
     output logic [T*L*V-1:0]  activations,
+    output logic [T*SELECT*V-1:0] candidates,
+    output logic [T*L*SB-1:0] selects,
     output logic [T-1:0]      takes,
     output logic [T*4-1:0]    dropped,
     output logic [T*4-1:0]    taker_state,
@@ -64,6 +69,7 @@ module slot #(
     logic           is_first, has_left, is_complete, is_room;
     logic [4:0]     lanes;
     logic [L-1:0]   bitmap, dense_lanes;
+    logic [L*SB-1:0] parsed_selects;
     logic [L*V-1:0] values;
     logic [N-1:0]   has_room, has_front, is_emptied;
     logic [N*XW-1:0] front_low;
@@ -95,13 +101,13 @@ module slot #(
         next_dense_unit = walk[UW-1:0];
     end
 
-    parser #(.L(L), .V(V), .E(E), .XW(XW), .UW(UW)) fields (
-        .bits, .waiting, .is_dense, .dense_lanes, .pattern, .position_bits, .unit_bits, .lanes,
-        .is_complete, .length, .difference, .unit(parsed_unit), .bitmap, .values);
+    parser #(.L(L), .V(V), .E(E), .SELECT(SELECT), .XW(XW), .UW(UW)) fields (
+        .bits, .waiting, .is_dense, .dense_lanes, .pattern, .position_bits, .unit_bits, .lanes, .select_log,
+        .is_complete, .length, .difference, .unit(parsed_unit), .bitmap, .selects(parsed_selects), .values);
 
     assign next_position = is_dense ? dense_position : (is_first ? '0 : position) + difference;
     assign entry_unit = is_dense ? next_dense_unit : parsed_unit;
-    assign low = is_row ? next_position << lanes_log : next_position;
+    assign low = (is_row ? next_position << lanes_log : next_position) << select_log;
     assign is_room = &has_room;
     assign deliver = step && has_left && is_complete && is_room;
     assign parser_stall[0] = exists && has_left && is_complete && !is_room;
@@ -139,13 +145,14 @@ module slot #(
             logic one_issue, one_takes;
             logic [COLUMNS-1:0] one_live;
             logic [UW-1:0] one_unit;
+            logic [L*SB-1:0] one_selects;
             logic [L*V-1:0] one_weights;
-            taker #(.COLUMNS(COLUMNS), .L(L), .V(V), .Q(Q), .Z(Z), .W(W), .XW(XW), .UW(UW)) taker (
-                .clk, .clear, .step, .is_row, .lanes, .inputs,
+            taker #(.COLUMNS(COLUMNS), .L(L), .V(V), .Q(Q), .Z(Z), .W(W), .SELECT(SELECT), .XW(XW), .UW(UW)) taker (
+                .clk, .clear, .step, .is_row, .lanes_log, .select_log, .inputs,
                 .tokens(tokens[k*COLUMNS +: COLUMNS]),
                 .is_coming(exists && tokens[k] && (!is_known || has_left)),
                 .push(deliver && tokens[k]), .push_low(low), .push_unit(entry_unit),
-                .push_bitmap(bitmap), .push_values(values), .loaded,
+                .push_bitmap(bitmap), .push_selects(parsed_selects), .push_values(values), .loaded,
                 .window(window[k*COLUMNS*W*V +: COLUMNS*W*V]),
                 .nonzero(nonzero[k*COLUMNS*W +: COLUMNS*W]),
                 .has_room(has_room[k]), .has_front(has_front[k]),
@@ -153,11 +160,13 @@ module slot #(
                 .takes(one_takes), .dropped(dropped[k*4 +: 4]), .issue(one_issue), .live(one_live),
                 .unit(one_unit), .enable(enable[k*COLUMNS*L +: COLUMNS*L]), .weights(one_weights),
                 .activations(activations[k*COLUMNS*L*V +: COLUMNS*L*V]),
+                .candidates(candidates[k*COLUMNS*SELECT*V +: COLUMNS*SELECT*V]), .selects(one_selects),
                 .state(taker_state[k*4 +: 4]));
             assign takes[k] = one_takes;
             assign issue[k*COLUMNS +: COLUMNS] = one_issue ? tokens[k*COLUMNS +: COLUMNS] : '0;
             assign live[k*COLUMNS +: COLUMNS] = one_issue ? one_live : '0;
             assign unit[k*COLUMNS*UW +: COLUMNS*UW] = {COLUMNS{one_unit}};
+            assign selects[k*COLUMNS*L*SB +: COLUMNS*L*SB] = {COLUMNS{one_selects}};
             assign weights[k*COLUMNS*L*V +: COLUMNS*L*V] = {COLUMNS{one_weights}};
         end
         for (genvar k = N; k < T; k++) begin : no_column

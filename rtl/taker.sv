@@ -7,6 +7,8 @@ module taker #(
     parameter Q  = 4,    // entries that wait
     parameter Z  = 1,    // entries that may be dropped in a cycle
     parameter W  = 16,   // inputs in the window, a power of two
+    parameter SELECT = 1, // most inputs that a lane may take one of, a power of two
+    parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
     parameter XW = 10,
     parameter UW = 8
 ) (
@@ -14,7 +16,8 @@ module taker #(
     input  logic                     clear,
     input  logic                     step,
     input  logic                     is_row,        // row mode
-    input  logic [4:0]               lanes,         // g
+    input  logic [2:0]               lanes_log,     // log2 of g
+    input  logic [1:0]               select_log,    // log2 of s
     input  logic [XW-1:0]            inputs,        // of the tile
     input  logic [COLUMNS-1:0]       tokens,        // columns that have a token
     input  logic                     is_coming,     // entries are still to be delivered
@@ -22,6 +25,7 @@ module taker #(
     input  logic [XW-1:0]            push_low,      // first input of the entry
     input  logic [UW-1:0]            push_unit,
     input  logic [L-1:0]             push_bitmap,
+    input  logic [L*SB-1:0]          push_selects,  // which of its inputs each lane takes
     input  logic [L*V-1:0]           push_values,
     input  logic [XW-1:0]            loaded,
     input  logic [COLUMNS*W*V-1:0]   window,
@@ -37,12 +41,14 @@ module taker #(
     output logic [UW-1:0]            unit,
     output logic [COLUMNS*L-1:0]     enable,        // lanes that multiply
     output logic [L*V-1:0]           weights,
-    output logic [COLUMNS*L*V-1:0]   activations,
+    output logic [COLUMNS*L*V-1:0]   activations,   // row mode: one of the window for each lane
+    output logic [COLUMNS*SELECT*V-1:0] candidates, // column mode: the inputs of the position
+    output logic [L*SB-1:0]          selects,
     output logic [3:0]               state          // busy, zero_skip, window, decompressor
 );
     localparam XX = XW + 1;
     localparam K  = Z + 1 < Q ? Z + 1 : Q;          // entries that are looked at
-    localparam EW = XW + UW + L + L * V;
+    localparam EW = XW + UW + L + L * SB + L * V;
     localparam NW = $clog2(W);
     localparam QE = Q * EW;
 
@@ -52,11 +58,13 @@ module taker #(
     logic [XW:0]            high;
     logic [NW-1:0]          place;
     logic [L-1:0]           bitmap;
+    logic [L*SB-1:0]        chosen, front_selects;
     logic                   running, does_issue, is_live;
     logic [3:0]             drops;
     logic [COLUMNS-1:0]     alive;
     logic [COLUMNS*L-1:0]   lane_live;
     logic [COLUMNS*L*V-1:0] operands;
+    logic [COLUMNS*SELECT*V-1:0] position;
     logic [UW-1:0]          front_unit;
     logic [L*V-1:0]         front_values;
 
@@ -70,34 +78,45 @@ module taker #(
         does_issue = 1'b0;
         drops = 4'd0;
         alive = '0; lane_live = '0; operands = '0; front_unit = '0; front_values = '0;
-        low = '0; high = '0; place = '0; bitmap = '0; is_live = 1'b0;
+        low = '0; high = '0; place = '0; bitmap = '0; is_live = 1'b0; chosen = '0; front_selects = '0; position = '0;
         if (running)
             for (int k = 0; k < K; k++)
                 if (running) begin
                     low     = queue[k*EW +: XW];
                     bitmap  = queue[k*EW+XW+UW +: L];
-                    high    = is_row ? {1'b0, low} + XX'(lanes) : {1'b0, low} + 1'b1;
+                    chosen  = queue[k*EW+XW+UW+L +: L*SB];
+                    high    = {1'b0, low} + ((is_row ? XX'(1) << lanes_log : XX'(1)) << select_log);
                     if (high > {1'b0, inputs}) high = {1'b0, inputs};
                     if (count <= 8'(k) || high > {1'b0, loaded}) running = 1'b0;
                     else begin
                         alive = '0;
                         lane_live = '0;
                         operands = '0;
+                        position = '0;
                         for (int i = 0; i < L; i++)
                             if (bitmap[i]) begin
-                                place = low[NW-1:0] + (is_row ? NW'(i) : NW'(0));
+                                place = low[NW-1:0] + (is_row ? NW'(i) + (NW'(chosen[i*SB +: SB]) << lanes_log)
+                                                              : NW'(chosen[i*SB +: SB]));
                                 for (int c = 0; c < COLUMNS; c++) begin
                                     is_live = tokens[c] && (Z == 0 || nonzero[c*W + 32'(place)]);
                                     lane_live[c*L+i] = is_live;
                                     alive[c] = alive[c] || is_live;
-                                    if (is_live) operands[(c*L+i)*V +: V] = window[(c*W + 32'(place))*V +: V];
+                                    if (is_live && is_row)
+                                        operands[(c*L+i)*V +: V] = window[(c*W + 32'(place))*V +: V];
                                 end
                             end
+                        for (int q = 0; q < SELECT; q++) begin
+                            place = low[NW-1:0] + NW'(q);
+                            for (int c = 0; c < COLUMNS; c++)
+                                if (alive[c] && !is_row && q < (1 << select_log))
+                                    position[(c*SELECT+q)*V +: V] = window[(c*W + 32'(place))*V +: V];
+                        end
                         if (Z == 0 || alive != '0) begin
-                            does_issue   = step;
-                            front_unit   = queue[k*EW+XW +: UW];
-                            front_values = queue[k*EW+XW+UW+L +: L*V];
-                            running      = 1'b0;
+                            does_issue    = step;
+                            front_unit    = queue[k*EW+XW +: UW];
+                            front_selects = chosen;
+                            front_values  = queue[k*EW+XW+UW+L+L*SB +: L*V];
+                            running       = 1'b0;
                         end else if (k < Z) drops = drops + 4'd1;
                         else running = 1'b0;
                     end
@@ -111,6 +130,8 @@ module taker #(
         live        = does_issue ? alive : '0;
         enable      = does_issue ? lane_live : '0;
         activations = does_issue ? operands : '0;
+        candidates  = does_issue ? position : '0;
+        selects     = front_selects;
         unit        = front_unit;
         weights     = front_values;
         if (does_issue) state = 4'b0001;
@@ -125,7 +146,7 @@ module taker #(
             queue <= '0;
             count <= 8'd0;
         end else if (step) begin
-            queue <= push ? shifted | (QE'({push_values, push_bitmap, push_unit, push_low}) << (kept * EW)) : shifted;
+            queue <= push ? shifted | (QE'({push_values, push_selects, push_bitmap, push_unit, push_low}) << (kept * EW)) : shifted;
             count <= kept + 8'(push);
         end
 endmodule

@@ -49,6 +49,7 @@ def settings(machine: SmallMachine) -> list[str]:
         "array.token_columns": machine.columns,
         "array.lanes": machine.lanes,
         "array.lane_groups": list(machine.lane_groups),
+        "array.lane_select": machine.lane_select,
         "array.accumulators_per_pe": machine.accumulators,
         "array.pe_latency_cycles": machine.latency,
         "array.packing": machine.packing,

@@ -4,6 +4,7 @@
 and lead of each load. It shares no code with `accel_sim`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -22,6 +23,7 @@ class SmallMachine:
     columns: int = 2
     lanes: int = 8
     lane_groups: tuple[int, ...] = (1, 2, 4, 8)
+    lane_select: int = 1
     accumulators: int = 32
     latency: int = 4
     packing: bool = True
@@ -56,11 +58,12 @@ class SmallMachine:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a slot issues in a cycle: lanes in ascending order with their values."""
+    """What a slot issues in a cycle: lanes in ascending order, their selects and their values."""
 
     position: int
     unit: int
     lanes: tuple[int, ...]
+    selects: tuple[int, ...]
     values: tuple[int, ...]
 
 
@@ -126,17 +129,29 @@ def piece_ids(keep: NDArray[np.bool_], is_row: bool, is_packed: bool) -> NDArray
 
 
 def entries_of(
-    keep: NDArray[np.bool_], weight: NDArray[np.int8], ids: NDArray[np.int64], is_row: bool, g: int
+    keep: NDArray[np.bool_],
+    weight: NDArray[np.int8],
+    ids: NDArray[np.int64],
+    *,
+    is_row: bool,
+    g: int,
+    s: int,
 ) -> list[Entry]:
     """The entries of a tile, from its part of each array, in stream order (§3)."""
-    cells: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
-    for out, inp in zip(*np.nonzero(keep), strict=True):
-        position, unit, lane = (inp // g, out, inp % g) if is_row else (inp, out // g, out % g)
-        key = (int(position), int(unit), int(ids[out, inp]))
-        cells.setdefault(key, []).append((int(lane), int(weight[out, inp])))
+    cells: dict[tuple[int, int, int, int], list[tuple[int, int, int]]] = {}
+    seen: Counter[tuple[int, int, int, int]] = Counter()
+    for out, inp in zip(*(axis.tolist() for axis in np.nonzero(keep)), strict=True):
+        place, unit, lane = (inp // g, out, inp % g) if is_row else (inp, out // g, out % g)
+        position, select = divmod(place, s)
+        piece = int(ids[out, inp])
+        # `np.nonzero` goes through the inputs of an output, hence of a lane, in ascending order.
+        j = seen[position, unit, piece, lane]
+        seen[position, unit, piece, lane] += 1
+        weights = cells.setdefault((position, unit, piece, j), [])
+        weights.append((lane, select, int(weight[out, inp])))
     return [
         Entry(position, unit, *(tuple(x) for x in zip(*sorted(cell), strict=True)))
-        for (position, unit, _), cell in sorted(cells.items())
+        for (position, unit, _, _), cell in sorted(cells.items())
     ]
 
 
@@ -161,7 +176,14 @@ def sets_of_units(machine: SmallMachine, loads: list[int], sets: int, most: int)
 
 
 def encode_tile(
-    machine: SmallMachine, tile: Tile, entries: list[Entry], *, is_row: bool, n: int, is_dense: bool
+    machine: SmallMachine,
+    tile: Tile,
+    entries: list[Entry],
+    *,
+    is_row: bool,
+    n: int,
+    s: int,
+    is_dense: bool,
 ) -> None:
     """Fill in the bytes of a tile, its room and its lead."""
     g, share, p, b = machine.lanes // n, machine.share, machine.rows, machine.word_bytes
@@ -174,9 +196,9 @@ def encode_tile(
         loads[entry.unit] += 1
     chosen = sets_of_units(machine, loads, sets, most)
     number, counts = [], [0] * sets
-    for s in chosen:
-        number.append(counts[s])
-        counts[s] += 1
+    for one in chosen:
+        number.append(counts[one])
+        counts[one] += 1
     streams: list[list[Entry]] = [[] for _ in range(p * n)]
     for entry in entries:
         i, j = divmod(chosen[entry.unit], n)
@@ -209,19 +231,20 @@ def encode_tile(
                 bits.add(number[entry.unit], t)
             if not is_dense and (pattern == 1 or (pattern == 2 and not is_full)):
                 bits.add(sum(1 << lane for lane in entry.lanes), g)
-            for value in entry.values:
+            for select, value in zip(entry.selects, entry.values, strict=True):
+                bits.add(select, width(s))
                 bits.add(value & 0xFF, VALUE_BITS)
             last = entry.position
         tile.entry_bits += bits.length
         encoded.append(bits.data())
 
     table = Bits()
-    for s in chosen:
+    for one in chosen:
         if not is_dense:
-            table.add(s, width(sets))
+            table.add(one, width(sets))
     is_first = tile.inputs.start == 0
     flags = int(is_row) | int(is_dense) << 1 | pattern << 2 | width(n) << 4 | int(is_first) << 6
-    descriptor = bytes([flags, d, t, 0])
+    descriptor = bytes([flags, d, t, width(s)])
     for field_value in (outputs, len(tile.inputs), tile.outputs.start, tile.inputs.start):
         descriptor += field_value.to_bytes(2, "little")
     descriptor += bytes(4)
@@ -266,6 +289,7 @@ def encode(
     *,
     is_row: bool,
     n: int,
+    s: int = 1,
     is_dense: bool = False,
 ) -> list[Tile]:
     """The tiles of a layer in the order of execution (§2, §3).
@@ -292,8 +316,8 @@ def encode(
             part = np.s_[
                 tile.outputs.start : tile.outputs.stop, tile.inputs.start : tile.inputs.stop
             ]
-            entries = entries_of(keep[part], weight[part], ids[part], is_row, g)
-            encode_tile(machine, tile, entries, is_row=is_row, n=n, is_dense=is_dense)
+            entries = entries_of(keep[part], weight[part], ids[part], is_row=is_row, g=g, s=s)
+            encode_tile(machine, tile, entries, is_row=is_row, n=n, s=s, is_dense=is_dense)
         if all(tile.room <= most for tile in tiles):
             tables = sum(16 + tile.table_bytes for tile in tiles)
             if machine.resident and sum(t.room for t in tiles) + tables > machine.weight_bytes:

@@ -87,6 +87,7 @@ def parameters(machine: SmallMachine) -> dict[str, int]:
         "WORDS": machine.weight_bytes // (machine.rows * machine.word_bytes),
         "PORT": machine.write_words,
         "PER_COLUMN": int(machine.per_column),
+        "SELECT": machine.lane_select,
         "PLACES": PLACES,
     }
 
