@@ -25,7 +25,7 @@ from pruning.recipe import (
     read_recipe,
     recipe_with,
 )
-from pruning.reconstruct import UPDATES, output_error
+from pruning.reconstruct import DEFAULT_UPDATE, UPDATES, output_error
 from pruning.report import Pruning, report_of, total_of
 from pruning.scores import SCORES
 from pruning.scoring import (
@@ -38,7 +38,12 @@ from pruning.scoring import (
 )
 from pruning.selection.tiles import tile_sums, vector_layout
 from pruning.selection.weights import best_weights
-from pruning.statistics.matrix_statistics import StatisticsFile, check_needs, read_statistics
+from pruning.statistics.matrix_statistics import (
+    StatisticsFile,
+    check_needs,
+    read_statistics,
+    without_gram,
+)
 from pruning.structure.heads import Heads
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.mask_file import read_model
@@ -116,11 +121,9 @@ def prune_matrices(
     Raises:
         InputError: a knob of the recipe cannot be used, or something it needs is not known.
     """
-    recipe = checked(recipe)
+    recipe, about_update = _with_update(checked(recipe), matrices, statistics)
     shapes = {m.name: (m.scores.shape[0], m.scores.shape[1]) for m in matrices}
     pattern = pattern_of(recipe, shapes, heads)
-    if recipe.update != "none":
-        _check_updatable(matrices, statistics, recipe.update)
     fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
     pruned = [Pruned(keep) for keep in fine]
     pools = _shares(matrices, pattern, recipe)
@@ -136,8 +139,8 @@ def prune_matrices(
         _masked(m.weight, p.keep) for m, p in zip(matrices, pruned, strict=True)
     ]
     errors: list[float | None] = [None] * len(matrices)
-    if recipe.update != "none":
-        updated = _updated(matrices, pruned, pattern, recipe, statistics, tell)
+    if recipe.update is not None and recipe.update != "none":
+        updated = _updated(matrices, pruned, pattern, recipe.update, statistics, tell)
         pruned, weights, errors = (list(part) for part in zip(*updated, strict=True))
     tell("report")
     masked = tuple(
@@ -161,6 +164,7 @@ def prune_matrices(
     }
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
     notes = (
+        *about_update,
         *_notes(matrices, pools, recipe),
         *_left_whole(matrices, pools, recipe),
         *_kept_zeros(masked),
@@ -202,6 +206,34 @@ def unit_mean(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores / np.float32(mean) if mean > 0 else scores
 
 
+def _with_update(
+    recipe: Recipe, matrices: Sequence[ScoredMatrix], statistics: StatisticsFile
+) -> tuple[Recipe, tuple[str, ...]]:
+    """`recipe` with its update resolved, and what to say where that was not asked for.
+
+    Raises:
+        InputError: the update that is asked for is not possible.
+    """
+    if recipe.update is not None:
+        if recipe.update != "none":
+            _check_updatable(matrices, statistics, recipe.update)
+        return recipe, ()
+    none = replace(recipe, update="none")
+    bare = next((m.name for m in matrices if m.weight is None), None)
+    if statistics is None or bare is not None:
+        return none, ()
+    unknown = without_gram(statistics, [m.name for m in matrices])
+    if unknown is not None:
+        return none, (
+            f"kept weights keep their values, because the statistics lack the gram of {unknown}; "
+            f"calibrate for all scores, or for score obs, and they are updated ({DEFAULT_UPDATE})",
+        )
+    return replace(recipe, update=DEFAULT_UPDATE), (
+        f"kept weights were updated ({DEFAULT_UPDATE}), because the statistics hold every layer's "
+        'inputs; update "none" leaves them as they are',
+    )
+
+
 def _check_updatable(
     matrices: Sequence[ScoredMatrix], statistics: StatisticsFile, update: str
 ) -> None:
@@ -223,20 +255,20 @@ def _updated(
     matrices: Sequence[ScoredMatrix],
     pruned: Sequence[Pruned],
     pattern: Pattern,
-    recipe: Recipe,
+    update: str,
     statistics: StatisticsFile,
     tell: Tell,
 ) -> list[tuple[Pruned, NDArray[np.floating[Any]], float | None]]:
-    """Mask, weights and output error of every matrix after the recipe's update."""
+    """Mask, weights and output error of every matrix after `update`."""
     weights = {m.name: m.weight for m in matrices if m.weight is not None}
     found = []
     for (name, known), mask in zip(read_statistics(statistics, weights), pruned, strict=True):
-        tell(f"{recipe.update}: {name}")
-        check_needs(known, ("gram",), recipe.update, name)
+        tell(f"{update}: {name}")
+        check_needs(known, ("gram",), update, name)
         assert known.gram is not None
         weight = known.weight.astype(np.float64)
         local = pattern.local(mask.keep, mask.layout)
-        keep, rebuilt = UPDATES[recipe.update](weight, known.gram, mask.keep, local)
+        keep, rebuilt = UPDATES[update](weight, known.gram, mask.keep, local)
         layout = mask.layout
         if layout is not None and local is not None and local.tile is not None:
             layout = vector_layout(tile_sums(keep, local.tile) > 0, local.tile)

@@ -21,7 +21,7 @@ from pruning.budgets import BUDGETS, COUNTS
 from pruning.knobs import knobs_of, with_knobs
 from pruning.patterns import PATTERNS, forms, make_pattern
 from pruning.patterns.pattern import Pattern
-from pruning.reconstruct import UPDATES
+from pruning.reconstruct import DEFAULT_UPDATE, UPDATES
 from pruning.scores import SCORES, check_score
 from pruning.structure.couplings import couplings_of
 from pruning.structure.heads import Heads, check_heads
@@ -60,7 +60,8 @@ class BareRecipe(NameOptions):
     sparsity: None takes what the pattern says, else 0.8.
     score: a key of `scores.SCORES`, or where else the importance came from.
     count: "weights", "flops" (with attention's over `tokens`), or "bits" of the encoded matrices.
-    update: a key of `reconstruct.UPDATES`, or "none": kept weights keep their values.
+    update: a key of `reconstruct.UPDATES`, or "none": kept weights keep their values. None takes
+        least squares where statistics hold the Gram matrix of every matrix, else "none".
     """
 
     pattern: str = pattern_option()
@@ -75,9 +76,10 @@ class BareRecipe(NameOptions):
         "Level at which the sparsity must hold.", default="matrix", choices=BUDGETS
     )
     count: str = option("What the sparsity counts.", default="weights", choices=COUNTS)
-    update: str = option(
+    update: str | None = option(
         "How kept weights change to make up for those that are removed.",
-        default="none",
+        default=None,
+        otherwise=f"{DEFAULT_UPDATE} where statistics hold every layer's inputs, else none",
         choices=("none", *UPDATES),
     )
     heads: Whole = option("Attention heads, where no config.json says how many.", default=0)

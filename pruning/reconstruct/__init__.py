@@ -29,6 +29,9 @@ UPDATES: Mapping[str, Update] = {
     "obs": obs.obs,
 }
 
+DEFAULT_UPDATE = "least_squares"
+"""The update of a recipe that names none, where statistics hold every layer's inputs."""
+
 
 def output_error(
     weight: NDArray[np.float64], rebuilt: NDArray[np.float64], gram: NDArray[np.float64]

@@ -17,7 +17,7 @@ two matrices share the very same arrays (Q, K and V read the same inputs).
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,26 @@ def read_statistics(
                 yield name, _read(archive, name, weight, seed)
     except OSError as error:
         raise InputError(f"cannot read statistics {path}: {error.strerror}") from error
+
+
+def without_gram(path: StatisticsFile, names: Iterable[str]) -> str | None:
+    """The first of the matrices `names` whose Gram matrix `path` does not hold; None if it has all.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    if path is None:
+        return next(iter(names), None)
+    try:
+        with open_npz(Path(path)) as archive:
+            for name in names:
+                owner = f"{name}/inputs_of"
+                of = archive.text(owner) if owner in archive.headers else name
+                if f"{of}/gram" not in archive.headers:
+                    return name
+    except OSError as error:
+        raise InputError(f"cannot read statistics {path}: {error.strerror}") from error
+    return None
 
 
 def _read(archive: Npz, name: str, weight: NDArray[np.floating[Any]], seed: int) -> Statistics:

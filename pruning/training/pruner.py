@@ -53,7 +53,7 @@ class Pruner:
 
         assert recipe.sparsity is not None
         self.opened, self.training = opened, training
-        self.recipe = replace(recipe, score=training.method)
+        self.recipe = replace(recipe, score=training.method, update="none")
         self.matrices = opened.matrices
         self.schedule = training.schedule(recipe.sparsity)
         self.method: Method = METHODS[training.method](opened, training)
@@ -331,7 +331,7 @@ def prepare(
             f"is {recipe.score!r}, which has no effect, because method {method} finds the "
             "importance itself; leave it out",
         )
-    if recipe.update != "none":
+    if recipe.update not in (None, "none"):
         raise SettingError(
             "update",
             f"is {recipe.update!r}, which has no effect, because training changes the kept "

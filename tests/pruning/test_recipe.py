@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pruning.pipeline import prune_matrices
+from pruning.pipeline import prune, prune_matrices
 from pruning.recipe import Recipe, as_json, checked, read_recipe, recipe_with
 from pruning.report import Pruning
 from pruning.scoring import ScoredMatrix, score_weights
@@ -221,6 +221,35 @@ def test_an_update_changes_kept_weights_and_reports_the_error(tmp_path: Path) ->
         assert errors[pattern, "obs"] < errors[pattern, "least_squares"]
     with pytest.raises(InputError, match=r"update is 'obs'.*statistics"):
         prune_matrices(given, Recipe(update="obs"), "m")
+
+
+def test_without_a_word_statistics_mean_least_squares_and_none_mean_no_update(
+    tmp_path: Path,
+) -> None:
+    weight = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
+    inputs = np.random.default_rng(1).standard_normal((8, 8)) @ np.eye(8, 40)
+    gram = inputs @ inputs.T + np.eye(8)
+    grams, squares = tmp_path / "grams.npz", tmp_path / "squares.npz"
+    write_statistics(grams, {"a": Statistics(weight, generator("a", 0), gram=gram, tokens=8)})
+    alone = Statistics(weight, generator("a", 0), input_squares=np.diag(gram).copy(), tokens=8)
+    write_statistics(squares, {"a": alone})
+
+    def pruned(statistics: Path | None, **settings: str) -> Pruning:
+        return prune({"a": weight}, pattern="fine", sparsity=0.5, statistics=statistics, **settings)
+
+    plain, default, lacking = pruned(None), pruned(grams), pruned(squares)
+    asked, refused = pruned(grams, update="least_squares"), pruned(grams, update="none")
+    kept = [(p.recipe.update, p.masks.matrices[0].float_weight) for p in (plain, lacking, refused)]
+    for update, found in kept:
+        assert update == "none"
+        np.testing.assert_array_equal(found, np.where(plain.masks.matrices[0].keep, weight, 0))
+    assert default.recipe.update == "least_squares"
+    updated, wanted = default.masks.matrices[0].float_weight, asked.masks.matrices[0].float_weight
+    np.testing.assert_array_equal(updated, wanted)
+    assert not np.allclose(updated, kept[0][1])
+    assert any("were updated (least_squares)" in note for note in default.notes)
+    assert any("lack the gram of a" in note for note in lacking.notes)
+    assert not any("update" in note for p in (plain, asked, refused) for note in p.notes)
 
 
 def test_statistics_reach_the_score(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_prune_writes_a_mask_file_and_a_table(run, model: Path, tmp_path: Path) 
         assert word in printed
     assert str(tmp_path) not in json.dumps(dict(masks.header))
     # What the options leave open is what a Recipe leaves open.
-    assert masks.header["recipe"] == as_json(Recipe(sparsity=0.75))
+    assert masks.header["recipe"] == as_json(Recipe(sparsity=0.75, update="none"))
 
 
 def test_knobs_reach_the_recipe(run, model: Path, tmp_path: Path) -> None:  # noqa: ANN001
@@ -55,7 +55,7 @@ def test_knobs_reach_the_recipe(run, model: Path, tmp_path: Path) -> None:  # no
     assert masks.header["recipe"] == as_json(
         Recipe(
             "mvp", 0.8, "random", 5, "global", algorithm="B", menu=(4, 16), vector_cost=3.0,
-            epsilon=0.2, include=("query", "dense"),
+            epsilon=0.2, include=("query", "dense"), update="none",
         )
     )  # fmt: skip
 

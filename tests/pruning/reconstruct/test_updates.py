@@ -128,7 +128,7 @@ def test_sparsegpt_is_published_algorithm_1_written_out() -> None:
 def test_every_step_of_obs_is_the_cheapest_and_costs_what_it_says(rows: int, width: int) -> None:
     """A strip of rows, tiles of `rows` × `width` (the last one shorter), against least squares."""
     weight, x = layer(rows, 8, 40)
-    order, losses = traced(weight, inverse(x @ x.T), width)
+    (order,), (losses,) = traced(weight, inverse(x @ x.T), rows, width)
     keep = np.ones(weight.shape, np.bool_)
     before, left = 0.0, set(range(-(-8 // width)))
     for unit, loss in zip(order, losses, strict=True):
@@ -149,6 +149,51 @@ def test_strips_are_merged_by_cost() -> None:
     weight[0] *= 100  # nothing of this row is cheaper than all of the other
     keep = remove_tiles(weight, x @ x.T, (1, 2), 6)
     assert keep[0].all() and not keep[1].any()
+
+
+def remade(row: NDArray[np.float64], gone: list[int], fixed: int, x: NDArray) -> NDArray:
+    """`row` without the inputs `gone`, made up for by those from `fixed` on alone."""
+    free = [i for i in range(len(row)) if i >= fixed and i not in gone]
+    kept = np.where(np.arange(len(row)) < fixed, row, 0)
+    kept[free] = np.linalg.lstsq(x[free].T, row[gone] @ x[gone] + row[free] @ x[free], rcond=None)[
+        0
+    ]
+    return kept
+
+
+def test_a_block_is_greedy_and_is_made_up_for_by_it_and_those_behind() -> None:
+    """One row, two blocks of eight inputs, against an independent solver at every step."""
+    weight, x = layer(1, 16, 80)
+    keep = remove_tiles(weight, x @ x.T, (1, 1), 9, block=8)[0]
+    assert keep.sum() == 16 - 9
+    row = weight[0]
+    for start in (0, 8):
+        taken: list[int] = []
+        for _ in range(int((~keep[start : start + 8]).sum())):
+            left = [i for i in range(start, start + 8) if i not in taken]
+            costs = [error(row, remade(row, [*taken, i], start, x), x) for i in left]
+            taken.append(left[int(np.argmin(costs))])
+        assert sorted(taken) == [int(i) for i in start + np.flatnonzero(~keep[start : start + 8])]
+        row = remade(row, taken, start, x)
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (1, 4), (4, 1), (1, 3)])
+def test_blocks_choose_better_than_weights_alone_and_nearly_as_well_as_whole_rows(
+    tile: tuple[int, int],
+) -> None:
+    # As in a network: inputs share a few causes, and some are far larger than others.
+    rng = np.random.default_rng(0)
+    weight, scales = rng.standard_normal((8, 100)), np.exp(rng.standard_normal((100, 1)))
+    shared = rng.standard_normal((100, 10)) @ rng.standard_normal((10, 400))
+    x = scales * (shared + rng.standard_normal((100, 400)))
+    count = weight.size // 2
+    whole, blocks = (remove_tiles(weight, x @ x.T, tile, count, b) for b in (100, 32))
+    assert broken_tile(MaskedMatrix("a", blocks), tile) is None
+    assert 0 <= count - (~blocks).sum() < tile[0] * tile[1] * 4
+    plain = tile_choice(tile, 8).choose(np.square(weight).astype(np.float32), int(blocks.sum()))
+    found = {name: best_error(weight, m, x) for name, m in (("whole", whole), ("blocks", blocks))}
+    assert found["blocks"] < 1.2 * found["whole"]
+    assert found["blocks"] < 0.8 * best_error(weight, plain, x)
 
 
 def test_greedy_obs_is_near_the_best_of_all_masks() -> None:
