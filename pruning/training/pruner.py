@@ -192,10 +192,11 @@ class Pruner:
 
     def step(self) -> None:
         """After the optimiser's step: scores step too, then the next mask goes on."""
-        if self.learns and self.optimizer is not None:
-            rate = self.method.learning_rate * self.schedule.learning_rate(self.done)
-            self.optimizer.param_groups[0]["lr"] = rate
-            self.optimizer.step()
+        if self.learns:
+            if self.optimizer is not None:
+                rate = self.method.learning_rate * self.schedule.learning_rate(self.done)
+                self.optimizer.param_groups[0]["lr"] = rate
+                self.optimizer.step()
             self.method.rebuild(self.dense)
         if not self.is_locked and not self.method.is_hard:
             asked = 1 - self.schedule.sparsity(self.done)

@@ -79,7 +79,7 @@ class Method(ABC):
         return
 
     def rebuild(self, weights: "Sequence[Tensor]") -> None:
-        """After the parameters' step: change the dense `weights` in place, if they follow."""
+        """After the steps of both optimisers: change the dense `weights` in place."""
         return
 
     def factors(self, step: int, ramp: float) -> "list[Tensor] | None":

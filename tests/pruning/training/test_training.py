@@ -114,7 +114,7 @@ def test_movement_starts_from_magnitude_and_leaves_it(tiny: Tiny, words: Any) ->
     assert 0.25 < np.mean(same) < 0.95
 
 
-@pytest.mark.parametrize("method", ["movement", "gradual_magnitude"])
+@pytest.mark.parametrize("method", ["movement", "gradual_magnitude", "regrowth", "group_lasso"])
 @pytest.mark.parametrize("lock", [True, False])
 def test_hard_methods_follow_the_schedule(method: str, lock: bool, tiny: Tiny, words: Any) -> None:
     opened, examples = learner(tiny("llama"), words)
