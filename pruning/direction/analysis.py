@@ -10,10 +10,8 @@ import numpy as np
 from pruning.direction.retention import predicted_retention, top_sum, vector_sum
 from pruning.direction.strength import DirectionStrength, direction_strength
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import MENU, Orientation
+from sparse_formats.masks.vectors import MENU, ORIENTATIONS, Orientation
 from sparse_formats.memory import check_dense
-
-ORIENTATIONS: tuple[Orientation, Orientation] = ("horizontal", "vertical")
 
 _STACKED = ("Q", "K", "V")
 

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pruning.direction.analysis import ORIENTATIONS, Analysis
+from pruning.direction.analysis import Analysis
 from pruning.direction.strength import BANDS
 from sparse_formats.files.pictures import drawable, own_style, write_png
-from sparse_formats.masks.vectors import Orientation
+from sparse_formats.masks.vectors import ORIENTATIONS, Orientation
 
 THUMBNAIL = 360
 """Pixels of a thumbnail a side, at most (chosen)."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.masks.matrix import check_mask
-from sparse_formats.masks.vectors import MENU, Orientation
+from sparse_formats.masks.vectors import MENU, ORIENTATIONS, Orientation
 
 Band = Literal["none", "weak", "medium", "strong"]
 
@@ -91,7 +91,7 @@ class DirectionStrength:
 
     def strength_at(self, length: int) -> float | None:
         """D(L) = κ_h(L) − κ_v(L); None where either is undefined."""
-        kappas = (self.coherence(o, length).kappa for o in ("horizontal", "vertical"))
+        kappas = (self.coherence(o, length).kappa for o in ORIENTATIONS)
         h, v = kappas
         return None if h is None or v is None else h - v
 

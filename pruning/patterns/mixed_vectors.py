@@ -8,19 +8,20 @@ algorithms are this project's own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
-from pruning.patterns.pattern import Break, Pattern, Pruned, Target
-from pruning.patterns.tile_pattern import in_either_orientation
-from pruning.selection.vectors.candidates import Propose
+from pruning.patterns.pattern import Break, Pattern, Pool, Pruned, Target
+from pruning.patterns.vector_pattern import VectorPattern
+from pruning.selection.vectors.candidates import Candidate, Propose
 from pruning.selection.vectors.dyadic import dyadic
 from pruning.selection.vectors.lagrangian import lagrangian
-from pruning.selection.vectors.search import Uncut, fill_budget
+from pruning.selection.vectors.search import Uncut, chosen_at_price, fill_budget
 from pruning.selection.vectors.threshold import threshold
 from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import MENU, check_menu
+from sparse_formats.masks.vectors import MENU, Orientation, check_menu
 from sparse_formats.storage import Storage
 from sparse_formats.terminal.settings import Count, NotNegative, Share, option
 
@@ -67,10 +68,11 @@ class VectorsOfAMenu(Pattern):
 
 
 @dataclass(frozen=True)
-class MixedVectors(VectorsOfAMenu):
+class MixedVectors(VectorsOfAMenu, VectorPattern):
     """Aligned vectors of the lengths in `menu`, all of a matrix in one orientation.
 
-    epsilon in [0, 1]: algorithm A only.
+    epsilon in [0, 1]: algorithm A only. cuts: how matrices are cut that are settled already, by
+    their names.
     """
 
     algorithm: str = option(
@@ -82,9 +84,11 @@ class MixedVectors(VectorsOfAMenu):
     epsilon: Share = option(
         "Share of the importance that algorithm A accepts to lose.", default=EPSILON
     )
+    cuts: Mapping[str, Candidate] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        VectorsOfAMenu.__post_init__(self)
+        VectorPattern.__post_init__(self)
         if self.algorithm not in ALGORITHMS:
             known = nearest(self.algorithm, ALGORITHMS)
             raise SettingError("algorithm", f"is {self.algorithm!r}{known}")
@@ -99,28 +103,51 @@ class MixedVectors(VectorsOfAMenu):
         Kept weights miss `kept` by less than one vector; with length 1 in the menu algorithm C
         meets it exactly.
         """
-        scores = [t.scores for t in targets]
-        # Only algorithm A asks what fine-grained pruning would keep of each; it takes seconds.
-        fine = best_weights(scores, kept) if self.algorithm == "A" and len(scores) > 1 else []
-        densities = [float(m.mean()) if m.size else 0.0 for m in fine]
-        densities = densities or [kept / s.size if s.size else 0.0 for s in scores]
-        propose = ALGORITHMS[self.algorithm]
-        matrices = [
-            Uncut(s, propose(s, density, self))
-            for s, density in zip(scores, densities, strict=True)
-        ]
-        return [Pruned(*cut) for cut in fill_budget(matrices, kept)]
+        return [Pruned(*cut) for cut in fill_budget(self._uncut(targets, kept), kept)]
+
+    def favoured(self, targets: Sequence[Target], kept: int) -> list[Orientation]:
+        """That of the candidate worth most at the price at which `kept` weights stay."""
+        return [c.orientation for c in chosen_at_price(self._uncut(targets, kept), kept)]
+
+    def settle(self, pools: Sequence[Pool]) -> Self:
+        """The pattern with an orientation for each matrix, of algorithms A and B a length too."""
+        cuts = {
+            target.name: candidate
+            for targets, kept in pools
+            for target, candidate in zip(
+                targets, chosen_at_price(self._uncut(targets, kept), kept), strict=True
+            )
+        }
+        orientations = {name: candidate.orientation for name, candidate in cuts.items()}
+        return replace(self, cuts={**self.cuts, **cuts}, settled={**self.settled, **orientations})
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first shortest vector that is kept in part, in the orientation with fewer of them.
 
         Any mask is made of vectors of length 1.
         """
-        found = (in_either_orientation(m, self.menu[0]) for m in matrices)
-        return next((b for b in found if b is not None), None)
+        return self.first_broken(matrices, self.menu[0])
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format mixed_vectors."""
         from sparse_formats.formats.registry import encode
 
         return encode(matrix, "mixed_vectors").storage(value_bits)
+
+    def _uncut(self, targets: Sequence[Target], kept: int) -> list[Uncut]:
+        """The matrices with the candidates that the algorithm proposes."""
+        scores = [t.scores for t in targets]
+        # Only algorithm A asks what fine-grained pruning would keep of each; it takes seconds.
+        fine = best_weights(scores, kept) if self.algorithm == "A" and len(scores) > 1 else []
+        densities = [float(m.mean()) if m.size else 0.0 for m in fine]
+        densities = densities or [kept / s.size if s.size else 0.0 for s in scores]
+        propose = ALGORITHMS[self.algorithm]
+        return [
+            Uncut(
+                t.scores,
+                (self.cuts[t.name],)
+                if t.name in self.cuts
+                else propose(t.scores, density, self, self.allowed(t.name, t.kind)),
+            )
+            for t, density in zip(targets, densities, strict=True)
+        ]

@@ -7,7 +7,7 @@ about is none of its business (`pruning.budgets`).
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ class Target:
     name: str
     kind: str
     scores: NDArray[np.float32]
+
+
+Pool = tuple[Sequence[Target], int]
+"""Matrices that share a budget, and how many weights they may keep together."""
 
 
 class Pruned(NamedTuple):
@@ -97,6 +101,13 @@ class Pattern(ABC):
     @abstractmethod
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """The masks, one a target, that keep the most importance in an amount of up to `kept`."""
+
+    def settle(self, pools: Sequence[Pool]) -> Self:
+        """The pattern with what it decides once for a whole training decided on these scores.
+
+        What that is, such as the orientation of vectors, its masks then keep to on other scores.
+        """
+        return self
 
     @abstractmethod
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:

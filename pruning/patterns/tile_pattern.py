@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.selection.tiles import Tile, best_tiles, tile_sizes, tile_sums
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.masks.vectors import ORIENTATIONS, Orientation, VectorLayout
 
 
 class TilePattern(Pattern):
@@ -63,8 +63,18 @@ def tile_choice(tile: Tile, rows: int) -> Local:
     return Local(width, choose, (height, width))
 
 
-def in_either_orientation(matrix: MaskedMatrix, length: int) -> Break | None:
-    """None if the mask is made of aligned 1×L or of L×1 vectors, else where it comes furthest."""
-    breaks = [broken_tile(matrix, tile) for tile in ((1, length), (length, 1))]
+def vector_tile(orientation: Orientation, length: int) -> Tile:
+    """The tile that a vector is."""
+    return (1, length) if orientation == "horizontal" else (length, 1)
+
+
+def broken_vector(
+    matrix: MaskedMatrix, length: int, orientations: Sequence[Orientation] = ORIENTATIONS
+) -> Break | None:
+    """None if the mask is made of aligned vectors in one of `orientations`.
+
+    Else the first vector that is kept in part, in the orientation in which it comes last.
+    """
+    breaks = [broken_tile(matrix, vector_tile(o, length)) for o in orientations]
     found = [b for b in breaks if b is not None]
     return max(found, key=lambda b: (b.row, b.col)) if len(found) == len(breaks) else None

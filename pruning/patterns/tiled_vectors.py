@@ -7,16 +7,16 @@ long matrix, and the search of `selection.vectors` fills the budget over all of 
 Source: this project's own (algorithm C per tile).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pruning.patterns.mixed_vectors import VectorsOfAMenu
-from pruning.patterns.pattern import Break, Pruned, Target
-from pruning.patterns.tile_pattern import in_either_orientation
+from pruning.patterns.pattern import Break, Pool, Pruned, Target
+from pruning.patterns.tile_pattern import broken_vector
 from pruning.selection.vectors.candidates import Candidate
 from pruning.selection.vectors.search import cut_as, guess, largest, line_values, search
 from sparse_formats.errors import SettingError
@@ -29,18 +29,27 @@ NEAR = 0.04
 (chosen)."""
 
 
+Vertical = list[NDArray[np.bool_]]
+"""Tiles of a matrix that are cut into columns: (down, across) for each view that `_tiled` gives."""
+
+
 @dataclass(frozen=True)
 class _Turned:
     """Which tiles are worth more in columns at one price, and the weights that are kept then."""
 
     tau: float
     nnz: int
-    vertical: list[NDArray[np.bool_]]
+    vertical: list[Vertical]
 
 
 @dataclass(frozen=True)
 class TiledVectors(VectorsOfAMenu):
-    """Aligned vectors of the lengths in `menu`, up to 64, all of a tile in one orientation."""
+    """Aligned vectors of the lengths in `menu`, up to 64, all of a tile in one orientation.
+
+    vertical: tiles whose orientation is settled already, by the name of the matrix.
+    """
+
+    vertical: Mapping[str, Vertical] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,26 +61,33 @@ class TiledVectors(VectorsOfAMenu):
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """Vectors worth `kept` weights, within one vector."""
         masks = [np.zeros(t.scores.shape, np.bool_) for t in targets]
-        views = [
-            pair
-            for target, mask in zip(targets, masks, strict=True)
-            for pair in zip(_tiled(target.scores), _tiled(mask), strict=True)
-        ]
-        chosen_at = self._turned([scores for scores, _ in views], kept)
+        turned = self._turned(targets, kept)
         halves = [
-            (keep, chosen, turned, _lines(scores[chosen], turned))
-            for (scores, keep), vertical in zip(views, chosen_at.vertical, strict=True)
-            for turned, chosen in ((False, _places(~vertical)), (True, _places(vertical)))
+            (keep, chosen, is_turned, _lines(scores[chosen], is_turned))
+            for target, mask, vertical in zip(targets, masks, turned.vertical, strict=True)
+            for scores, keep, down in zip(
+                _tiled(target.scores), _tiled(mask), vertical, strict=True
+            )
+            for is_turned, chosen in ((False, _places(~down)), (True, _places(down)))
             if len(chosen[0])
         ]
         candidate = Candidate("horizontal", self.menu, self.vector_cost)
-        cuts = cut_as([lines for *_, lines in halves], candidate, kept, chosen_at.tau)
-        for (keep, chosen, turned, _), pruned in zip(halves, cuts, strict=True):
+        cuts = cut_as([lines for *_, lines in halves], candidate, kept, turned.tau)
+        for (keep, chosen, is_turned, _), pruned in zip(halves, cuts, strict=True):
             height, width = keep.shape[2:]
-            shape = (-1, width, height) if turned else (-1, height, width)
+            shape = (-1, width, height) if is_turned else (-1, height, width)
             found = pruned.keep.reshape(shape)
-            keep[chosen] = found.swapaxes(1, 2) if turned else found
+            keep[chosen] = found.swapaxes(1, 2) if is_turned else found
         return [Pruned(mask) for mask in masks]
+
+    def settle(self, pools: Sequence[Pool]) -> Self:
+        """The pattern with the orientations that tiles have on these scores, from now on."""
+        found = {
+            target.name: vertical
+            for targets, kept in pools
+            for target, vertical in zip(targets, self._turned(targets, kept).vertical, strict=True)
+        }
+        return replace(self, vertical={**self.vertical, **found})
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first tile whose mask is made of the shortest vectors in neither orientation."""
@@ -81,7 +97,7 @@ class TiledVectors(VectorsOfAMenu):
             for row in range(0, rows, TILE):
                 for col in range(0, cols, TILE):
                     keep = matrix.keep[row : row + TILE, col : col + TILE]
-                    if in_either_orientation(MaskedMatrix(matrix.name, keep), shortest) is None:
+                    if broken_vector(MaskedMatrix(matrix.name, keep), shortest) is None:
                         continue
                     return Break(
                         matrix.name,
@@ -99,24 +115,39 @@ class TiledVectors(VectorsOfAMenu):
 
         return MixedVectorsTiled.encode(matrix.keep, None).storage(value_bits)
 
-    def _turned(self, tiles: Sequence[NDArray[np.float32]], kept: int) -> _Turned:
+    def _turned(self, targets: Sequence[Target], kept: int) -> _Turned:
         """Which tiles are worth more in columns, at a price at which about `kept` weights stay."""
+        tiled = [_tiled(t.scores) for t in targets]
+        near = guess([tiles for views in tiled for tiles in views], kept)
+        if all(t.name in self.vertical for t in targets):
+            return _Turned(near, kept, [self.vertical[t.name] for t in targets])
         candidate = Candidate("horizontal", self.menu, self.vector_cost)
-        ways = [[_lines(t.reshape(-1, *t.shape[2:]), turned) for turned in (0, 1)] for t in tiles]
+        ways = [
+            [
+                [_lines(tiles.reshape(-1, *tiles.shape[2:]), turned) for turned in (0, 1)]
+                for tiles in views
+            ]
+            for views in tiled
+        ]
 
         def at(tau: float) -> _Turned:
-            vertical: list[NDArray[np.bool_]] = []
+            vertical: list[list[NDArray[np.bool_]]] = []
             nnz = 0
-            for tile, pair in zip(tiles, ways, strict=True):
-                values, sizes = zip(
-                    *(line_values(lines, candidate, tau, tile[..., 0, 0].size) for lines in pair),
-                    strict=True,
-                )
-                vertical.append((values[1] > values[0]).reshape(tile.shape[:2]))
-                nnz += int(np.where(vertical[-1].ravel(), sizes[1], sizes[0]).sum())
+            for views, pairs in zip(tiled, ways, strict=True):
+                vertical.append([])
+                for tiles, pair in zip(views, pairs, strict=True):
+                    count = tiles.shape[0] * tiles.shape[1]
+                    values, sizes = zip(
+                        *(line_values(lines, candidate, tau, count) for lines in pair),
+                        strict=True,
+                    )
+                    down = values[1] > values[0]
+                    vertical[-1].append(down.reshape(tiles.shape[:2]))
+                    nnz += int(np.where(down, sizes[1], sizes[0]).sum())
             return _Turned(tau, nnz, vertical)
 
-        found = search(at, kept, guess(tiles, kept), largest(tiles), NEAR, step=1.25)
+        top = largest([t.scores for t in targets])
+        found = search(at, kept, near, top, NEAR, step=1.25)
         return min(found, key=lambda turned: abs(turned.nnz - kept))
 
 

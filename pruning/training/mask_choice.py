@@ -6,46 +6,84 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.budgets import kept_weights, masks_of, shares
+from pruning.budgets import Share, kept_weights, masks_of, shares
 from pruning.models.opening import OpenModel
 from pruning.patterns.pattern import Pattern, Pruned, Target
 from pruning.recipe import Recipe, pattern_of
 from pruning.selection.weights import best_weights
 
 
+def pattern_at(
+    opened: OpenModel,
+    scores: Mapping[str, NDArray[np.float32]],
+    recipe: Recipe,
+    text: str,
+    sparsity: float,
+    is_settled: bool,
+) -> Pattern:
+    """The pattern `text` with the recipe's knobs, for the matrices of the model.
+
+    is_settled: what it can decide once, as the orientation of vectors, it decides on these scores,
+    as for a mask that leaves 1 − sparsity.
+
+    Raises:
+        InputError: the pattern does not fit the matrices or the budget.
+    """
+    shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
+    made = pattern_of(replace(recipe, pattern=text), shapes, opened.heads)
+    if not is_settled:
+        return made
+    targets = _targets(opened, scores)
+    return made.settle(
+        [
+            ([targets[i] for i in share.members], share.kept)
+            for share in _shares(targets, made, recipe, sparsity)
+        ]
+    )
+
+
 def choose(
     opened: OpenModel,
     scores: Mapping[str, NDArray[np.float32]],
     recipe: Recipe,
-    pattern: str,
+    pattern: Pattern,
     sparsity: float,
 ) -> dict[str, Pruned]:
     """The masks of `pattern` that leave 1 − sparsity, by matrix; whole where it has no say.
 
-    scores: importance ≥ 0, float32 (out, in), comparable between matrices. Budget and knobs are
-    the recipe's. All scores equal is the beginning of a training: then all stays. A pattern that
-    says its own density, as 2:4 does, is come to from above: on the way to the recipe's sparsity
-    the best of what it would drop stay too.
+    scores: importance ≥ 0, float32 (out, in), comparable between matrices. The budget is the
+    recipe's. All scores equal is the beginning of a training: then all stays. A pattern that says
+    its own density, as 2:4 does, is come to from above: on the way to the recipe's sparsity the
+    best of what it would drop stay too.
 
     Raises:
-        InputError: the recipe's pattern does not fit.
+        InputError: the pattern does not fit.
     """
     assert recipe.sparsity is not None
-    shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
-    made = pattern_of(replace(recipe, pattern=pattern, sparsity=sparsity), shapes, opened.heads)
-    targets = [Target(m.name, m.kind, scores[m.name]) for m in opened.matrices]
+    targets = _targets(opened, scores)
     found = {t.name: Pruned(np.ones(t.scores.shape, np.bool_)) for t in targets}
     if sparsity <= 0:
         return found
-    sizes = [t.scores.size for t in targets]
-    for share in shares(targets, made, sparsity, recipe.budget, sizes, is_blind=False):
+    own = pattern.density
+    for share in _shares(targets, pattern, recipe, sparsity):
         members: Sequence[Target] = [targets[i] for i in share.members]
-        if made.density is not None and sparsity < min(1 - made.density, recipe.sparsity):
-            pruned = _above(made, members, share.kept)
+        if own is not None and sparsity < min(1 - own, recipe.sparsity):
+            pruned = _above(pattern, members, share.kept)
         else:
-            pruned = masks_of(made, members, share, sparsity, recipe.budget, recipe.count)
+            pruned = masks_of(pattern, members, share, sparsity, recipe.budget, recipe.count)
         found.update(zip((t.name for t in members), pruned, strict=True))
     return found
+
+
+def _targets(opened: OpenModel, scores: Mapping[str, NDArray[np.float32]]) -> list[Target]:
+    return [Target(m.name, m.kind, scores[m.name]) for m in opened.matrices]
+
+
+def _shares(
+    targets: Sequence[Target], pattern: Pattern, recipe: Recipe, sparsity: float
+) -> list[Share]:
+    sizes = [t.scores.size for t in targets]
+    return shares(targets, pattern, sparsity, recipe.budget, sizes, is_blind=False)
 
 
 def _above(made: Pattern, members: Sequence[Target], kept: int) -> list[Pruned]:

@@ -20,11 +20,11 @@ from pruning.models.masking import matched
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.models.order import header_of
-from pruning.patterns.pattern import Pruned
+from pruning.patterns.pattern import Pattern, Pruned
 from pruning.recipe import Recipe
 from pruning.recipe import as_json as recipe_json
 from pruning.recipe import checked as checked_recipe
-from pruning.training.mask_choice import choose
+from pruning.training.mask_choice import choose, pattern_at
 from pruning.training.methods import METHODS, Method
 from pruning.training.random_states import random_states, set_random_states
 from pruning.training.settings import Training, as_json, checked
@@ -42,6 +42,7 @@ class Pruner:
     recipe: as resolved; its score is the method's name. done: optimiser steps so far.
     original: the weights as they came, dense: as they are now without the mask, keep: bool masks;
     all (out, in) in the module's row order.
+    patterns: those of the stages and of the recipe, by their text.
     retained: of each matrix the importance that its mask kept when it was locked, and the most that
     so many weights could, in units of the matrix's mean.
     """
@@ -62,6 +63,7 @@ class Pruner:
         self.keep = [torch.ones(m.shape, dtype=torch.bool, device=m.device) for m in self.matrices]
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
+        self.patterns: dict[str, Pattern] = {}
         self.done, self.is_locked = 0, False
         self.retained: list[tuple[float, float]] = []
         self.random = random_states(opened.device)
@@ -97,8 +99,13 @@ class Pruner:
     def _check_patterns(self) -> None:
         """Make a mask of every pattern to come: an error now is better than one at the end."""
         every = (*self.training.stages, self.recipe.pattern)
-        for number, pattern in enumerate(every, 1):
-            self.chosen(self.schedule.sparsity_at(number / len(every)), pattern)
+        scores = self.scores()
+        is_settled = self.training.fix_vectors and self.method.is_hard
+        for number, text in enumerate(every, 1):
+            sparsity = self.schedule.sparsity_at(number / len(every))
+            pattern = pattern_at(self.opened, scores, self.recipe, text, sparsity, is_settled)
+            choose(self.opened, scores, self.recipe, pattern, sparsity)
+            self.patterns[text] = pattern
 
     def _lock(self) -> None:
         """From now on the mask stays, and what it drops is exactly 0."""
@@ -150,9 +157,13 @@ class Pruner:
 
     def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
         """The masks that `pattern` makes of the method's importance."""
+        made = self.patterns[pattern]
+        return choose(self.opened, self.scores(), self.recipe, made, sparsity)
+
+    def scores(self) -> dict[str, NDArray[np.float32]]:
+        """The method's importance by matrix."""
         importance = self.method.importance(self.dense)
-        scores = {m.name: s for m, s in zip(self.matrices, importance, strict=True)}
-        return choose(self.opened, scores, self.recipe, pattern, sparsity)
+        return {m.name: s for m, s in zip(self.matrices, importance, strict=True)}
 
     def mask_weights(self) -> None:
         """Let the model's parameters hold the masked weights."""

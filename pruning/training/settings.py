@@ -74,6 +74,11 @@ class BareTraining:
         "Keep the mask fixed once it has settled, with dropped weights at 0.",
         default=True,
     )
+    fix_vectors: bool = option(
+        "Decide the orientation of vectors once, by the scores at the start, and not with each new "
+        "mask. Where a matrix has one length of vectors, it is decided then too.",
+        default=True,
+    )
     stages: tuple[str, ...] = option(
         "Patterns to use before that of the recipe, each for an equal part of the rise of the "
         "sparsity, e.g. fine and then vector:4.",

@@ -11,6 +11,8 @@ from sparse_formats.errors import InputError
 
 Orientation = Literal["horizontal", "vertical"]
 
+ORIENTATIONS: tuple[Orientation, Orientation] = ("horizontal", "vertical")
+
 MENU = (1, 4, 8, 16, 32, 64)
 """Vector lengths on offer; each divides the next, so aligned vectors nest."""
 

@@ -1,6 +1,6 @@
 """One way to cut a matrix into vectors: an orientation, the lengths on offer, a price a vector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,8 +39,10 @@ class Knobs(Protocol):
     def epsilon(self) -> float: ...
 
 
-Propose = Callable[[NDArray[np.float32], float, Knobs], tuple[Candidate, ...]]
-"""(scores, fine-grained density, knobs) → the candidates of one matrix."""
+Propose = Callable[
+    [NDArray[np.float32], float, Knobs, Sequence[Orientation]], tuple[Candidate, ...]
+]
+"""(scores, fine-grained density, knobs, orientations allowed) → the candidates of one matrix."""
 
 
 def lines_of(scores: NDArray[Any], orientation: Orientation) -> NDArray[Any]:

@@ -131,15 +131,23 @@ def line_values(
     return priced.values.reshape(parts, -1).sum(1), priced.sizes.reshape(parts, -1).sum(1)
 
 
-def fill_budget(matrices: list[Uncut], target: int, near: float | None = None) -> list[Cut]:
+def chosen_at_price(
+    matrices: Sequence[Uncut], target: int, near: float | None = None
+) -> tuple[Candidate, ...]:
+    """The most valuable candidate of each matrix, at the price that keeps about `target` weights.
+
+    near: the price that the search begins at; guessed where it is not known.
+    """
+    return _choice(matrices, target, near).chosen if matrices else ()
+
+
+def fill_budget(matrices: Sequence[Uncut], target: int, near: float | None = None) -> list[Cut]:
     """Masks and layouts of `matrices` that together keep `target` weights, within one vector.
 
     near: the price that the search begins at; guessed where it is not known.
     """
     if not matrices:
         return []
-    if near is None:
-        near = guess([m.scores for m in matrices], target)
     bracket = _bracket(matrices, target, near)
     if not bracket.close(target):
         # Exchanging so much chunk by chunk would keep some chunks whole and leave others empty.
@@ -148,8 +156,10 @@ def fill_budget(matrices: list[Uncut], target: int, near: float | None = None) -
     return _exchange(matrices, bracket.over, bracket.under, target)
 
 
-def _bracket(matrices: list[Uncut], target: int, start: float) -> _Bracket:
-    """Candidates chosen and `target` enclosed, as closely as the scores allow."""
+def _choice(matrices: Sequence[Uncut], target: int, start: float | None) -> _Solution:
+    """The price that keeps nearly `target` weights, with every candidate in play."""
+    if start is None:
+        start = guess([m.scores for m in matrices], target)
 
     def with_choice(tau: float) -> _Solution:
         chosen, priced = zip(*(m.choose(tau) for m in matrices), strict=True)
@@ -157,7 +167,12 @@ def _bracket(matrices: list[Uncut], target: int, start: float) -> _Bracket:
 
     top = largest([m.scores for m in matrices])
     over, under = search(with_choice, target, start, top, tolerance=0.04, step=1.25)
-    near = min(over, under, key=lambda s: abs(s.nnz - target))
+    return min(over, under, key=lambda s: abs(s.nnz - target))
+
+
+def _bracket(matrices: Sequence[Uncut], target: int, start: float | None) -> _Bracket:
+    """Candidates chosen and `target` enclosed, as closely as the scores allow."""
+    near = _choice(matrices, target, start)
     chosen = near.chosen
 
     def as_chosen(tau: float) -> _Solution:
@@ -166,6 +181,7 @@ def _bracket(matrices: list[Uncut], target: int, start: float) -> _Bracket:
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
+    top = largest([m.scores for m in matrices])
     return _Bracket(*search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
 
 
@@ -242,7 +258,9 @@ def search(
     return (over, over) if over.nnz == target else (over, under)
 
 
-def _exchange(matrices: list[Uncut], over: _Solution, under: _Solution, target: int) -> list[Cut]:
+def _exchange(
+    matrices: Sequence[Uncut], over: _Solution, under: _Solution, target: int
+) -> list[Cut]:
     """From the underfull solution towards the overfull one, chunk by chunk, then fill the rest."""
     costs = [c.vector_cost for c in under.chosen]
     more = np.concatenate(
@@ -317,7 +335,7 @@ def _emit(
 
 
 def _fill(
-    matrices: list[Uncut],
+    matrices: Sequence[Uncut],
     chosen: Sequence[Candidate],
     layouts: list[VectorLayout],
     kept: list[NDArray[np.bool_]],

@@ -9,6 +9,7 @@ import pytest
 from pruning.data.examples import Examples, text_windows
 from pruning.models.opening import OpenModel, assemble
 from pruning.patterns import make_pattern
+from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.recipe import Recipe, pattern_of
 from pruning.training.loop import train
 from pruning.training.pruner import prepare
@@ -121,3 +122,49 @@ def test_patterns_change_from_stage_to_stage(tiny: Tiny, words: Any) -> None:
     masks = pruner.finalize()
     assert make_pattern("vector:8", {}).conforms(masks.matrices) is None
     assert all(m.vectors is not None for m in masks.matrices)
+
+
+@pytest.mark.parametrize("is_fixed", [True, False])
+def test_vectors_turn_with_the_scores_unless_they_are_fixed(
+    is_fixed: bool, tiny: Tiny, words: Any
+) -> None:
+    opened, _ = learner(tiny("llama"), words)
+    training = replace(SHORT, method="gradual_magnitude", fix_vectors=is_fixed, initial_warmup=0)
+    pruner = prepare(opened, Recipe(pattern="vector:4", sparsity=0.5), training)
+    places = range(len(pruner.matrices))
+
+    def stripes(direction: int) -> None:
+        """Weights of whole rows (1) or columns (0) that are large or small."""
+        for i in places:
+            rows, cols = pruner.matrices[i].shape
+            lines = torch.arange(rows if direction else cols) % 2 + 0.5
+            pruner.dense[i].copy_((lines[:, None] if direction else lines).expand(rows, cols))
+
+    def orientations() -> set[str | None]:
+        found = pruner.chosen(0.5, "vector:4").values()
+        return {None if p.layout is None else p.layout.orientation for p in found}
+
+    before = pruner.patterns["vector:4"]
+    stripes(1)
+    seen = [orientations()]
+    stripes(0)
+    seen.append(orientations())
+    if is_fixed:
+        assert isinstance(before, OrientedVectors)
+        assert before.settled.keys() == {m.name for m in pruner.matrices}
+        assert seen[0] == seen[1] == set(before.settled.values())
+    else:
+        assert seen == [{"horizontal"}, {"vertical"}]
+
+
+@pytest.mark.parametrize("pattern", ["vector:4", "mvp"])
+def test_orientations_of_a_training_are_those_of_the_rule(
+    pattern: str, tiny: Tiny, words: Any
+) -> None:
+    opened, examples = learner(tiny("llama"), words)
+    recipe = Recipe(pattern=pattern, sparsity=0.5, orientation="kind")
+    masks = train(opened, prepare(opened, recipe, SHORT), examples).masks
+    assert {m.kind: m.vectors and m.vectors.orientation for m in masks.matrices} == {
+        **dict.fromkeys(("Q", "K", "V", "down"), "horizontal"),
+        **dict.fromkeys(("attention out", "gate", "up"), "vertical"),
+    }
