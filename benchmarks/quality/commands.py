@@ -57,6 +57,22 @@ def simulated(mask: Path, *options: object) -> dict[str, float]:
     }
 
 
+def at_equal_area(mask: Path, machine: str) -> dict[str, float]:
+    """Cycles and energy of 128 tokens on `machine`, with as many PEs as make tf_mvp's area."""
+    from accel_sim.__main__ import COMMANDS
+    from sparse_formats.terminal.command import call
+
+    words = ("--mask", mask, "--accelerator", "tf_mvp", "--accelerator", machine)
+    with _unprinted() as printed:
+        call(COMMANDS, "compare", *words, "--equal", "area", "--json", "-")
+    pair = json.loads(printed.getvalue())["pairs"][1]
+    return {
+        "cycles": pair["cycles"],
+        "time_us": pair["latency_s"] * 1e6,
+        "energy_uj": pair["energy_j"] * 1e6,
+    }
+
+
 def directions(mask: Path) -> list[dict[str, Any]]:
     """D and coherence of each matrix."""
     return [

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.quality.cells import Cell, Rates
 from benchmarks.quality.commands import (
+    at_equal_area,
     density,
     directions,
     evaluated,
@@ -26,6 +27,9 @@ WHOLE = ("orientation", "vector_cost")
 TRAINED = ("first_scores", "method", "distill")
 """Options that belong to its table [training]."""
 
+RIVALS = {"fine": "cambricon_x", "2:4": "tensor_core_2_4", "1:4": "tensor_core_1_4"}
+"""The machine made for a pattern besides tf_mvp; it gets tf_mvp's area."""
+
 ONE_GROUP = ("--set", "array.lane_groups=[1]")
 
 
@@ -41,6 +45,9 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     figures = evaluated("--model", folder / "saved", *test, "--no-floors")
     mask = folder / "mask.npz"
     machines = {"tf_mvp": simulated(mask), "one lane group": simulated(mask, *ONE_GROUP)}
+    rival = RIVALS.get(cell.pattern)
+    if rival and cell.sparsity and cell.seed == 0:
+        machines[rival] = at_equal_area(mask, rival)
     return {
         "rates": asdict(rates),
         "figures": {"masked": figures["dense"]},
