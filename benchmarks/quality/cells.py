@@ -94,11 +94,33 @@ TUNED: Mapping[str, Options] = {
 An order of the neurons, or another orientation, takes the settings of its pattern.
 """
 
-SPARSITY = {"1:4": 0.75, "2:4": 0.5}
-"""Where the pattern says it itself; 0.8 elsewhere."""
-
 LONG = ("fine", "vector:8", "vector:16", "mvp")
-"""Patterns that are trained for 300 and 600 steps, too."""
+"""Patterns that search the learning rate of longer trainings, too."""
+
+PERMUTED: Options = (*BY_KIND, ("order", "permuted"))
+RANDOM: Options = (("mask", "random"),)
+DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
+    ("fine", (), {100: 3, 300: 3, 600: 3}),
+    ("fine", RANDOM, {100: 3}),
+    ("vector:4", BY_KIND, {100: 3}),
+    ("vector:8", BY_KIND, {100: 3, 600: 1}),
+    ("vector:16", BY_KIND, {100: 3, 300: 1, 600: 3}),
+    ("vector:16", (), {100: 3}),
+    ("vector:16", (*BY_KIND, *RANDOM), {100: 3}),
+    ("vector:32", BY_KIND, {100: 3}),
+    ("mvp", (), {100: 3, 300: 1, 600: 3}),
+    ("mvp", BY_KIND, {100: 1}),
+    ("block:8", (), {100: 3}),
+    ("block:32", (), {100: 3}),
+    ("1:4", (), {100: 3}),
+    ("2:4", (), {100: 3}),
+)
+"""Pattern, options, and how many seeds at how many steps."""
+
+
+def sparsity_of(pattern: str) -> float:
+    """What the pattern says itself; 0.8 elsewhere."""
+    return {"1:4": 0.75, "2:4": 0.5}.get(pattern, 0.8)
 
 
 def searched(pattern: str, sparsity: float, steps: int) -> list["Cell"]:
@@ -118,25 +140,17 @@ def _decoder() -> list["Cell"]:
     """The search, then what it is for."""
     cells = [c for steps in (STEPS, LONGER) for c in searched("fine", 0.0, steps)]
     for pattern in TUNED:
-        cells += searched(pattern, SPARSITY.get(pattern, 0.8), STEPS)
+        cells += searched(pattern, sparsity_of(pattern), STEPS)
     for pattern in LONG:
         cells += searched(pattern, 0.8, LONGER)
 
-    def add(
-        pattern: str, steps: int, options: Options = (), seeds: tuple[int, ...] = SEEDS
-    ) -> None:
-        sparsity = SPARSITY.get(pattern, 0.8)
-        every = (("steps", str(steps)), *(options or TUNED[pattern]))
-        cells.extend(Cell("decoder", pattern, sparsity, every, seed) for seed in seeds)
-
     cells += [Cell("decoder", "fine", 0.0, (("steps", f"{n}"),)) for n in (STEPS, 300, 600)]
-    for pattern in TUNED:
-        add(pattern, STEPS)
-    for pattern in ("fine", "vector:16"):
-        add(pattern, STEPS, (*TUNED[pattern], ("mask", "random")))
-    for pattern in LONG:
-        add(pattern, 300, (), SEEDS if pattern == "fine" else SEEDS[:1])
-        add(pattern, 600)
+    for pattern, options, seeds in DECODER:
+        cells += [
+            Cell("decoder", pattern, sparsity_of(pattern), (("steps", f"{n}"), *options), seed)
+            for n, count in seeds.items()
+            for seed in SEEDS[:count]
+        ]
     return cells
 
 
