@@ -211,8 +211,14 @@ def section(cells: Cells) -> list[str]:
         "that are all as low.\n",
     ]
     fronts = [
-        [machine, f"{steps}", row.title, f"{row.sparsity:g}", f"{row.perplexity:.2f}"]
-        + [_figures(row, machine)]
+        [
+            machine,
+            f"{steps}",
+            row.title,
+            f"{row.sparsity:g}",
+            f"{row.perplexity:.2f}",
+            _figures(row, machine),
+        ]
         for machine in MACHINES
         for steps in sorted({row.steps for row in rows})
         for row in front([row for row in rows if row.steps == steps], machine)
