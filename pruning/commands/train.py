@@ -246,8 +246,11 @@ def _print(settings: Settings, result: Result) -> None:
     columns = [Column("step", "right"), Column("loss", "right"), Column("density", "right")]
     rows = [(f"{i + 1}", f"{found.losses[i]:.3f}", f"{found.densities[i]:.3f}") for i in shown]
     taken = f"; resumed at step {found.resumed_at}" if found.resumed_at else ""
+    rate = result.account["training"]["learning_rate"]
+    of = "" if settings.training.learning_rate else " (by the size of the model)"
     footnotes = [
-        f"{method}, {steps} steps of {at_once} examples in {result.seconds:.0f} s{taken}",
+        f"{method}, {steps} steps of {at_once} examples in {result.seconds:.0f} s{taken}; learning "
+        f"rate {rate:g}{of}",
         f"density: {density['linear']:.3f} of the pruned matrices, {density['model']:.3f} of the "
         "whole model",
         *(f"note: {said}" for said in result.account["permutation"] or ()),

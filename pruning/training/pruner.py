@@ -27,7 +27,7 @@ from pruning.recipe import checked as checked_recipe
 from pruning.training.mask_choice import choose, pattern_at
 from pruning.training.methods import METHODS, Method
 from pruning.training.random_states import random_states, set_random_states
-from pruning.training.settings import Training, as_json, checked
+from pruning.training.settings import Training, as_json, checked, resolved
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import VectorLayout
@@ -335,7 +335,8 @@ def prepare(
             another model, a method the model or the schedule does not fit, a recipe that asks for
             what training does not do.
     """
-    recipe, training = checked_recipe(recipe), checked(training)
+    parameters = sum(p.numel() for p in opened.model.parameters())
+    recipe, training = checked_recipe(recipe), resolved(checked(training), parameters)
     method = training.method
     if recipe.score != Recipe.score:
         raise SettingError(

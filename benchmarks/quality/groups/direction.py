@@ -41,7 +41,7 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     recipe = folder / "recipe.toml"
     recipe.write_text(
         f'pattern = "fine"\nsparsity = 0.8\nseed = {cell.seed}\n[training]\n'
-        f'method = "{options["trained"]}"\nfinal_warmup = 2\n{training}'
+        f'method = "{options["trained"]}"\ninitial_warmup = 1\nfinal_warmup = 2\n{training}'
     )
     text = file.endswith(".txt")
     account = pruning(

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 Importance = list[NDArray[np.float32]]
 
 
+EARLY = (0.05, 0.15)
+"""A ramp that leaves most of the steps to the last mask, which coarse patterns need. A ramp to 60 %
+of the steps costs vectors and fine-grained pruning alike (docs/quality.md, the search)."""
+
+
 @dataclass(frozen=True)
 class NoKnobs:
     """Of a method without any."""
@@ -47,6 +52,8 @@ class Method(ABC):
     learning_rate: of the parameters.
     is_hard: whether masks come from the pattern at every step.
     goes_on: whether its parameters learn on once the mask is locked.
+    ramp: the shares of the steps between which the sparsity rises, where nothing else is stated;
+        None: it rises after one warm-up, until two are left.
     freezes: whether the weights change through the method alone, and the optimiser lets them be.
     """
 
@@ -54,6 +61,7 @@ class Method(ABC):
 
     is_hard = True
     goes_on = False
+    ramp: ClassVar[tuple[float, float] | None] = None
     freezes = False
 
     def __init__(self, opened: OpenModel, rates: Rates) -> None:

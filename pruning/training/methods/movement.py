@@ -8,7 +8,7 @@ import numpy as np
 
 from pruning.knobs import taken
 from pruning.models.opening import OpenModel
-from pruning.training.methods.method import Importance, Method, Rates, by_mean, in_file_order
+from pruning.training.methods.method import EARLY, Importance, Method, Rates, by_mean, in_file_order
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Movement(Method):
     """
 
     Knobs = MovementKnobs
+    ramp = EARLY
 
     def __init__(self, opened: OpenModel, rates: Rates) -> None:
         import torch

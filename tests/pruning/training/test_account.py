@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 
 Tiny = Callable[..., Any]
 TEXT = " ".join(f"w{(i * i + 3 * (i // 7)) % 44}" for i in range(400))
-SHORT = Training(steps=12, batch=4, warmup=2, learning_rate=1e-2)
+SHORT = Training(steps=12, batch=4, warmup=2, learning_rate=1e-2, initial_warmup=1, final_warmup=2)
 
 
 def learner(model: Any, words: Any) -> tuple[OpenModel, Examples]:
