@@ -36,6 +36,7 @@ class Rates:
 
 
 BEGINNING = Rates(0.006, 0.15, 0.01)
+OLD_RATES = Rates(0.001, 0.6, 0.01)
 TRIED_RATES: Mapping[str, tuple[float, ...]] = {
     "learning_rate": (0.003, 0.01, 0.015),
     "ramp_end": (0.3, 0.6),
@@ -99,6 +100,9 @@ LONG = ("fine", "vector:8", "vector:16", "mvp")
 
 PERMUTED: Options = (*BY_KIND, ("order", "permuted"))
 RANDOM: Options = (("mask", "random"),)
+OLD: Options = (("settings", "old"),)
+"""One untuned learning rate and a late ramp: what an earlier edition of the page compared with."""
+
 DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("fine", (), {100: 3, 300: 3, 600: 3}),
     ("fine", RANDOM, {100: 3}),
@@ -108,6 +112,9 @@ DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("vector:16", (), {100: 3}),
     ("vector:16", (*BY_KIND, *RANDOM), {100: 3}),
     ("vector:32", BY_KIND, {100: 3}),
+    ("fine", OLD, {100: 1}),
+    ("vector:16", (*BY_KIND, *OLD), {100: 1}),
+    ("vector:16", (*BY_KIND, *RANDOM, *OLD), {100: 1}),
     ("mvp", (), {100: 3, 300: 1, 600: 3}),
     ("mvp", BY_KIND, {100: 1}),
     ("block:8", (), {100: 3}),

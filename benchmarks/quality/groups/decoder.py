@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.quality.cells import STEPS, Cell, Rates
+from benchmarks.quality.cells import OLD_RATES, STEPS, Cell, Rates
 from benchmarks.quality.commands import (
     at_equal_area,
     density,
@@ -44,7 +44,10 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     The folder that `train --save` writes is measured: embeddings and norms learned too, and the
     mask file does not hold them.
     """
-    rates = chosen(cell.pattern, cell.sparsity, int(dict(cell.options)["steps"]))
+    options = dict(cell.options)
+    rates = OLD_RATES
+    if "settings" not in options:
+        rates = chosen(cell.pattern, cell.sparsity, int(options["steps"]))
     account = trained(cell, rates, parts(data).train, folder)
     test = ["--text", data / "wikitext-2" / "test.txt", "--max-tokens", EVAL_TOKENS]
     figures = evaluated("--model", folder / "saved", *test, "--no-floors")
@@ -145,6 +148,7 @@ SAID = {
     ("orientation", "kind"): "by kind",
     ("order", "permuted"): "permuted",
     ("mask", "random"): "random mask",
+    ("settings", "old"): "old settings",
 }
 
 
