@@ -162,7 +162,7 @@ def _decoder() -> list["Cell"]:
 
 
 TUNED_ENCODER = ("fine", "vector:16", "mvp")
-TUNED_RATES = (3e-4, 1e-3)
+TUNED_RATES = (1e-4, 3e-4, 1e-3)
 
 
 def tuned_search(pattern: str) -> list["Cell"]:

@@ -24,8 +24,8 @@ from sparse_formats.terminal.settings import (
 
 QUANTIZE = ("none", "int8")
 
-LARGEST_RATE = 6e-3
-"""Best of those tried on a model of 0.85 million parameters, whatever the pattern."""
+RATES = (2e-5, 6e-3)
+"""The smallest and the largest learning rate that follow from the size of a model (chosen)."""
 
 LEARNING_RATE_SCHEDULES = ("linear", "rewind")
 
@@ -49,7 +49,7 @@ class BareTraining:
     )
     learning_rate: NotNegative = option(
         "Learning rate of the weights (AdamW). With 0 it follows from the size of the model: "
-        f"{LARGEST_RATE:g} up to a million parameters, and less above.",
+        f"{RATES[1]:g} divided by the millions of parameters, from {RATES[0]:f} to {RATES[1]:g}.",
         default=0.0,
     )
     learning_rate_schedule: str = option(
@@ -154,10 +154,12 @@ class BareTraining:
 def resolved(training: "Training", parameters: int) -> "Training":
     """The settings with what they leave to the method and to a model of so many parameters.
 
-    The learning rate falls with the power 2/3 of the size: 0.006 at 1 million, 0.0007 at 23
-    million. Source: this project's own; both were the best of a few that were tried.
+    The learning rate is 0.006 divided by the millions of parameters, within `RATES`. Source: this
+    project's own; of a few that were tried, the best was 0.006 at 0.85 million parameters, and
+    0.0003 at 23 million (docs/quality.md).
     """
-    by_size = float(f"{LARGEST_RATE * min(1.0, (1e6 / parameters) ** (2 / 3)):.2g}")
+    by_size = min(max(RATES[0], RATES[1] * 1e6 / parameters), RATES[1])
+    by_size = float(f"{by_size:.2g}")
     return replace(training.with_phases(), learning_rate=training.learning_rate or by_size)
 
 
