@@ -167,8 +167,8 @@ def _decoder() -> list["Cell"]:
     return cells
 
 
-TUNED_ENCODER = ("fine", "vector:16", "mvp")
-TUNED_RATES = (1e-4, 3e-4, 1e-3)
+TUNED_ENCODER = ("fine", "mvp")
+TUNED_RATES = (1e-4, 3e-4)
 
 
 def tuned_search(pattern: str) -> list["Cell"]:
@@ -185,10 +185,7 @@ def _tuned() -> list["Cell"]:
         cells += tuned_search(pattern)
     for seed in SEEDS:
         cells += [Cell("tuned", pattern, 0.8, TUNED[pattern], seed) for pattern in TUNED_ENCODER]
-    cells += [
-        Cell("tuned", pattern, 0.8, (*TUNED[pattern], ("mask", "random")))
-        for pattern in ("fine", "vector:16")
-    ]
+    cells.append(Cell("tuned", "fine", 0.8, RANDOM))
     return cells
 
 

@@ -155,8 +155,8 @@ def resolved(training: "Training", parameters: int) -> "Training":
     """The settings with what they leave to the method and to a model of so many parameters.
 
     The learning rate is 0.006 divided by the millions of parameters, within `RATES`. Source: this
-    project's own; of a few that were tried, the best was 0.006 at 0.85 million parameters, and
-    0.0003 at 23 million (docs/quality.md).
+    project's own; of a few that were tried, the best were 0.006 to 0.01 at 0.85 million
+    parameters, and 0.0001 to 0.0003 at 23 million (docs/quality.md).
     """
     by_size = min(max(RATES[0], RATES[1] * 1e6 / parameters), RATES[1])
     by_size = float(f"{by_size:.2g}")
