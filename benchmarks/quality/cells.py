@@ -103,6 +103,9 @@ RANDOM: Options = (("mask", "random"),)
 OLD: Options = (("settings", "old"),)
 """One untuned learning rate and a late ramp: what an earlier edition of the page compared with."""
 
+FROM_ZERO: Options = (("first_scores", "zero"),)
+"""As movement was published, for thousands of steps."""
+
 DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("fine", (), {100: 3, 300: 3, 600: 3}),
     ("fine", RANDOM, {100: 3}),
@@ -123,6 +126,8 @@ DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("mvp", BY_KIND, {100: 1}),
     ("mvp", PERMUTED, {100: 3, 300: 1, 600: 3}),
     ("mvp", (("order", "permuted"),), {100: 1}),
+    ("fine", FROM_ZERO, {100: 1}),
+    ("mvp", FROM_ZERO, {100: 1}),
     ("block:8", (), {100: 3}),
     ("block:32", (), {100: 3}),
     ("1:4", (), {100: 3}),

@@ -15,9 +15,9 @@ HEAD = """# Quality after pruning
 `python -m benchmarks.quality` wrote this page from the files in `benchmarks/quality/cells/`: {done}
 of {all} cells, which took {minutes} minutes on one thread. Every figure is measured, on models that
 ship inside packages. Spread is one standard deviation over seeds. Cycles and energy are those of
-128 tokens on the simulated `tf_mvp` in the first edition of its contract. On the machine of today
-short vectors and fine-grained masks take far fewer cycles (`docs/microarchitecture.md`
-§10).
+128 tokens on the simulated machines of today, which choose the best lane grouping for each matrix;
+only those of Prune Once for All are older (first edition of the contract,
+`docs/microarchitecture.md` §10).
 """
 
 

@@ -149,6 +149,7 @@ SAID = {
     ("order", "permuted"): "permuted",
     ("mask", "random"): "random mask",
     ("settings", "old"): "old settings",
+    ("first_scores", "zero"): "scores from zero",
 }
 
 

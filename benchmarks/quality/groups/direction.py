@@ -65,7 +65,9 @@ def section(cells: Cells) -> list[str]:
         # Of the trained masks, those at 0.8 by the first seed; the cells hold the others.
         if (cell["pattern"], cell["sparsity"], cell["seed"]) != ("fine", 0.8, 0):
             continue
-        if options.keys() - {"model", "trained", "first_scores"}:
+        if options.keys() - {"model", "trained", "first_scores", "steps"}:
+            continue
+        if options.get("steps", "100") != "100":
             continue
         by_kind: dict[str, list[float]] = {}
         for matrix in cell["direction"]:
