@@ -106,12 +106,22 @@ def _number(text: str) -> str | int | float:
 class Row:
     """Cells that differ in their seed only. machines: cycles and µJ by machine, means."""
 
-    title: str
+    words: tuple[str, ...]
     sparsity: float
     steps: int
     density: float
     perplexities: tuple[float, ...]
     machines: Mapping[str, tuple[float, float]]
+
+    @property
+    def title(self) -> str:
+        """The pattern, and what is special."""
+        return ", ".join(self.words)
+
+    @property
+    def is_contender(self) -> bool:
+        """Whether it is no floor, and tuned."""
+        return not {"random mask", "old settings"} & set(self.words)
 
     @property
     def perplexity(self) -> float:
@@ -132,7 +142,7 @@ def _row(cells: Cells) -> Row:
     names = {name for cell in cells for name in cell["machines"]}
     runs = {n: [c["machines"][n] for c in cells if n in c["machines"]] for n in names}
     return Row(
-        _title(cells[0]),
+        _words(cells[0]),
         cells[0]["sparsity"],
         int(cells[0]["options"]["steps"]),
         mean(c["density"] for c in cells),
@@ -153,13 +163,12 @@ SAID = {
 }
 
 
-def _title(cell: dict[str, Any]) -> str:
+def _words(cell: dict[str, Any]) -> tuple[str, ...]:
     if not cell["sparsity"]:
-        return "dense"
+        return ("dense",)
     rest = [(k, v) for k, v in cell["options"].items() if k != "steps"]
-    return ", ".join(
-        [cell["pattern"], *(SAID.get(item, f"{item[0]} {item[1]}") for item in rest)]
-    ).replace("_", " ")
+    said = [SAID.get(item, f"{item[0]} {item[1]}".replace("_", " ")) for item in rest]
+    return (cell["pattern"], *said)
 
 
 def front(rows: Sequence[Row], machine: str) -> list[Row]:
@@ -211,6 +220,30 @@ def section(cells: Cells) -> list[str]:
         "chosen, and the rest is the same. *To fine* compares with fine-grained pruning at 0.8 "
         "after as many steps.\n",
         table(header, lines),
+        "### Against fine-grained pruning\n",
+        "Means over seeds, divided by those of fine-grained pruning at 0.8 after as many steps.\n",
+        table(
+            ["steps", "pattern", "perplexity", "seeds"]
+            + [f"{machine}: {what}" for machine in MACHINES for what in ("cycles", "µJ")],
+            [
+                [
+                    f"{row.steps}",
+                    row.title,
+                    f"{row.perplexity / fine[row.steps].perplexity:.3f}",
+                    f"{len(row.perplexities)}",
+                    *(
+                        f"{mine / theirs:.2f}"
+                        for machine in MACHINES
+                        for mine, theirs in zip(
+                            row.machines[machine], fine[row.steps].machines[machine], strict=True
+                        )
+                    ),
+                ]
+                for row in rows
+                if row.steps in fine and row is not fine[row.steps]
+                if row.sparsity == 0.8 and row.is_contender
+            ],
+        ),
         "### The front of each machine\n",
         "A row is here if no other one after as many steps has a perplexity, cycles and an energy "
         "that are all as low.\n",
@@ -226,14 +259,14 @@ def section(cells: Cells) -> list[str]:
         ]
         for machine in MACHINES
         for steps in sorted({row.steps for row in rows})
-        for row in front([row for row in rows if row.steps == steps], machine)
+        for row in front([r for r in rows if r.steps == steps and r.is_contender], machine)
     ]
     header = ["machine", "steps", "pattern", "sparsity", "perplexity", "cycles / µJ"]
     rivals = [
         [row.title, rival, f"{row.perplexity:.2f}", _figures(row, rival), _figures(row, "tf_mvp")]
         for row in rows
         for rival in RIVALS.values()
-        if row.steps == STEPS and rival in row.machines
+        if row.steps == STEPS and rival in row.machines and row.is_contender
     ]
     return [
         *parts,
