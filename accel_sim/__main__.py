@@ -1,12 +1,13 @@
 """Command line: ``python -m accel_sim run --mask out.npz``."""
 
-from accel_sim.commands import accelerators, compare, diff, run, validate
+from accel_sim.commands import accelerators, compare, diff, model, run, validate
 from sparse_formats.terminal import command
 
 SUMMARY = "Latency and energy of a pruned transformer on a sparse accelerator, and why."
 
 COMMANDS: dict[str, command.Command] = {
     "run": run,
+    "model": model,
     "accelerators": accelerators,
     "validate": validate,
     "compare": compare,

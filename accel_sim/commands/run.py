@@ -106,6 +106,7 @@ class Result:
 def run(settings: Settings) -> Result:
     """Simulate; compute the products and the advice that are asked for."""
     from accel_sim.comparisons.mask_advice import mask_advice
+    from accel_sim.models.left_out import not_counted
 
     machine = _machine(settings, settings.set)
     workload = _workload(settings)
@@ -122,7 +123,9 @@ def run(settings: Settings) -> Result:
         from accel_sim.reports.calibration import calibrated
 
         report = calibrated(report)
-    notes = [] if settings.outputs is None else _missing(settings.outputs, products, workload)
+    known = None if settings.mask is not None else settings.shapes
+    notes = [not_counted(settings.mask, known, workload.names, machine.operand_bytes)]
+    notes += [] if settings.outputs is None else _missing(settings.outputs, products, workload)
     # The machine of the report has the energy scale that was calibrated.
     advice = _advice(settings, workload, report.machine)
     if advice is None and settings.advice is None and machine.changes:
@@ -130,7 +133,7 @@ def run(settings: Settings) -> Result:
     report = replace(
         report,
         command=command_line("accel_sim", "run", _resolved(settings, workload, advice is not None)),
-        notes=(*report.notes, *notes),
+        notes=(*report.notes, *(note for note in notes if note)),
         advice=advice,
         mask_advice={} if advice is None else mask_advice(workload, report.total.density),
     )

@@ -84,6 +84,10 @@ class Rcsc(MaskMachine):
     def format_of(self, keep: Keep) -> str:
         return "sa_rcsc" if self.array.policy == "set_associative" else "rcsc"
 
+    @property
+    def tokens_at_once(self) -> int:
+        return self.array.token_columns
+
     def area_parts(self) -> dict[str, dict[str, float]]:
         array = self.array
         window = array.window_inputs * array.token_columns

@@ -77,6 +77,10 @@ class TensorCore(MaskMachine):
         slots, length = mode_of(keep, self.array)
         return "dense" if length == 1 else f"{slots}:{length}"
 
+    @property
+    def tokens_at_once(self) -> int:
+        return self.array.tokens
+
     def area_parts(self) -> dict[str, dict[str, float]]:
         array = self.array
         operands = array.outputs * array.slots + array.slots * array.tokens

@@ -281,6 +281,7 @@ def _build(
     problems: list[str],
 ) -> Machine:
     values.setdefault("published", {})
+    values.setdefault("vector", {})
     values.setdefault("note", "")
     _fill_from_memory(values, origins, where)
     missing = _missing(values, sections)
@@ -356,7 +357,7 @@ def _in_words(error: msgspec.ValidationError) -> str:
     return reason
 
 
-_DEFAULT = Origin("chosen", "default of the dataflow: docs/rivals.md")
+_DEFAULT = Origin("chosen", "default: docs/rivals.md, docs/whole_models.md")
 
 
 def resolved(machine: Machine) -> dict[str, Any]:

@@ -380,7 +380,7 @@ def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "timestamp": timestamp or datetime.now(UTC).isoformat(timespec="seconds"),
         "command": report.command,
-        "versions": _versions(),
+        "versions": versions(),
         "mask": report.mask,
         "activations": report.activations,
         "notes": list(report.notes),
@@ -396,7 +396,8 @@ def as_json(report: Report, timestamp: str | None = None) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what computed a report."""
     packages = {name: version(name) for name in ("mvpsim", "numpy", "numba")}
     return {"python": platform.python_version(), **packages}
 
@@ -422,7 +423,11 @@ def csv_rows(layers: Sequence[LayerResult]) -> tuple[list[str], list[list[Any]]]
 
 def as_csv(layers: Sequence[LayerResult]) -> str:
     """layers.csv: one row a layer; see `csv_cell` for names that look like formulas."""
-    header, rows = csv_rows(layers)
+    return csv_text(*csv_rows(layers))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under a header, as a CSV file has them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -24,6 +24,7 @@ from accel_sim.dataflows.abstract.machine_sections import (
     Origin,
     Output,
     Published,
+    Vector,
 )
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.datatypes import Datatype
@@ -76,6 +77,7 @@ class Machine(ABC):
     weight_buffer: Buffer
     activation_buffer: Buffer
     output: Output
+    vector: Vector
     dram: Dram
     energy: Energy
     published: Published
@@ -145,6 +147,11 @@ class Machine(ABC):
     @property
     def group_tokens(self) -> int:
         """Tokens that share one pass, where zeros make passes differ."""
+        return 1
+
+    @property
+    def tokens_at_once(self) -> int:
+        """Columns of the array that take one token each."""
         return 1
 
     @property

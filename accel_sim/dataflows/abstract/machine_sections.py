@@ -126,6 +126,25 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """The unit beside the array that does what no product is (docs/whole_models.md §3).
+
+    …_cycles: that a lane is busy with one element; …_operations: what that costs, in operations.
+    overlaps: softmax of one block of scores runs while the array multiplies others.
+    """
+
+    lanes: Size = 64
+    latency_cycles: SizeOrZero = 8
+    exp_cycles: Size = 1
+    exp_operations: Size = 8
+    divide_cycles: Size = 1
+    divide_operations: Size = 4
+    root_cycles: Size = 1
+    root_operations: Size = 4
+    overlaps: bool = True
+
+
+@dataclass(frozen=True)
 class Operands:
     """datatype: of the multipliers and adders; its widths are those of the section [array]."""
 
@@ -136,6 +155,7 @@ SHARED: dict[str, Any] = {
     "weight_buffer": Buffer,
     "activation_buffer": Buffer,
     "output": Output,
+    "vector": Vector,
     "dram": Dram,
     "energy": Energy,
     "published": Published,

@@ -51,39 +51,86 @@ class Load:
         return self.weights, self.inputs, self.outputs
 
 
-def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
-    """When each layer of the workload starts and ends.
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """What a layer, or another part of a run, is on the time line: tiles, each loaded, then used.
+
+    Arrays have one item a tile. room: bytes of the weight buffer; transfer: cycles of the load;
+    lead: from its first byte until the first pass may start; is_bound: the load starts with the
+    segment at the earliest; is_awaited: passes wait for it. pass_cycles (tiles, groups or 1);
+    write_cycles (tiles, 2): of a full group and of the last one. groups: passes over each tile;
+    places: tiles that may be loaded and not yet written back, None for any number.
+    """
+
+    room: NDArray[np.int64]
+    transfer: NDArray[np.int64]
+    lead: NDArray[np.int64]
+    is_bound: NDArray[np.bool_]
+    is_awaited: NDArray[np.bool_]
+    pass_cycles: NDArray[np.int64]
+    write_cycles: NDArray[np.int64]
+    groups: int
+    places: int | None
+    read_bytes: int
+    write_bytes: int
+    activations: int
+
+
+def segment_of(run: LayerRun, machine: Machine) -> Segment:
+    """A layer on the time line of the machine."""
+    loads, tiles = tile_loads(run, machine), run.tiles
+    transfer = [sum(transfer_cycles(part, machine) for part in load.parts) for load in loads]
+    pass_cycles, write_cycles = _per_pass(run, machine)
+    places = [tile.places for tile in tiles if tile.places is not None]
+    return Segment(
+        room=np.array([_room(tile, machine) for tile in tiles], np.int64),
+        transfer=_checked(transfer, machine),
+        lead=np.array(
+            [_lead(*each, machine) for each in zip(tiles, loads, transfer, strict=True)], np.int64
+        ),
+        # Spilled activations exist only once the layer before has ended.
+        is_bound=np.array(
+            [load.has_activations or not machine.dram.prefetch_across_layers for load in loads],
+            np.bool_,
+        ),
+        is_awaited=np.ones(len(tiles), np.bool_),
+        pass_cycles=pass_cycles,
+        write_cycles=write_cycles,
+        groups=len(run.group_sizes),
+        places=min(places) if places and not machine.dram.resident else None,
+        read_bytes=sum(load.weights.bytes + load.inputs.bytes for load in loads),
+        write_bytes=sum(load.outputs.bytes for load in loads),
+        activations=sum(row_activations(part, machine) for load in loads for part in load.parts),
+    )
+
+
+def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
+    """When each segment of a run starts and ends, one right behind the other.
 
     Raises:
         InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
     """
-    loads = [tile_loads(run, machine) for run in runs]
-    tiles = [tile for run in runs for tile in run.tiles]
-    of_tile = [load for of_run in loads for load in of_run]
-    layer_of_tile = [index for index, run in enumerate(runs) for _ in run.tiles]
-    dram_cycles = [sum(transfer_cycles(part, machine) for part in load.parts) for load in of_tile]
-    # Spilled activations exist only once the layer before has ended.
-    is_bound = [load.has_activations or not machine.dram.prefetch_across_layers for load in of_tile]
-    waits = sum(dram_cycles) + machine.dram.first_latency_cycles * len(dram_cycles)
-    if waits > MOST_CYCLES:
+    if not segments:
+        return []
+    counts = [len(segment.room) for segment in segments]
+    transfer = np.concatenate([segment.transfer for segment in segments])
+    if float(transfer.sum(dtype=np.float64)) > MOST_CYCLES:
         raise too_many_cycles("the DRAM")
-    groups = np.array([len(run.group_sizes) for run in runs], np.int64)
-    pass_cycles, write_cycles = _per_pass(runs, machine)
-    layers, moments = len(runs), np.zeros((len(tiles), 3), np.int64)
+    kinds = max(segment.pass_cycles.shape[1] for segment in segments)
+    layers, moments = len(segments), np.zeros((len(transfer), 3), np.int64)
     times = np.zeros((layers, 6), np.int64)
+    places = [segment.places for segment in segments if segment.places is not None]
     _recur(
-        np.array(layer_of_tile, np.int64),
-        np.array([_room(tile, machine) for tile in tiles], np.int64),
-        np.array(dram_cycles, np.int64),
-        np.array(
-            [_lead(*each, machine) for each in zip(tiles, of_tile, dram_cycles, strict=True)],
-            np.int64,
-        ),
-        np.array(is_bound, np.bool_),
-        pass_cycles,
-        write_cycles,
-        groups,
-        _places(tiles, machine),
+        np.repeat(np.arange(layers), counts),
+        np.concatenate([segment.room for segment in segments]),
+        transfer,
+        np.concatenate([segment.lead for segment in segments]),
+        np.concatenate([segment.is_bound for segment in segments]),
+        np.concatenate([segment.is_awaited for segment in segments]),
+        np.concatenate([_widened(segment.pass_cycles, kinds) for segment in segments]),
+        np.concatenate([segment.write_cycles for segment in segments]),
+        np.array([segment.groups for segment in segments], np.int64),
+        min(places, default=len(transfer) + 1),
         machine.weight_buffer.bytes,
         machine.dram.first_latency_cycles,
         times,
@@ -91,7 +138,7 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
     )
     # A matrix without entries has no tile: it starts and ends where the layer before it ended.
     ends = np.maximum.accumulate(times[:, 1])
-    empty = np.array([not run.tiles for run in runs], np.bool_)
+    empty = np.array(counts) == 0
     times[empty, 0] = times[empty, 1] = ends[empty]
     edges = np.concatenate([times[:, 0], ends[-1:]])
     latency = _overlap(moments[:, 0], moments[:, 1], edges)
@@ -101,16 +148,17 @@ def lay_out(runs: Sequence[LayerRun], machine: Machine) -> list[LayerTime]:
             *(int(value) for value in times[i]),
             dram_busy=int(busy[i]),
             dram_latency=int(latency[i]),
-            dram_read_bytes=sum(load.weights.bytes + load.inputs.bytes for load in loads[i]),
-            dram_write_bytes=sum(load.outputs.bytes for load in loads[i]),
-            dram_activations=sum(
-                part.runs * -(-part.run_bytes // machine.dram.row_bytes)
-                for load in loads[i]
-                for part in load.parts
-            ),
+            dram_read_bytes=segment.read_bytes,
+            dram_write_bytes=segment.write_bytes,
+            dram_activations=segment.activations,
         )
-        for i in range(layers)
+        for i, segment in enumerate(segments)
     ]
+
+
+def alone(run: LayerRun, machine: Machine) -> LayerTime:
+    """When a layer that is the whole run starts and ends."""
+    return lay_out([segment_of(run, machine)], machine)[0]
 
 
 def lay_out_in(
@@ -122,7 +170,8 @@ def lay_out_in(
         InputError: as `lay_out`.
     """
     times: list[list[LayerTime]] = [[] for _ in runs]
-    for number, time in zip(order, lay_out([runs[i] for i in order], machine), strict=True):
+    segments = [segment_of(run, machine) for run in runs]
+    for number, time in zip(order, lay_out([segments[i] for i in order], machine), strict=True):
         times[number].append(time)
     return times
 
@@ -144,7 +193,7 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     (rows, cols), off_chip = run.shape, tokens_off_chip(run, machine)
 
     def part(runs: int, bytes_: int) -> Part:
-        return Part(runs, -(-bytes_ // machine.dram.burst_bytes) * machine.dram.burst_bytes)
+        return part_of(runs, bytes_, machine)
 
     def of_tokens(count: int, whole: int) -> Part:
         """`count` of the `whole` values of each token off chip: one run where it is all."""
@@ -169,12 +218,6 @@ def _room(tile: Tile, machine: Machine) -> int:
     if machine.dram.resident:
         return 0
     return tile.bytes if tile.room is None else tile.room
-
-
-def _places(tiles: Sequence[Tile], machine: Machine) -> int:
-    """Tiles that may be loaded and not yet written back."""
-    places = [tile.places for tile in tiles if tile.places is not None]
-    return len(tiles) + 1 if machine.dram.resident or not places else min(places)
 
 
 def resident_bytes(run: LayerRun) -> int:
@@ -224,27 +267,46 @@ def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
     return -(-outputs * tokens // machine.output.words_per_cycle)
 
 
-def _per_pass(
-    runs: Sequence[LayerRun], machine: Machine
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last).
+def part_of(runs: int, count: int, machine: Machine) -> Part:
+    """`runs` stretches of `count` bytes each, rounded up to bursts."""
+    burst = machine.dram.burst_bytes
+    return Part(runs, -(-count // burst) * burst)
 
-    Of a tile with fewer groups than another the first are filled.
-    """
-    tiles = [(run, tile) for run in runs for tile in run.tiles]
-    kinds = max((len(tile.cycles) for _, tile in tiles), default=1)
-    pass_cycles = np.empty((len(tiles), kinds), np.int64)
-    write_cycles = np.empty((len(tiles), 2), np.int64)
-    for i, (run, tile) in enumerate(tiles):
-        if len(tile.cycles) == 1:
-            pass_cycles[i] = tile.cycles
-        else:
-            pass_cycles[i, : len(tile.cycles)] = tile.cycles
+
+def row_activations(part: Part, machine: Machine) -> int:
+    """Rows of the DRAM that a part of a load opens."""
+    return part.runs * -(-part.run_bytes // machine.dram.row_bytes)
+
+
+def _checked(cycles: Sequence[int], machine: Machine) -> NDArray[np.int64]:
+    """Cycles of loads, which with their latencies can be counted in 64 bits."""
+    if sum(cycles) + machine.dram.first_latency_cycles * len(cycles) > MOST_CYCLES:
+        raise too_many_cycles("the DRAM")
+    return np.array(cycles, np.int64)
+
+
+def _per_pass(run: LayerRun, machine: Machine) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cycles of each pass (tiles, groups or 1) and of each write-back (tiles, 2: full, last)."""
+    kinds = max((len(tile.cycles) for tile in run.tiles), default=1)
+    pass_cycles = np.empty((len(run.tiles), kinds), np.int64)
+    write_cycles = np.empty((len(run.tiles), 2), np.int64)
+    for i, tile in enumerate(run.tiles):
+        pass_cycles[i] = tile.cycles
         for j, group in enumerate((0, len(run.group_sizes) - 1)):
             tokens = int(run.group_sizes[group])
             through_port = write_back_cycles(tile.outputs, tokens, machine)
             write_cycles[i, j] = max(through_port, tile.least_write_cycles)
     return pass_cycles, write_cycles
+
+
+def _widened(pass_cycles: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
+    """`kinds` columns: those of one column repeated, of others the first ones filled."""
+    columns = pass_cycles.shape[1]
+    if columns == kinds:
+        return pass_cycles
+    wide = np.zeros((len(pass_cycles), kinds), np.int64)
+    wide[:, : kinds if columns == 1 else columns] = pass_cycles
+    return wide
 
 
 @njit(cache=True, nogil=True)
@@ -254,6 +316,7 @@ def _recur(
     dram_cycles: Any,
     lead: Any,
     is_bound: Any,
+    is_awaited: Any,
     pass_cycles: Any,
     write_cycles: Any,
     groups: Any,
@@ -302,7 +365,8 @@ def _recur(
                 first_byte += first_latency
             has_loaded = True
             load_end = first_byte + dram_cycles[i]
-            ready = first_byte + lead[i]
+            if is_awaited[i]:
+                ready = first_byte + lead[i]
         moments[i, 0] = start
         moments[i, 1] = first_byte
         moments[i, 2] = load_end

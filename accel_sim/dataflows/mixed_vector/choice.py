@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
-from accel_sim.dataflows.abstract.timeline import lay_out, least_weight_cycles
+from accel_sim.dataflows.abstract.timeline import alone, least_weight_cycles
 from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
@@ -94,7 +94,7 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
         if best_key is not None and _least_time(layer, inputs, lines, tiles, machine) > best_key[0]:
             continue
         run = run_tiles(layer, inputs, lines, tiles, machine, groups)
-        (time,) = lay_out([run], machine)
+        time = alone(run, machine)
         key = (time.cycles, sum(tile.stream.bytes for tile in tiles), groups, MODES.index(mode))
         if best_key is None or key < best_key:
             best, best_key = Chosen(lines, tiles, run), key
@@ -142,7 +142,7 @@ def _least_time(
         macs_effectual=0,
         format="",
     )
-    (time,) = lay_out([run], machine)
+    time = alone(run, machine)
     return time.cycles
 
 

@@ -127,6 +127,10 @@ class Configuration(Machine, ABC):
         return self.array.pe_rows * self.array.token_columns
 
     @property
+    def tokens_at_once(self) -> int:
+        return self.array.token_columns
+
+    @property
     def group_tokens(self) -> int:
         return self.array.token_columns
 

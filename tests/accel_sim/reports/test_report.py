@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.abstract.account import Unit
-from accel_sim.dataflows.abstract.timeline import lay_out, tokens_off_chip
+from accel_sim.dataflows.abstract.timeline import alone, tokens_off_chip
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload
@@ -230,7 +230,7 @@ def test_do_spilled_activations_cost_dram_bytes() -> None:
     def traffic(room: int) -> Any:
         machine = roomy(f"activation_buffer.bytes={room}", "activation_buffer.banks=24")
         run = machine.run(Layer(0, matrix), Inputs(4, None, None))
-        return lay_out([run], machine)[0]
+        return alone(run, machine)
 
     # 64 bytes a token, in a buffer for all, three, one and none of them. The others' inputs, 32
     # bytes each, are read once (one strip) in one run, and their outputs written: bursts of 64.
@@ -263,7 +263,7 @@ def test_do_partial_sums_have_room_before_activations(room: int, off_chip: int) 
     assert run.input_ranges > 1 and {tile.outputs for tile in run.tiles} == {64}
     assert tokens_off_chip(run, machine) == off_chip
     # Each of the two strips reads all inputs, and writes its half of the outputs.
-    (time,) = lay_out([run], machine)
+    time = alone(run, machine)
     read = 2 * 2 * 64 * off_chip
     weights = sum(-(-tile.bytes // 2) * 2 for tile in run.tiles)
     assert time.dram_read_bytes - weights == read

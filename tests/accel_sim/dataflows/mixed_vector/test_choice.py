@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.dataflows.abstract.timeline import lay_out
+from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.dataflows.mixed_vector.choice import MODES, Encodings
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
@@ -56,7 +56,7 @@ def all_ways(
             except InputError:
                 continue
             run = run_tiles(layer, inputs, encodings.lines(mode), tiles, machine, groups)
-            (time,) = lay_out([run], machine)
+            time = alone(run, machine)
             bytes_ = sum(tile.stream.bytes for tile in tiles)
             found.append((time.cycles, bytes_, groups, place))
     return found

@@ -1,0 +1,248 @@
+"""The command `model`: a whole transformer on one accelerator, prompt to last token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from accel_sim.commands.simulation_options import A_FILE, patterns
+from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN
+from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
+from sparse_formats.errors import InputError, SettingError
+from sparse_formats.terminal.application import emit_json
+from sparse_formats.terminal.command import command_line
+from sparse_formats.terminal.options import JsonOption, MemoryOption, NameOptions
+from sparse_formats.terminal.settings import Count, Share, Whole, option
+
+if TYPE_CHECKING:
+    from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.models.report import ModelReport
+    from accel_sim.models.simulate import Request
+    from accel_sim.models.weights import MaskedModel
+
+DATA, TABLE = "model.json", "operators.csv"
+
+Tokens = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+TokensOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
+CacheBits = Annotated[int, msgspec.Meta(ge=1, le=32)]
+
+
+def _known_models() -> Iterable[str]:
+    from accel_sim.models.families import KNOWN
+
+    return KNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(NameOptions, JsonOption, MemoryOption):
+    """Simulate a whole transformer: products, attention, KV cache, vector unit and head."""
+
+    model: str | None = option(
+        "Model to simulate; of a folder its config.json is read.",
+        default=None,
+        choices=_known_models,
+        or_else="a folder with a config.json",
+        reads=True,
+    )
+    mask: Path | None = option(
+        "Mask file or folder of the model's matrices. Without it they are dense.", default=None
+    )
+    shapes: str | None = option(
+        "Simulate this known model with generated masks in all layers.",
+        default=None,
+        choices=_known_models,
+    )
+    density: Share | None = option(
+        "Kept share of generated masks.", default=None, otherwise=DENSITY
+    )
+    pattern: str | None = option(
+        "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
+    )
+    head_density: Share | None = option(
+        "Give the head a generated mask with this share of its weights kept.", default=None
+    )
+    prefill: Tokens | None = option(
+        "Tokens of the prompt of each request.",
+        default=None,
+        otherwise="128; of a model of images, those of one image",
+    )
+    generate: TokensOrNone = option("Tokens to generate for each request.", default=0)
+    batch: Count = option("Requests that run together.", default=1)
+    context: Whole = option("Tokens of each request that are cached before its prompt.", default=0)
+    scores: Literal["rows", "tiles", "dram"] | None = option(
+        "Where scores of attention stay: rows or tiles on chip, or the DRAM.",
+        default=None,
+        otherwise="rows where they fit, else tiles",
+    )
+    cache_bits: CacheBits | None = option(
+        "Bits of a number in the KV cache.", default=None, otherwise="those of an operand"
+    )
+    accelerator: str = option(
+        "Accelerator to simulate.",
+        default=ACCELERATOR,
+        choices=builtin_accelerators,
+        or_else=A_FILE,
+        reads=True,
+    )
+    memory: str | None = option(
+        "Memory that the accelerator gets in place of its own DRAM.",
+        default=None,
+        choices=builtin_memories,
+    )
+    set: tuple[str, ...] = option(
+        "Change one value of the accelerator.", default=(), metavar="KEY=VALUE"
+    )
+    seed: Whole = option("Random seed for generated masks.", default=0)
+    advice: bool = option("Simulate what would help.", default=False)
+    threads: Count | None = option(
+        "Number of products simulated at once.",
+        default=None,
+        otherwise="one for each core",
+        is_replayed=False,
+    )
+    out: Path | None = option(
+        f"Folder for {DATA} and {TABLE}.",
+        default=None,
+        writes="folder",
+        listed_as="report",
+        holds=(DATA, TABLE),
+        is_replayed=False,
+    )
+
+
+def run(settings: Settings) -> ModelReport:
+    """Simulate the model, and what would help where it is asked for."""
+    from accel_sim.machines.load import load_machine
+    from accel_sim.models.advice import advise
+    from accel_sim.models.report import ModelReport
+
+    memory = [] if settings.memory is None else [f"dram.memory={settings.memory}"]
+    machine = load_machine(settings.accelerator, [*memory, *settings.set])
+    masked, origin = _masked(settings)
+    settings = replace(settings, prefill=_prompt(settings, masked))
+    request = _request(settings)
+    found = _simulate(masked, request, machine, settings)
+    advice = None
+    if settings.advice:
+        advice = [each.as_data() for each in advise(found, _head(settings), settings.threads)]
+    return ModelReport(
+        found,
+        mask=origin,
+        advice=advice,
+        command=command_line("accel_sim", "model", settings),
+    )
+
+
+def show(settings: Settings, report: ModelReport) -> int:
+    """Write the folder and the JSON; print the tables."""
+    from accel_sim.models.report import as_csv, as_json
+    from accel_sim.models.terminal import print_model
+    from sparse_formats.files.atomic import json_text, write_text
+    from sparse_formats.files.output_folder import replace_files
+    from sparse_formats.terminal.tables import new_console
+
+    data = as_json(report)
+    if settings.out is not None:
+        with replace_files(settings.out, "report") as beside:
+            write_text(beside / DATA, json_text(data))
+            write_text(beside / TABLE, as_csv(report))
+    if settings.json is not None:
+        emit_json(data, settings.json)
+    print_model(report, new_console(is_stderr=settings.is_json_printed))
+    return 0
+
+
+def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
+    """The model with its masks, and where these came from."""
+    from accel_sim.models.families import read_model
+    from accel_sim.models.weights import MaskedModel, generated, masked, with_head
+
+    if (settings.model is None) == (settings.shapes is None):
+        raise InputError("give either --model NAME_OR_FOLDER or --shapes NAME, but not both")
+    pattern = settings.pattern or PATTERN
+    if settings.shapes is not None:
+        if settings.mask is not None:
+            raise SettingError("mask", "belongs to --model; --shapes generates its masks")
+        density = DENSITY if settings.density is None else settings.density
+        model = read_model(settings.shapes)
+        found = generated(model, density, pattern, settings.seed, settings.head_density)
+        origin = {"source": "generated", "sha256": None, "shapes": settings.shapes}
+        return found, {**origin, "density": density, "pattern": pattern, "seed": settings.seed}
+    given = [name for name in ("density", "pattern") if getattr(settings, name) is not None]
+    if given and settings.head_density is None:
+        raise SettingError(given[0], "belongs to masks generated with --shapes; leave it out")
+    model = read_model(settings.model or "")
+    if settings.mask is None:
+        found, origin = MaskedModel(model, {}), {"source": "dense", "sha256": None}
+    else:
+        from sparse_formats.files.mask_file import read_masks, sha256_of
+        from sparse_formats.masks.selection import select
+
+        masks = read_masks(settings.mask)
+        names = [matrix.name for matrix in masks.matrices]
+        chosen = names
+        if settings.include or settings.exclude:
+            chosen = select(names, settings.include, settings.exclude)
+        wanted = set(chosen)
+        matrices = (matrix for matrix in masks.matrices if matrix.name in wanted)
+        found = masked(model, matrices, str(settings.mask))
+        origin = {"source": str(settings.mask), "sha256": sha256_of(settings.mask)}
+    if settings.head_density is not None:
+        found = with_head(found, settings.head_density, pattern, settings.seed)
+    return found, origin
+
+
+def _prompt(settings: Settings, masked: MaskedModel) -> int:
+    """Tokens of the prompt where nothing is said."""
+    if settings.prefill is not None:
+        return settings.prefill
+    if masked.model.patch:
+        return masked.model.most_tokens or 1
+    return 128
+
+
+def _request(settings: Settings) -> Request:
+    from accel_sim.models.simulate import Request
+
+    return Request(
+        prefill=settings.prefill or 1,
+        generate=settings.generate,
+        batch=settings.batch,
+        context=settings.context,
+        scores=settings.scores,
+        cache_bits=settings.cache_bits,
+    )
+
+
+def _head(settings: Settings) -> tuple[str, int] | None:
+    """Pattern and seed of a mask that advice may give the head; None where it has one."""
+    if settings.head_density is not None:
+        return None
+    return settings.pattern or PATTERN, settings.seed
+
+
+def _simulate(masked: MaskedModel, request: Request, machine: Machine, settings: Settings) -> Any:
+    """Run with a progress bar on stderr, where somebody is looking."""
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    from accel_sim.models.simulate import simulate_model
+    from sparse_formats.terminal.tables import new_console
+    from sparse_formats.untrusted import printable
+
+    console = new_console(is_stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("simulating", total=None)
+        return simulate_model(
+            masked,
+            request,
+            machine,
+            threads=settings.threads,
+            on_product=lambda name: progress.update(
+                task, advance=1, description=escape(printable(name))
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Whole models: everything that a transformer does from the prompt to the last token."""

@@ -1,0 +1,320 @@
+"""Attention of one layer in one step: blocks of scores on the array and on the vector unit.
+
+docs/whole_models.md §4 and §5.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.timeline import (
+    Part,
+    Segment,
+    part_of,
+    row_activations,
+    transfer_cycles,
+)
+from accel_sim.models.dense_product import DenseProducts, Product
+from accel_sim.models.transformer import Step, Transformer, first_key, keys_of, query_blocks
+from accel_sim.models.vector_unit import Rows, VectorWork, online_softmax, softmax
+from sparse_formats.errors import InputError
+
+Residency = Literal["rows", "tiles", "dram"]
+RESIDENCIES: tuple[Residency, ...] = get_args(Residency)
+
+SMALLEST_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """Of one request and key-value head: `tokens` new ones of its queries, from `first` on.
+
+    keys: [first, end) of those that some of them sees.
+    """
+
+    first: int
+    tokens: int
+    keys: tuple[int, int]
+
+    @property
+    def seen(self) -> int:
+        return self.keys[1] - self.keys[0]
+
+
+@dataclass(frozen=True)
+class BlockWork:
+    """QKᵀ, AV and softmax of one score block. elements: scores that its tokens see."""
+
+    block: ScoreBlock
+    scores: Sequence[Product]
+    values: Sequence[Product]
+    softmax: VectorWork
+    elements: int
+
+    @property
+    def array_cycles(self) -> tuple[int, int]:
+        """Of QKᵀ and of AV."""
+        return sum(p.cycles for p in self.scores), sum(p.cycles for p in self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionRun:
+    """All score blocks of a layer: `work` for each of `heads` request × key-value head.
+
+    cycles: of all of it, without waiting for the DRAM. segment: its place on the time line. bytes:
+    moved from and to the DRAM, by kind. weight_buffer_bits: keys and values written there;
+    activation_bits_read: those of them that come from the activation buffer.
+    """
+
+    residency: Residency
+    query_block: int
+    is_on_chip: bool
+    heads: int
+    work: tuple[BlockWork, ...]
+    cycles: int
+    segment: Segment
+    bytes: Mapping[str, int]
+    weight_buffer_bits: int
+    activation_bits_read: int
+
+    @property
+    def scores(self) -> Counter[Product]:
+        return _counted(self.heads, (each.scores for each in self.work))
+
+    @property
+    def values(self) -> Counter[Product]:
+        return _counted(self.heads, (each.values for each in self.work))
+
+    @property
+    def softmax(self) -> VectorWork:
+        return sum((each.softmax for each in self.work), VectorWork()).times(self.heads)
+
+    @property
+    def array_cycles(self) -> tuple[int, int]:
+        """Of QKᵀ and of AV."""
+        cycles = [each.array_cycles for each in self.work]
+        return tuple(self.heads * sum(each[i] for each in cycles) for i in (0, 1))  # type: ignore[return-value]
+
+    @property
+    def exposed_cycles(self) -> int:
+        """In which the array waits for softmax."""
+        return self.cycles - sum(self.array_cycles)
+
+
+def _counted(heads: int, products: Iterable[Sequence[Product]]) -> Counter[Product]:
+    found: Counter[Product] = Counter()
+    for some in products:
+        for product in some:
+            found[product] += heads
+    return found
+
+
+class AttentionUnit:
+    """Attention of a model on a machine. residency: None for what fits; cache_bits: of a number."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        machine: Machine,
+        residency: Residency | None,
+        cache_bits: int,
+    ) -> None:
+        self._model, self._machine = model, machine
+        self._residency: Residency | None = residency
+        self._cache_bits = cache_bits
+        self._products = DenseProducts(machine)
+
+    def run(self, step: Step, window: int | None) -> AttentionRun:
+        """A layer's attention in `step`, of whose tokens each sees `window` at most.
+
+        Raises:
+            InputError: no query block fits the activation buffer.
+        """
+        wanted: tuple[Residency, ...] = ("rows", "tiles")
+        if self._residency is not None:
+            wanted = (self._residency,)
+        for residency in wanted:
+            found = [
+                self._run(step, window, residency, size)
+                for size in block_sizes(step.tokens)
+                if self._score_bytes(step, window, residency, size) <= self._room
+                or residency == "dram"
+            ]
+            if found:
+                return min(found, key=lambda each: (_with_loads(each), -each.query_block))
+        raise InputError(
+            f"the scores of {SMALLEST_BLOCK} queries do not fit the activation buffer of "
+            f"{self._machine.name}; set activation_buffer.bytes to more than {self._room}"
+        )
+
+    @property
+    def _room(self) -> int:
+        return self._machine.activation_buffer.bytes
+
+    def _blocks(self, step: Step, window: int | None, size: int) -> Iterator[ScoreBlock]:
+        for first, end in query_blocks(step.tokens, size):
+            from_key = first_key(step.cached + first, window)
+            to_key = step.cached + end if self._model.is_causal else step.seen
+            yield ScoreBlock(first, end - first, (from_key, to_key))
+
+    def _score_bytes(self, step: Step, window: int | None, residency: Residency, size: int) -> int:
+        """Of the largest block on chip, of two where blocks overlap."""
+        held = 2 if self._machine.vector.overlaps else 1
+        largest = max(
+            block.tokens * (block.seen if residency == "rows" else min(size, block.seen))
+            for block in self._blocks(step, window, size)
+        )
+        if residency == "dram":
+            return 0
+        return held * self._model.group * largest * self._machine.operand_bytes
+
+    def _run(self, step: Step, window: int | None, residency: Residency, size: int) -> AttentionRun:
+        model, machine = self._model, self._machine
+        work = tuple(
+            self._work(block, step, window, residency, size)
+            for block in self._blocks(step, window, size)
+        )
+        heads = step.batch * model.kv_heads
+        operand, width = machine.operand_bytes, model.head_width
+        ends = step.batch * step.tokens * model.heads * width * operand  # of queries, of outputs
+        new = 2 * step.batch * step.tokens * model.kv_heads * width * operand
+        on_chip = 2 * ends + new + self._score_bytes(step, window, residency, size)
+        is_on_chip = on_chip <= self._room
+        starts, cycles = laid_out(work, heads, machine.vector.overlaps)
+        segment, moved = self._segment(
+            step, work, heads, residency, is_on_chip, ends, starts, cycles
+        )
+        seen = sum(each.block.seen for each in work)
+        cached = sum(_cached(each.block, step) for each in work)
+        return AttentionRun(
+            residency=residency,
+            query_block=size,
+            is_on_chip=is_on_chip,
+            heads=heads,
+            work=work,
+            cycles=cycles,
+            segment=segment,
+            bytes=moved,
+            weight_buffer_bits=16 * heads * seen * width * operand,
+            activation_bits_read=16 * heads * (seen - cached) * width * operand
+            if is_on_chip
+            else 0,
+        )
+
+    def _work(
+        self, block: ScoreBlock, step: Step, window: int | None, residency: Residency, size: int
+    ) -> BlockWork:
+        model, unit = self._model, self._machine.vector
+        queries, width = block.tokens * model.group, model.head_width
+        # Of each token of the block: the keys that it sees, counted from the block's first key.
+        tokens = range(block.first, block.first + block.tokens)
+        sees = np.array([keys_of(t, step, model.is_causal, window) for t in tokens], np.int64)
+        starts = np.array([first_key(step.cached + t, window) for t in tokens], np.int64)
+        starts -= block.keys[0]
+        tile = size if residency == "tiles" else block.seen
+        cuts = [(k, min(k + tile, block.seen)) for k in range(0, block.seen, tile)]
+        scores = [self._products.of(end - first, width, queries) for first, end in cuts]
+        values = [self._products.of(width, end - first, queries) for first, end in cuts]
+        if residency == "tiles":
+            parts = [
+                np.minimum(starts + sees, end) - np.maximum(starts, first) for first, end in cuts
+            ]
+            rows = [Rows.of(np.repeat(part[part > 0], model.group)) for part in parts]
+            work = online_softmax(rows, queries, width, unit)
+        else:
+            work = softmax(Rows.of(np.repeat(sees, model.group)), unit)
+        return BlockWork(block, scores, values, work, int(sees.sum()) * model.group)
+
+    def _segment(
+        self,
+        step: Step,
+        work: Sequence[BlockWork],
+        heads: int,
+        residency: Residency,
+        is_on_chip: bool,
+        ends: int,
+        starts: Sequence[int],
+        cycles: int,
+    ) -> tuple[Segment, dict[str, int]]:
+        """The place on the time line, and the bytes moved by kind."""
+        machine, model = self._machine, self._model
+        of_number, operand = self._cache_bits, machine.operand_bytes
+
+        def part(runs: int, size: int) -> Part:
+            return part_of(runs, size, machine)
+
+        keys = [_cached(each.block, step) if is_on_chip else each.block.seen for each in work]
+        of_block = [part(2, -(-count * model.head_width * of_number // 8)) for count in keys]
+        cache = [each for _ in range(heads) for each in of_block]
+        activations: list[Part] = []
+        if not is_on_chip:
+            activations += [part(1, ends), part(1, ends)]
+        if residency == "dram":
+            for each in work:
+                size = each.block.tokens * model.group * each.block.seen * operand
+                activations.append(part(4 * heads, size))
+        arrivals = np.cumsum([transfer_cycles(each, machine) for each in cache])
+        is_bound = bool(activations)
+        moved = int(arrivals[-1]) + sum(transfer_cycles(each, machine) for each in activations)
+        lead = moved if is_bound else max(int((arrivals - np.array(starts)).max()), 0)
+        new = part(2 * heads, -(-step.tokens * model.head_width * of_number // 8))
+        if not model.is_causal:
+            new = part(0, 0)
+        read = sum(each.bytes for each in cache)
+        spilled = sum(each.bytes for each in activations)
+        segment = Segment(
+            room=np.array([min(read, machine.weight_buffer.bytes // 4), 0], np.int64),
+            transfer=np.array([moved, transfer_cycles(new, machine)], np.int64),
+            lead=np.array([lead, 0], np.int64),
+            is_bound=np.array([is_bound or not machine.dram.prefetch_across_layers, True]),
+            is_awaited=np.array([True, False]),
+            pass_cycles=np.array([[cycles], [0]], np.int64),
+            write_cycles=np.zeros((2, 2), np.int64),
+            groups=1,
+            places=None,
+            read_bytes=read + spilled // 2,
+            write_bytes=new.bytes + spilled - spilled // 2,
+            activations=sum(row_activations(each, machine) for each in (*cache, *activations, new)),
+        )
+        return segment, {"cache": read + new.bytes, "activations": spilled}
+
+
+def _cached(block: ScoreBlock, step: Step) -> int:
+    """Keys of the block that an earlier step made."""
+    return max(min(block.keys[1], step.cached) - block.keys[0], 0)
+
+
+def _with_loads(run: AttentionRun) -> int:
+    return run.cycles + int(run.segment.transfer[0]) * bool(run.segment.is_bound[0])
+
+
+def block_sizes(tokens: int) -> list[int]:
+    """Query blocks that are tried: 64, 128, … below all `tokens`, and all of them."""
+    sizes = []
+    size = SMALLEST_BLOCK
+    while size < tokens:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, tokens]
+
+
+def laid_out(work: Sequence[BlockWork], heads: int, overlaps: bool) -> tuple[list[int], int]:
+    """When QKᵀ of each score block starts, and the cycles of all blocks."""
+    blocks = [(*each.array_cycles, each.softmax.cycles) for each in work] * heads
+    starts, array, vector = [0], blocks[0][0], 0
+    if not overlaps:
+        ends = np.cumsum([sum(block) for block in blocks]).tolist()
+        return [0, *ends[:-1]], ends[-1]
+    scored = array
+    for j, (_, values, softmax_cycles) in enumerate(blocks):
+        vector = max(vector, scored) + softmax_cycles
+        if j + 1 < len(blocks):
+            starts.append(array)
+            array += blocks[j + 1][0]
+            scored = array
+        array = max(array, vector) + values
+    return starts, array

@@ -1,0 +1,235 @@
+"""The whole way of a whole model: weights, steps, the dense twin, and what the report needs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from accel_sim.dataflows.abstract.account import LayerRun
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.timeline import resident_bytes
+from accel_sim.machines.plausibility import implausible
+from accel_sim.models.attention import AttentionUnit, Residency
+from accel_sim.models.phases import ModelRunner, Phase
+from accel_sim.models.transformer import ModelMatrix, Step, Transformer, cache_bytes
+from accel_sim.models.weights import MaskedModel, WeightProducts
+from sparse_formats.errors import InputError, SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a model: `batch` requests, each with a prompt and tokens to generate.
+
+    context: tokens of each request that are cached before its prompt. generate: 0 for the prompt
+    alone. scores: where scores stay, None for what fits; cache_bits: of a number in the KV cache,
+    None for those of an operand.
+    """
+
+    prefill: int
+    generate: int = 0
+    batch: int = 1
+    context: int = 0
+    scores: Residency | None = None
+    cache_bits: int | None = None
+
+    @property
+    def prompt(self) -> Step:
+        return Step(self.batch, self.prefill, self.context)
+
+    @property
+    def decode(self) -> list[Step]:
+        """The steps behind the prompt; its last token gives the first token generated."""
+        before = self.context + self.prefill
+        return [Step(self.batch, 1, before + i) for i in range(self.generate - 1)]
+
+    @property
+    def tokens(self) -> int:
+        """Of a request that stand in the cache at the end."""
+        return self.context + self.prefill + max(self.generate - 1, 0)
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Of the prompt and of each step of decode."""
+
+    prompt: int
+    decode: tuple[int, ...]
+
+    @property
+    def all(self) -> int:
+        return self.prompt + sum(self.decode)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRun:
+    """A request on a machine. dense: the twin without pruning; without_pruned: the twin when its
+    pruned products take no time; weight_bytes: that are stored, of the layers and of the head, and
+    the same of the twin.
+    """
+
+    machine: Machine
+    masked: MaskedModel
+    request: Request
+    prefill: Phase
+    decode: Phase | None
+    dense: Cycles
+    without_pruned: Cycles
+    weight_bytes: Mapping[str, int]
+    dense_weight_bytes: Mapping[str, int]
+    notes: tuple[str, ...]
+
+    @property
+    def model(self) -> Transformer:
+        return self.masked.model
+
+    @cached_property
+    def cycles(self) -> Cycles:
+        return Cycles(self.prefill.cycles, self.decode.step_cycles if self.decode else ())
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Of the prompt, and of decode if there is one."""
+        return (self.prefill, self.decode) if self.decode else (self.prefill,)
+
+
+def simulate_model(
+    masked: MaskedModel,
+    request: Request,
+    machine: Machine,
+    *,
+    threads: int | None = None,
+    on_product: Callable[[str], None] = lambda name: None,
+) -> ModelRun:
+    """All steps of the request, pruned and dense.
+
+    Raises:
+        InputError: more tokens than the model has positions; tokens to generate of a model that
+            generates none; what a machine refuses.
+    """
+    model = masked.model
+    _check(model, request)
+    given, jobs = machine, _jobs(model, request)
+    machine, runs, dense_runs, note = _settled(masked, jobs, machine, threads, on_product)
+    bits = request.cache_bits or 8 * machine.operand_bytes
+    attention = AttentionUnit(model, machine, request.scores, bits)
+    runner = ModelRunner(model, machine, runs, attention)
+
+    def twin(dropped: frozenset[str]) -> Cycles:
+        dense = ModelRunner(model, machine, dense_runs, attention, dropped)
+        return Cycles(dense.cycles([request.prompt])[0], tuple(dense.cycles(request.decode)))
+
+    return ModelRun(
+        machine=given,
+        masked=masked,
+        request=request,
+        prefill=runner.phase("prefill", [request.prompt]),
+        decode=runner.phase("decode", request.decode) if request.decode else None,
+        dense=twin(frozenset()),
+        without_pruned=twin(frozenset(masked.masks)),
+        weight_bytes=_stored(model, runs),
+        dense_weight_bytes=_stored(model, dense_runs),
+        notes=tuple(
+            note for note in (*masked.notes, note, machine.note, *implausible(given)) if note
+        ),
+    )
+
+
+def _check(model: Transformer, request: Request) -> None:
+    if request.generate and not model.is_causal:
+        raise SettingError("generate", f"is {request.generate}, but {model.family} generates none")
+    if request.context and not model.is_causal:
+        raise SettingError("context", f"is {request.context}, but {model.family} has no cache")
+    most, tokens = model.most_tokens, request.tokens
+    if most is not None and tokens > most:
+        raise InputError(
+            f"a request has {tokens} tokens, but the model tells {most} positions apart; give "
+            f"{most} at most of --context, --prefill and --generate less one together"
+        )
+
+
+def _jobs(model: Transformer, request: Request) -> list[tuple[ModelMatrix, int]]:
+    """The matrices with the tokens of each kind of step."""
+    steps = [request.prompt, *request.decode[:1]]
+    found = {}
+    for step in steps:
+        for matrix in model.matrices:
+            tokens = step.batch * step.tokens
+            if matrix.kind == "head":
+                tokens = step.batch
+            elif matrix.kind == "patch":
+                tokens -= step.batch * model.class_tokens
+            found[matrix.name, tokens] = (matrix, tokens)
+    return list(found.values())
+
+
+Runs = dict[tuple[str, int], LayerRun]
+
+
+def _settled(
+    masked: MaskedModel,
+    jobs: Sequence[tuple[ModelMatrix, int]],
+    machine: Machine,
+    threads: int | None,
+    on_product: Callable[[str], None],
+) -> tuple[Machine, Runs, Runs, str]:
+    """The machine as it holds the weights, and the runs of the model and of its dense twin on it.
+
+    The twin has its weights where the model has them.
+    """
+    products = WeightProducts(machine, masked.masks)
+    runs = products.run(jobs, threads, on_product)
+    note = ""
+    if machine.dram.resident:
+        needed = sum(resident_bytes(run) for run in _one_each(runs))
+        place = f"{needed:,} bytes, of the {machine.weight_buffer.bytes:,} of the weight buffer"
+        if needed <= machine.weight_buffer.bytes:
+            note = f"dram.resident: the weights stay on the chip, where they take {place}."
+        else:
+            note = f"dram.resident: the weights take {place}, so they are loaded from the DRAM."
+            machine = replace(machine, dram=replace(machine.dram, resident=False))
+            products = WeightProducts(machine, masked.masks)
+            runs = products.run(jobs, threads, on_product)
+    dense = {(m.name, tokens): products.dense(m, tokens) for m, tokens in jobs}
+    return machine, runs, dense, note
+
+
+def _one_each(runs: Runs) -> list[LayerRun]:
+    """One run of each matrix."""
+    return list({name: run for (name, _), run in runs.items()}.values())
+
+
+def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
+    """Bytes of weights of layers and head; a matrix counts in each encoding that is used."""
+    head = {m.name for m in model.matrices if m.kind == "head"}
+    found = {"layers": 0, "head": 0}
+    seen = set()
+    for (name, _), run in runs.items():
+        size = sum(tile.bytes for tile in run.tiles)
+        key = name, run.orientation, run.lane_groups, size
+        if key not in seen:
+            seen.add(key)
+            found["head" if name in head else "layers"] += size
+    return found
+
+
+def memory_bytes(run: ModelRun) -> dict[str, int]:
+    """Peak memory: weights, embedding, cache at the end, the largest operator's activations."""
+    model, machine, request = run.model, run.machine, run.request
+    size = machine.operand_bytes
+    tied = model.head_rows * model.width * size if model.is_tied else 0
+    widest = max(
+        (m.rows + m.cols) * request.batch * request.prefill
+        for m in model.matrices
+        if m.layer is not None
+    )
+    bits = request.cache_bits or 8 * size
+    tokens = request.batch * request.tokens if model.is_causal else 0
+    return {
+        "layers": run.weight_bytes["layers"],
+        "head": run.weight_bytes["head"],
+        # A tied head that is pruned is another table than the embedding.
+        "embedding": size * model.embedding_numbers
+        - (tied if "lm_head" not in run.masked.masks else 0)
+        + size * model.vectors,
+        "cache": cache_bytes(model, tokens, bits),
+        "activations": size * widest,
+    }
