@@ -4,7 +4,7 @@ model ──▶ scored matrices ──▶ pools that share a budget ──▶ pa
                                                                         kept weights ──▶ report
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -37,6 +37,7 @@ from pruning.scoring import (
     weights_of,
 )
 from pruning.selection.tiles import tile_sums, vector_layout
+from pruning.selection.vectors.simulated import ErrorOf
 from pruning.selection.weights import best_weights
 from pruning.statistics.matrix_statistics import (
     StatisticsFile,
@@ -127,6 +128,13 @@ def prune_matrices(
     fine: list[NDArray[np.bool_]] = [np.ones(m.scores.shape, np.bool_) for m in matrices]
     pruned = [Pruned(keep) for keep in fine]
     pools = _shares(matrices, pattern, recipe)
+    if pattern.settles_first:
+        tell(f"{recipe.pattern}: looking at every matrix")
+        comparable = _comparable(matrices, recipe)
+        pattern = pattern.settle(
+            [([comparable[i] for i in pool.members], pool.kept) for pool in pools],
+            _output_errors(matrices, statistics),
+        )
     for pool in pools:
         tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
         targets = _targets([matrices[i] for i in pool.members], recipe)
@@ -165,6 +173,7 @@ def prune_matrices(
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
     notes = (
         *about_update,
+        *pattern.notes,
         *_notes(matrices, pools, recipe),
         *_left_whole(matrices, pools, recipe),
         *_kept_zeros(masked),
@@ -191,9 +200,34 @@ def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) 
 
 def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
     """The matrices of one pool, their scores comparable."""
+    if len(matrices) > 1:
+        return _comparable(matrices, recipe)
+    return [Target(m.name, m.kind, m.scores) for m in matrices]
+
+
+def _comparable(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:
+    """The matrices with scores on one scale."""
     known = SCORES.get(recipe.score)
-    scaled = len(matrices) > 1 and not (known is not None and known.is_comparable)
+    scaled = not (known is not None and known.is_comparable)
     return [Target(m.name, m.kind, unit_mean(m.scores) if scaled else m.scores) for m in matrices]
+
+
+def _output_errors(matrices: Sequence[ScoredMatrix], statistics: StatisticsFile) -> ErrorOf | None:
+    """The error that a mask leaves on a matrix's outputs; None where inputs are not known of all.
+
+    The kept weights stay as they are, so it is an upper bound where an update follows.
+    """
+    weights = {m.name: m.weight for m in matrices if m.weight is not None}
+    if len(weights) < len(matrices) or without_gram(statistics, weights) is not None:
+        return None
+
+    def error_of(name: str) -> Callable[[NDArray[np.bool_]], float]:
+        ((_, known),) = read_statistics(statistics, {name: weights[name]})
+        assert known.gram is not None
+        weight, gram = known.weight.astype(np.float64), known.gram
+        return lambda keep: output_error(weight, np.where(keep, weight, 0), gram) or 0.0
+
+    return error_of
 
 
 def unit_mean(scores: NDArray[np.float32]) -> NDArray[np.float32]:

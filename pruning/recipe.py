@@ -86,7 +86,10 @@ class BareRecipe(NameOptions):
     key_value_heads: Whole = option(
         "Key-value heads that the heads share. With 0 there are as many as heads.", default=0
     )
-    tokens: Count = option("Sequence length at which FLOPs are counted.", default=TOKENS)
+    tokens: Count = option(
+        "Sequence length at which FLOPs are counted, and at which algorithm D simulates.",
+        default=TOKENS,
+    )
 
 
 if TYPE_CHECKING:
@@ -166,6 +169,7 @@ def pattern_of(
     """
     tokens = recipe.tokens if recipe.count == "flops" else 0
     known = {**vars(recipe), "couplings": (), "tokens": tokens}
+    known["simulated_tokens"] = recipe.tokens
     bare = make_pattern(recipe.pattern, known)
     if shapes is None or not bare.units:
         return bare

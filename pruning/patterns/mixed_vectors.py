@@ -1,7 +1,8 @@
 """Mixed-length vector pruning: keep aligned 1×L or L×1 vectors, each matrix in one orientation.
 
 Three algorithms propose candidates (orientation, menu, vector cost); `selection.vectors.search`
-takes of each matrix the most valuable one, and the vectors that fill the budget.
+takes of each matrix the most valuable one, and the vectors that fill the budget. A fourth one
+simulates an accelerator and decides for all matrices at once.
 
 Source: TF-MVP (Yoo et al., DAC 2023) for the pattern; its selection rule is not public, the
 algorithms are this project's own.
@@ -9,7 +10,10 @@ algorithms are this project's own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Annotated, Self
+
+import msgspec
+import numpy as np
 
 from pruning.patterns.pattern import Break, Pattern, Pool, Pruned, Target
 from pruning.patterns.vector_pattern import VectorPattern
@@ -17,6 +21,8 @@ from pruning.selection.vectors.candidates import Candidate, Propose
 from pruning.selection.vectors.dyadic import dyadic
 from pruning.selection.vectors.lagrangian import lagrangian
 from pruning.selection.vectors.search import Uncut, chosen_at_price, fill_budget
+from pruning.selection.vectors.simulated import ErrorOf, Machine, simulated
+from pruning.selection.vectors.simulated import Uncut as ToSimulate
 from pruning.selection.vectors.threshold import threshold
 from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError, nearest
@@ -38,8 +44,23 @@ EPSILON = 0.15
 
 ALGORITHMS: Mapping[str, Propose] = {"A": threshold, "B": lagrangian, "C": dyadic}
 
+SIMULATED = "D"
+"""The algorithm that proposes no candidates: it simulates all of them, see `vectors.simulated`."""
+
+CYCLES = 1.1
+"""Default cycles that algorithm D allows, in units of the fewest possible (chosen)."""
+
+TOKENS = 128
+"""Default number of tokens that algorithm D simulates (chosen)."""
+
 LONGEST = 1 << 16
 """The longest vector on offer; no axis of a transformer comes near it (chosen)."""
+
+
+def _accelerators() -> list[str]:
+    from accel_sim.machines.builtin import builtin_accelerators
+
+    return list(builtin_accelerators())
 
 
 @dataclass(frozen=True)
@@ -71,26 +92,43 @@ class VectorsOfAMenu(Pattern):
 class MixedVectors(VectorsOfAMenu, VectorPattern):
     """Aligned vectors of the lengths in `menu`, all of a matrix in one orientation.
 
-    epsilon in [0, 1]: algorithm A only. cuts: how matrices are cut that are settled already, by
-    their names.
+    epsilon in [0, 1]: algorithm A only. accelerator, cycles ≥ 1, simulated_tokens: algorithm D
+    only. cuts: how matrices are cut that are settled already, by their names. found: what
+    algorithm D says of them.
     """
 
     algorithm: str = option(
         "How a matrix is cut into vectors: C mixes lengths, B takes one length per matrix, A takes "
-        "the longest one that loses at most epsilon.",
+        "the longest one that loses at most epsilon, D takes one length per matrix such that "
+        "little is lost within the cycles that an accelerator may take.",
         default="C",
-        choices=ALGORITHMS,
+        choices=(*ALGORITHMS, SIMULATED),
     )
     epsilon: Share = option(
         "Share of the importance that algorithm A accepts to lose.", default=EPSILON
     )
+    accelerator: str = option(
+        "Accelerator that algorithm D simulates.",
+        default="tf_mvp",
+        choices=_accelerators,
+        or_else="the path of a .toml file",
+        reads=True,
+    )
+    cycles: Annotated[float, msgspec.Meta(ge=1)] = option(
+        "Cycles that algorithm D allows all matrices together, in units of those that the fastest "
+        "vectors of the menu take. A higher number gives shorter vectors that lose less.",
+        default=CYCLES,
+    )
+    simulated_tokens: int = field(default=TOKENS, kw_only=True)
+    found: str = field(default="", kw_only=True)
     cuts: Mapping[str, Candidate] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __post_init__(self) -> None:
         VectorsOfAMenu.__post_init__(self)
         VectorPattern.__post_init__(self)
-        if self.algorithm not in ALGORITHMS:
-            known = nearest(self.algorithm, ALGORITHMS)
+        algorithms = (*ALGORITHMS, SIMULATED)
+        if self.algorithm not in algorithms:
+            known = nearest(self.algorithm, algorithms)
             raise SettingError("algorithm", f"is {self.algorithm!r}{known}")
         if not 0 <= self.epsilon <= 1:
             raise SettingError(
@@ -103,14 +141,35 @@ class MixedVectors(VectorsOfAMenu, VectorPattern):
         Kept weights miss `kept` by less than one vector; with length 1 in the menu algorithm C
         meets it exactly.
         """
+        if self.settles_first and not all(t.name in self.cuts for t in targets):
+            return self.settle([(targets, kept)]).masks(targets, kept)
         return [Pruned(*cut) for cut in fill_budget(self._uncut(targets, kept), kept)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What algorithm D found."""
+        return (self.found,) if self.found else ()
+
+    @property
+    def settles_first(self) -> bool:
+        """Algorithm D weighs all matrices against each other."""
+        return self.algorithm == SIMULATED
 
     def favoured(self, targets: Sequence[Target], kept: int) -> list[Orientation]:
         """That of the candidate worth most at the price at which `kept` weights stay."""
         return [c.orientation for c in chosen_at_price(self._uncut(targets, kept), kept)]
 
-    def settle(self, pools: Sequence[Pool]) -> Self:
-        """The pattern with an orientation for each matrix, of algorithms A and B a length too."""
+    def settle(self, pools: Sequence[Pool], error_of: ErrorOf | None = None) -> Self:
+        """The pattern with an orientation for each matrix, and a length unless lengths are mixed.
+
+        error_of: what algorithm D makes small in place of the importance lost.
+        """
+        if self.settles_first:
+            uncut = [matrix for pool in pools for matrix in self._counted(*pool)]
+            machine = Machine(self.accelerator, self.simulated_tokens, self.cycles)
+            chosen = simulated(uncut, self.menu, machine, error_of)
+            names = [matrix.name for matrix in uncut]
+            return self._with(dict(zip(names, chosen.candidates, strict=True)), chosen.said)
         cuts = {
             target.name: candidate
             for targets, kept in pools
@@ -118,8 +177,26 @@ class MixedVectors(VectorsOfAMenu, VectorPattern):
                 targets, chosen_at_price(self._uncut(targets, kept), kept), strict=True
             )
         }
+        return self._with(cuts)
+
+    def _with(self, cuts: Mapping[str, Candidate], found: str = "") -> Self:
         orientations = {name: candidate.orientation for name, candidate in cuts.items()}
-        return replace(self, cuts={**self.cuts, **cuts}, settled={**self.settled, **orientations})
+        return replace(
+            self,
+            cuts={**self.cuts, **cuts},
+            settled={**self.settled, **orientations},
+            found=found,
+        )
+
+    def _counted(self, targets: Sequence[Target], kept: int) -> list[ToSimulate]:
+        """The matrices of a pool, each with as many weights as single ones would share it out."""
+        scores = [t.scores for t in targets]
+        fine = best_weights(scores, kept) if len(scores) > 1 else []
+        counts = [int(np.count_nonzero(keep)) for keep in fine] or [kept]
+        return [
+            ToSimulate(t.name, t.kind, t.scores, count, self.allowed(t.name, t.kind))
+            for t, count in zip(targets, counts, strict=True)
+        ]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first shortest vector that is kept in part, in the orientation with fewer of them.
@@ -141,7 +218,7 @@ class MixedVectors(VectorsOfAMenu, VectorPattern):
         fine = best_weights(scores, kept) if self.algorithm == "A" and len(scores) > 1 else []
         densities = [float(m.mean()) if m.size else 0.0 for m in fine]
         densities = densities or [kept / s.size if s.size else 0.0 for s in scores]
-        propose = ALGORITHMS[self.algorithm]
+        propose = ALGORITHMS.get(self.algorithm, lagrangian)
         return [
             Uncut(
                 t.scores,

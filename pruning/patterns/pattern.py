@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.selection.vectors.simulated import ErrorOf
 from pruning.structure.couplings import Unit
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
@@ -102,10 +103,22 @@ class Pattern(ABC):
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """The masks, one a target, that keep the most importance in an amount of up to `kept`."""
 
-    def settle(self, pools: Sequence[Pool]) -> Self:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found where it settled, in sentences."""
+        return ()
+
+    @property
+    def settles_first(self) -> bool:
+        """Whether it cannot make masks of one pool before it has seen all of them."""
+        return False
+
+    def settle(self, pools: Sequence[Pool], error_of: ErrorOf | None = None) -> Self:
         """The pattern with what it decides once for a whole training decided on these scores.
 
         What that is, such as the orientation of vectors, its masks then keep to on other scores.
+        Scores are comparable between pools. error_of: the error that masks leave on the outputs of
+        a matrix, where it is known.
         """
         return self
 

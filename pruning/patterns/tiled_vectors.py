@@ -19,6 +19,7 @@ from pruning.patterns.pattern import Break, Pool, Pruned, Target
 from pruning.patterns.tile_pattern import broken_vector
 from pruning.selection.vectors.candidates import Candidate
 from pruning.selection.vectors.search import cut_as, guess, largest, line_values, search
+from pruning.selection.vectors.simulated import ErrorOf
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import TILE
@@ -80,7 +81,7 @@ class TiledVectors(VectorsOfAMenu):
             keep[chosen] = found.swapaxes(1, 2) if is_turned else found
         return [Pruned(mask) for mask in masks]
 
-    def settle(self, pools: Sequence[Pool]) -> Self:
+    def settle(self, pools: Sequence[Pool], error_of: ErrorOf | None = None) -> Self:
         """The pattern with the orientations that tiles have on these scores, from now on."""
         found = {
             target.name: vertical

@@ -7,6 +7,7 @@ from typing import Self
 
 from pruning.patterns.pattern import Break, Pattern, Pool, Target
 from pruning.patterns.tile_pattern import broken_vector
+from pruning.selection.vectors.simulated import ErrorOf
 from pruning.structure.orientation_by_kind import (
     ALONG_THE_STREAM,
     ALONG_UNITS,
@@ -78,7 +79,7 @@ class VectorPattern(Pattern):
             each[0] if len(each) == 1 else own for each, own in zip(allowed, favoured, strict=True)
         ]
 
-    def settle(self, pools: Sequence[Pool]) -> Self:
+    def settle(self, pools: Sequence[Pool], error_of: ErrorOf | None = None) -> Self:
         """The pattern with the orientations that it has on these scores, from now on."""
         found = {
             target.name: orientation

@@ -31,7 +31,7 @@ def pattern_at(
     """
     shapes = {name: (s.shape[0], s.shape[1]) for name, s in scores.items()}
     made = pattern_of(replace(recipe, pattern=text), shapes, opened.heads)
-    if not is_settled:
+    if not is_settled and not made.settles_first:
         return made
     targets = _targets(opened, scores)
     return made.settle(
