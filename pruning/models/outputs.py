@@ -10,6 +10,9 @@ from sparse_formats.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+TOLERANCE = 1e-10
+"""Largest difference of outputs in double precision, relative to the largest, of the same model."""
+
 _TOKENS = 24
 """Length of an example (chosen)."""
 
@@ -43,10 +46,10 @@ def example_inputs(opened: OpenModel) -> dict[str, Any]:
 
 
 def outputs_of(opened: OpenModel, inputs: Mapping[str, Any]) -> "list[Tensor]":
-    """All that the model says of `inputs`: logits, or hidden states and what a pooler makes.
+    """What the model says of `inputs`: logits, or where it has none, its last hidden states.
 
     Raises:
-        InputError: the model cannot be run on them.
+        InputError: the model cannot be run on them as it is (`in_double`).
     """
     import torch
 
@@ -54,8 +57,13 @@ def outputs_of(opened: OpenModel, inputs: Mapping[str, Any]) -> "list[Tensor]":
         with torch.inference_mode():
             found = opened.model(**inputs, return_dict=True)
     except Exception as error:  # transformers raises what its parts happen to raise
-        raise InputError(f"{opened.name} cannot be run ({first_line(error)})") from error
-    return [value for value in found.values() if isinstance(value, torch.Tensor)]
+        raise InputError(
+            f"{opened.name} cannot be run in double precision, so nobody knows whether its outputs "
+            f"stay the same ({first_line(error)})"
+        ) from error
+    tensors = {key: value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    logits = [value for key, value in tensors.items() if "logits" in key]
+    return logits or list(tensors.values())
 
 
 def apart(ours: "Sequence[Tensor]", theirs: "Sequence[Tensor]") -> float:

@@ -23,7 +23,7 @@ from pruning.models.order import (
     order_of,
     remember,
 )
-from pruning.models.outputs import apart, example_inputs, in_double, outputs_of
+from pruning.models.outputs import TOLERANCE, apart, example_inputs, in_double, outputs_of
 from pruning.patterns import make_pattern
 from pruning.patterns.block import Block
 from pruning.patterns.mixed_vectors import MixedVectors
@@ -42,9 +42,6 @@ from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-TOLERANCE = 1e-10
-"""Largest difference of outputs in double precision, relative to the largest output."""
 
 LONGEST = 16
 """The length of groups for vectors of mixed lengths, if their menu has it (chosen)."""

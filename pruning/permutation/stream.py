@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.models.opening import OpenModel
 from pruning.models.order import Axis, Move, Place, move_all
-from pruning.models.outputs import example_inputs, outputs_of
+from pruning.models.outputs import TOLERANCE, apart, example_inputs, outputs_of
 from pruning.structure.layer_matrices import ATTENTION, FEED_FORWARD
 from sparse_formats.errors import InputError
 
@@ -45,6 +45,8 @@ def stream_axis(opened: OpenModel) -> Axis | str:
         return str(error)
     if run.lost:
         return f"its order is lost at {run.lost}"
+    if run.apart > TOLERANCE:
+        return f"the outputs would differ by {run.apart:.1e} of the largest"
     return Axis("stream", 0, width, tuple(Place(name, axis) for name, axis in run.places))
 
 
@@ -63,15 +65,17 @@ Places = dict[tuple[str, int], None]
 
 @dataclass
 class _Trace:
-    """The modules that compute, in order, and the inputs of every call of each."""
+    """The modules that compute, in order, the inputs of every call of each, and the outputs."""
 
     order: list[str] = field(default_factory=list)
     inputs: "dict[str, list[Tensor]]" = field(default_factory=dict)
+    outputs: "list[Tensor]" = field(default_factory=list)
 
 
 @dataclass
 class _SecondRun:
     places: Places
+    apart: float = 0.0
     lost: str = ""
     projection: Places | None = None
 
@@ -88,7 +92,7 @@ def _first_run(opened: OpenModel, inputs: dict[str, Any]) -> _Trace:
             trace.inputs.setdefault(name, [])
 
     with _hooked(opened, note):
-        outputs_of(opened, inputs)
+        trace.outputs = outputs_of(opened, inputs)
     return trace
 
 
@@ -130,6 +134,7 @@ def _second_run(
     opened: OpenModel, inputs: dict[str, Any], trace: _Trace, known: Places, width: int
 ) -> _SecondRun:
     import torch
+    from torch import nn
 
     model = opened.model
     order = torch.randperm(width, generator=torch.Generator().manual_seed(1))
@@ -147,9 +152,10 @@ def _second_run(
         done.update(fresh)
 
     def follow(name: str, given: "Tensor | None") -> None:
-        if run.lost or given is None:
-            return
         module, call = modules[name], calls[name]
+        # Some embeddings of positions are given vectors and look at their number only.
+        if run.lost or given is None or isinstance(module, nn.Embedding):
+            return
         calls[name] += 1
         first = trace.inputs[name][call]
         taken = _reading(module, names, width)
@@ -167,7 +173,7 @@ def _second_run(
     try:
         move(known)
         with _hooked(opened, follow):
-            outputs_of(opened, inputs)
+            run.apart = apart(trace.outputs, outputs_of(opened, inputs))
     finally:
         axis = Axis("stream", 0, width, tuple(Place(*place) for place in done))
         move_all(parameters, [Move(axis, tuple(order.tolist())).inverse])
@@ -181,11 +187,11 @@ def _reading(module: "nn.Module", names: dict[int, str], width: int) -> Places:
 
     if isinstance(module, nn.Linear | Conv1D):
         return {(names[id(module.weight)], int(isinstance(module, nn.Linear))): None}
-    return {
-        (names[id(tensor)], 0): None
-        for tensor in module.parameters(recurse=False)
-        if tuple(tensor.shape) == (width,)
-    }
+    own = list(module.parameters(recurse=False))
+    # Norms and scales; a convolution has a bias of this shape, too.
+    if any(tuple(tensor.shape) != (width,) for tensor in own):
+        return {}
+    return {(names[id(tensor)], 0): None for tensor in own}
 
 
 def _projection(
