@@ -126,8 +126,7 @@ def masks_of(
 
     if count != "bits":
         return masks(share.kept)
-    own = pattern.density
-    most = share.most if own is None else min(share.most, pattern.kept(targets, 1 - own))
+    most = min(share.most, pattern.kept(targets, 1 - pattern.densest))
     return masks_in_bits(pattern, targets, sparsity, masks, most)
 
 
@@ -163,10 +162,11 @@ def masks_in_bits(
     budget = kept_count(weights * VALUE_BITS, sparsity)
 
     def bits(pruned: Sequence[Pruned]) -> int:
-        return sum(
-            pattern.storage(MaskedMatrix(t.name, p.keep, None, t.kind, p.layout), VALUE_BITS).bits
+        masked = (
+            MaskedMatrix(t.name, p.keep, None, t.kind, p.layout, p.slots)
             for t, p in zip(targets, pruned, strict=True)
         )
+        return sum(pattern.storage(matrix, VALUE_BITS).bits for matrix in masked)
 
     whole = masks(most)
     if (least := bits(whole)) <= budget:

@@ -152,7 +152,7 @@ def prune_matrices(
         pruned, weights, errors = (list(part) for part in zip(*updated, strict=True))
     tell("report")
     masked = tuple(
-        MaskedMatrix(m.name, p.keep, w, m.kind, p.layout)
+        MaskedMatrix(m.name, p.keep, w, m.kind, p.layout, p.slots)
         for m, p, w in zip(matrices, pruned, weights, strict=True)
     )
     reports = tuple(
@@ -307,7 +307,7 @@ def _updated(
         if layout is not None and local is not None and local.tile is not None:
             layout = vector_layout(tile_sums(keep, local.tile) > 0, local.tile)
         error = output_error(weight, rebuilt, known.gram)
-        found.append((Pruned(keep, layout), rebuilt.astype(known.weight.dtype), error))
+        found.append((Pruned(keep, layout, mask.slots), rebuilt.astype(known.weight.dtype), error))
     return found
 
 

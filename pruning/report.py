@@ -24,7 +24,8 @@ class MatrixReport:
     """What pruning did to one matrix.
 
     retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
-    orientation, vectors, mean_length: None for a pattern without vectors.
+    orientation, vectors, mean_length: None for a pattern without vectors; slots count as vectors,
+        and their mean length is how many weights one keeps.
     strength, verdict: D and in words, of the fine-grained mask of the same budget; where a mask is
         all there is to score, of that mask.
     flops: multiplications and additions a token, two a kept weight.
@@ -101,7 +102,8 @@ def report_of(
 
     directed: the mask whose direction is measured. error: of the output, after an update.
     """
-    kept, layout = pruned.nnz, pruned.vectors
+    kept, cut = pruned.nnz, pruned.vectors or pruned.slots
+    units = None if cut is None else _units(pruned)
     direction = direction_strength(directed)
     return MatrixReport(
         name=matrix.name,
@@ -110,9 +112,9 @@ def report_of(
         cols=pruned.shape[1],
         density=pruned.density,
         retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
-        orientation=None if layout is None else layout.orientation,
-        vectors=None if layout is None else len(layout),
-        mean_length=None if layout is None else _ratio(kept, len(layout)),
+        orientation=None if cut is None else cut.orientation,
+        vectors=units,
+        mean_length=None if units is None else _ratio(kept, units),
         strength=direction.strength,
         verdict=direction.verdict,
         flops=2 * kept,
@@ -152,6 +154,13 @@ def total_of(
         flops=2 * kept,
         bytes=sum(stored) if len(stored) == len(reports) else None,
     )
+
+
+def _units(pruned: MaskedMatrix) -> int | None:
+    """How many vectors or slots the mask is made of."""
+    if pruned.vectors is not None:
+        return len(pruned.vectors)
+    return None if pruned.slots is None else pruned.slots.occupied(pruned.keep)
 
 
 def _ratio(part: float, whole: float) -> float | None:

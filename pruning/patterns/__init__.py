@@ -8,12 +8,14 @@ from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel, Coupled, Head
 from pruning.patterns.fine_grained import FineGrained
 from pruning.patterns.hybrid import Hybrid
+from pruning.patterns.lane_select import LaneSelect
 from pruning.patterns.mixed_vectors import MixedVectors
 from pruning.patterns.n_m import NM
 from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern
 from pruning.patterns.rows_and_columns import Column, Row
 from pruning.patterns.tiled_vectors import TiledVectors
+from pruning.patterns.two_level import TwoLevel
 from pruning.patterns.vector_wise import VectorWise
 from sparse_formats.errors import SettingError, nearest
 
@@ -21,6 +23,8 @@ PATTERNS: Mapping[str, type[Pattern]] = {
     "mvp": MixedVectors,
     "mvp_tiled": TiledVectors,
     "vector": OrientedVectors,
+    "two_level": TwoLevel,
+    "lane_select": LaneSelect,
     "fine": FineGrained,
     "n_m": NM,
     "vector_wise": VectorWise,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pruning.selection.vectors.simulated import ErrorOf
 from pruning.structure.couplings import Unit
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
 
@@ -33,10 +34,11 @@ Pool = tuple[Sequence[Target], int]
 
 
 class Pruned(NamedTuple):
-    """A mask, and how it is cut into vectors, if its pattern cuts the whole matrix one way."""
+    """A mask, and how it is cut into vectors or slots, if its pattern cuts all of it one way."""
 
     keep: NDArray[np.bool_]
     layout: VectorLayout | None = None
+    slots: Slots | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Pattern(ABC):
     def density(self) -> float | None:
         """The kept share where the pattern itself says it."""
         return None
+
+    @property
+    def densest(self) -> float:
+        """The largest share that it can keep."""
+        return 1.0 if self.density is None else self.density
 
     def pools(self, targets: Sequence[Target]) -> list[list[int]]:
         """The finest groups of `targets` that can have a budget; those in none are left whole."""

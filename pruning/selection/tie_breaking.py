@@ -48,5 +48,10 @@ def told_apart(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.multiply(scores, 1 + NOISE * noise, dtype=np.float32)
 
 
+def lot(pattern: NDArray[np.bool_]) -> int:
+    """A seed that depends on a pattern alone, 0 … 2³² − 1."""
+    return zlib.crc32(np.packbits(pattern).tobytes())
+
+
 def _generator(pattern: NDArray[np.bool_]) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(np.packbits(pattern).tobytes()))
+    return np.random.default_rng(lot(pattern))

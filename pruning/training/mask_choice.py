@@ -52,8 +52,8 @@ def choose(
     """The masks of `pattern` that leave 1 − sparsity, by matrix; whole where it has no say.
 
     scores: importance ≥ 0, float32 (out, in), comparable between matrices. The budget is the
-    recipe's. All scores equal is the beginning of a training: then all stays. A pattern that says
-    its own density, as 2:4 does, is come to from above: on the way to the recipe's sparsity the
+    recipe's. All scores equal is the beginning of a training: then all stays. A pattern that
+    cannot keep all, as 2:4 cannot, is come to from above: on the way to the recipe's sparsity the
     best of what it would drop stay too.
 
     Raises:
@@ -64,10 +64,9 @@ def choose(
     found = {t.name: Pruned(np.ones(t.scores.shape, np.bool_)) for t in targets}
     if sparsity <= 0:
         return found
-    own = pattern.density
     for share in _shares(targets, pattern, recipe, sparsity):
         members: Sequence[Target] = [targets[i] for i in share.members]
-        if own is not None and sparsity < min(1 - own, recipe.sparsity):
+        if sparsity < min(1 - pattern.densest, recipe.sparsity):
             pruned = _above(pattern, members, share.kept)
         else:
             pruned = masks_of(pattern, members, share, sparsity, recipe.budget, recipe.count)
@@ -87,9 +86,8 @@ def _shares(
 
 
 def _above(made: Pattern, members: Sequence[Target], kept: int) -> list[Pruned]:
-    """The pattern's masks at its own density, and the best of the rest, `kept` weights in all."""
-    assert made.density is not None
-    fitting = made.masks(members, made.kept(members, 1 - made.density))
+    """The pattern's densest masks, and the best of the rest, `kept` weights in all."""
+    fitting = made.masks(members, made.kept(members, 1 - made.densest))
     rest = kept - kept_weights(fitting)
     scores = [
         np.where(pruned.keep, np.float32(-1), target.scores)

@@ -30,6 +30,7 @@ from pruning.training.random_states import random_states, set_random_states
 from pruning.training.settings import Training, as_json, checked, resolved
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import VectorLayout
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Pruner:
         self.dense = [weight.clone() for weight in self.original]
         self.keep = [torch.ones(m.shape, dtype=torch.bool, device=m.device) for m in self.matrices]
         self.layouts: list[VectorLayout | None] = [None] * len(self.matrices)
+        self.slots: list[Slots | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.patterns: dict[str, Pattern] = {}
         self.done, self.is_locked = 0, False
@@ -88,7 +90,7 @@ class Pruner:
         for matrix, mask in matched(self.opened, given):
             place = places[matrix.name]
             self.keep[place] = matrix.from_file(mask.keep)
-            self.layouts[place] = mask.vectors
+            self.layouts[place], self.slots[place] = mask.vectors, mask.slots
             if (own := mask.float_weight) is not None:
                 weight = matrix.from_file(own.astype(np.float32))
                 self.dense[place] = torch.where(
@@ -153,6 +155,7 @@ class Pruner:
         for place, matrix in enumerate(self.matrices):
             self.keep[place] = matrix.from_file(found[matrix.name].keep)
             self.layouts[place] = found[matrix.name].layout
+            self.slots[place] = found[matrix.name].slots
         self.factors = [k.to(w.dtype) for k, w in zip(self.keep, self.dense, strict=True)]
 
     def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
@@ -251,8 +254,10 @@ class Pruner:
         }
         return MaskSet(
             tuple(
-                MaskedMatrix(m.name, m.to_file(keep), m.weight(), m.kind, layout)
-                for m, keep, layout in zip(self.matrices, self.keep, self.layouts, strict=True)
+                MaskedMatrix(m.name, m.to_file(keep), m.weight(), m.kind, layout, slots)
+                for m, keep, layout, slots in zip(
+                    self.matrices, self.keep, self.layouts, self.slots, strict=True
+                )
             ),
             header,
         )
@@ -287,6 +292,7 @@ class Pruner:
             "retained": self.retained,
             "method": self.method.state(),
             "orientations": orientations,
+            "slots": [None if cut is None else asdict(cut) for cut in self.slots],
         }
 
     def restore(self, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]) -> None:
@@ -294,6 +300,7 @@ class Pruner:
         self.done, self.is_locked = state["done"], state["is_locked"]
         self.retained = [(kept, best) for kept, best in state["retained"]]
         self.method.restore(state["method"])
+        self.slots = [None if cut is None else Slots(**cut) for cut in state["slots"]]
         for i, weight in enumerate(self.dense):
             weight.copy_(tensors[f"dense.{i}"])
             self.keep[i] = tensors[f"keep.{i}"].to(weight.device).bool()

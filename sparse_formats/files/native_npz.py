@@ -3,7 +3,8 @@
 Members, all plain NumPy arrays:
 
     mvpsim/header      uint8: UTF-8 JSON; schema, version, origin, and matrices[] with name, kind,
-                       shape, weight (dtype or null), orientation (or null)
+                       shape, weight (dtype or null), orientation (or null), and slots where the
+                       mask is cut into them (orientation, lanes, choices)
     mvpsim/I/keep      uint8: numpy.packbits of the mask, row by row
     mvpsim/I/weight    the kept weights in row-major order (where the weight is not null)
     mvpsim/I/lines, mvpsim/I/starts, mvpsim/I/lengths
@@ -24,6 +25,7 @@ from sparse_formats.files.atomic import add_array, replace_file
 from sparse_formats.files.readers.npz import Npz
 from sparse_formats.files.readers.size_limits import check_shape
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet, check_finite, check_float
+from sparse_formats.masks.slots import Slots, check_slots
 from sparse_formats.masks.vectors import Orientation, VectorLayout, check_vectors
 from sparse_formats.memory import claim
 
@@ -42,12 +44,13 @@ class _Stamp(msgspec.Struct, frozen=True):
     version: int
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     kind: str
     shape: tuple[int, int]
     weight: _FloatName | None
     orientation: Orientation | None
+    slots: Slots | None = None
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -67,7 +70,7 @@ def write(path: Path, masks: MaskSet) -> None:
 
     Raises:
         InputError: the path cannot be written; a weight that is not zero where its mask drops it;
-            vectors that do not make up their mask; two matrices of one name.
+            vectors or slots that do not make up their mask; two matrices of one name.
     """
     _check(masks)
     with replace_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -108,6 +111,8 @@ def _check(masks: MaskSet) -> None:
             )
         if matrix.vectors is not None:
             check_vectors(matrix.vectors, matrix.keep, f"matrix {matrix.name}")
+        if matrix.slots is not None:
+            check_slots(matrix.slots, matrix.keep, f"matrix {matrix.name}")
 
 
 def _header_text(masks: MaskSet) -> str:
@@ -118,6 +123,7 @@ def _header_text(masks: MaskSet) -> str:
             matrix.shape,
             None if matrix.weight_dtype is None else cast(_FloatName, matrix.weight_dtype.name),
             None if matrix.vectors is None else matrix.vectors.orientation,
+            matrix.slots,
         )
         for matrix in masks.matrices
     ]
@@ -169,7 +175,9 @@ def _matrix(npz: Npz, number: int, entry: _Entry) -> MaskedMatrix:
         arrays = (_array(npz, f"{folder}/{key}", "int32") for key in _VECTOR_ARRAYS)
         vectors = VectorLayout(entry.orientation, *arrays)
         check_vectors(vectors, keep, f"{npz.path}: matrix {entry.name}")
-    return MaskedMatrix(entry.name, keep, weight, entry.kind, vectors)
+    if entry.slots is not None:
+        check_slots(entry.slots, keep, f"{npz.path}: matrix {entry.name}")
+    return MaskedMatrix(entry.name, keep, weight, entry.kind, vectors, entry.slots)
 
 
 def _unpacked(npz: Npz, key: str, rows: int, cols: int) -> NDArray[np.bool_]:

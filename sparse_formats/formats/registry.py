@@ -1,5 +1,6 @@
 """The sparse formats by name. A new format is one file and one line here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.dense import Dense
 from sparse_formats.formats.ellpack import Ellpack
+from sparse_formats.formats.lane_select import LaneSelect
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
 from sparse_formats.formats.n_m import NM
@@ -19,8 +21,10 @@ from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.formats.vector_wise import VectorWise
 from sparse_formats.masks.matrix import MaskedMatrix, check_mask
+from sparse_formats.masks.slots import Slots
 
 FORMATS: dict[str, type[SparseMatrix]] = {
     "dense": Dense,
@@ -36,6 +40,8 @@ FORMATS: dict[str, type[SparseMatrix]] = {
     "sa_rcsc": SARCSC,
     "mixed_vectors": MixedVectors,
     "mixed_vectors_tiled": MixedVectorsTiled,
+    "two_level": TwoLevel,
+    "lane_select": LaneSelect,
 }
 
 
@@ -47,9 +53,9 @@ def encode(
 ) -> SparseMatrix:
     """A mask, and weights where they are known, in the format called `format`.
 
-    mask: bool, (out, in), or a masked matrix, which brings its own weights and, for
-    "mixed_vectors", the vectors that its maker cut it into. weight: of the same shape. parameters:
-    those of the format's own `encode`, e.g. block=32 for "bsr".
+    mask: bool, (out, in), or a masked matrix, which brings its own weights and, where the format
+    has some, the vectors or slots that its maker cut it into. weight: of the same shape.
+    parameters: those of the format's own `encode`, e.g. block=32 for "bsr".
 
     Raises:
         InputError: an unknown format, a mask or weights of another kind or shape; the format
@@ -65,4 +71,19 @@ def encode(
     chosen: Any = FORMATS[format]
     if chosen is MixedVectors:
         return MixedVectors.encode(mask.keep, mask.weight, mask.vectors, **parameters)
+    if _is_cut_so(mask.slots, chosen, parameters):
+        return chosen.encode(mask.keep, mask.weight, slots=mask.slots)
     return chosen.encode(mask.keep, mask.weight, **parameters)
+
+
+def _is_cut_so(
+    slots: Slots | None, chosen: type[SparseMatrix], parameters: Mapping[str, int]
+) -> bool:
+    """Whether a format with these parameters stores slots as a mask's maker cut it into."""
+    if slots is None:
+        return False
+    if slots.choices > 1:
+        said, own = LaneSelect, {"lanes": slots.lanes, "choices": slots.choices}
+    else:
+        said, own = TwoLevel, {"length": slots.lanes}
+    return chosen is said and {**own, **parameters} == own

@@ -77,7 +77,7 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
         keep = matrix.keep
         vectors = decompose(keep) if matrix.vectors is None else matrix.vectors
         # The weights do not change what is stored, only their width does.
-        bare = MaskedMatrix(matrix.name, keep, None, matrix.kind, vectors)
+        bare = MaskedMatrix(matrix.name, keep, None, matrix.kind, vectors, matrix.slots)
         storage, cannot_hold = _storage(bare, value_bits)
     return Inspection(
         matrix.name,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix_names import kind_of
+from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import VectorLayout
 
 
@@ -20,7 +21,7 @@ class MaskedMatrix:
     weight: float16/float32/float64 of the same shape, exactly 0 where not kept; None if unknown.
         int8 from a model in 8-bit numbers (`int8_file`), in units of a scale of its own.
     kind: what the matrix does in its layer (see `matrix_names`), "other" if unrecognised.
-    vectors: how the mask is cut into vectors, where its maker said so.
+    vectors: how the mask is cut into vectors, where its maker said so. slots: or into slots.
     """
 
     name: str
@@ -28,6 +29,7 @@ class MaskedMatrix:
     weight: NDArray[np.floating[Any] | np.int8] | None = None
     kind: str = "other"
     vectors: VectorLayout | None = None
+    slots: Slots | None = None
 
     def __post_init__(self) -> None:
         check_mask(self.keep, f"matrix {self.name}")

@@ -13,6 +13,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.formats.bsr import BSR
 from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.dense import Dense
+from sparse_formats.formats.lane_select import LaneSelect
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
@@ -23,7 +24,9 @@ from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
+from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.formats.vector_wise import VectorWise
+from tests.sparse_formats.slot_masks import selected
 
 # Small parameters, so that small matrices reach every rule. All keys of FORMATS and some more.
 VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {
@@ -35,6 +38,8 @@ VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {
     "1 of 2": (VectorWise, {"kept": 1, "length": 2}),
     "blocks of 3": (BSR, {"block": 3}),
     "sa_rcsc of 3 sets": (SARCSC, {"sets": 3, "window": 5}),
+    "two levels of 3": (TwoLevel, {"length": 3}),
+    "3 lanes that select of 3": (LaneSelect, {"lanes": 3, "choices": 3}),
 }
 TYPES = tuple(VALUE_TYPES)
 
@@ -54,6 +59,9 @@ def fitted(variant: str, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
             if (cls is VectorWise and group.shape[1] == min(length, cols)) or most == 1:
                 group[:] = np.argsort(np.argsort(~group, axis=1, kind="stable"), axis=1) < most
             group[np.cumsum(group, axis=1) > most] = False
+    if cls is LaneSelect:
+        is_vertical = bool(keep.sum() % 2)
+        return selected(keep, given_.get("lanes", 16), given_.get("choices", 4), is_vertical)
     return keep
 
 
@@ -168,6 +176,8 @@ def refused_or_canonical(
         given_ = {"kept": matrix.kept, "length": matrix.length}
     if cls is MixedVectors:
         again = cls.encode(keep, weight, matrix.vectors)
+    elif cls in (TwoLevel, LaneSelect):
+        again = cls.encode(keep, weight, slots=matrix.slots)
     else:
         again = cls.encode(keep, weight, **given_)
     if cls is Dense or cls in (RelativeCSC, RunLength):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pruning.patterns import PATTERNS, form, make_pattern
 from pruning.patterns.coupled import Coupled
 from pruning.patterns.hybrid import Hybrid
+from pruning.patterns.lane_select import LaneSelect
 from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern, Target
 from pruning.patterns.tile_pattern import TilePattern
@@ -35,9 +36,10 @@ COUPLINGS = couplings_of(LAYER, Heads(4, 2))
 TEXTS = (
     "fine", "mvp", "mvp_tiled", "vector:4", "vector:16", "2:4", "1:4", "n_m:3:7",
     "vector_wise:4:16",
+    "two_level:8", "lane_select", "lane_select:4:2",
     "block:8", "block:16:4", "row", "column", "channel", "head", "coupled", "hybrid:8",
 )  # fmt: skip
-WHOLE_UNITS = (TilePattern, OrientedVectors, Coupled, Hybrid)
+WHOLE_UNITS = (TilePattern, OrientedVectors, LaneSelect, Coupled, Hybrid)
 EVERY_MASK = ("fine", "mvp", "mvp_tiled")
 NAMED = {text.split(":")[0] if not text[0].isdigit() else "n_m" for text in TEXTS}
 # Patterns that are not named above are tested with 4 for each number that they must be given.
@@ -70,8 +72,8 @@ def test_masks_conform_and_fill_their_amount(text: str, sparsity: float | None) 
     wanted, targets = pattern(text), layer()
     density = wanted.density
     if sparsity is None:
-        sparsity = 0.7 if density is None else 1 - density
-    elif density is not None and (text.startswith("vector_wise") or sparsity < 1 - density):
+        sparsity = max(0.7, 1 - wanted.densest) if density is None else 1 - density
+    elif sparsity < 1 - wanted.densest or text.startswith("vector_wise"):
         return
     for pool in wanted.pools(targets):
         mine = [targets[i] for i in pool]
@@ -113,10 +115,11 @@ def test_what_is_left_is_stored_dense_with_a_bit_a_unit(text: str, name: str, un
     assert (stored.values, stored.bits) == (16 * matrix.nnz, 16 * matrix.nnz + units)
 
 
-@pytest.mark.parametrize("text", [t for t in TEXTS if t not in EVERY_MASK])
+# Two levels are a rule about how many slots there are, not about a place.
+@pytest.mark.parametrize("text", [t for t in TEXTS if t not in (*EVERY_MASK, "two_level:8")])
 def test_one_bit_too_many_is_found_where_it_is(text: str) -> None:
     wanted, targets = pattern(text), layer()
-    sparsity = 0.7 if wanted.density is None else 1 - wanted.density
+    sparsity = max(0.7, 1 - wanted.densest) if wanted.density is None else 1 - wanted.density
     pool = wanted.pools(targets)[0]
     mine = [targets[i] for i in pool]
     keeps = [p.keep for p in wanted.masks(mine, wanted.kept(mine, sparsity))]
@@ -355,7 +358,7 @@ def test_tiles_take_the_direction_that_is_theirs() -> None:
 @pytest.mark.parametrize("text", [t for t in TEXTS if t not in ("channel", "head", "coupled")])
 def test_odd_shapes(text: str, shape: tuple[int, int]) -> None:
     wanted = pattern(text)
-    sparsity = 0.5 if wanted.density is None else 1 - wanted.density
+    sparsity = max(0.5, 1 - wanted.densest)
     targets = [Target("a", "other", np.ones(shape, np.float32))]
     kept = wanted.kept(targets, sparsity)
     (found,) = wanted.masks(targets, kept)
@@ -368,12 +371,16 @@ def test_odd_shapes(text: str, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2:4", "vector_wise:4:16", "block:4", "vector:8", "row", "column"]
-)
+    "text",
+    [
+        "2:4", "vector_wise:4:16", "block:4", "vector:8", "two_level:8", "lane_select:16:2", "row",
+        "column",
+    ],
+)  # fmt: skip
 def test_equal_scores_favour_no_place(text: str) -> None:
     wanted = pattern(text)
     targets = [Target("a", "other", np.ones((256, 256), np.float32))]
-    sparsity = 0.5 if wanted.density is None else 1 - wanted.density
+    sparsity = max(0.5, 1 - wanted.densest)
     (found,) = wanted.masks(targets, wanted.kept(targets, sparsity))
     halves = [h.mean() for half in np.split(found.keep, 2) for h in np.split(half, 2, axis=1)]
     # Rows and columns are few, so their spread is: six deviations of 128 draws of a half.
