@@ -1,10 +1,13 @@
 """The cells of the table: what is pruned how, as plain data."""
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from sparse_formats.files.atomic import json_text, write_text
 
 CELLS = Path(__file__).parent / "cells"
 
@@ -194,21 +197,74 @@ def _tuned() -> list["Cell"]:
     return cells
 
 
+TRIED_METHODS: tuple[Options, ...] = (
+    (("method", "regrowth"), ("settle", "4.5")),
+    (("method", "group_lasso"),),
+    (("method", "gradual_magnitude"),),
+    (("distill", "0.5"),),
+)
+"""What might help vectors of 16 while they train; gradual magnitude is what the first two add to.
+
+Vectors come back until 60 % of the steps.
+"""
+
+SOLVED: Options = (("score", "obs"), ("update", "least_squares"))
+OBS: Options = (("score", "obs"), ("update", "obs"))
+SPARSEGPT: Options = (("update", "sparsegpt"),)
+MOVED: Options = (("orientation", "kind"), ("order", "permuted"))
+"""Ways to prune at once: OBS chooses each weight alone or tile by tile; then units may be moved."""
+
 ENCODER = ("fine", "vector:16", "mvp", "block:8", "block:32", "head")
-LLM = (
+"""By magnitude, at 0.6 and 0.8."""
+
+ENCODER_CALIBRATED: tuple[tuple[str, float, Options], ...] = (
+    ("fine", 0.8, SOLVED),
+    ("vector:16", 0.8, SOLVED),
+    ("vector:16", 0.8, OBS),
+    ("vector:16", 0.8, (*OBS, *MOVED)),
+    ("vector:8", 0.8, OBS),
+    ("vector:8", 0.8, (*OBS, *MOVED)),
+    ("mvp", 0.8, SOLVED),
+    ("mvp", 0.8, (*SOLVED, *MOVED)),
+    ("fine", 0.8, OBS),
+    ("fine", 0.6, SOLVED),
+    ("vector:16", 0.6, OBS),
+    ("mvp", 0.6, SOLVED),
+)
+
+LLM: tuple[tuple[str, float, Options], ...] = (
+    *(
+        row
+        for sparsity in (0.8, 0.6)
+        for row in (
+            ("fine", sparsity, SOLVED),
+            ("vector:16", sparsity, OBS),
+            ("mvp", sparsity, SOLVED),
+            ("vector:8", sparsity, OBS),
+            ("vector:16", sparsity, (*OBS, *MOVED)),
+            ("mvp", sparsity, (*SOLVED, *MOVED)),
+            ("vector:8", sparsity, (*OBS, *MOVED)),
+            ("fine", sparsity, SPARSEGPT),
+            ("vector:16", sparsity, SOLVED),
+            ("vector:16", sparsity, SPARSEGPT),
+        )
+    ),
     ("fine", 0.5, (("score", "magnitude"),)),
     ("fine", 0.5, (("score", "wanda"),)),
-    ("fine", 0.5, (("update", "sparsegpt"),)),
+    ("fine", 0.5, SPARSEGPT),
     ("2:4", 0.5, (("score", "magnitude"),)),
     ("2:4", 0.5, (("score", "wanda"),)),
-    ("2:4", 0.5, (("update", "sparsegpt"),)),
+    ("2:4", 0.5, SPARSEGPT),
     ("vector:16", 0.5, (("score", "magnitude"),)),
     ("vector:16", 0.5, (("score", "wanda"),)),
-    ("vector:16", 0.5, (("update", "sparsegpt"),)),
+    ("vector:16", 0.5, SPARSEGPT),
     ("vector:16", 0.5, (("score", "wanda"), ("update", "least_squares"))),
+    ("vector:16", 0.5, OBS),
 )
-"""The last is OBS' update of all rows for the vectors that go; its greedy choice of them
-(`--update obs`) costs out · in³ for horizontal vectors, an hour and more on this model."""
+
+ON_GPU = ("fine", "vector:16", "vector:8", "mvp")
+ON_GPU_STEPS = 300
+"""What `benchmarks.quality.gpu` trains on SmolLM2 at 0.8, not run with the others."""
 
 FLOPS_REMOVED = (0.2, 0.4, 0.6, 0.8)
 KPRUNE = ("kprune", "kwon", "magnitude", "random")
@@ -224,8 +280,14 @@ DIRECTIONS = ("glassllm", "minilm", "smollm2", "dlmc")
 def every_cell() -> Mapping[str, Cell]:
     """All cells by name, the ones the table rests on first."""
     cells = _decoder() + _tuned()
+    cells += [
+        Cell("decoder", "vector:16", 0.8, (("steps", f"{STEPS}"), *BY_KIND, *tried), seed)
+        for seed in SEEDS[:2]
+        for tried in TRIED_METHODS
+    ]
     cells += [Cell("encoder", pattern, s) for s in (0.6, 0.8) for pattern in ENCODER]
-    cells += [Cell("llm", pattern, sparsity, options) for pattern, sparsity, options in LLM]
+    cells += [Cell("encoder", *cell) for cell in ENCODER_CALIBRATED]
+    cells += [Cell("llm", *cell) for cell in LLM]
     cells += [Cell("direction", "fine", 0.8, (("model", name),)) for name in DIRECTIONS]
     cells += [
         Cell("direction", "fine", 0.8, (("model", name), ("trained", "movement")))
@@ -254,18 +316,42 @@ def every_cell() -> Mapping[str, Cell]:
     return {cell.name: cell for cell in cells}
 
 
+def on_gpu() -> Mapping[str, Cell]:
+    """The cells that need a GPU, by name."""
+    always = (("steps", str(ON_GPU_STEPS)),)
+    cells = [Cell("llm", p, 0.8, (*always, *TUNED.get(p, ()))) for p in ON_GPU]
+    return {cell.name: cell for cell in cells}
+
+
 def with_seed(seed: int) -> Mapping[str, Cell]:
     """Each question of `every_cell` once, asked with this seed."""
     cells = [replace(cell, seed=seed) for cell in every_cell().values()]
     return {cell.name: cell for cell in cells}
 
 
-def is_done(cell: Cell) -> bool:
+def is_done(cell: Cell, folder: Path = CELLS) -> bool:
     """Whether the cell's file is there, of its group's edition."""
-    file = CELLS / f"{cell.name}.json"
-    return file.is_file() and read_cell(cell).get("edition") == EDITIONS[cell.group]
+    file = folder / f"{cell.name}.json"
+    return file.is_file() and read_cell(cell, folder).get("edition") == EDITIONS[cell.group]
 
 
-def read_cell(cell: Cell) -> dict[str, Any]:
+def read_cell(cell: Cell, folder: Path = CELLS) -> dict[str, Any]:
     """The account of a finished cell."""
-    return json.loads((CELLS / f"{cell.name}.json").read_text("utf-8"))
+    return json.loads((folder / f"{cell.name}.json").read_text("utf-8"))
+
+
+def write_cell(cell: Cell, seconds: float, found: Mapping[str, Any], folder: Path = CELLS) -> None:
+    """Write what was found of the cell, and what the cell is."""
+    account = {
+        "cell": cell.name,
+        "edition": EDITIONS[cell.group],
+        "group": cell.group,
+        "pattern": cell.pattern,
+        "sparsity": cell.sparsity,
+        "options": dict(cell.options),
+        "seed": cell.seed,
+        "seconds": round(seconds, 1),
+        "python": platform.python_version(),
+        **found,
+    }
+    write_text(folder / f"{cell.name}.json", json_text(account))

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-from benchmarks.quality.cells import EDITIONS, every_cell
+from benchmarks.quality.cells import EDITIONS, every_cell, on_gpu
+from benchmarks.quality.commands import ROOT
 from benchmarks.quality.groups import GROUPS
 from sparse_formats.files.atomic import write_text
 
+PAGE = ROOT / "docs" / "quality.md"
 FINDINGS = Path(__file__).parent / "findings.md"
 """Written by hand; everything else on the page is made."""
 
@@ -25,7 +27,7 @@ def write_page(folder: Path, page: Path) -> None:
     """Write `page` from the cells in `folder`."""
     read = [json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
     wanted = every_cell()
-    questions = {cell.question for cell in wanted.values()}
+    questions = {cell.question for cell in (*wanted.values(), *on_gpu().values())}
     cells = [
         c
         for c in read

@@ -10,21 +10,16 @@ the page take them in. After each, `docs/quality.md` is written anew from all ce
 """
 
 import argparse
-import platform
 import re
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.quality.cells import CELLS, EDITIONS, every_cell, is_done, with_seed
-from benchmarks.quality.commands import ROOT
+from benchmarks.quality.cells import CELLS, every_cell, is_done, with_seed, write_cell
 from benchmarks.quality.groups import GROUPS
-from benchmarks.quality.page import write_page
+from benchmarks.quality.page import PAGE, write_page
 from sparse_formats.errors import InputError
-from sparse_formats.files.atomic import json_text, write_text
-
-PAGE = ROOT / "docs" / "quality.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,19 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f": failed, {error}", flush=True)
             continue
         seconds = time.monotonic() - started
-        account = {
-            "cell": cell.name,
-            "edition": EDITIONS[cell.group],
-            "group": cell.group,
-            "pattern": cell.pattern,
-            "sparsity": cell.sparsity,
-            "options": dict(cell.options),
-            "seed": cell.seed,
-            "seconds": round(seconds, 1),
-            "python": platform.python_version(),
-            **found,
-        }
-        write_text(CELLS / f"{cell.name}.json", json_text(account))
+        write_cell(cell, seconds, found)
         print(f": {seconds:.0f} s", flush=True)
         # After every cell: a run that is stopped leaves a page of what it has.
         write_page(CELLS, PAGE)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.quality.cells import OLD_RATES, STEPS, Cell, Rates
 from benchmarks.quality.commands import (
+    CACHE,
     at_equal_area,
     density,
     directions,
@@ -25,7 +26,7 @@ EVAL_TOKENS = "30000"
 WHOLE = ("orientation", "vector_cost")
 """Options that are the recipe's own."""
 
-TRAINED = ("first_scores", "method", "distill")
+TRAINED = ("first_scores", "method", "distill", "settle")
 """Options that belong to its table [training]."""
 
 RIVALS = {"fine": "cambricon_x", "2:4": "tensor_core_2_4", "1:4": "tensor_core_1_4"}
@@ -89,8 +90,29 @@ def trained(cell: Cell, rates: Rates, text: Path, folder: Path) -> dict[str, Any
         )  # fmt: skip
         learned["method"] = "recovery"
         words += ["--mask", drawn]
+    if "distill" in options:
+        words += ["--teacher", _teacher(cell, int(options["steps"]), text)]
     words += ["--recipe", recipe(folder, own, learned), "--out", folder / "mask.npz"]
     return pruning("train", *words, "--save", folder / "saved")
+
+
+def _teacher(cell: Cell, steps: int, text: Path) -> Path:
+    """The dense model after as many steps at its own best rate; trained once.
+
+    The model as it came knows nothing of this text, and is no teacher.
+    """
+    called = f"glassllm_{steps}_seed{cell.seed}"
+    if not (CACHE / called / "config.json").exists():
+        own = {"pattern": "fine", "sparsity": 0.0, "seed": cell.seed}
+        learned = training(steps, chosen("fine", 0.0, steps))
+        learned["method"] = "gradual_magnitude"
+        CACHE.mkdir(parents=True, exist_ok=True)
+        quietly(
+            "train", "--model", installed("glassllm") / "weights" / "en.npz", "--text", text,
+            "--recipe", recipe(CACHE, own, learned), "--out", CACHE / f"{called}.npz",
+            "--save", CACHE / called,
+        )  # fmt: skip
+    return CACHE / called
 
 
 def _number(text: str) -> str | int | float:

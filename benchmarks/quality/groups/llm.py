@@ -1,38 +1,33 @@
-"""SmolLM2-135M pruned at once: perplexity of WikiText-2."""
+"""SmolLM2-135M pruned at once, or while it learned on a GPU: perplexity of WikiText-2."""
 
 from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.cells import Cell
-from benchmarks.quality.commands import CACHE, evaluated, installed, pruning, quietly, simulated
+from benchmarks.quality.commands import CACHE, evaluated, installed
+from benchmarks.quality.oneshot import Source, cut, machine
 from benchmarks.quality.tables import Cells, table, what
 from sparse_formats.files.output_folder import replace_files
 
-TOKENS = "4096"
+TOKENS, LENGTH = "4096", "512"
+"""Tokens of `test` that are read, in windows of so many."""
 
 
 def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     """SmolLM2-135M pruned at once, WikiText-2 perplexity."""
-    model, statistics = smollm2(data)
-    mask, corpus = folder / "mask.npz", data / "wikitext-2"
-    options = [part for key, value in cell.options for part in (f"--{key}", value)]
-    if cell.options != (("score", "magnitude"),):
-        options += ["--statistics", str(statistics)]
-    account = pruning(
-        "prune", "--model", model, "--pattern", cell.pattern, "--sparsity", cell.sparsity,
-        *options, "--out", mask,
-    )  # fmt: skip
+    corpus = data / "wikitext-2"
+    source = Source(smollm2(), "smollm2", corpus / "valid.txt", samples=16, length=256)
+    pruned = cut(cell, source, folder)
     figures = evaluated(
-        "--model", model, "--mask", mask, "--text", corpus / "test.txt", "--length", "512",
-        "--max-tokens", TOKENS, "--no-floors",
+        "--model", pruned.model, "--mask", pruned.mask, "--text", corpus / "test.txt",
+        "--length", LENGTH, "--max-tokens", TOKENS, "--no-floors",
     )  # fmt: skip
-    density = account["total"]["density"]
-    return {"density": density, "figures": figures, "simulated": simulated(mask)}
+    return {"figures": figures, **pruned.account}
 
 
-def smollm2(data: Path) -> tuple[Path, Path]:
-    """SmolLM2-135M unpacked from its GGUF, and its statistics; made once."""
-    folder, statistics = CACHE / "smollm2", CACHE / "smollm2.npz"
+def smollm2() -> Path:
+    """SmolLM2-135M unpacked from its GGUF; made once."""
+    folder = CACHE / "smollm2"
     if not (folder / "config.json").exists():
         from pruning.models.opening import open_model
         from pruning.models.saving import save_model
@@ -41,31 +36,48 @@ def smollm2(data: Path) -> tuple[Path, Path]:
         opened = open_model(file)
         with replace_files(folder, "model") as beside:
             save_model(opened, beside)
-    if not statistics.exists():
-        quietly(
-            "calibrate", "--model", folder, "--text", data / "wikitext-2" / "valid.txt",
-            "--out", statistics, "--length", 256, "--samples", 16,
-            "--score", "sparsegpt", "--score", "wanda",
-        )  # fmt: skip
-    return folder, statistics
+    return folder
 
 
 def section(cells: Cells) -> list[str]:
-    """The table of perplexities."""
-    rows = [
-        [
-            what(c),
-            f"{c['density']:.3f}",
-            f"{c['figures']['masked']['per_token']:.1f}",
-            f"{c['simulated']['cycles']:,}",
-            f"{c['simulated']['energy_uj']:.0f}",
+    """The tables of perplexities: pruned at once, and recovered by training."""
+    at_once = [c for c in cells if "steps" not in c["options"]]
+    trained = [c for c in cells if "steps" in c["options"]]
+    parts = ["## Language model: SmolLM2-135M-Instruct (Q4_1)\n"]
+    if at_once:
+        dense = at_once[0]["figures"]["dense"]["per_token"]
+        parts += [
+            "Here the model is pruned at once. Calibration uses 16 × 256 tokens of `valid`. "
+            "Perplexity is per token on the first 4,096 of `test`, with windows and stride of 512. "
+            f"The dense model reaches {dense:.1f}. The output error is the mean over the matrices "
+            "of ‖WX − ŴX‖² / ‖WX‖². Cycles are missing where a row is older than the machine of "
+            "today.\n",
+            table(
+                ["pattern", "sparsity", "density", "output error", "perplexity", "cycles", "µJ"],
+                [_row(c) for c in sorted(at_once, key=lambda c: (c["sparsity"], what(c)))],
+            ),
         ]
-        for c in sorted(cells, key=what)
-    ]
-    dense = cells[0]["figures"]["dense"]["per_token"]
+    if trained:
+        dense = trained[0]["figures"]["dense"]["per_token"]
+        parts += [
+            "Here it is pruned while it learns, on a GPU (`python -m benchmarks.quality.gpu`). "
+            f"Perplexity is on all of `test`. The dense model reaches {dense:.1f} before any "
+            "training.\n",
+            table(
+                ["pattern", "sparsity", "density", "output error", "perplexity", "cycles", "µJ"],
+                [_row(c) for c in sorted(trained, key=lambda c: (c["sparsity"], what(c)))],
+            ),
+        ]
+    return parts
+
+
+def _row(cell: dict[str, Any]) -> list[str]:
+    error = cell.get("output_error")
     return [
-        "## Language model, one-shot: SmolLM2-135M-Instruct (Q4_1)\n",
-        "Calibration uses 16 × 256 tokens of `valid`. Perplexity is per token on the first 4,096 "
-        f"of `test`, with windows and stride of 512. The dense model reaches {dense:.1f}.\n",
-        table(["pattern", "density", "perplexity", "cycles", "µJ"], rows),
+        what(cell),
+        f"{cell['sparsity']:g}",
+        f"{cell['density']:.3f}",
+        "" if error is None else f"{error:.3f}",
+        f"{cell['figures']['masked']['per_token']:,.1f}",
+        *machine(cell),
     ]
