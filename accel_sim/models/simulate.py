@@ -204,7 +204,7 @@ def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
     seen = set()
     for (name, _), run in runs.items():
         size = sum(tile.bytes for tile in run.tiles)
-        key = name, run.orientation, run.lane_groups, size
+        key = name, run.orientation, run.lane_groups, run.lane_select, size
         if key not in seen:
             seen.add(key)
             found["head" if name in head else "layers"] += size

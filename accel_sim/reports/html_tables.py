@@ -64,7 +64,9 @@ def layers_table(data: Mapping[str, Any]) -> str:
 
 def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
     mode = MODES.get(layer["orientation"], "")
-    groups = f"{mode} {layer['lane_groups']}, " if mode else ""
+    # Lanes that choose among s inputs each: "row 8 select 4".
+    select = f" select {layer['lane_select']}" if layer["lane_select"] > 1 else ""
+    groups = f"{mode} {layer['lane_groups']}{select}, " if mode else ""
     return (
         breakable(layer["name"]),
         escaped(layer["kind"]),

@@ -28,7 +28,7 @@ from sparse_formats.untrusted import csv_cell
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 MODES = {"horizontal": "row", "vertical": "column"}
 """What lies along the lanes of a slot (docs/microarchitecture.md §2), by a layer's orientation."""
@@ -54,6 +54,7 @@ class LayerResult:
     runs: int
     orientation: str
     lane_groups: int
+    lane_select: int
     entries: int
     mean_entry_weights: float | None
     format: str
@@ -234,6 +235,7 @@ def layer_result(
         runs=runs,
         orientation=run.orientation,
         lane_groups=run.lane_groups,
+        lane_select=run.lane_select,
         entries=run.entries,
         mean_entry_weights=_ratio(run.nnz, run.entries),
         format=run.format,

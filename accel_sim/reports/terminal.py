@@ -104,7 +104,9 @@ def _total_cells(total: Totals) -> list[str]:
 
 def _cells(name: str, layer: LayerResult) -> list[str]:
     mode = MODES.get(layer.orientation, "")
-    groups = f"{mode} {layer.lane_groups}, " if mode else ""
+    # Lanes that choose among s inputs each: "row 8 select 4".
+    select = f" select {layer.lane_select}" if layer.lane_select > 1 else ""
+    groups = f"{mode} {layer.lane_groups}{select}, " if mode else ""
     return [
         name,
         layer.kind,

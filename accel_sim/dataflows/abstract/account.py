@@ -152,9 +152,10 @@ class LayerRun:
 
     group_sizes: tokens of each group, int64 (groups,). format: how the weights are stored;
     orientation: of what the lanes work on, "" where the format has none; lane_groups: groups that a
-    PE's lanes work as, and entries: of all tiles, 0 where the dataflow has none. pe_load: entries
-    of each PE row, () where the dataflow deals none out. product: None where it was not computed;
-    outputs: (rows, tokens) of the tokens that were multiplied, in the accumulators' type.
+    PE's lanes work as, lane_select: among how many inputs each lane chooses, and entries: of all
+    tiles, 0 where the dataflow has none. pe_load: entries of each PE row, () where the dataflow
+    deals none out. product: None where it was not computed; outputs: (rows, tokens) of the tokens
+    that were multiplied, in the accumulators' type.
     """
 
     name: str
@@ -167,6 +168,7 @@ class LayerRun:
     format: str
     orientation: str = ""
     lane_groups: int = 0
+    lane_select: int = 0
     entries: int = 0
     pe_load: Sequence[int] = ()
     product: ProductCheck | None = None

@@ -80,6 +80,26 @@ def _lane_groups(machine: T) -> T | None:
     )
 
 
+def _lane_select(machine: T) -> T | None:
+    """Lanes that choose among twice as many inputs, and a window that holds so many for each."""
+    select = 2 * machine.array.lane_select
+    return _selecting(machine, select) if machine.array.packing else None
+
+
+def _no_lane_select(machine: T) -> T | None:
+    return _selecting(machine, 1) if machine.array.lane_select > 1 else None
+
+
+def _selecting(machine: T, select: int) -> T:
+    array, window = machine.array, machine.matching
+    inputs = max(window.window_inputs, array.lanes * select)
+    return replace(
+        machine,
+        array=replace(array, lane_select=select),
+        matching=replace(window, window_inputs=inputs),
+    )
+
+
 def _more_sets(machine: T) -> T | None:
     return _with_sets(machine, 2 * machine.scheduler.sets)
 
@@ -110,7 +130,8 @@ def _wider(machine: T) -> T | None:
     array, sets = machine.array, machine.scheduler.sets
     lanes, (pe_rows, odd) = 2 * array.lanes, divmod(array.pe_rows, 2)
     uneven = machine.scheduler.policy in WITH_SETS and pe_rows % sets
-    fits = lanes <= min(64, array.accumulators_per_pe, machine.matching.window_inputs)
+    window = machine.matching.window_inputs // array.lane_select
+    fits = lanes <= min(64, array.accumulators_per_pe, window)
     if odd or uneven or not fits:
         return None
     return replace(machine, array=replace(array, lanes=lanes, pe_rows=pe_rows))
@@ -128,6 +149,10 @@ CHANGES = {
     "queue": Change("queues twice as deep", _queue),
     "zero_skip": Change("zero-skip drops twice as many entries a cycle", _zero_skip),
     "lane_groups": Change("lanes that also work as twice as many groups", _lane_groups),
+    "lane_select": Change(
+        "lanes that choose among twice as many inputs each (a proposal of ours)", _lane_select
+    ),
+    "no_lane_select": Change("lanes that choose no inputs", _no_lane_select),
     "more_sets": Change("twice as many sets of half the PE rows", _more_sets),
     "fewer_sets": Change("half as many sets of twice the PE rows", _fewer_sets),
     "narrower": Change(
@@ -189,4 +214,4 @@ def _is_encoded_alike(one: Configuration, other: Configuration) -> bool:
 def _run_balanced(layer: Layer, inputs: Inputs, base: Chosen, machine: Configuration) -> LayerRun:
     """The chosen layer with every entry at the slot that has the fewest so far."""
     tiles = [tile._replace(stream=balanced(tile.stream)) for tile in base.tiles]
-    return run_tiles(layer, inputs, base.lines, tiles, machine, base.run.lane_groups)
+    return run_tiles(layer, inputs, base.lines, tiles, machine, base.way)

@@ -1,4 +1,4 @@
-"""Which mode and how many lane groups a matrix gets: what takes the fewest cycles.
+"""Which mode, lane groups and select width a matrix gets: what takes the fewest cycles.
 
 docs/microarchitecture.md §2, "Choice".
 """
@@ -14,7 +14,7 @@ from accel_sim.dataflows.abstract.timeline import alone, least_weight_cycles
 from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, encode
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, Way, encode
 from accel_sim.inputs.activations import Inputs, Layer, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.masks.vectors import Orientation
@@ -25,15 +25,16 @@ MODES: tuple[Orientation, ...] = ("horizontal", "vertical")
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """A layer in one mode with one number of lane groups: how it is stored, and its run."""
+    """A layer in one way: how it is stored, and its run."""
 
+    way: Way
     lines: Lines
     tiles: list[EncodedTile]
     run: LayerRun
 
 
 class Encodings:
-    """A matrix in both modes and for any number of lane groups.
+    """A matrix in every way.
 
     lines_of: the lines of a mode. remembers: whether tiles are kept for another run.
     """
@@ -48,7 +49,7 @@ class Encodings:
     ) -> None:
         self._machine, self._name, self._lines_of = machine, name, lines_of
         self._lines: dict[Orientation, Lines] = {}
-        self._tiles: dict[tuple[Orientation, int], list[EncodedTile]] = {}
+        self._tiles: dict[Way, list[EncodedTile]] = {}
         self._remembers = remembers
 
     def lines(self, mode: Orientation) -> Lines:
@@ -56,25 +57,26 @@ class Encodings:
             self._lines[mode] = self._lines_of(mode)
         return self._lines[mode]
 
-    def tiles(self, mode: Orientation, groups: int) -> list[EncodedTile]:
+    def tiles(self, way: Way) -> list[EncodedTile]:
         """The matrix encoded.
 
         Raises:
             InputError: it does not fit the machine.
         """
-        tiles = self._tiles.get((mode, groups))
+        tiles = self._tiles.get(way)
         if tiles is None:
-            tiles = encode(self.lines(mode), self._machine, groups, self._name)
+            lines = self.lines(way.mode)
+            tiles = encode(lines, self._machine, way.groups, self._name, select=way.select)
             if self._remembers:
-                self._tiles[mode, groups] = tiles
+                self._tiles[way] = tiles
         return tiles
 
 
 def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configuration) -> Chosen:
-    """The mode and the lane groups with which the matrix alone takes the fewest cycles.
+    """The way in which the matrix alone takes the fewest cycles.
 
-    Ties: fewest bytes of tiles, fewest groups, row mode. What cannot be as fast as what has been
-    simulated already is left out.
+    Ties: fewest bytes of tiles, lanes that do not choose, fewest groups, row mode. What cannot be
+    as fast as what has been simulated already is left out.
 
     Raises:
         InputError: the matrix does not fit the machine in any of them.
@@ -82,22 +84,23 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
     best: Chosen | None = None
     best_key = None
     problem: InputError | None = None
-    for bound, groups, mode in sorted(_bounds(encodings, inputs, machine)):
+    for bound, way in sorted(_bounds(encodings, inputs, machine)):
         if best_key is not None and bound > best_key[0]:
             break
         try:
-            tiles = encodings.tiles(mode, groups)
+            tiles = encodings.tiles(way)
         except InputError as error:
             problem = problem or error
             continue
-        lines = encodings.lines(mode)
+        lines = encodings.lines(way.mode)
         if best_key is not None and _least_time(layer, inputs, lines, tiles, machine) > best_key[0]:
             continue
-        run = run_tiles(layer, inputs, lines, tiles, machine, groups)
+        run = run_tiles(layer, inputs, lines, tiles, machine, way)
         time = alone(run, machine)
-        key = (time.cycles, sum(tile.stream.bytes for tile in tiles), groups, MODES.index(mode))
+        bytes_ = sum(tile.stream.bytes for tile in tiles)
+        key = (time.cycles, bytes_, way)
         if best_key is None or key < best_key:
-            best, best_key = Chosen(lines, tiles, run), key
+            best, best_key = Chosen(way, lines, tiles, run), key
     if best is None:
         assert problem is not None
         raise problem
@@ -154,8 +157,8 @@ def _least_steps(stream: TileStream) -> int:
 
 def _bounds(
     encodings: Encodings, inputs: Inputs, machine: Configuration
-) -> Iterator[tuple[int, int, Orientation]]:
-    """(least cycles, lane groups, mode) of everything that could be chosen."""
+) -> Iterator[tuple[int, Way]]:
+    """(least cycles, way) of everything that could be chosen."""
     passes = len(group_tokens(inputs.tokens, machine.array.token_columns))
     for mode in MODES:
         lines, fewest = encodings.lines(mode), math.inf
@@ -166,27 +169,32 @@ def _bounds(
                 if of_a_slot >= fewest:
                     continue
                 fewest = of_a_slot
-            yield _least_cycles(lines, groups, passes, machine), groups, mode
+            for select in (1,) if lines.is_dense else machine.select_widths:
+                way = Way(select, groups, mode)
+                yield _least_cycles(lines, way, passes, machine), way
 
 
-def _least_cycles(lines: Lines, groups: int, passes: int, machine: Configuration) -> int:
+def _least_cycles(lines: Lines, way: Way, passes: int, machine: Configuration) -> int:
     """No pass is shorter than its entries take, one a slot and cycle; no load than its bits."""
     if 0 in lines.shape:
         return 0
-    slots, (rows, cols) = machine.slots(groups), lines.shape
-    # Tiles more than 64 inputs wide begin at multiples of 64; narrower ones only cut more entries
-    # apart, unless they begin anywhere.
-    begins_aligned = not lines.is_row_mode or (64 % slots.lanes == 0 and cols > 64)
-    entries, partial = (
-        entry_count(lines, slots.lanes) if begins_aligned else (-(-lines.nnz // slots.lanes), 0)
-    )
+    slots, (rows, cols) = machine.slots(way.groups, way.select), lines.shape
+    # Tiles more than 64 inputs wide begin at multiples of 64, and those narrower than that at
+    # multiples of a power of two, which only cuts more entries apart, unless the first half of the
+    # inputs is narrower already: then they begin anywhere.
+    position = slots.position_inputs(lines.mode)
+    begins_aligned = position == 1 or (64 % position == 0 and cols > 2 * 64 - 2)
+    if begins_aligned:
+        entries, partial = entry_count(lines, slots.lanes, slots.select)
+    else:
+        entries, partial = -(-lines.nnz // slots.lanes), 0
     strips = -(-rows // slots.strip_outputs(lines.mode))
-    bits = lines.nnz * machine.value_bits
+    bits = lines.nnz * (machine.value_bits + slots.select_bits)
     if not lines.is_dense:
         outputs = (rows - 1) % slots.strip_outputs(lines.mode) + 1  # of the last strip
         units = outputs if lines.is_row_mode else -(-outputs // slots.lanes)
         # Every pattern has a bitmap for an entry that is not full.
         bits += entries * bits_for(-(-units // slots.sets)) + partial * slots.lanes
-    around = machine.record_words(groups) + machine.array.pe_latency_cycles
+    around = machine.record_words(way.groups) + machine.array.pe_latency_cycles
     stepped = passes * (-(-entries // slots.count) + strips * around)
     return max(stepped, least_weight_cycles(bits // 8, machine))

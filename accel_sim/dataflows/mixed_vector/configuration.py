@@ -83,17 +83,28 @@ class Matching:
 class Slots:
     """The slots of a machine whose PEs work as `groups` lane groups each (§2).
 
-    count: P·groups; lanes: of a slot; words: accumulators of a slot in each bank of a PE; sets of
-    set_size slots share units; buffer_bits: what may wait before a parser.
+    select: among how many inputs each lane chooses; count: P·groups; lanes: of a slot; words:
+    accumulators of a slot in each bank of a PE; sets of set_size slots share units; buffer_bits:
+    what may wait before a parser.
     """
 
     groups: int
+    select: int
     count: int
     lanes: int
     words: int
     sets: int
     set_size: int
     buffer_bits: int
+
+    @property
+    def select_bits(self) -> int:
+        """Of a weight."""
+        return bits_for(self.select)
+
+    def position_inputs(self, mode: Orientation) -> int:
+        """Inputs of a position."""
+        return self.select * (self.lanes if mode == "horizontal" else 1)
 
     def units_per_set(self, mode: Orientation) -> int:
         """Units whose accumulators a slot holds; any slot of a set may hold any unit of it."""
@@ -188,12 +199,13 @@ class Configuration(Machine, ABC):
         loaded = self.matching.inputs_per_cycle * self.array.token_columns * self.operand_bytes
         return loaded + 2 * self.output.words_per_cycle * self.accumulator_bytes
 
-    def slots(self, groups: int) -> Slots:
-        """The slots where the lanes of each PE work as `groups` groups."""
+    def slots(self, groups: int, select: int = 1) -> Slots:
+        """The slots where the lanes of each PE work as `groups` groups and choose of `select`."""
         array = self.array
         count = array.pe_rows * groups
         return Slots(
             groups=groups,
+            select=select,
             count=count,
             lanes=array.lanes // groups,
             words=array.accumulators_per_pe // groups,

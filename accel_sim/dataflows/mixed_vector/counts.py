@@ -212,7 +212,8 @@ def _actions(
     # In lock-step one copy of every queue serves all columns.
     copies = tokens if machine.queue.per_column else groups
     live_pairs, executed = counts.pe_busy, counts.executed
-    operands_read = live_pairs * (lanes if lines.is_row_mode else 1)
+    # In column mode all inputs of a position travel to the slot, whose lanes choose.
+    operands_read = live_pairs * (lanes if lines.is_row_mode else stream.slots.select)
     accumulations = live_pairs if lines.is_row_mode else executed
     loaded = counts.inputs_loaded_for_tokens
     operand_bits, sum_bits = 8 * machine.operand_bytes, 8 * machine.accumulator_bytes

@@ -65,7 +65,7 @@ class MixedVector(Configuration):
     datatype_key = "array.datatype"
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
-        """In the mode and with the lane groups that take the fewest cycles."""
+        """In the mode, with the lane groups and the select width that take the fewest cycles."""
         matrix, is_packed = layer.matrix, self.array.packing
         encodings = Encodings(self, matrix.name, lambda mode: lines_of(matrix, mode, is_packed))
         chosen = choose(layer, inputs, encodings, self)
@@ -76,7 +76,8 @@ class MixedVector(Configuration):
     def layer_bytes(self, matrix: MaskedMatrix) -> int:
         """What is made of a mask: its bits by row and by column, then the entries of a choice."""
         of_mask = matrix.size // 3 + 2 * matrix.written_bytes
-        return of_mask + 100 * matrix.nnz + 32 * sum(matrix.shape)
+        of_entry = 100 + 24 * bits_for(self.array.lane_select)
+        return of_mask + of_entry * matrix.nnz + 32 * sum(matrix.shape)
 
     def dense_baseline(self) -> DenseBaseline:
         return DenseBaseline(self)
@@ -90,11 +91,13 @@ class MixedVector(Configuration):
         """docs/microarchitecture.md §9; a "mux_bit" chooses one of two bits."""
         array, matching, pes, rows = self.array, self.matching, self.pes, self.array.pe_rows
         most, values, sums = self.most_groups, self.value_bits, 8 * self.accumulator_bytes
+        items = values + bits_for(array.lane_select)  # a weight and its select
+        further_select = array.lane_select - 1
         further, columns = array.lane_groups[:-1], array.token_columns
         fewest, slots = array.lanes // most, rows * most
         groups = sum(array.lane_groups) - array.lane_groups[0]
         taken = rows * (columns if self.queue.per_column else 1)  # queues, lane groups apart
-        entry = array.lanes * values + most * _INDEX_BITS
+        entry = array.lanes * items + most * _INDEX_BITS
         choices = -(-matching.window_inputs // fewest) - 1
         units = self.slots(1).strip_outputs("horizontal")
         place = _DESCRIPTOR_BITS + units * bits_for(self.slots(most).sets)
@@ -102,7 +105,8 @@ class MixedVector(Configuration):
         return {
             "mac": {
                 f"mac_{self.numbers.name}": self.macs,
-                "mux_bit": pes * (groups * sums + len(further) * array.lanes * values),
+                "mux_bit": pes
+                * (groups * sums + (len(further) + further_select) * array.lanes * values),
             },
             "accumulators": {
                 "register_bit": pes * array.accumulators_per_pe * _ACCUMULATOR_BANKS * sums
@@ -118,8 +122,8 @@ class MixedVector(Configuration):
                 + PLACES * place
                 + 2 * slots * RECORD_BITS,
                 "mux_bit": rows
-                * (len(array.lane_groups) * shifter + len(further) * array.lanes * values),
-                "expander": rows * array.lanes / 16,
+                * (len(array.lane_groups) * shifter + len(further) * array.lanes * items),
+                "expander": rows * array.lanes / 16 * (items / values),
             },
             "zero_skip": {"zero_skip": self.controllers if self.skips_zeros else 0},
             "writeback": {self._adder: self.output.words_per_cycle * self.rows_per_set},

@@ -21,6 +21,8 @@ class Entries:
     Those of slot s are first[s] … first[s + 1] − 1 (first: int64 (slots + 1,)). unit, lo, hi,
     weights, bits: int32; lanes: uint64 bit mask, bit i = lane i has a weight. [lo, hi): the inputs,
     counted from the first of the tile, that must be in the window; bits: of the sub-stream.
+    selects: uint64 (select bits, entries): bit i of row b is bit b of the select of lane i. The
+    weight of lane i with select c has the input lo + c·select_step + i·lane_step.
     """
 
     first: NDArray[np.int64]
@@ -30,6 +32,9 @@ class Entries:
     lanes: NDArray[np.uint64]
     weights: NDArray[np.int32]
     bits: NDArray[np.int32]
+    selects: NDArray[np.uint64]
+    select_step: int
+    lane_step: int
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -105,19 +110,83 @@ def in_stream_order(words: Any, edges: Any, is_row_mode: bool, lanes: int) -> tu
 
 
 @njit(cache=True, nogil=True)
+def in_stream_order_selecting(
+    kept: Any, edges: Any, is_row_mode: bool, lanes: int, select: int
+) -> tuple[Any, Any, Any, Any]:
+    """As `in_stream_order`, of lanes that choose of `select` > 1 inputs; and the selects.
+
+    Entry j of a (position, unit) has the j-th kept weight of every lane that has so many.
+    """
+    (line0, line1), (item0, item1) = edges
+    most = 0
+    for line in range(line0, line1):
+        for at in range(item0, item1, 64):
+            most += set_bits(field_of(kept, line, at, min(64, item1 - at)))
+    planes = 0
+    while 1 << planes < select:
+        planes += 1
+    unit = np.empty(most, np.int32)
+    position = np.empty(most, np.int32)
+    masks = np.empty(most, np.uint64)
+    selects = np.zeros((planes, most), np.uint64)
+    n = 0
+    lines, items = line1 - line0, item1 - item0
+    if is_row_mode:
+        outer, inner = -(-items // (lanes * select)), lines
+    else:
+        outer, inner = -(-lines // select), -(-items // lanes)
+    for p in range(outer):
+        for u in range(inner):
+            found = 0  # entries of this (position, unit) so far
+            for c in range(select):
+                if is_row_mode:
+                    line, at = line0 + u, item0 + (p * select + c) * lanes
+                else:
+                    line, at = line0 + p * select + c, item0 + u * lanes
+                if line >= line1 or at >= item1:
+                    break
+                rest = field_of(kept, line, at, min(lanes, item1 - at))
+                j = 0
+                while rest:
+                    k = np.uint64(n + j)
+                    if j == found:
+                        found += 1
+                        unit[k], position[k], masks[k] = u, p, 0
+                    more = rest & masks[k]
+                    own = rest & ~more
+                    masks[k] |= own
+                    for b in range(planes):
+                        if c >> b & 1:
+                            selects[b, k] |= own
+                    rest = more
+                    j += 1
+            n += found
+    return unit[:n].copy(), position[:n].copy(), masks[:n].copy(), selects[:, :n].copy()
+
+
+@njit(cache=True, nogil=True, inline="always")
+def select_of(selects: Any, entry: Any, lane: Any) -> Any:
+    """Which of its candidates lane `lane` of an entry takes."""
+    select = 0
+    for b in range(len(selects)):
+        select |= np.int64(selects[b, entry] >> np.uint64(lane) & np.uint64(1)) << b
+    return select
+
+
+@njit(cache=True, nogil=True)
 def dealt(
     in_order: Any, set_of_unit: Any, sets: Any, step: int, inputs: int, lanes: int
-) -> tuple[Any, Any, Any, Any, Any, Any, int, int]:
+) -> tuple[Any, Any, Any, Any, Any, Any, Any, int, int]:
     """Entries in stream order dealt to slots (§4).
 
-    Where those of each slot begin; unit, lo, hi, lanes, weights of each, slot by slot; the largest
-    difference of positions; entries that are not full.
+    Where those of each slot begin; unit, lo, hi, lanes, weights, selects of each, slot by slot; the
+    largest difference of positions; entries that are not full.
 
     Of a set, the slot with the fewest entries takes the next, ties to the lowest: as all entries
     weigh the same, that is the next slot in turn. Set i·groups + j has the slots (i·size +
     k)·groups + j, k < size. step: inputs of a position; inputs: of the tile.
     """
-    unit, position, masks = in_order
+    unit, position, masks, selects = in_order
     count, size, groups = sets
     slots, n = count * size, len(unit)
     turn = np.zeros(count, np.int64)
@@ -135,6 +204,7 @@ def dealt(
     before = np.zeros(slots, np.int64)
     units, los, his = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
     lane_masks, weights = np.empty(n, np.uint64), np.empty(n, np.int32)
+    of_lanes = np.empty(selects.shape, np.uint64)
     most_difference = partial = 0
     for e in range(n):
         s = np.int64(set_of_unit[np.uint64(unit[e])])
@@ -151,25 +221,30 @@ def dealt(
         partial += kept < lanes
         units[k], los[k], his[k] = unit[e], lo, min(lo + step, inputs)
         lane_masks[k], weights[k] = masks[e], kept
-    return first, units, los, his, lane_masks, weights, most_difference, partial
+        for b in range(len(selects)):
+            of_lanes[b, k] = selects[b, e]
+    return first, units, los, his, lane_masks, weights, of_lanes, most_difference, partial
 
 
 @njit(cache=True, nogil=True)
 def entry_bits(
-    first: Any, weights: Any, value_bits: int, index_bits: int, pattern: int, lanes: int
+    first: Any, weights: Any, item_bits: int, index_bits: int, pattern: int, lanes: int
 ) -> tuple[Any, Any]:
-    """Bits of each entry in its sub-stream, and bytes of each sub-stream (§3)."""
+    """Bits of each entry in its sub-stream, and bytes of each sub-stream (§3).
+
+    item_bits: of a value and its select.
+    """
     bits = np.empty(len(weights), np.int32)
     slot_bytes = np.empty(len(first) - 1, np.int64)
     for slot in range(len(slot_bytes)):
         total = 0
         for k in range(first[slot], first[slot + 1]):
-            item = weights[k] * value_bits + index_bits
+            entry = weights[k] * item_bits + index_bits
             if pattern == 1 or (pattern == 2 and weights[k] < lanes):
-                item += lanes
+                entry += lanes
             if pattern == 2:
-                item += 1
-            bits[k] = item
-            total += item
+                entry += 1
+            bits[k] = entry
+            total += entry
         slot_bytes[slot] = -(-total // 8)
     return bits, slot_bytes

@@ -13,7 +13,7 @@ from accel_sim.dataflows.mixed_vector.cycle_loop import Stepper, Steps
 from accel_sim.dataflows.mixed_vector.lines import Lines
 from accel_sim.dataflows.mixed_vector.liveness import all_live, liveness
 from accel_sim.dataflows.mixed_vector.product import check_product
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, Way
 from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
 
 
@@ -23,9 +23,9 @@ def run_tiles(
     lines: Lines,
     tiles: Sequence[EncodedTile],
     machine: Configuration,
-    groups: int,
+    way: Way,
 ) -> LayerRun:
-    """Step the layer, stored as `tiles` of `groups` lane groups."""
+    """Step the layer, stored in `way` as `tiles`."""
     known: dict[tuple[int, int], dict[bytes, Steps]] = {}
     passes = []
     for tile in tiles:
@@ -47,7 +47,8 @@ def run_tiles(
         macs_effectual=_effectual(layer.matrix.keep, lines, inputs),
         format="sub_streams",
         orientation=lines.mode,
-        lane_groups=groups,
+        lane_groups=way.groups,
+        lane_select=way.select,
         entries=sum(len(tile.stream.entries) for tile in tiles),
         pe_load=np.sum([idle, *loads], axis=0).tolist(),
     )

@@ -61,12 +61,14 @@ def dense_lines(shape: tuple[int, int], mode: Orientation) -> Lines:
     return Lines(mode, shape, line, None, shape[0] * shape[1], is_dense=True)
 
 
-def entry_count(lines: Lines, lanes: int) -> tuple[int, int]:
-    """Entries of slots of `lanes` lanes where every tile begins at a multiple of `lanes`, and how
-    many of them are not full."""
+def entry_count(lines: Lines, lanes: int, select: int = 1) -> tuple[int, int]:
+    """Entries of slots of `lanes` lanes that choose of `select` inputs, where every tile begins at
+    a position of the matrix, and how many of them are not full."""
     if lines.is_dense:
         count, length = lines.shape if lines.is_row_mode else lines.shape[::-1]
         return count * -(-length // lanes), count * (length % lanes > 0)
+    if select > 1:
+        return _selecting_entry_count(lines.kept, lines.is_row_mode, lanes, select)
     starts = lines.kept if lines.starts is None else lines.starts
     return _entry_count(lines.kept, starts, lines.starts is None, lanes)
 
@@ -97,6 +99,69 @@ def _entry_count(kept: Any, starts: Any, is_packed: bool, lanes: int) -> tuple[i
                 begin = field_of(starts, line, at, lanes) | np.uint64(1)
                 entries += 1 if is_packed else set_bits(field & begin)
                 full += set_bits(field) == lanes and (is_packed or field & begin == np.uint64(1))
+    return entries, entries - full
+
+
+@njit(cache=True, nogil=True)
+def _selecting_entry_count(
+    kept: Any, is_row_mode: bool, lanes: int, select: int
+) -> tuple[int, int]:
+    """Of lanes that choose: the j-th kept candidates of all lanes of a unit are an entry."""
+    entries = full = 0
+    lines, words = kept.shape
+    of_rank = np.empty(select, np.uint64)  # bit i of of_rank[j]: has lane i more than j weights?
+    if lanes & (lanes - 1) == 0 and (lanes * select <= 64 or not is_row_mode):
+        # All units of a word at once: a lane's candidates are the same bit of several lines, or
+        # stand `lanes` apart in one.
+        apart = lanes * select if is_row_mode else lanes
+        lowest = np.uint64(0)
+        for at in range(0, 64, apart):
+            lowest |= np.uint64(1) << np.uint64(at)
+        in_unit = np.uint64(0)
+        for i in range(lanes):
+            in_unit |= lowest << np.uint64(i)
+        step = 1 if is_row_mode else select
+        for line in range(0, lines, step):
+            for w in range(words):
+                of_rank[:] = 0
+                for c in range(select):
+                    if is_row_mode:
+                        rest = kept[line, w] >> np.uint64(c * lanes) & in_unit
+                    else:
+                        rest = kept[line + c, w] if line + c < lines else np.uint64(0)
+                    for j in range(c + 1):
+                        more = of_rank[j] & rest
+                        of_rank[j] |= rest
+                        rest = more
+                for j in range(select):
+                    some = all_ = of_rank[j]
+                    if some == 0:
+                        break
+                    width = 1
+                    while width < lanes:
+                        some |= some >> np.uint64(width)
+                        all_ &= all_ >> np.uint64(width)
+                        width *= 2
+                    entries += set_bits(some & lowest)
+                    full += set_bits(all_ & lowest)
+        return entries, entries - full
+    across = lanes * select if is_row_mode else lanes
+    for line in range(0, lines, 1 if is_row_mode else select):
+        for at in range(0, 64 * words, across):
+            of_rank[:] = 0
+            for c in range(select):
+                rest = np.uint64(0)
+                if is_row_mode and at + c * lanes < 64 * words:
+                    rest = field_of(kept, line, at + c * lanes, lanes)
+                elif not is_row_mode and line + c < lines:
+                    rest = field_of(kept, line + c, at, lanes)
+                for j in range(c + 1):
+                    more = of_rank[j] & rest
+                    of_rank[j] |= rest
+                    rest = more
+            for j in range(select):
+                entries += of_rank[j] != 0
+                full += set_bits(of_rank[j]) == lanes
     return entries, entries - full
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.dataflows.mixed_vector.entries import Entries
+from accel_sim.dataflows.mixed_vector.entries import Entries, select_of
 from sparse_formats.masks.bit_words import set_bits, trailing_zeros
 
 
@@ -43,7 +43,10 @@ def liveness(
     dead = np.empty((tokens if per_column else 1, len(entries)), np.bool_)
     needs = (entries.lo, entries.hi, entries.lanes, entries.weights)
     token_bits = np.ascontiguousarray(token_bits)
-    if token_bits.shape[1] == 1:
+    if len(entries.selects):
+        chosen = (entries.lanes, entries.selects, entries.select_step, entries.lane_step)
+        pairs, macs = _mark_selected(entries.lo, chosen, token_bits, dead)
+    elif token_bits.shape[1] == 1:
         pairs, macs = _mark_few(*needs, token_bits[:, 0], dead)
     else:
         pairs, macs = _mark(*needs, token_bits, dead)
@@ -109,6 +112,39 @@ def _mark(
                 macs += live_of[c]
                 for w in range(words):
                     live[w] |= token_bits[c, w]
+        count = 0
+        for w in range(words):
+            count += set_bits(live[w])
+        pairs += count
+        if rows == 1:
+            dead[0, e] = count == 0
+        else:
+            for t in range(rows):
+                dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
+    return pairs, int(macs)
+
+
+@njit(cache=True, nogil=True)
+def _mark_selected(lo: Any, chosen: Any, token_bits: Any, dead: Any) -> tuple[int, int]:
+    """As `_mark`, where each lane chooses its input."""
+    rows, (inputs, words) = len(dead), token_bits.shape
+    lanes, selects, select_step, lane_step = chosen
+    live = np.zeros(words, np.uint64)
+    live_of = np.zeros(inputs, np.int64)
+    for c in range(inputs):
+        for w in range(words):
+            live_of[c] += set_bits(token_bits[c, w])
+    pairs = macs = 0
+    for e in range(len(lo)):
+        live[:] = 0
+        rest = lanes[e]
+        while rest:
+            lane = trailing_zeros(rest)
+            rest &= rest - np.uint64(1)
+            c = lo[e] + select_of(selects, e, lane) * select_step + lane * lane_step
+            macs += live_of[c]
+            for w in range(words):
+                live[w] |= token_bits[c, w]
         count = 0
         for w in range(words):
             count += set_bits(live[w])

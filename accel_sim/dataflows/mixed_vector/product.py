@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import ProductCheck
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
+from accel_sim.dataflows.mixed_vector.entries import select_of
 from accel_sim.dataflows.mixed_vector.lines import Lines
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -130,7 +131,7 @@ def machine_product(
         entries = tile.stream.entries
         partial = np.zeros((slots.set_size, row1 - row0, len(x)), datatype.accumulator)
         accumulate(
-            (entries.first, entries.unit, entries.lo, entries.lanes),
+            (entries.first, entries.unit, entries.lo, entries.lanes, entries.selects),
             slots.lanes,
             slots.groups,
             weight[row0:row1, col0:col1],
@@ -150,17 +151,17 @@ def _wrapped(sums: NDArray[Any], bits: int) -> NDArray[Any]:
 @njit(cache=True, nogil=True)
 def _add_columns(entries: Any, lanes: int, groups: int, weight: Any, x: Any, partial: Any) -> None:
     """Issue every slot's entries in order; partial[slot of its set, output, token] accumulates."""
-    first, unit, lo, used = entries
+    first, unit, lo, used, selects = entries
     set_size, _, tokens = partial.shape
     for slot in range(len(first) - 1):
         sums = partial[slot // groups % set_size]
         for e in range(first[slot], first[slot + 1]):
             for lane in range(lanes):
                 if (used[e] >> np.uint64(lane)) & np.uint64(1):
-                    row = unit[e] * lanes + lane
-                    w = weight[row, lo[e]]
+                    row, c = unit[e] * lanes + lane, lo[e] + select_of(selects, e, lane)
+                    w = weight[row, c]
                     for t in range(tokens):
-                        sums[row, t] += w * x[lo[e], t]
+                        sums[row, t] += w * x[c, t]
 
 
 @njit(cache=True, nogil=True)
@@ -170,7 +171,7 @@ def _add_rows(entries: Any, lanes: int, groups: int, weight: Any, x: Any, partia
     held[i]: which row of `tree` holds the sum of the lanes below node i; −1 where none has a
     weight, which would add 0.
     """
-    first, unit, lo, used = entries
+    first, unit, lo, used, selects = entries
     set_size, _, tokens = partial.shape
     tree = np.empty((lanes, tokens), partial.dtype)
     held = np.empty(lanes + 1, np.int64)
@@ -182,9 +183,10 @@ def _add_rows(entries: Any, lanes: int, groups: int, weight: Any, x: Any, partia
                 held[lane] = -1
                 if (used[e] >> np.uint64(lane)) & np.uint64(1):
                     held[lane] = lane
-                    w = weight[row, lo[e] + lane]
+                    c = lo[e] + select_of(selects, e, lane) * lanes + lane
+                    w = weight[row, c]
                     for t in range(tokens):
-                        tree[lane, t] = w * x[lo[e] + lane, t]
+                        tree[lane, t] = w * x[c, t]
             width = lanes
             while width > 1:
                 held[width] = -1

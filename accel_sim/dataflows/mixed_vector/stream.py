@@ -20,11 +20,13 @@ from accel_sim.dataflows.mixed_vector.entries import (
     dealt,
     entry_bits,
     in_stream_order,
+    in_stream_order_selecting,
 )
 from accel_sim.dataflows.mixed_vector.lines import Lines, field_of
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
 from sparse_formats.errors import InputError
 from sparse_formats.masks.bit_words import set_bits
+from sparse_formats.masks.vectors import Orientation
 from sparse_formats.storage import Storage, bits_for
 
 _DESCRIPTOR_BYTES = 16
@@ -132,10 +134,23 @@ class EncodedTile(NamedTuple):
         return self.rows[1] - self.rows[0], self.cols[1] - self.cols[0]
 
 
+class Way(NamedTuple):
+    """How a matrix is laid on the lanes, in the order in which ties go (§2, "Choice").
+
+    select: among how many inputs each lane chooses; groups: that the lanes of a PE work as.
+    """
+
+    select: int
+    groups: int
+    mode: Orientation
+
+
 def encode(
-    lines: Lines, machine: Configuration, groups: int, name: str = "matrix"
+    lines: Lines, machine: Configuration, groups: int, name: str = "matrix", *, select: int = 1
 ) -> list[EncodedTile]:
     """The tiles in execution order: strips, and within a strip input ranges.
+
+    select: among how many inputs each lane chooses; 1 for dense lines.
 
     Raises:
         InputError: a strip of one input does not fit the weight buffer.
@@ -143,7 +158,7 @@ def encode(
     if 0 in lines.shape:
         return []
     width, room = lines.shape[1], machine.tile_room
-    slots = machine.slots(groups)
+    slots = machine.slots(groups, select)
     values = _values_up_to(lines, slots)
     while True:
         while width > 1 and _fullest(values, width) * machine.value_bits > 8 * room:
@@ -257,21 +272,22 @@ def _stream(
     if lines.is_dense:
         of_lines = (0, of_lines[1] - of_lines[0])
         kept = np.repeat(kept, of_lines[1], axis=0)
-    in_order = in_stream_order(
-        (kept, kept if lines.starts is None else lines.starts, lines.starts is None),
-        (of_lines, of_items),
-        is_row_mode,
-        lanes,
-    )
+    edges = of_lines, of_items
+    if slots.select > 1:
+        in_order = in_stream_order_selecting(kept, edges, is_row_mode, lanes, slots.select)
+    else:
+        starts = kept if lines.starts is None else lines.starts
+        whole = in_stream_order((kept, starts, lines.starts is None), edges, is_row_mode, lanes)
+        in_order = *whole, np.zeros((0, len(whole[0])), np.uint64)
     loads = np.bincount(in_order[0], minlength=units)
     policy = POLICIES[machine.scheduler.policy]
     set_of_unit = policy(loads, slots, slots.units_per_set(lines.mode))
     fullest_set = int(np.bincount(set_of_unit, minlength=1).max())
-    first, unit, lo, hi, masks, weights, most_difference, partial = dealt(
+    first, unit, lo, hi, masks, weights, selects, most_difference, partial = dealt(
         in_order,
         set_of_unit,
         (slots.sets, slots.set_size, slots.groups),
-        lanes if is_row_mode else 1,
+        slots.position_inputs(lines.mode),
         width,
         lanes,
     )
@@ -281,10 +297,12 @@ def _stream(
         difference = bits_for(int(most_difference) + 1)
         index_bits = difference + bits_for(fullest_set)
         pattern = _shortest_pattern(len(unit), int(partial), lanes)
-    bits, slot_bytes = entry_bits(first, weights, machine.value_bits, index_bits, pattern, lanes)
+    item_bits = machine.value_bits + slots.select_bits
+    bits, slot_bytes = entry_bits(first, weights, item_bits, index_bits, pattern, lanes)
+    steps = (lanes, 1) if is_row_mode else (1, 0)
     return TileStream(
         slots=slots,
-        entries=Entries(first, unit, lo, hi, masks, weights, bits),
+        entries=Entries(first, unit, lo, hi, masks, weights, bits, selects, *steps),
         nnz=int(weights.sum(dtype=np.int64)),
         slot_bytes=slot_bytes,
         head_bytes=head_bytes,
@@ -307,7 +325,10 @@ def _shortest_pattern(entries: int, partial: int, lanes: int) -> int:
 def balanced(stream: TileStream) -> TileStream:
     """The stream with each entry, in stream order, at the slot with the fewest before it."""
     entries = stream.entries
-    order = np.lexsort((entries.lanes, entries.unit, entries.lo))
+    # Of the entries of a (position, unit) whose lanes choose, a later one has no lane more, and
+    # higher selects.
+    lanes = ~entries.lanes if stream.slots.select > 1 else entries.lanes
+    order = np.lexsort((*entries.selects, lanes, entries.unit, entries.lo))
     order = order[np.argsort(np.arange(len(order)) % stream.slots.count, kind="stable")]
     counts = np.full(stream.slots.count, len(order) // stream.slots.count, np.int64)
     counts[: len(order) % stream.slots.count] += 1
@@ -315,14 +336,16 @@ def balanced(stream: TileStream) -> TileStream:
     bits = entries.bits[order]
     return replace(
         stream,
-        entries=Entries(
-            first,
-            entries.unit[order],
-            entries.lo[order],
-            entries.hi[order],
-            entries.lanes[order],
-            entries.weights[order],
-            bits,
+        entries=replace(
+            entries,
+            first=first,
+            unit=entries.unit[order],
+            lo=entries.lo[order],
+            hi=entries.hi[order],
+            lanes=entries.lanes[order],
+            weights=entries.weights[order],
+            bits=bits,
+            selects=entries.selects[:, order],
         ),
         slot_bytes=_slot_bytes(first, bits),
     )

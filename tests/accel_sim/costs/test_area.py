@@ -55,6 +55,21 @@ def test_is_tf_mvp_made_of_its_parts(depth: int, per_column: str, copies: int) -
     )
 
 
+@pytest.mark.rule(microarchitecture=9)
+def test_what_do_lanes_that_choose_add() -> None:
+    plain = machine_area(load_machine("tf_mvp", ["window_inputs=128"]))
+    found = machine_area(load_machine("tf_mvp_lane_select"))
+    added = {
+        # Each of 4096 lanes chooses one of four inputs of 16 bits: three times one of two.
+        "mac": 4096 * 3 * 16 * MUX,
+        # Two bits for each of the 16 lanes of a PE row, in each of 4 entries.
+        "queues": 16 * 4 * 16 * 2 * BIT,
+        # Lanes are given 18 bits instead of 16.
+        "decompressor": 16 * EXPANDER * 2 / 16 + 16 * 3 * 16 * 2 * MUX,
+    }
+    assert found == pytest.approx({part: mm2 + added.get(part, 0) for part, mm2 in plain.items()})
+
+
 SYSTOLIC = {"queues": 3 * 5 * 2 * 16 * BIT, "accumulators": 3 * 5 * 32 * BIT}
 OPTIMUS = {
     "accumulators": 64 * 2 * 96 * 32 * BIT,

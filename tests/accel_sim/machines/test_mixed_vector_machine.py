@@ -37,6 +37,19 @@ from tests.accel_sim.workloads import load_mixed_vector, roomy
         ("decompressor.buffer_words=15", "decompressor.buffer_words is 15"),
         ("decompressor.buffer_words=15", "1 words to each of 8 lane groups"),
         ("decompressor.buffer_words=15", "set it to 16 or more"),
+        (
+            "lane_select=4",
+            "window_inputs is 32, less than array.lanes 16 times array.lane_select 4",
+        ),
+        ("lane_select=4", "set it to 64 or more"),
+        ("lane_select=3 window_inputs=64", "array.lane_select is 3; it must be a power of two"),
+        ("lane_select=32 window_inputs=512", "'array.lane_select"),
+        ("lane_select=2 packing=false", "set array.packing to true or array.lane_select to 1"),
+        # 2 · 17 + 25 = 59 bits fit beside a word, 2 · (17 + 4) + 25 = 67 do not.
+        (
+            "lane_select=16 window_inputs=256 word_bytes=8 buffer_words=16",
+            "decompressor.buffer_words is 16",
+        ),
         ("clock_hz=668e6", "clock.clock_hz is 6.68e+08, above clock.most_hz 6.67e+08"),
     ],
 )
@@ -54,6 +67,8 @@ def test_is_what_cannot_be_built_refused(settings: str, words: str) -> None:
         "datatype=int16 activation_buffer.banks=56",
         "clock_hz=667e6",
         "lane_groups=[4]",
+        "lane_select=2",
+        "lane_select=8 window_inputs=128 word_bytes=9",
         "clock_hz=1e9 clock.most_hz=1e9",
     ],
 )
@@ -109,10 +124,16 @@ def test_is_what_the_first_edition_had_refused(setting: str, words: str) -> None
 
 @pytest.mark.rule(microarchitecture=9)
 @pytest.mark.parametrize("datatype", ["fp16", "int8", "int16"])
-def test_can_every_change_of_the_default_machine_be_built(datatype: str) -> None:
-    machine = load_mixed_vector("tf_mvp", [f"datatype={datatype}"])
+@pytest.mark.parametrize(
+    ("name", "without"), [("tf_mvp", {"no_lane_select"}), ("tf_mvp_lane_select", set[str]())]
+)
+def test_can_every_change_of_the_default_machine_be_built(
+    name: str, without: set[str], datatype: str
+) -> None:
+    # Where no lane chooses, there is nothing to go without.
+    machine = load_mixed_vector(name, [f"datatype={datatype}"])
     changed = changed_machines(machine)
-    assert set(changed) == set(machine.changes)
+    assert set(changed) == set(machine.changes) - without
     for key, other in changed.items():
         other.check()
         assert other.macs == machine.macs, key
@@ -126,6 +147,7 @@ def test_can_every_change_of_the_default_machine_be_built(datatype: str) -> None
     pe_rows=st.sampled_from([1, 2, 12]),
     sets=st.sampled_from([1, 2, 4]),
     accumulators=st.sampled_from([4, 12, 96, 192]),
+    select=st.sampled_from([1, 2, 4]),
     buffer_words=st.integers(2, 24),
     word_bytes=st.sampled_from([2, 5, 16, 40]),
     banks=st.integers(1, 70),
@@ -136,6 +158,7 @@ def test_can_every_change_of_any_machine_be_built_or_is_left_out(
     pe_rows: int,
     sets: int,
     accumulators: int,
+    select: int,
     buffer_words: int,
     word_bytes: int,
     banks: int,
@@ -149,12 +172,13 @@ def test_can_every_change_of_any_machine_be_built_or_is_left_out(
             lane_groups=lane_groups,
             pe_rows=pe_rows,
             accumulators_per_pe=accumulators,
+            lane_select=select,
         ),
         scheduler=replace(machine.scheduler, sets=sets),
         decompressor=replace(
             machine.decompressor, word_bytes=word_bytes, buffer_words=buffer_words
         ),
-        matching=replace(machine.matching, window_inputs=64),
+        matching=replace(machine.matching, window_inputs=256),
         weight_buffer=replace(machine.weight_buffer, banks=pe_rows),
         activation_buffer=replace(machine.activation_buffer, banks=banks),
     )

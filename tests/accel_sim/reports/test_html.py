@@ -117,12 +117,11 @@ def test_the_figures_are_those_of_the_report(data: dict[str, Any], read: Page) -
 
 
 def test_each_matrix_says_how_the_lanes_work_on_it(data: dict[str, Any]) -> None:
-    ways = [("horizontal", 2, 3.25, "row 2, 3.2"), ("vertical", 8, 1.0, "column 8, 1.0")]
-    ways += [("horizontal", 1, None, "row 1, –"), ("", 0, None, "–")]
-    layers = [
-        {**data["layers"][0], "orientation": mode, "lane_groups": n, "mean_entry_weights": mean}
-        for mode, n, mean, _ in ways
-    ]
+    ways = [("horizontal", 2, 1, 3.25, "row 2, 3.2"), ("vertical", 8, 1, 1.0, "column 8, 1.0")]
+    ways += [("vertical", 2, 4, 6.5, "column 2 select 4, 6.5")]
+    ways += [("horizontal", 1, 1, None, "row 1, –"), ("", 0, 0, None, "–")]
+    keys = ("orientation", "lane_groups", "lane_select", "mean_entry_weights")
+    layers = [{**data["layers"][0], **dict(zip(keys, way, strict=True))} for *way, _ in ways]
     rows = Page(page({**data, "layers": layers}, [])).rows
     column = rows["layers thead"][0].index("mode, groups, weights an entry")
     assert [row[column] for row in rows["layers tbody"]] == [shown for *_, shown in ways]

@@ -44,7 +44,8 @@ def layer(name: str, kind: str = "Q", scale: int = 1) -> LayerResult:
     cycles, executed = sum(causes.values()), 5000 * scale
     return LayerResult(
         **{"name": name, "kind": kind, "rows": 4, "cols": 4, "nnz": 8, "density": 0.5},
-        **{"tokens": 2, "runs": 1, "orientation": "horizontal", "lane_groups": 1},
+        **{"tokens": 2, "runs": 1, "orientation": "horizontal"},
+        **{"lane_groups": 1, "lane_select": 1},
         **{"entries": 2, "mean_entry_weights": 4.0},
         **{"format": "sub_streams", "storage_bits": {"values": 128}, "tiles": 1},
         **{"cycles": cycles, "latency_s": cycles / MACHINE.clock.clock_hz},

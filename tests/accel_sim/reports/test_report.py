@@ -139,14 +139,14 @@ def test_does_the_report_hold_the_promised_keys() -> None:
     machine = roomy()
     report = simulate(Workload.of(workload(), Activations(4)), machine)
     data = json.loads(json_text(as_json(report, "then")))
-    assert data["schema_version"] == 2
+    assert data["schema_version"] == 3
     assert data["accelerator"]["array"]["lanes"]["value"] == 4
     adding_up = (
         *("nnz", "tokens", "cycles", "latency_s", "energy_j", "energy_by_component_j"),
         *("macs_dense", "macs_executed", "macs_skipped", "macs_padding", "speedup_vs_dense"),
         *("utilization", "dram_bytes", "cycles_by_cause", "units"),
     )
-    of_layer = ("orientation", "lane_groups", "entries", "mean_entry_weights")
+    of_layer = ("orientation", "lane_groups", "lane_select", "entries", "mean_entry_weights")
     for layer in data["layers"]:
         assert {*adding_up, *of_layer, "name", "kind", "rows", "cols", "format"} <= set(layer)
     assert set(adding_up) <= set(data["total"])

@@ -33,6 +33,11 @@ def test_is_told_how_the_lanes_work_on_each_matrix() -> None:
     assert re.search(r"mode, groups", text) and re.search(r"an entry", text)
     assert re.search(r"^ *pairs .* column 2, 2\.0 ", text, re.MULTILINE)
     assert re.search(r"^ *empty .* column 1, – ", text, re.MULTILINE)
+    # Of four inputs in turn each output keeps one, its neighbour the next.
+    keep = np.arange(32)[:, np.newaxis] % 4 == np.arange(64) % 4
+    one_of_four = Workload.of([MaskedMatrix("one of four", keep)], activations)
+    text = printed(simulate(one_of_four, roomy("lane_select=4")))
+    assert re.search(r"^ *one of four .* column 1 select 4, 4\.0 ", text, re.MULTILINE)
     rival = printed(simulate(Workload.of(matrices, activations), load_machine("systolic_ws")))
     assert not re.search(r"(row|column) \d", rival)
 

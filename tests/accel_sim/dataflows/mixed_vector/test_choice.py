@@ -1,4 +1,6 @@
-"""Are the mode and the lane groups of a matrix the fastest, whatever the bounds leave out?"""
+"""Are mode, lane groups and select width of a matrix the fastest, whatever the bounds leave out?"""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from accel_sim.dataflows.mixed_vector.choice import MODES, Encodings
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, dense_lines, lines_of
+from accel_sim.dataflows.mixed_vector.stream import Way
 from accel_sim.inputs.activations import Activations, Layer
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -33,13 +36,13 @@ TIGHT = (
 )
 GROUPS = (1, 2, 4)
 
-Key = tuple[int, int, int, int]
+Key = tuple[int, int, int, int, int]
 
 
 def all_ways(
     machine: MixedVector, matrix: MaskedMatrix, activations: Activations, *, is_dense: bool
 ) -> list[Key]:
-    """(cycles, bytes of tiles, lane groups, place of the mode) of every way that fits."""
+    """(cycles, bytes of tiles, select width, lane groups, place of the mode) of all that fit."""
 
     def lines_in(mode: Orientation) -> Lines:
         if is_dense:
@@ -49,16 +52,17 @@ def all_ways(
     layer = Layer(0, matrix, activations.tokens)
     inputs = activations.inputs(layer, machine.numbers, is_multiplied=False)
     encodings, found = Encodings(machine, "m", lines_in), []
-    for place, mode in enumerate(MODES):
-        for groups in GROUPS:
-            try:
-                tiles = encodings.tiles(mode, groups)
-            except InputError:
-                continue
-            run = run_tiles(layer, inputs, encodings.lines(mode), tiles, machine, groups)
-            time = alone(run, machine)
-            bytes_ = sum(tile.stream.bytes for tile in tiles)
-            found.append((time.cycles, bytes_, groups, place))
+    widths = (1,) if is_dense else machine.select_widths
+    for (place, mode), groups, select in product(enumerate(MODES), GROUPS, widths):
+        way = Way(select, groups, mode)
+        try:
+            tiles = encodings.tiles(way)
+        except InputError:
+            continue
+        run = run_tiles(layer, inputs, encodings.lines(mode), tiles, machine, way)
+        time = alone(run, machine)
+        bytes_ = sum(tile.stream.bytes for tile in tiles)
+        found.append((time.cycles, bytes_, select, groups, place))
     return found
 
 
@@ -70,6 +74,7 @@ def all_ways(
     tokens=st.integers(1, 5),
     activation_density=st.sampled_from([0.3, 1.0]),
     settings=st.lists(st.sampled_from(TIGHT), unique=True, max_size=4),
+    select=st.sampled_from([1, 2, 4]),
 )
 def test_is_no_other_choice_faster(
     seed: int,
@@ -79,6 +84,7 @@ def test_is_no_other_choice_faster(
     tokens: int,
     activation_density: float,
     settings: list[str],
+    select: int,
 ) -> None:
     if pattern == "random":
         matrix = random_matrix(shape, density, seed)
@@ -86,17 +92,21 @@ def test_is_no_other_choice_faster(
         matrix = vector_matrix(shape, "vertical", 4, density, seed)
         if pattern == "horizontal":
             matrix = vector_matrix(shape, "horizontal", 4, density, seed)
+    selects = select > 1 and "packing=false" not in settings
+    if selects:
+        settings = [*(s for s in settings if "window" not in s), f"lane_select={select}"]
+        settings.append(f"window_inputs={4 * select}")
     machine = roomy(f"lane_groups={list(GROUPS)}", *settings)
     activations = Activations(tokens, activation_density, seed % 1000)
     (layer,) = simulated([matrix], machine, activations, is_checked=False)
     found = all_ways(machine, matrix, activations, is_dense=False)
     best = min(found)
     mode = ("horizontal", "vertical").index(layer.orientation)
-    assert (layer.cycles, layer.lane_groups, mode) == (best[0], *best[2:])
+    assert (layer.cycles, layer.lane_select, layer.lane_groups, mode) == (best[0], *best[2:])
     # The dense stream tries fewer, but never less than one of each mode.
     dense = all_ways(machine, matrix, activations, is_dense=True)
     assert min(dense)[0] <= layer.dense_cycles
-    assert layer.dense_cycles <= min(key[0] for key in dense if key[2] == 1)
+    assert layer.dense_cycles <= min(key[0] for key in dense if key[3] == 1)
 
 
 @pytest.mark.parametrize(("length", "groups"), [(4, 1), (2, 2), (1, 4)])
