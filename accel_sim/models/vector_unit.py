@@ -71,7 +71,7 @@ def elementwise(numbers: int, unit: Vector, operands: int = 1) -> VectorWork:
 
 def reduction(rows: Rows, unit: Vector) -> VectorWork:
     """The sum or the maximum of each row."""
-    cycles = rows.groups(unit.lanes) + rows.count * bits_for(unit.lanes)
+    cycles = rows.groups(unit.lanes) + bits_for(unit.lanes)
     return VectorWork(unit.latency_cycles + cycles, rows.numbers, rows.numbers, rows.count)
 
 
@@ -116,12 +116,9 @@ def residual(numbers: int, unit: Vector) -> VectorWork:
     return elementwise(numbers, unit, operands=2)
 
 
-def _gelu(numbers: int, unit: Vector) -> VectorWork:
-    return elementwise(numbers, unit).times(5) + exp(numbers, unit) + divide(numbers, unit)
-
-
-def _silu(numbers: int, unit: Vector) -> VectorWork:
-    return elementwise(numbers, unit) + exp(numbers, unit) + divide(numbers, unit)
+def _smooth(numbers: int, unit: Vector) -> VectorWork:
+    """x·Φ(x) or x·σ(x), whose second factor comes out of the table that gives exp."""
+    return exp(numbers, unit) + elementwise(numbers, unit)
 
 
 def _relu(numbers: int, unit: Vector) -> VectorWork:
@@ -129,8 +126,8 @@ def _relu(numbers: int, unit: Vector) -> VectorWork:
 
 
 _ACTIVATIONS: dict[Activation, Callable[[int, Vector], VectorWork]] = {
-    "gelu": _gelu,
-    "silu": _silu,
+    "gelu": _smooth,
+    "silu": _smooth,
     "relu": _relu,
 }
 

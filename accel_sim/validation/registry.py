@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from accel_sim.validation import cambricon_x, eie, optimus, power, systolic, tensor_core
+from accel_sim.validation import (
+    cambricon_x,
+    eie,
+    optimus,
+    power,
+    systolic,
+    tensor_core,
+    whole_models,
+)
 from accel_sim.validation.agreement import Agreement, Finding
 
 AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
@@ -12,6 +20,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "cambricon_x": (*cambricon_x.AGREEMENTS, *power.CAMBRICON_X),
     "tensor_core": tensor_core.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
+    "model": whole_models.AGREEMENTS,
 }
 
 

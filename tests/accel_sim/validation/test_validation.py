@@ -3,7 +3,7 @@
 import pytest
 
 from accel_sim.comparisons.terminal import verdict
-from accel_sim.validation import eie, optimus, power, systolic, tensor_core
+from accel_sim.validation import eie, optimus, power, systolic, tensor_core, whole_models
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.registry import AGREEMENTS
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
@@ -12,7 +12,13 @@ from sparse_formats.errors import InputError
 pytestmark = pytest.mark.rule(rivals=7)
 
 # The means over 100 masks and the largest layers take seconds: `validate` runs them.
-QUICK = (*systolic.AGREEMENTS, *eie.AGREEMENTS[:1], *tensor_core.AGREEMENTS, *power.EIE)
+QUICK = (
+    *systolic.AGREEMENTS,
+    *eie.AGREEMENTS[:1],
+    *tensor_core.AGREEMENTS,
+    *power.EIE,
+    *whole_models.AGREEMENTS,
+)
 
 
 def test_is_a_remembered_number_never_asserted() -> None:
