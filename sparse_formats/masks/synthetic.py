@@ -1,5 +1,6 @@
 """Masks made up to the shapes of known models: for scale and speed, never for quality."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import SettingError, nearest
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.slots import Slots
 from sparse_formats.masks.vectors import Orientation, VectorLayout
 
-Pattern = Literal["random", "mvp"]
-PATTERNS: tuple[Pattern, ...] = ("random", "mvp")
+Pattern = Literal["random", "mvp", "two_level", "lane_select"]
+PATTERNS: tuple[Pattern, ...] = ("random", "mvp", "two_level", "lane_select")
 
 SHARE_OF_LENGTH = {64: 0.20, 32: 0.20, 16: 0.25, 8: 0.20, 4: 0.15}
 """Share of the kept weights that pattern "mvp" puts into vectors of each length.
@@ -34,7 +36,11 @@ ORIENTATION_OF_KIND: dict[str, Orientation] = {
     "FFN2": "vertical",
     "down": "vertical",
 }
-"""Orientation in pattern "mvp"; other kinds alternate. Source: Yoo & Lee 2023, for GPT-2."""
+"""Orientation of vectors and slots; other kinds alternate. Source: Yoo & Lee 2023, for GPT-2."""
+
+LANES, CHOICES, ROOM = 16, 4, 1.5
+"""Lanes of a slot in patterns "two_level" and "lane_select", candidates of a lane in "lane_select",
+and size of the slots in kept weights in "two_level": the defaults of pruning (chosen)."""
 
 MOST_ENTRIES = 2**31 - 1
 """Entries of the largest matrix: an int32 counts its non-zeros."""
@@ -128,15 +134,25 @@ def generate(
     density: kept fraction, 0 … 1. pattern "random" keeps exactly round(density · entries)
     uniformly drawn entries; "mvp" plants disjoint aligned vectors (`SHARE_OF_LENGTH`,
     `ORIENTATION_OF_KIND`) that reach that number and exceed it by less than 4, and states them in
-    `vectors`. Matrix i depends on `seed`, i, its shape and kind only.
+    `vectors`. "two_level" keeps exactly so many in drawn slots with room for `ROOM` times as many.
+    "lane_select" plants slots that reach the number and exceed it by less than a slot; a lane keeps
+    one of `CHOICES` candidates, drawn. Both state their `slots`. Matrix i depends on `seed`, i, its
+    shape and kind only.
 
     Raises:
-        InputError: density outside 0 … 1, an unknown pattern, a negative seed.
+        InputError: density outside 0 … 1, or more than lanes can select; an unknown pattern, a
+            negative seed.
     """
     if not 0 <= density <= 1:
         raise SettingError("density", f"is {density}; give the kept fraction, between 0 and 1")
     if pattern not in PATTERNS:
         raise SettingError("pattern", f"is {pattern!r}{nearest(pattern, PATTERNS)}")
+    if pattern == "lane_select" and density > 1 / CHOICES:
+        raise SettingError(
+            "density",
+            f"is {density}, but in pattern lane_select a lane keeps one of {CHOICES} weights; give "
+            f"{1 / CHOICES} or less",
+        )
     if seed < 0:
         raise SettingError("seed", f"is {seed}; give zero or a positive whole number")
     return (_matrix(shape, i, density, pattern, seed) for i, shape in enumerate(shapes))
@@ -150,6 +166,14 @@ def _matrix(shape: MatrixShape, i: int, density: float, pattern: str, seed: int)
         keep = _subset(shape.rows * shape.cols, nnz, rng).reshape(size)
         return MaskedMatrix(shape.name, keep, kind=shape.kind)
     orientation = ORIENTATION_OF_KIND.get(shape.kind, "vertical" if i % 2 else "horizontal")
+    if pattern == "two_level":
+        slots = Slots(orientation, LANES)
+        keep = _inside(size, nnz, slots, rng)
+        return MaskedMatrix(shape.name, keep, kind=shape.kind, slots=slots)
+    if pattern == "lane_select":
+        slots = Slots(orientation, LANES, CHOICES)
+        keep = _selected(size, nnz, slots, rng)
+        return MaskedMatrix(shape.name, keep, kind=shape.kind, slots=slots)
     vectors = _planted(size, nnz, orientation, rng)
     return MaskedMatrix(shape.name, vectors.keep(size), kind=shape.kind, vectors=vectors)
 
@@ -225,6 +249,42 @@ def _planted(
         (places % width).astype(np.int32),
         np.concatenate([*nominal, np.empty(0, np.int32)])[order],
     )
+
+
+def _inside(
+    shape: tuple[int, int], nnz: int, slots: Slots, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """A mask of `nnz` entries in drawn slots, of which there are as many as reach `ROOM` · nnz."""
+    held = _drawn(shape, min(math.ceil(ROOM * nnz), shape[0] * shape[1]), slots, rng)
+    keep = np.repeat(held, slots.lanes).reshape(*held.shape, slots.lanes, 1)
+    keep = slots.array(keep, shape)
+    keep[keep] = _subset(int(np.count_nonzero(keep)), nnz, rng)
+    return keep
+
+
+def _selected(
+    shape: tuple[int, int], nnz: int, slots: Slots, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """A mask of drawn slots, as many as reach `nnz`, whose lanes keep a drawn candidate each."""
+    held = _drawn(shape, nnz, slots, rng)
+    line, place = np.nonzero(held)
+    candidates = slots.candidates(shape, line.astype(np.int32), place.astype(np.int32))
+    chosen = rng.integers(0, np.maximum(candidates, 1), dtype=np.int64)
+    grid = np.zeros((*held.shape, slots.lanes, slots.choices), np.bool_)
+    grid[held] = (chosen[..., None] == np.arange(slots.choices)) & (candidates > 0)[..., None]
+    return slots.array(grid, shape)
+
+
+def _drawn(
+    shape: tuple[int, int], entries: int, slots: Slots, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Uniformly drawn slots, (lines, places), as many as have `entries` lanes between them."""
+    lanes = slots.lanes_there(shape)
+    order = rng.permutation(lanes.size)
+    there = np.cumsum(lanes.ravel()[order])
+    held = np.zeros(lanes.size, np.bool_)
+    held[order[: np.searchsorted(there, entries) + 1 if entries else 0]] = True
+    return held.reshape(lanes.shape)
 
 
 def _longer(length: int, lengths: list[int]) -> int:

@@ -1,5 +1,6 @@
 """Are generated masks what was ordered: shapes, density, pattern, and the same for one seed?"""
 
+import math
 from itertools import islice
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix_names import kind_of, network_order
 from sparse_formats.masks.orientation import stored_in_out
+from sparse_formats.masks.slots import check_slots
 from sparse_formats.masks.synthetic import (
     PATTERNS,
     SHAPES,
@@ -99,6 +101,49 @@ def test_does_mvp_meet_it_within_one_short_vector(density: float) -> None:
         check_vectors(matrix.vectors, matrix.keep, matrix.name)
 
 
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.2, 0.5, 0.99, 1.0])
+def test_do_two_levels_keep_the_share_ordered_in_few_slots(density: float) -> None:
+    for matrix in generate(parse_shapes(ODD + ",160x256"), density, "two_level"):
+        nnz = round(density * matrix.keep.size)
+        assert matrix.nnz == nnz
+        assert matrix.slots is not None and (matrix.slots.lanes, matrix.slots.choices) == (16, 1)
+        # Slots of which nothing was drawn do not count: of 16 weights that is (1/3)^16.
+        most = min(math.ceil(1.5 * nnz), matrix.keep.size) / 16
+        across = np.pad(matrix.keep, ((0, -matrix.shape[0] % 16), (0, -matrix.shape[1] % 16)))
+        if matrix.slots.orientation == "vertical":
+            across = across.T
+        occupied = np.count_nonzero(across.reshape(-1, 16).any(1))
+        if matrix.shape == (160, 256):
+            assert occupied == math.ceil(most)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.2, 0.25])
+def test_does_lane_select_meet_it_within_one_slot(density: float) -> None:
+    for matrix in generate(parse_shapes(ODD) * 2, density, "lane_select"):
+        assert 0 <= matrix.nnz - round(density * matrix.keep.size) < 16
+        assert matrix.slots is not None and (matrix.slots.lanes, matrix.slots.choices) == (16, 4)
+        check_slots(matrix.slots, matrix.keep, matrix.name)
+
+
+def test_are_selected_candidates_drawn_evenly() -> None:
+    for kind in ("QKV", "FFN2"):
+        (matrix,) = generate([MatrixShape("m", kind, 1024, 1024)], 0.2, "lane_select")
+        by_candidate = (
+            matrix.keep.reshape(-1, 4, 16).sum((0, 2))
+            if kind == "QKV"
+            else matrix.keep.reshape(-1, 4).sum(0)
+        )
+        # 52,429 draws of one in four: sd √(.25·.75·52,429) = 99.
+        assert abs(by_candidate - matrix.nnz / 4).max() < 5 * 99
+
+
+def test_do_lanes_not_select_more_than_they_have() -> None:
+    with pytest.raises(
+        InputError, match=r"density is 0\.3, .* one of 4 weights; give 0\.25 or less"
+    ):
+        generate(parse_shapes("64x64"), 0.3, "lane_select")
+
+
 def test_has_mvp_the_chosen_mix_of_lengths_and_the_kinds_orientation() -> None:
     # No line is cut short and 20 % of 768·512 divides by all lengths: the mix is met closely.
     kinds = ("QKV", "FFN1", "gate", "attention out", "FFN2", "down")
@@ -131,10 +176,10 @@ def test_is_random_uniform() -> None:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_depends_a_matrix_on_seed_and_place_only(pattern: str) -> None:
     shapes = parse_shapes("20x30,20x30,20x30")
-    once = [m.keep.tobytes() for m in generate(shapes, 0.3, pattern, 5)]
-    again = [m.keep.tobytes() for m in generate(shapes, 0.3, pattern, 5)]
-    later = list(generate(parse_shapes("50x50,20x30,20x30"), 0.3, pattern, 5))
-    other = [m.keep.tobytes() for m in generate(shapes, 0.3, pattern, 6)]
+    once = [m.keep.tobytes() for m in generate(shapes, 0.2, pattern, 5)]
+    again = [m.keep.tobytes() for m in generate(shapes, 0.2, pattern, 5)]
+    later = list(generate(parse_shapes("50x50,20x30,20x30"), 0.2, pattern, 5))
+    other = [m.keep.tobytes() for m in generate(shapes, 0.2, pattern, 6)]
     assert once == again
     assert once[1:] == [m.keep.tobytes() for m in later[1:]]
     assert len({*once, *other}) == 6
