@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +57,26 @@ def n_m(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
 
 
 def mixed(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
-    """Vertical vectors of 1 to 64 as our pruning makes them: see `masks.synthetic`."""
+    """Horizontal vectors of 1 to 64 as our pruning makes them: see `masks.synthetic`."""
+    return _generated(rng, cell, "mvp", "Q")
+
+
+def two_level(rng: np.random.Generator, cell: Cell, kind: str) -> NDArray[np.bool_]:
+    """Single weights in slots of 16, along the vectors that matrices of this kind have."""
+    return _generated(rng, cell, "two_level", kind)
+
+
+def lane_select(rng: np.random.Generator, cell: Cell, kind: str) -> NDArray[np.bool_]:
+    """One of 4 inputs for each of the 16 lanes of a slot."""
+    return _generated(rng, cell, "lane_select", kind)
+
+
+def _generated(rng: np.random.Generator, cell: Cell, pattern: str, kind: str) -> NDArray[np.bool_]:
     from sparse_formats.masks.synthetic import MatrixShape, generate
 
-    shape = MatrixShape("matrix", "Q", cell.rows, cell.cols)
+    shape = MatrixShape("matrix", kind, cell.rows, cell.cols)
     seed = int(rng.integers(1 << 31))
-    return next(generate([shape], 1 - cell.sparsity, "mvp", seed)).keep
+    return next(generate([shape], 1 - cell.sparsity, pattern, seed)).keep
 
 
 def _blocks(rng: np.random.Generator, cell: Cell, height: int, width: int) -> NDArray[np.bool_]:
@@ -78,6 +93,10 @@ PATTERNS: dict[str, Callable[[np.random.Generator, Cell], NDArray[np.bool_]]] = 
     "fine-grained": horizontal,
     "N:M": n_m,
     "mixed-length vectors": mixed,
+    "vertical two levels": partial(two_level, kind="FFN2"),
+    "horizontal two levels": partial(two_level, kind="Q"),
+    "vertical lane select": partial(lane_select, kind="FFN2"),
+    "horizontal lane select": partial(lane_select, kind="Q"),
 }
 
 _WIDE, _TALL = (768, 3072), (3072, 768)
@@ -107,6 +126,10 @@ CELLS = (
     Cell("fine-grained", 1, *_TALL, 512, 0.8, 1.3, 1.8),
     Cell("N:M", 4, *_TALL, 128, 0.5),
     Cell("mixed-length vectors", 1, *_TALL, 128, 0.8),
+    Cell("vertical two levels", 16, *_TALL, 128, 0.8),
+    Cell("horizontal two levels", 16, *_TALL, 128, 0.8),
+    Cell("vertical lane select", 16, *_TALL, 128, 0.8),
+    Cell("horizontal lane select", 16, *_TALL, 128, 0.8),
     Cell("blocks", 32, *_TALL, 16, 0.8, 1.6, 2.5),
     Cell("vertical", 16, *_TALL, 16, 0.8, 1.6, 2.5),
     Cell("horizontal", 16, *_TALL, 16, 0.8, 1.6, 2.5),
@@ -115,7 +138,7 @@ CELLS = (
     Cell("horizontal", 16, *_TALL, 1, 0.8, 1.8, 2.9),
     Cell("fine-grained", 1, *_TALL, 1, 0.8),
 )
-"""What is asked of us, one thread, and three cells of which nothing is asked."""
+"""What is asked of us, one thread, and seven cells of which nothing is asked."""
 
 
 @dataclass(frozen=True, eq=False)
