@@ -11,25 +11,21 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.direction.orientation import orientation_at
-from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
+from pruning.patterns.pattern import Break, Local, Pruned, Target
+from pruning.patterns.slot_pattern import SlotPattern, span_of
 from pruning.selection.slots import best_selects, most_selected
-from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.slots import MOST_CHOICES, MOST_LANES, Slots
-from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.masks.vectors import Orientation, VectorLayout
 from sparse_formats.storage import Storage
-
-SPAN = 128
-"""Columns that sequential pruning chooses in at once, as near as whole slots come (chosen)."""
 
 
 @dataclass(frozen=True)
-class LaneSelect(Pattern):
-    """Slots of `lanes` lanes with `choices` candidates each, all of a matrix in one orientation.
+class LaneSelect(SlotPattern):
+    """Slots of `lanes` lanes with `choices` candidates each.
 
-    Slots stay by the sum of what their lanes keep. See `sparse_formats.masks.slots`.
+    Slots stay by the sum of what their lanes keep.
     """
 
     lanes: int = 16
@@ -38,6 +34,7 @@ class LaneSelect(Pattern):
     numbers: ClassVar = ("lanes", "choices")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.lanes <= MOST_LANES or not 2 <= self.choices <= MOST_CHOICES:
             raise SettingError(
                 "pattern",
@@ -57,7 +54,7 @@ class LaneSelect(Pattern):
             InputError: `kept` is more than all slots keep.
         """
         scores = [t.scores for t in targets]
-        slots = [self._slots(fine) for fine in best_weights(scores, kept)]
+        slots = self.cuts(targets, kept)
         most = sum(most_selected(s.shape, cut) for s, cut in zip(scores, slots, strict=True))
         if kept > most:
             raise SettingError(
@@ -70,27 +67,23 @@ class LaneSelect(Pattern):
         return [Pruned(keep, slots=cut) for keep, cut in zip(masks, slots, strict=True)]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
-        """The first slot in which not each lane keeps one, where neither orientation fits."""
+        """The first slot in which not each lane keeps one, in no orientation allowed."""
         for matrix in matrices:
-            found = [
-                broken
-                for cut in self._both()
-                if (broken := cut.first_not_selected(matrix.keep)) is not None
-            ]
-            if len(found) == 2:
+            breaks = [cut.first_not_selected(matrix.keep) for cut in self.ways(matrix)]
+            found = [broken for broken in breaks if broken is not None]
+            if len(found) == len(breaks):
                 return Break(matrix.name, *max(found))
         return None
 
     def local(self, keep: NDArray[np.bool_], layout: VectorLayout | None) -> Local:
         """The best slots of the same orientation inside some columns."""
-        cuts = (cut for cut in self._both() if cut.first_not_selected(keep) is None)
-        slots = next(cuts, self._both()[0])
-        width = slots.extent[1]
+        fitting = (cut for cut in self.ways() if cut.first_not_selected(keep) is None)
+        slots = next(fitting, self.cut("horizontal"))
 
         def choose(scores: NDArray[np.float32], kept: int) -> NDArray[np.bool_]:
             return best_selects([scores], [slots], kept)[0]
 
-        return Local(width * max(1, SPAN // width), choose, None)
+        return Local(span_of(slots), choose, None)
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format lane_select."""
@@ -100,9 +93,6 @@ class LaneSelect(Pattern):
             value_bits
         )
 
-    def _both(self) -> tuple[Slots, Slots]:
-        lying = Slots("horizontal", self.lanes, self.choices)
-        return lying, lying.turned()
-
-    def _slots(self, fine: NDArray[np.bool_]) -> Slots:
-        return Slots(orientation_at(fine, self.lanes), self.lanes, self.choices)
+    def cut(self, orientation: Orientation) -> Slots:
+        """See `SlotPattern`."""
+        return Slots(orientation, self.lanes, self.choices)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.direction.strength import direction_strength
+from pruning.direction.orientation import orientation_at
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.patterns.tile_pattern import tile_choice, vector_tile
 from pruning.patterns.vector_pattern import VectorPattern
@@ -52,7 +52,8 @@ class OrientedVectors(VectorPattern):
 
     def favoured(self, targets: Sequence[Target], kept: int) -> list[Orientation]:
         """As the direction strength of the fine-grained mask of the same budget says."""
-        return [self._stronger(fine) for fine in best_weights([t.scores for t in targets], kept)]
+        fine = best_weights([t.scores for t in targets], kept)
+        return [orientation_at(mask, self.length) for mask in fine]
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first vector that is kept in part, in no orientation allowed."""
@@ -68,9 +69,3 @@ class OrientedVectors(VectorPattern):
         from sparse_formats.formats.registry import encode
 
         return encode(matrix, "mixed_vectors").storage(value_bits)
-
-    def _stronger(self, fine: NDArray[np.bool_]) -> Orientation:
-        found = direction_strength(fine, (self.length,))
-        strength = found.strength_at(self.length) if self.length > 1 else None
-        is_horizontal = (found.strength if strength is None else strength) >= 0
-        return "horizontal" if is_horizontal else "vertical"

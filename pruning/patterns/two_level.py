@@ -8,14 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.direction.orientation import orientation_at
-from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
+from pruning.patterns.pattern import Break, Local, Pruned, Target
+from pruning.patterns.slot_pattern import SlotPattern, span_of
 from pruning.selection.slots import best_in_slots
-from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.slots import MOST_LANES, Slots
-from sparse_formats.masks.vectors import VectorLayout
+from sparse_formats.masks.vectors import Orientation, VectorLayout
 from sparse_formats.storage import Storage
 from sparse_formats.terminal.settings import option
 
@@ -23,13 +22,10 @@ SLOT_ROOM = 1.5
 """Default size of the kept slots, in kept weights: at 80 % sparsity 30 % of the slots stay
 (chosen; on glassllm after 100 steps of training it came within 6 % of fine-grained pruning)."""
 
-SPAN = 128
-"""Columns that sequential pruning chooses in at once, as near as whole slots come (chosen)."""
-
 
 @dataclass(frozen=True)
-class TwoLevel(Pattern):
-    """Aligned 1×L or L×1 slots, all of a matrix in one orientation, and the best weights in them.
+class TwoLevel(SlotPattern):
+    """Slots of `length` entries of a line, and the best weights in them.
 
     slot_room ≥ 1: weights that the kept slots have room for ÷ weights that are kept in them.
     """
@@ -43,6 +39,7 @@ class TwoLevel(Pattern):
     numbers: ClassVar = ("length",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.length <= MOST_LANES:
             raise SettingError(
                 "pattern",
@@ -57,7 +54,7 @@ class TwoLevel(Pattern):
     def masks(self, targets: Sequence[Target], kept: int) -> list[Pruned]:
         """Exactly `kept` weights."""
         scores = [t.scores for t in targets]
-        slots = [self._slots(fine) for fine in best_weights(scores, kept)]
+        slots = self.cuts(targets, kept)
         masks = best_in_slots(scores, slots, kept, self.slot_room)
         return [Pruned(keep, slots=cut) for keep, cut in zip(masks, slots, strict=True)]
 
@@ -67,29 +64,28 @@ class TwoLevel(Pattern):
         Where whole slots do not come nearer, one more may stay.
         """
         for matrix in matrices:
-            rooms = [self._room(matrix.keep, cut) for cut in self._both()]
-            most = self.slot_room * (matrix.nnz + 1) + self.length
-            if min(rooms) > most:
+            rooms = {self._room(matrix.keep, cut): cut for cut in self.ways(matrix)}
+            least = min(rooms)
+            if least > self.slot_room * (matrix.nnz + 1) + self.length:
                 row, col = (int(i) for i in np.argwhere(matrix.keep)[0])
+                height, width = rooms[least].extent
                 return Break(
                     matrix.name,
                     row,
                     col,
-                    f"{matrix.nnz} weights keep 1×{self.length} slots with room for {rooms[0]} and "
-                    f"{self.length}×1 slots with room for {rooms[1]}, more than {self.slot_room:g} "
-                    "times as many",
+                    f"the {height}×{width} slots of the {matrix.nnz} weights that it keeps have "
+                    f"room for {least}, more than {self.slot_room:g} times as many",
                 )
         return None
 
     def local(self, keep: NDArray[np.bool_], layout: VectorLayout | None) -> Local:
         """The best slots of the same orientation, and weights in them, inside some columns."""
-        slots = min(self._both(), key=lambda cut: self._room(keep, cut))
-        width = slots.extent[1]
+        slots = min(self.ways(), key=lambda cut: self._room(keep, cut))
 
         def choose(scores: NDArray[np.float32], kept: int) -> NDArray[np.bool_]:
             return best_in_slots([scores], [slots], kept, self.slot_room)[0]
 
-        return Local(width * max(1, SPAN // width), choose, None)
+        return Local(span_of(slots), choose, None)
 
     def storage(self, matrix: MaskedMatrix, value_bits: int) -> Storage:
         """In the format two_level."""
@@ -97,12 +93,9 @@ class TwoLevel(Pattern):
 
         return encode(matrix, "two_level", length=self.length).storage(value_bits)
 
-    def _both(self) -> tuple[Slots, Slots]:
-        lying = Slots("horizontal", self.length)
-        return lying, lying.turned()
-
-    def _slots(self, fine: NDArray[np.bool_]) -> Slots:
-        return Slots(orientation_at(fine, self.length), self.length)
+    def cut(self, orientation: Orientation) -> Slots:
+        """See `SlotPattern`."""
+        return Slots(orientation, self.length)
 
     @staticmethod
     def _room(keep: NDArray[np.bool_], slots: Slots) -> int:

@@ -31,18 +31,18 @@ RULES = ("importance", *BY_KIND, *ORIENTATIONS)
 
 @dataclass(frozen=True, kw_only=True)
 class VectorPattern(Pattern):
-    """Aligned vectors, all of a matrix in one orientation.
+    """Aligned vectors or slots, all of a matrix in one orientation.
 
     orientation: a key of `RULES`. Kinds that a rule does not name are decided by importance.
     settled: orientations that are decided already, by the name of the matrix.
     """
 
     orientation: str = option(
-        "What decides whether the vectors of a matrix are horizontal or vertical. importance takes "
-        "what its scores favour. kind lays Q, K, V and the attention output along the residual "
-        "stream, and the matrices of the feed-forward layer along its hidden neurons. stream lays "
-        "all along the residual stream, units all along heads and hidden neurons. Matrices of "
-        "other kinds follow importance.",
+        "What decides whether the vectors or slots of a matrix are horizontal or vertical. "
+        "importance takes what its scores favour. kind lays Q, K, V and the attention output along "
+        "the residual stream, and the matrices of the feed-forward layer along its hidden neurons. "
+        "stream lays all along the residual stream, units all along heads and hidden neurons. "
+        "Matrices of other kinds follow importance.",
         default="importance",
         choices=RULES,
     )

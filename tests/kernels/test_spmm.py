@@ -23,11 +23,15 @@ from kernels.vector_registers import Machine, machine
 from sparse_formats.formats.bsr import BSR
 from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
+from sparse_formats.formats.lane_select import LaneSelect
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
 from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.masks.decompose import decompose_oriented
+from sparse_formats.masks.slots import Slots
+from tests.sparse_formats.slot_masks import selected
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,6 +49,7 @@ def encodings(dense: NDArray[Any]) -> dict[str, SparseMatrix]:
         format.__name__: format.encode(keep, dense) for format in (CSR, CSC, MixedVectorsTiled)
     }
     encoded["BSR"] = BSR.encode(keep, dense, 1)
+    encoded["TwoLevel"] = TwoLevel.encode(keep, dense, 8)
     encoded["NM"] = NM.encode(keep, dense, 4, 4)
     for orientation in ("horizontal", "vertical"):
         vectors = decompose_oriented(keep, orientation)
@@ -137,6 +142,17 @@ def test_every_format_equals_dense(
     x = rng.standard_normal((cols, tokens)).astype(np.float32)
     for weight in encodings(dense).values():
         assert_product(spmm(weight, x), dense, x)
+
+
+@pytest.mark.parametrize("is_vertical", [False, True])
+@pytest.mark.parametrize("tokens", [1, 16, 129])
+def test_lanes_that_select_their_inputs_equal_dense(tokens: int, is_vertical: bool) -> None:
+    rng = np.random.default_rng(tokens)
+    keep = selected(rng.random((70, 150)) < 0.3, 16, 4, is_vertical)
+    dense = np.where(keep, rng.standard_normal(keep.shape), 0).astype(np.float32)
+    x = rng.standard_normal((150, tokens)).astype(np.float32)
+    slots = Slots("vertical" if is_vertical else "horizontal", 16, 4)
+    assert_product(spmm(LaneSelect.encode(keep, dense, slots=slots), x), dense, x)
 
 
 @pytest.mark.parametrize("tokens", [1, 8, 24, 70])

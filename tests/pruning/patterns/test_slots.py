@@ -92,8 +92,8 @@ def test_every_matrix_of_a_budget_fills_its_slots_to_the_same_share() -> None:
     scattered[::8, ::8] = True
     broken = wanted.conforms([MaskedMatrix("s", scattered)])
     assert str(broken) == (
-        "matrix s: 32 weights keep 1×8 slots with room for 256 and 8×1 slots with room for 256, "
-        "more than 1.5 times as many"
+        "matrix s: the 8×1 slots of the 32 weights that it keeps have room for 256, more than 1.5 "
+        "times as many"
     )
 
 
