@@ -161,9 +161,10 @@ def test_has_the_makers_cut_precedence(tmp_path: Path) -> None:
     write_masks(tmp_path / "m.npz", MaskSet((vertical, MaskedMatrix("n", keep))))
     first, second = read_masks(tmp_path / "m.npz").matrices
     assert (first.slots, second.slots) == (vertical.slots, None)
-    for parameters in ({}, {"lanes": 4, "choices": 4}):
-        found = encode(first, "lane_select", **parameters)
-        assert isinstance(found, LaneSelect) and found.slots == vertical.slots
+    told = encode(first, "lane_select", lanes=4, choices=4)
+    found = encode(first, "lane_select")
+    for matrix in (told, found):
+        assert isinstance(matrix, LaneSelect) and matrix.slots == vertical.slots
     # Asked for others, the format looks for itself.
     other = encode(first, "two_level", length=8)
     assert isinstance(other, TwoLevel) and other.slots.lanes == 8
