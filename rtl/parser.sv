@@ -4,7 +4,7 @@ module parser #(
     parameter L  = 8,    // most lanes of the slot
     parameter V  = 8,    // bits of a value
     parameter E  = 128,  // most bits of an entry
-    parameter SELECT = 1, // most inputs that a lane may take one of
+    parameter SELECT = 1, // k: inputs among which a lane may choose
     parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
     parameter XW = 10,   // bits of a position
     parameter UW = 8     // bits of a unit's number
@@ -17,7 +17,7 @@ module parser #(
     input  logic [4:0]      position_bits, // d
     input  logic [4:0]      unit_bits,     // t
     input  logic [4:0]      lanes,         // g
-    input  logic [1:0]      select_log,    // select bits of a weight
+    input  logic            chooses,       // s = k: items have selects
     output logic            is_complete,   // all bits of the entry wait
     output logic [15:0]     length,
     output logic [XW-1:0]   difference,
@@ -27,7 +27,8 @@ module parser #(
     output logic [L*V-1:0]  values
 );
     logic           has_flag, is_full;
-    logic [E-1:0]   from_position, from_unit, from_bitmap, from_items, item;
+    localparam SELECT_BITS = $clog2(SELECT);
+    logic [E-1:0]   from_position, from_unit, from_bitmap, from_items;
     logic [L-1:0]   all_lanes, found;
     logic [15:0]    header, total;
     logic [4:0]     ones;
@@ -37,8 +38,8 @@ module parser #(
 
     always_comb begin
         found = '0; header = 16'd0; ones = 5'd0; expanded = '0; is_full = 1'b0; has_flag = 1'b0; selected = '0;
-        all_lanes = '0; from_position = '0; from_unit = '0; from_bitmap = '0; from_items = '0; item = '0;
-        item_bits = 16'(V) + 16'(select_log);
+        all_lanes = '0; from_position = '0; from_unit = '0; from_bitmap = '0; from_items = '0;
+        item_bits = chooses ? 16'(V + SELECT_BITS) : 16'(V);
         if (waiting != 0) begin
             if (is_dense) begin
                 found      = dense_lanes;
@@ -58,10 +59,10 @@ module parser #(
             // An item is the select and the value of a lane.
             for (int i = 0; i < L; i++)
                 if (found[i]) begin
-                    item = from_items >> (16'(ones) * item_bits);
-                    selected[i*SB +: SB] = item[SB-1:0] & ~({SB{1'b1}} << select_log);
-                    item = item >> select_log;
-                    expanded[i*V +: V] = item[V-1:0];
+                    if (chooses && SELECT > 1) begin
+                        selected[i*SB +: SB] = from_items[ones*(V+SELECT_BITS) +: SB];
+                        expanded[i*V +: V] = from_items[ones*(V+SELECT_BITS)+SELECT_BITS +: V];
+                    end else expanded[i*V +: V] = from_items[ones*V +: V];
                     ones = ones + 5'd1;
                 end
         end

@@ -7,8 +7,9 @@ module pe #(
     parameter V  = 8,
     parameter A  = 32,        // words of a bank
     parameter LATENCY = 4,        // at least 1
-    parameter SELECT = 1,         // most inputs that a lane may take one of
+    parameter SELECT = 1,         // k: inputs among which a lane may choose
     parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
+    parameter R  = G > SELECT ? G : SELECT,
     parameter UW = 8
 ) (
     input  logic              clk,
@@ -20,9 +21,8 @@ module pe #(
     input  logic [M*UW-1:0]   unit,
     input  logic [M*G-1:0]    enable,       // by slot, then by lane of the slot
     input  logic [M*G*V-1:0]  weights,
-    input  logic [M*G*V-1:0]  activations,  // row mode: one for each lane
-    input  logic [M*SELECT*V-1:0] candidates, // column mode: one of them for each lane
-    input  logic [M*G*SB-1:0] selects,
+    input  logic [M*R*V-1:0]  activations,  // by slot: row mode: one for each lane; column mode: the position
+    input  logic [M*G*SB-1:0] selects,      // column mode: which of them the lane takes
     input  logic              empty,        // forget the sums of `read_bank`
     input  logic              read_bank,
     input  logic [G*UW-1:0]   read_address,
@@ -48,8 +48,8 @@ module pe #(
                 if (lanes_log == 3'(k))
                     for (int l = 0; l < G; l++)
                         if ((l >> k) < M && enable[((l>>k)%M)*G + l%(1<<k)]) begin
-                            operand = is_row ? activations[(((l>>k)%M)*G + l%(1<<k))*V +: V]
-                                    : candidates[(((l>>k)%M)*SELECT + 32'(selects[(((l>>k)%M)*G + l%(1<<k))*SB +: SB]))*V +: V];
+                            operand = is_row ? activations[(((l>>k)%M)*R + l%(1<<k))*V +: V]
+                                    : activations[(((l>>k)%M)*R + 32'(selects[(((l>>k)%M)*G + l%(1<<k))*SB +: SB]))*V +: V];
                             product = $signed(weights[(((l>>k)%M)*G + l%(1<<k))*V +: V]) * $signed(operand);
                             level[l*32 +: 32] = 32'(product);
                             writing[l] = !is_row;

@@ -42,6 +42,8 @@ module pe_row #(
     output logic [T*M*G-1:0]     enable
 );
     localparam GV = G * V;
+    localparam R = G > SELECT ? G : SELECT;
+    localparam RV = R * V;
     localparam SB = SELECT > 1 ? $clog2(SELECT) : 1;
     localparam GS = G * SB;
     logic [RW-1:0]      offset;
@@ -51,8 +53,8 @@ module pe_row #(
     logic [M*E-1:0]     bits;
     logic [M-1:0]       slot_done;
     logic [T*M*UW-1:0]  unit;
-    logic [T*M*G*V-1:0] weights, activations;
-    logic [T*M*SELECT*V-1:0] candidates;
+    logic [T*M*G*V-1:0] weights;
+    logic [T*M*R*V-1:0] activations;
     logic [T*M*G*SB-1:0] selects;
     logic [T*M-1:0]     live_in;
     logic [2:0]         lanes_log;
@@ -77,8 +79,9 @@ module pe_row #(
             logic [T-1:0] one_issue, one_live;
             logic [T*UW-1:0] one_unit;
             logic [T*L-1:0] one_enable;
-            logic [T*L*V-1:0] one_weights, one_activations;
-            logic [T*SELECT*V-1:0] one_candidates;
+            localparam LR = L > SELECT ? L : SELECT;
+            logic [T*L*V-1:0] one_weights;
+            logic [T*LR*V-1:0] one_activations;
             logic [T*L*SB-1:0] one_selects;
             logic [7:0] set;
             logic [UW-1:0] set_units;
@@ -89,7 +92,7 @@ module pe_row #(
             slot #(.T(T), .L(L), .V(V), .Q(Q), .Z(Z), .W(W), .E(E), .XW(XW), .UW(UW),
                    .SELECT(SELECT), .MOST_SHARE(P), .PER_COLUMN(PER_COLUMN)) slot (
                 .clk, .clear, .step, .exists, .is_row(descriptor[0]),
-                .lanes_log, .select_log(descriptor[25:24]), .is_dense(descriptor[1]), .pattern(descriptor[3:2]),
+                .lanes_log, .chooses(descriptor[24]), .is_dense(descriptor[1]), .pattern(descriptor[3:2]),
                 .position_bits(descriptor[12:8]), .unit_bits(descriptor[20:16]),
                 .inputs(descriptor[48 +: XW]), .tokens, .share, .place(3'(ROW % 32'(share))), .set_units,
                 .has_last_unit(set_units != 0
@@ -99,7 +102,7 @@ module pe_row #(
                 .length(length[j*16 +: 16]), .loaded, .window, .nonzero, .bound(bounds[j*XW +: XW]),
                 .is_done(slot_done[j]), .issue(one_issue), .live(one_live), .unit(one_unit),
                 .enable(one_enable), .weights(one_weights), .activations(one_activations),
-                .candidates(one_candidates), .selects(one_selects),
+                .selects(one_selects),
                 .takes(takes[j*T +: T]), .dropped(dropped[j*T*4 +: T*4]),
                 .taker_state(taker_state[j*T*4 +: T*4]), .parser_stall(parser_stall[j*2 +: 2]));
             assign issue[j*T +: T] = one_issue;
@@ -109,8 +112,7 @@ module pe_row #(
                 assign unit[(c*M+j)*UW +: UW] = one_unit[c*UW +: UW];
                 assign enable[(c*M+j)*G +: G] = one_live[c] ? G'(one_enable[c*L +: L]) : '0;
                 assign weights[(c*M+j)*G*V +: G*V] = GV'(one_weights[c*L*V +: L*V]);
-                assign activations[(c*M+j)*G*V +: G*V] = GV'(one_activations[c*L*V +: L*V]);
-                assign candidates[(c*M+j)*SELECT*V +: SELECT*V] = one_candidates[c*SELECT*V +: SELECT*V];
+                assign activations[(c*M+j)*R*V +: R*V] = RV'(one_activations[c*LR*V +: LR*V]);
                 assign selects[(c*M+j)*G*SB +: G*SB] = GS'(one_selects[c*L*SB +: L*SB]);
             end
         end
@@ -118,8 +120,8 @@ module pe_row #(
             pe #(.M(M), .G(G), .V(V), .A(A), .LATENCY(LATENCY), .SELECT(SELECT), .UW(UW)) pe (
                 .clk, .reset, .is_row(descriptor[0]), .lanes_log, .bank, .live(live_in[c*M +: M]),
                 .unit(unit[c*M*UW +: M*UW]), .enable(enable[c*M*G +: M*G]),
-                .weights(weights[c*M*G*V +: M*G*V]), .activations(activations[c*M*G*V +: M*G*V]),
-                .candidates(candidates[c*M*SELECT*V +: M*SELECT*V]), .selects(selects[c*M*G*SB +: M*G*SB]),
+                .weights(weights[c*M*G*V +: M*G*V]), .activations(activations[c*M*R*V +: M*R*V]),
+                .selects(selects[c*M*G*SB +: M*G*SB]),
                 .empty, .read_bank, .read_address(read_address[c*G*UW +: G*UW]),
                 .read_sum(read_sum[c*G*32 +: G*32]));
         end

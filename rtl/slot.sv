@@ -9,8 +9,9 @@ module slot #(
     parameter E  = 128,
     parameter XW = 10,
     parameter UW = 8,
-    parameter SELECT = 1,      // most inputs that a lane may take one of
+    parameter SELECT = 1,      // k: inputs among which a lane may choose
     parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
+    parameter R = L > SELECT ? L : SELECT,
     parameter MOST_SHARE = 4,  // most slots of a set
     parameter PER_COLUMN = 0   // queues per column
 ) (
@@ -20,7 +21,7 @@ module slot #(
     input  logic              exists,         // at this number of lane groups
     input  logic              is_row,
     input  logic [2:0]        lanes_log,      // log2 of g
-    input  logic [1:0]        select_log,     // log2 of s
+    input  logic              chooses,        // s = k, otherwise s = 1
     input  logic              is_dense,
     input  logic [1:0]        pattern,
     input  logic [4:0]        position_bits,
@@ -48,8 +49,7 @@ module slot #(
     output logic [T*UW-1:0]   unit,
     output logic [T*L-1:0]    enable,
     output logic [T*L*V-1:0]  weights,
-    output logic [T*L*V-1:0]  activations,
-    output logic [T*SELECT*V-1:0] candidates,
+    output logic [T*R*V-1:0]  activations,
     output logic [T*L*SB-1:0] selects,
     output logic [T-1:0]      takes,
     output logic [T*4-1:0]    dropped,
@@ -102,12 +102,12 @@ module slot #(
     end
 
     parser #(.L(L), .V(V), .E(E), .SELECT(SELECT), .XW(XW), .UW(UW)) fields (
-        .bits, .waiting, .is_dense, .dense_lanes, .pattern, .position_bits, .unit_bits, .lanes, .select_log,
+        .bits, .waiting, .is_dense, .dense_lanes, .pattern, .position_bits, .unit_bits, .lanes, .chooses,
         .is_complete, .length, .difference, .unit(parsed_unit), .bitmap, .selects(parsed_selects), .values);
 
     assign next_position = is_dense ? dense_position : (is_first ? '0 : position) + difference;
     assign entry_unit = is_dense ? next_dense_unit : parsed_unit;
-    assign low = (is_row ? next_position << lanes_log : next_position) << select_log;
+    assign low = (is_row ? next_position << lanes_log : next_position) << (chooses ? $clog2(SELECT) : 0);
     assign is_room = &has_room;
     assign deliver = step && has_left && is_complete && is_room;
     assign parser_stall[0] = exists && has_left && is_complete && !is_room;
@@ -148,7 +148,7 @@ module slot #(
             logic [L*SB-1:0] one_selects;
             logic [L*V-1:0] one_weights;
             taker #(.COLUMNS(COLUMNS), .L(L), .V(V), .Q(Q), .Z(Z), .W(W), .SELECT(SELECT), .XW(XW), .UW(UW)) taker (
-                .clk, .clear, .step, .is_row, .lanes_log, .select_log, .inputs,
+                .clk, .clear, .step, .is_row, .lanes_log, .chooses, .inputs,
                 .tokens(tokens[k*COLUMNS +: COLUMNS]),
                 .is_coming(exists && tokens[k] && (!is_known || has_left)),
                 .push(deliver && tokens[k]), .push_low(low), .push_unit(entry_unit),
@@ -159,8 +159,7 @@ module slot #(
                 .front_low(front_low[k*XW +: XW]), .is_emptied(is_emptied[k]),
                 .takes(one_takes), .dropped(dropped[k*4 +: 4]), .issue(one_issue), .live(one_live),
                 .unit(one_unit), .enable(enable[k*COLUMNS*L +: COLUMNS*L]), .weights(one_weights),
-                .activations(activations[k*COLUMNS*L*V +: COLUMNS*L*V]),
-                .candidates(candidates[k*COLUMNS*SELECT*V +: COLUMNS*SELECT*V]), .selects(one_selects),
+                .activations(activations[k*COLUMNS*R*V +: COLUMNS*R*V]), .selects(one_selects),
                 .state(taker_state[k*4 +: 4]));
             assign takes[k] = one_takes;
             assign issue[k*COLUMNS +: COLUMNS] = one_issue ? tokens[k*COLUMNS +: COLUMNS] : '0;

@@ -7,8 +7,9 @@ module taker #(
     parameter Q  = 4,    // entries that wait
     parameter Z  = 1,    // entries that may be dropped in a cycle
     parameter W  = 16,   // inputs in the window, a power of two
-    parameter SELECT = 1, // most inputs that a lane may take one of, a power of two
+    parameter SELECT = 1, // k: inputs among which a lane may choose
     parameter SB = SELECT > 1 ? $clog2(SELECT) : 1,
+    parameter R  = L > SELECT ? L : SELECT,   // reads of the window for an entry and column
     parameter XW = 10,
     parameter UW = 8
 ) (
@@ -17,7 +18,7 @@ module taker #(
     input  logic                     step,
     input  logic                     is_row,        // row mode
     input  logic [2:0]               lanes_log,     // log2 of g
-    input  logic [1:0]               select_log,    // log2 of s
+    input  logic                     chooses,       // s = k, otherwise s = 1
     input  logic [XW-1:0]            inputs,        // of the tile
     input  logic [COLUMNS-1:0]       tokens,        // columns that have a token
     input  logic                     is_coming,     // entries are still to be delivered
@@ -41,14 +42,13 @@ module taker #(
     output logic [UW-1:0]            unit,
     output logic [COLUMNS*L-1:0]     enable,        // lanes that multiply
     output logic [L*V-1:0]           weights,
-    output logic [COLUMNS*L*V-1:0]   activations,   // row mode: one of the window for each lane
-    output logic [COLUMNS*SELECT*V-1:0] candidates, // column mode: the inputs of the position
+    output logic [COLUMNS*R*V-1:0]   activations,   // row mode: one for each lane; column mode: the position
     output logic [L*SB-1:0]          selects,
     output logic [3:0]               state          // busy, zero_skip, window, decompressor
 );
     localparam XX = XW + 1;
     localparam K  = Z + 1 < Q ? Z + 1 : Q;          // entries that are looked at
-    localparam EW = XW + UW + L + L * SB + L * V;
+    localparam EW = XW + UW + L + L * V + L * $clog2(SELECT);
     localparam NW = $clog2(W);
     localparam QE = Q * EW;
 
@@ -63,8 +63,8 @@ module taker #(
     logic [3:0]             drops;
     logic [COLUMNS-1:0]     alive;
     logic [COLUMNS*L-1:0]   lane_live;
-    logic [COLUMNS*L*V-1:0] operands;
-    logic [COLUMNS*SELECT*V-1:0] position;
+    logic [COLUMNS*R*V-1:0] operands;
+    logic [COLUMNS*R-1:0]   stands;                 // whether what is read is not zero
     logic [UW-1:0]          front_unit;
     logic [L*V-1:0]         front_values;
 
@@ -78,44 +78,42 @@ module taker #(
         does_issue = 1'b0;
         drops = 4'd0;
         alive = '0; lane_live = '0; operands = '0; front_unit = '0; front_values = '0;
-        low = '0; high = '0; place = '0; bitmap = '0; is_live = 1'b0; chosen = '0; front_selects = '0; position = '0;
+        low = '0; high = '0; place = '0; bitmap = '0; is_live = 1'b0; chosen = '0; front_selects = '0; stands = '0;
         if (running)
             for (int k = 0; k < K; k++)
                 if (running) begin
                     low     = queue[k*EW +: XW];
                     bitmap  = queue[k*EW+XW+UW +: L];
-                    chosen  = queue[k*EW+XW+UW+L +: L*SB];
-                    high    = {1'b0, low} + ((is_row ? XX'(1) << lanes_log : XX'(1)) << select_log);
+                    chosen  = SELECT > 1 ? queue[k*EW+XW+UW+L+L*V +: L*SB] : '0;
+                    high    = {1'b0, low} + ((is_row ? XX'(1) << lanes_log : XX'(1)) << (chooses ? $clog2(SELECT) : 0));
                     if (high > {1'b0, inputs}) high = {1'b0, inputs};
                     if (count <= 8'(k) || high > {1'b0, loaded}) running = 1'b0;
                     else begin
                         alive = '0;
                         lane_live = '0;
                         operands = '0;
-                        position = '0;
+                        stands = '0;
+                        // In row mode read i is what lane i selects, in column mode candidate i.
+                        for (int i = 0; i < R; i++) begin
+                            place = low[NW-1:0] + NW'(i);
+                            if (is_row && i < L) place = place + (NW'(chosen[i%L*SB +: SB]) << lanes_log);
+                            for (int c = 0; c < COLUMNS; c++) begin
+                                stands[c*R+i] = nonzero[c*W + 32'(place)];
+                                operands[(c*R+i)*V +: V] = window[(c*W + 32'(place))*V +: V];
+                            end
+                        end
                         for (int i = 0; i < L; i++)
-                            if (bitmap[i]) begin
-                                place = low[NW-1:0] + (is_row ? NW'(i) + (NW'(chosen[i*SB +: SB]) << lanes_log)
-                                                              : NW'(chosen[i*SB +: SB]));
+                            if (bitmap[i])
                                 for (int c = 0; c < COLUMNS; c++) begin
-                                    is_live = tokens[c] && (Z == 0 || nonzero[c*W + 32'(place)]);
+                                    is_live = tokens[c] && (Z == 0 || stands[c*R + (is_row ? i : 32'(chosen[i*SB +: SB]))]);
                                     lane_live[c*L+i] = is_live;
                                     alive[c] = alive[c] || is_live;
-                                    if (is_live && is_row)
-                                        operands[(c*L+i)*V +: V] = window[(c*W + 32'(place))*V +: V];
                                 end
-                            end
-                        for (int q = 0; q < SELECT; q++) begin
-                            place = low[NW-1:0] + NW'(q);
-                            for (int c = 0; c < COLUMNS; c++)
-                                if (alive[c] && !is_row && q < (1 << select_log))
-                                    position[(c*SELECT+q)*V +: V] = window[(c*W + 32'(place))*V +: V];
-                        end
                         if (Z == 0 || alive != '0) begin
                             does_issue    = step;
                             front_unit    = queue[k*EW+XW +: UW];
                             front_selects = chosen;
-                            front_values  = queue[k*EW+XW+UW+L+L*SB +: L*V];
+                            front_values  = queue[k*EW+XW+UW+L +: L*V];
                             running       = 1'b0;
                         end else if (k < Z) drops = drops + 4'd1;
                         else running = 1'b0;
@@ -130,7 +128,6 @@ module taker #(
         live        = does_issue ? alive : '0;
         enable      = does_issue ? lane_live : '0;
         activations = does_issue ? operands : '0;
-        candidates  = does_issue ? position : '0;
         selects     = front_selects;
         unit        = front_unit;
         weights     = front_values;
@@ -146,7 +143,7 @@ module taker #(
             queue <= '0;
             count <= 8'd0;
         end else if (step) begin
-            queue <= push ? shifted | (QE'({push_values, push_selects, push_bitmap, push_unit, push_low}) << (kept * EW)) : shifted;
+            queue <= push ? shifted | (QE'(EW'({push_selects, push_values, push_bitmap, push_unit, push_low})) << (kept * EW)) : shifted;
             count <= kept + 8'(push);
         end
 endmodule

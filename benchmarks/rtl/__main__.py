@@ -23,10 +23,10 @@ from tests.rtl.encoding import SmallMachine
 from tests.rtl.hardware import SOURCES, verilator
 
 BUILT = {
-    "lock-step, 4 × 2 × 8": SmallMachine(),
+    "lock-step, 4 × 2 × 8": SmallMachine(lane_select=2),
     "queues per column, 2 × 2 × 4": SmallMachine(
-        rows=2, lanes=4, lane_groups=(1, 2, 4), accumulators=16, word_bytes=12, zero_skip=2,
-        queue=4, per_column=True,
+        rows=2, lanes=4, lane_groups=(1, 2, 4), lane_select=4, accumulators=16, word_bytes=12,
+        zero_skip=2, queue=4, per_column=True,
     ),
 }  # fmt: skip
 """What is compiled; the rest of a machine is drawn for each batch of layers."""
@@ -58,17 +58,19 @@ def tiles(count: int, seed: int) -> None:
                     total.update(
                         layers=1, tiles=len(case.tiles), passes=len(one.passes), cycles=one.cycles
                     )
-                    total[f"{found.orientation} {found.lane_groups}"] += 1
+                    total[f"{found.orientation} {found.lane_groups} {found.lane_select}"] += 1
                 print(*wrong, sep="\n", end="\n" if wrong else "", flush=True)
         print(f"{name}: {dict(total)}", flush=True)
 
 
 def _drawn(machine: SmallMachine, rng: np.random.Generator) -> SmallMachine:
+    lane_select = int(rng.choice([1, machine.lane_select]))
     return replace(
         machine,
+        lane_select=lane_select,
         policy=str(rng.choice(POLICIES)),
         sets=int(rng.choice([s for s in (1, 2, 4) if machine.rows % s == 0])),
-        packing=bool(rng.integers(2)),
+        packing=lane_select > 1 or bool(rng.integers(2)),
         dram_bytes=float(rng.choice([0.75, 4, 7.5, 16, 30])),
         burst=int(rng.choice([1, 16, 64])),
         first_latency=int(rng.choice([0, 1, 10])),

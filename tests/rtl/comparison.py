@@ -77,12 +77,19 @@ def settings(machine: SmallMachine) -> list[str]:
     return [f"{key}={str(value).lower()}" for key, value in values.items()]
 
 
-def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
-    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors, or a mixture."""
-    rows, cols = rng.integers(least, most + 1, 2)
+def draw(
+    machine: SmallMachine, rng: np.random.Generator, least: int, most: int, tokens: int
+) -> Layer:
+    """A layer of `least` to `most` outputs and inputs: scattered weights, vectors, or a mixture.
+
+    For a machine whose lanes choose, half of the layers keep one of the candidates of each lane.
+    """
+    rows, cols = rng.integers(least, most + 1, 2).tolist()
     density = rng.choice([0.0, 0.05, 0.2, 0.5, 1.0], p=[0.02, 0.28, 0.35, 0.25, 0.1])
     length = int(rng.choice([1, 4, 8]))
-    if rng.integers(2):
+    if machine.lane_select > 1 and rng.integers(2):
+        keep = chosen(machine, rng, rows, cols)
+    elif rng.integers(2):
         keep = np.repeat(rng.random((rows, -(-cols // length))) < density, length, axis=1)[:, :cols]
     else:
         keep = np.repeat(rng.random((-(-rows // length), cols)) < density, length, axis=0)[:rows]
@@ -92,6 +99,22 @@ def draw(rng: np.random.Generator, least: int, most: int, tokens: int) -> Layer:
     x = rng.integers(-128, 128, (int(rng.integers(1, tokens + 1)), cols))
     x[rng.random(x.shape) < rng.choice([0.0, 0.5, 0.9])] = 0
     return Layer(keep, weight, x.astype(np.int8))
+
+
+def chosen(
+    machine: SmallMachine, rng: np.random.Generator, rows: int, cols: int
+) -> NDArray[np.bool_]:
+    """A mask of (position, unit) in which each lane keeps one of its candidates."""
+    k, g = machine.lane_select, machine.lanes // int(rng.choice(machine.lane_groups))
+    # Units × positions × candidates × lanes, in each mode in its own order.
+    if rng.integers(2):
+        shape, order, size = (rows, -(-cols // (k * g)), k, g), (0, 1, 2, 3), (rows, -1)
+    else:
+        shape, order = (-(-rows // g), -(-cols // k), k, g), (0, 3, 1, 2)
+        size = (shape[0] * g, -1)
+    one = rng.integers(k, size=(*shape[:2], 1, g)) == np.arange(k)[:, None]
+    one &= rng.random((*shape[:2], 1, 1)) < rng.choice([0.3, 0.6, 1.0])
+    return one.transpose(order).reshape(size)[:rows, :cols]
 
 
 def drawn_cases(
@@ -107,7 +130,7 @@ def drawn_cases(
     for number in range(layers):
         n = int(rng.choice(machine.lane_groups))
         of = replace(machine, lane_groups=(n,)) if number % 2 else machine
-        layer = draw(rng, *sizes, tokens)
+        layer = draw(of, rng, *sizes, tokens)
         found = simulated(of, layer)
         tiles = encode(
             of,
@@ -115,6 +138,7 @@ def drawn_cases(
             layer.weight,
             is_row=found.layer.orientation == "horizontal",
             n=found.layer.lane_groups,
+            s=found.layer.lane_select,
         )
         cases.append(Case(of, layer, found, tiles))
     return cases
@@ -150,7 +174,8 @@ def compared(
     runs = run(program, machine, jobs, most_cycles)
     found = [
         f"layer {number}, {case.layer.keep.shape}, {case.expected.layer.orientation}, "
-        f"n = {case.expected.layer.lane_groups}: {difference}"
+        f"n = {case.expected.layer.lane_groups}, s = {case.expected.layer.lane_select}: "
+        f"{difference}"
         for number, (case, one) in enumerate(zip(cases, runs, strict=True))
         for difference in differences(case.machine, case.layer, case.tiles, one, case.expected)
     ]

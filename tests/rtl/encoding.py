@@ -244,7 +244,7 @@ def encode_tile(
             table.add(one, width(sets))
     is_first = tile.inputs.start == 0
     flags = int(is_row) | int(is_dense) << 1 | pattern << 2 | width(n) << 4 | int(is_first) << 6
-    descriptor = bytes([flags, d, t, width(s)])
+    descriptor = bytes([flags, d, t, int(s > 1)])
     for field_value in (outputs, len(tile.inputs), tile.outputs.start, tile.inputs.start):
         descriptor += field_value.to_bytes(2, "little")
     descriptor += bytes(4)

@@ -12,8 +12,8 @@ from tests.rtl.encoding import SmallMachine
 from tests.rtl.hardware import SOURCES, Stuck, icarus
 
 MACHINE = SmallMachine(
-    rows=2, lanes=4, lane_groups=(1, 2, 4), accumulators=16, sets=1, word_bytes=12, buffer_words=8,
-    queue=4, window=8, inputs_per_cycle=3, weight_bytes=2048,
+    rows=2, lanes=4, lane_groups=(1, 2, 4), lane_select=2, accumulators=16, sets=1, word_bytes=12,
+    buffer_words=8, queue=4, window=8, inputs_per_cycle=3, weight_bytes=2048,
 )  # fmt: skip
 
 

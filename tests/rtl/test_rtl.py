@@ -28,6 +28,7 @@ SMALL = SmallMachine(
 MACHINES = {
     "sets": SmallMachine(),
     "one_set": SmallMachine(lanes=4, sets=1, lane_groups=(1, 2, 4), zero_skip=0, latency=1),
+    "selects": replace(SMALL, lane_select=4),
     "snake": replace(SMALL, policy="snake", per_column=True, packing=False, queue=4),
     "interleaved": replace(
         SMALL, policy="interleaved", columns=1, lanes=8, lane_groups=(1, 2, 4, 8)
@@ -36,7 +37,9 @@ MACHINES = {
 }
 
 
-@pytest.mark.parametrize("name", ["snake", *slow("sets", "one_set", "interleaved", "lpt")])
+@pytest.mark.parametrize(
+    "name", ["snake", "selects", *slow("sets", "one_set", "interleaved", "lpt")]
+)
 def test_a_tile_takes_the_cycles_counters_and_outputs_of_the_simulator(
     name: str, tmp_path: Path
 ) -> None:
@@ -45,6 +48,9 @@ def test_a_tile_takes_the_cycles_counters_and_outputs_of_the_simulator(
     # A strip is at least 16 outputs high; one group of tokens makes one pass.
     cases = drawn_cases(machine, 20, rng, sizes=(1, 16), tokens=machine.columns)
     assert all(len(case.tiles) == 1 for case in cases)
+    if machine.lane_select > 1:
+        layers = [case.expected.layer for case in cases]
+        assert len({layer.orientation for layer in layers if layer.lane_select > 1}) == 2
     assert compared(icarus(machine, tmp_path), machine, cases)[0] == []
 
 
@@ -59,6 +65,8 @@ def test_a_tile_takes_the_cycles_counters_and_outputs_of_the_simulator(
                 ("one_set", 2, {"weight_bytes": 4096}),
                 ("interleaved", 2, {"weight_bytes": 32768, "resident": True}),
                 ("lpt", 1, {"weight_bytes": 4096}),
+                # Two candidates a lane, and a queue for each column.
+                ("selects", 3, {"weight_bytes": 2048, "per_column": True, "lane_select": 2}),
             )
         ),
     ],
@@ -76,7 +84,7 @@ def test_a_layer_of_many_passes_does_too(
 def test_the_dense_stream_takes_the_cycles_of_the_dense_baseline(tmp_path: Path) -> None:
     machine = replace(SMALL, lane_groups=(2,))
     rng = np.random.default_rng(3)
-    layers = [draw(rng, 1, 24, 4) for _ in range(6)]
+    layers = [draw(machine, rng, 1, 24, 4) for _ in range(6)]
     jobs = [
         Job(
             encode(

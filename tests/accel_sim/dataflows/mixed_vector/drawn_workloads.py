@@ -4,7 +4,7 @@ A workload is drawn from a seed, so a failing one is named by a number.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.datatypes import DATATYPES
-from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, longest_entry
 from tests.accel_sim.dataflows.mixed_vector.reference.product import operands
 from tests.accel_sim.workloads import load_mixed_vector
-
-HAS_SELECTS = any(f.name == "lane_select" for f in fields(LayerResult))
-"""Whether the simulator runs machines whose lanes choose; those that it cannot run are left out."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,7 @@ from accel_sim.reports.report import LayerResult
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
-from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import HAS_SELECTS, layer_inputs
+from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import layer_inputs
 from tests.accel_sim.dataflows.mixed_vector.reference.layers import ReferenceLayer, reference
 from tests.accel_sim.dataflows.mixed_vector.reference.machine import Machine, refusals
 from tests.accel_sim.dataflows.mixed_vector.reference.one_pass import State, run_pass
@@ -38,7 +38,7 @@ from tests.accel_sim.workloads import load_mixed_vector, simulated
 PAPER = (
     "pe_rows=1",
     "token_columns=1",
-    "lanes=1",
+    "array.lanes=1",
     "lane_groups=[1]",
     "accumulators_per_pe=1",
     "pe_latency_cycles=2",
@@ -97,8 +97,7 @@ def both(
     machine, matrices = Machine.of(simulator), matrices_of(masks)
     some = activations or Activations(1)
     yield reference(matrices, inputs_of(matrices, some, machine.array.datatype), machine).layers
-    if machine.array.lane_select == 1 or HAS_SELECTS:
-        yield simulated(matrices, simulator, some, threads=1)
+    yield simulated(matrices, simulator, some, threads=1)
 
 
 def causes(layer: ReferenceLayer | LayerResult) -> dict[str, int]:
@@ -270,7 +269,7 @@ def test_is_a_weight_whose_input_is_zero_not_multiplied() -> None:
     # Inputs 0 and 2 on 4 lanes. Row mode: one entry of 4 + 2·16 = 36 bits = 5 bytes: 25 bytes,
     # from 29; issued in 3: 4 + 2 cycles, until 35; 36. Column mode: two entries of 2 + 4 + 16 bits,
     # 6 bytes, from 30; the second is dropped in 4: 5 + 2 cycles, until 37; 38.
-    packed = ("lanes=4", "accumulators_per_pe=4", "zero_skip.entries_per_cycle=1")
+    packed = ("array.lanes=4", "accumulators_per_pe=4", "zero_skip.entries_per_cycle=1")
     for (layer,) in both([[[1, 0, 1, 0]]], packed, given((1, 0, 0, 0))):
         assert layer.orientation == "horizontal"
         assert layer.cycles == 36
@@ -282,7 +281,7 @@ def test_is_a_weight_whose_input_is_zero_not_multiplied() -> None:
 # --- entries, slots and lane groups ---------------------------------------------------------------
 
 
-TWO = ("lanes=2", "accumulators_per_pe=4", *WIDE_WINDOW, *FAST)
+TWO = ("array.lanes=2", "accumulators_per_pe=4", *WIDE_WINDOW, *FAST)
 
 
 @pytest.mark.rule(microarchitecture=2)
@@ -339,7 +338,7 @@ def test_does_the_port_serve_the_slot_with_the_fewest_bits() -> None:
     # 26; two words: 28.
     # Dense: 3 of 16 bits. s0, s1 take turns from 4 to 9, deliver in 5, 7, 9 and 6, 8, 10; issued
     # until 11: 12 + 2. Three words a slot, so from 5 + 10 − 6 until 23; 25.
-    narrow = ("word_bytes=2", "lane_groups=[2]", "lanes=2", "accumulators_per_pe=2", *FAST)
+    narrow = ("word_bytes=2", "lane_groups=[2]", "array.lanes=2", "accumulators_per_pe=2", *FAST)
     for (layer,) in both([[[1, 1, 1], [1, 1, 1]]], narrow):
         assert (layer.cycles, layer.dense_cycles) == (28, 25)
         parser = layer.units["decompressor"]
@@ -397,7 +396,7 @@ def test_is_an_entry_a_piece_of_a_vector(packing: str, layout: Any, cycles: int)
         lines, starts, lengths = np.array(layout, np.int32).T
         vectors = VectorLayout("horizontal", *map(np.ascontiguousarray, (lines, starts, lengths)))
     matrix = MaskedMatrix("m0", np.ones((1, 4), np.bool_), None, "other", vectors)
-    settings = ("lanes=4", "accumulators_per_pe=4", f"packing={packing}", *FAST)
+    settings = ("array.lanes=4", "accumulators_per_pe=4", f"packing={packing}", *FAST)
     for (layer,) in both([matrix], settings):
         assert (layer.orientation, layer.cycles) == ("horizontal", cycles)
 
@@ -413,7 +412,7 @@ def test_is_an_entry_a_piece_of_a_vector(packing: str, layout: Any, cycles: int)
     ],
 )
 def test_is_the_mode_chosen_by_cycles(mask: Mask, orientation: str, cycles: int) -> None:
-    for (layer,) in both([mask], ("lanes=4", "accumulators_per_pe=4", *FAST)):
+    for (layer,) in both([mask], ("array.lanes=4", "accumulators_per_pe=4", *FAST)):
         assert (layer.orientation, layer.cycles) == (orientation, cycles)
 
 
@@ -479,14 +478,9 @@ def test_is_the_worked_pass_of_the_page_right() -> None:
 
 # --- lanes that choose ----------------------------------------------------------------------------
 
-CHOOSING = ("lanes=2", "lane_select=2", "accumulators_per_pe=2")
+CHOOSING = ("array.lanes=2", "lane_select=2", "accumulators_per_pe=2")
 
 PAIRS = [[1, 0, 0, 1], [0, 1, 1, 0]]
-
-
-def choice_of(layer: ReferenceLayer | LayerResult) -> tuple[str, int]:
-    """Its mode and select width."""
-    return layer.orientation, vars(layer)["lane_select"]
 
 
 @pytest.mark.rule(microarchitecture=2)
@@ -500,7 +494,7 @@ def test_do_lanes_that_choose_fill_their_entries() -> None:
     # Dense: 36 bytes, from 40; 4 entries, issued in 3 … 6: 7 + 2, until 49; 51.
     for (layer,) in both([PAIRS], CHOOSING):
         assert (layer.cycles, layer.dense_cycles, layer.entries) == (42, 51, 2)
-        assert choice_of(layer) == ("horizontal", 2)
+        assert (layer.orientation, layer.lane_select) == ("horizontal", 2)
         assert layer.storage_bits == {
             "values": 64, "indices": 2 * 3, "pointers": 8 * 20 + 2, "padding": 0
         }  # fmt: skip
@@ -515,7 +509,7 @@ def test_does_a_candidate_that_is_not_selected_not_keep_an_entry_alive() -> None
     # Inputs 0 and 3 are zero, which are those of output 0: its entry is dropped in 3.
     settings = (*CHOOSING, "zero_skip.entries_per_cycle=1")
     for (layer,) in both([PAIRS], settings, given((0, 1, 1, 0))):
-        assert (layer.cycles, *choice_of(layer)) == (42, "horizontal", 2)
+        assert (layer.cycles, layer.orientation, layer.lane_select) == (42, "horizontal", 2)
         assert causes(layer) == {
             "dram": 33, "decompressor": 3, "zero_skip": 1, "compute": 1, "pipeline": 2,
             "writeback": 2,
@@ -532,7 +526,7 @@ def test_does_an_entry_wait_for_all_candidates_of_its_position() -> None:
     # Without selects the second of two entries is issued in 8 too, but they have a byte more.
     narrow = (*CHOOSING, "window_inputs=8", "inputs_per_cycle=1")
     for (layer,) in both([[[0] * 6 + [1, 0], [0] * 7 + [1]]], narrow):
-        assert (layer.cycles, *choice_of(layer)) == (42, "vertical", 2)
+        assert (layer.cycles, layer.orientation, layer.lane_select) == (42, "vertical", 2)
         assert causes(layer) == {
             "dram": 29, "decompressor": 3, "window": 5, "compute": 1, "pipeline": 2,
             "writeback": 2,
@@ -540,7 +534,7 @@ def test_does_an_entry_wait_for_all_candidates_of_its_position() -> None:
     # Both lanes take input 6. With selects they would wait for input 7 as well. Without them the
     # entry of 3 + 2·16 bits is issued in 7: a cycle less.
     for (layer,) in both([[[0] * 6 + [1, 0]] * 2], narrow):
-        assert (layer.cycles, *choice_of(layer)) == (41, "vertical", 1)
+        assert (layer.cycles, layer.orientation, layer.lane_select) == (41, "vertical", 1)
         assert causes(layer)["window"] == 4
 
 

@@ -45,6 +45,16 @@ SMALL: dict[str, Any] = {
     "decompressor.buffer_words": 16,
     "weight_buffer.port_bytes": 20,
 }
+
+
+def one_of_two(shape: tuple[int, int]) -> MaskedMatrix:
+    """Each output keeps one of every two inputs."""
+    rng = np.random.default_rng(0)
+    first = rng.random((shape[0], shape[1] // 2, 1)) < 0.5
+    keep = np.concatenate([first, ~first], axis=2).reshape(shape)
+    return MaskedMatrix("m", keep, np.where(keep, rng.standard_normal(shape), 0).astype(np.float32))
+
+
 MATRICES: dict[str, tuple[MaskedMatrix, dict[str, Any]]] = {
     "one tile": (random_matrix((60, 60), 0.3), {}),
     "strips": (random_matrix((200, 90), 0.2), {}),
@@ -64,6 +74,7 @@ MATRICES: dict[str, tuple[MaskedMatrix, dict[str, Any]]] = {
         random_matrix((60, 60), 0.3),
         {"scheduler.sets": 1, "array.accumulators_per_pe": 64},
     ),
+    "lanes that choose": (one_of_two((60, 60)), {"array.lane_select": 2}),
     "longest first": (random_matrix((60, 60), 0.3), {"scheduler.policy": "lpt"}),
     "back and forth": (random_matrix((60, 60), 0.3), {"scheduler.policy": "snake"}),
 }
@@ -92,7 +103,9 @@ def test_are_the_bytes_of_a_matrix_those_of_its_tiles(
 ) -> None:
     machine = with_settings(load_mixed_vector("tf_mvp"), SMALL | settings)
     (result,) = simulated([matrix], machine, Activations(1), is_checked=False)
-    choice = Choice("row" if result.orientation == "horizontal" else "column", result.lane_groups)
+    mode = "row" if result.orientation == "horizontal" else "column"
+    choice = Choice(mode, result.lane_groups, result.lane_select)
+    assert choice.s == settings.get("array.lane_select", 1)
     mine = Machine().having(SMALL | settings)
     source = Source(matrix, matrix.shape, np.zeros((1, matrix.shape[1])))
     tiles = tiles_of(source.seen_in(choice.mode, mine), choice, mine)
