@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from accel_sim.models.simulate import Request
     from accel_sim.models.weights import MaskedModel
 
-DATA, TABLE = "model.json", "operators.csv"
+DATA, TABLE, PICTURE = "model.json", "operators.csv", "sweep.png"
 
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 TokensOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
@@ -71,8 +71,16 @@ class Settings(NameOptions, JsonOption, MemoryOption):
         otherwise="128; of a model of images, those of one image",
     )
     generate: TokensOrNone = option("Tokens to generate for each request.", default=0)
-    batch: Count = option("Requests that run together.", default=1)
-    context: Whole = option("Tokens of each request that are cached before its prompt.", default=0)
+    batch: tuple[Count, ...] = option(
+        "Requests that run together. Several numbers make a sweep.",
+        default=(1,),
+        is_separated=True,
+    )
+    context: tuple[Whole, ...] = option(
+        "Tokens of each request that are cached before its prompt. Several numbers make a sweep.",
+        default=(0,),
+        is_separated=True,
+    )
     scores: Literal["rows", "tiles", "dram"] | None = option(
         "Where scores of attention stay: rows or tiles on chip, or the DRAM.",
         default=None,
@@ -105,17 +113,17 @@ class Settings(NameOptions, JsonOption, MemoryOption):
         is_replayed=False,
     )
     out: Path | None = option(
-        f"Folder for {DATA} and {TABLE}.",
+        f"Folder for {DATA}, and {TABLE} of one run or {PICTURE} of a sweep.",
         default=None,
         writes="folder",
         listed_as="report",
-        holds=(DATA, TABLE),
+        holds=(DATA, TABLE, PICTURE),
         is_replayed=False,
     )
 
 
-def run(settings: Settings) -> ModelReport:
-    """Simulate the model, and what would help where it is asked for."""
+def run(settings: Settings) -> tuple[ModelReport, ...]:
+    """Simulate the model with each batch and context, and what would help where it is asked for."""
     from accel_sim.machines.load import load_machine
     from accel_sim.models.advice import advise
     from accel_sim.models.report import ModelReport
@@ -124,35 +132,45 @@ def run(settings: Settings) -> ModelReport:
     machine = load_machine(settings.accelerator, [*memory, *settings.set])
     masked, origin = _masked(settings)
     settings = replace(settings, prefill=_prompt(settings, masked))
-    request = _request(settings)
-    found = _simulate(masked, request, machine, settings)
-    advice = None
-    if settings.advice:
-        advice = [each.as_data() for each in advise(found, _head(settings), settings.threads)]
-    return ModelReport(
-        found,
-        mask=origin,
-        advice=advice,
-        command=command_line("accel_sim", "model", settings),
-    )
+    command = command_line("accel_sim", "model", settings)
+    reports = []
+    for request in _requests(settings):
+        found = _simulate(masked, request, machine, settings)
+        advice = None
+        if settings.advice:
+            advice = [each.as_data() for each in advise(found, _head(settings), settings.threads)]
+        reports.append(ModelReport(found, mask=origin, advice=advice, command=command))
+    return tuple(reports)
 
 
-def show(settings: Settings, report: ModelReport) -> int:
+def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
     """Write the folder and the JSON; print the tables."""
+    from datetime import UTC, datetime
+
     from accel_sim.models.report import as_csv, as_json
+    from accel_sim.models.sweep import draw_sweep, print_sweep, sweep_data
     from accel_sim.models.terminal import print_model
     from sparse_formats.files.atomic import json_text, write_text
     from sparse_formats.files.output_folder import replace_files
     from sparse_formats.terminal.tables import new_console
 
-    data = as_json(report)
+    report, *others = reports
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    data = sweep_data(reports, now) if others else as_json(report, now)
     if settings.out is not None:
         with replace_files(settings.out, "report") as beside:
             write_text(beside / DATA, json_text(data))
-            write_text(beside / TABLE, as_csv(report))
+            if others:
+                draw_sweep(reports, beside / PICTURE)
+            else:
+                write_text(beside / TABLE, as_csv(report))
     if settings.json is not None:
         emit_json(data, settings.json)
-    print_model(report, new_console(is_stderr=settings.is_json_printed))
+    console = new_console(is_stderr=settings.is_json_printed)
+    if others:
+        print_sweep(reports, console)
+    else:
+        print_model(report, console)
     return 0
 
 
@@ -205,17 +223,21 @@ def _prompt(settings: Settings, masked: MaskedModel) -> int:
     return 128
 
 
-def _request(settings: Settings) -> Request:
+def _requests(settings: Settings) -> list[Request]:
     from accel_sim.models.simulate import Request
 
-    return Request(
-        prefill=settings.prefill or 1,
-        generate=settings.generate,
-        batch=settings.batch,
-        context=settings.context,
-        scores=settings.scores,
-        cache_bits=settings.cache_bits,
-    )
+    return [
+        Request(
+            prefill=settings.prefill or 1,
+            generate=settings.generate,
+            batch=batch,
+            context=context,
+            scores=settings.scores,
+            cache_bits=settings.cache_bits,
+        )
+        for batch in settings.batch
+        for context in settings.context
+    ]
 
 
 def _head(settings: Settings) -> tuple[str, int] | None:

@@ -1,0 +1,136 @@
+"""`python -m accel_sim model` as a user types it."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tests.accel_sim.command_line import call
+
+CONFIG = {
+    "model_type": "gpt2",
+    "n_layer": 2,
+    "n_embd": 32,
+    "n_head": 2,
+    "vocab_size": 50,
+    "n_positions": 64,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model of which only its configuration is there."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+def mask_of(folder: Path, **more: tuple[int, int]) -> Path:
+    """Masks of the matrices of the first layer, and of `more`."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "transformer.h.0.attn.c_attn.weight": (96, 32),
+        "transformer.h.0.mlp.c_proj.weight": (32, 128),
+        **more,
+    }
+    path = folder / "masks.npz"
+    masks: dict[str, Any] = {name: rng.random(shape) < 0.3 for name, shape in shapes.items()}
+    np.savez(path, **masks)
+    return path
+
+
+def test_a_folder_with_a_configuration_and_masks_of_some_matrices(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "report"
+    words = ("model", "--model", str(folder), "--mask", str(mask_of(folder)), "--prefill", "9")
+    assert call(monkeypatch, *words, "--generate", "3", "--advice", "--out", str(out)) == 0
+    text = capsys.readouterr().out
+    for word in (
+        *("15 of the 16 token columns", "QKᵀ", "softmax", "head", "time to first token"),
+        *("time per output token", "peak memory", "pruning"),
+        *("--cache-bits 8", "--batch 2", "--head-density", "--set vector.lanes=128"),
+    ):
+        assert word in text
+    data = json.loads((out / "model.json").read_text())
+    assert data["request"]["prefill"] == 9
+    assert len(data["mask"]["sha256"]) == 64
+    rows = list(csv.DictReader((out / "operators.csv").read_text().splitlines()))
+    decode = sum(int(row["cycles"]) for row in rows if row["phase"] == "decode")
+    assert decode == data["phases"]["decode"]["cycles"]
+    dense = next(note for note in data["notes"] if "run dense" in note)
+    assert "lm_head" in dense or "more" in dense
+
+
+def test_several_batches_and_contexts_are_a_sweep_with_a_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "sweep"
+    words = ("model", "--model", str(folder), "--prefill", "4", "--generate", "2")
+    sweep = ("--batch", "1,4", "--context", "0,20", "--out", str(out))
+    assert call(monkeypatch, *words, *sweep) == 0
+    assert "context" in capsys.readouterr().out
+    data = json.loads((out / "model.json").read_text())
+    assert [(run["batch"], run["context"]) for run in data["runs"]] == [
+        *((1, 0), (1, 20), (4, 0), (4, 20)),
+    ]
+    assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--prefill", "65"], "65 tokens, but the model tells 64 positions"),
+        (["--density", "0.5"], "--density belongs to masks generated with --shapes"),
+        (["--shapes", "gpt2-small"], "either --model NAME_OR_FOLDER or --shapes NAME"),
+        (["--batch", "0"], "--batch"),
+    ],
+)
+def test_wrong_words_end_in_one_line(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    assert call(monkeypatch, "model", "--model", str(folder), *words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_matrix_that_the_model_lacks_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = mask_of(folder, **{"transformer.h.5.mlp.c_fc.weight": (128, 32)})
+    assert call(monkeypatch, "model", "--model", str(folder), "--mask", str(mask)) == 2
+    assert "the model has no matrix like transformer.h.5.mlp.c_fc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_run_says_what_it_leaves_out(
+    is_known: bool,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with np.load(mask_of(folder)) as masks:
+        # GPT-2 stores its matrices as (in, out).
+        weights = {
+            name: np.ascontiguousarray(keep.T).astype(np.float32) for name, keep in masks.items()
+        }
+    save_file(weights, folder / "model.safetensors")
+    if not is_known:
+        (folder / "config.json").unlink()
+    mask = folder / "model.safetensors"
+    assert call(monkeypatch, "run", "--mask", str(mask), "--tokens", "3") == 0
+    text = capsys.readouterr().out
+    if is_known:
+        # 50 × 32 weights and 2 · 2 layers · 32 numbers, of two bytes.
+        assert "the head (3.20 kB a step)" in text
+        assert "the KV cache (256 bytes a cached token and step)" in text
+    else:
+        assert "Only products of weights are counted" in text
