@@ -83,10 +83,8 @@ Options = tuple[tuple[str, str], ...]
 BY_KIND: Options = (("orientation", "kind"),)
 TUNED: Mapping[str, Options] = {
     "fine": (),
-    "vector:4": BY_KIND,
     "vector:8": BY_KIND,
     "vector:16": BY_KIND,
-    "vector:32": BY_KIND,
     "mvp": (),
     "block:8": (),
     "block:32": (),
@@ -97,6 +95,14 @@ TUNED: Mapping[str, Options] = {
 
 An order of the neurons, or another orientation, takes the settings of its pattern.
 """
+
+SETTINGS_OF = {
+    "vector:4": "vector:8",
+    "vector:32": "vector:16",
+    "lane_select:16:4": "vector:16",
+    "two_level:16": "vector:16",
+}
+"""Patterns that are not tuned, for time, but take the settings of the nearest one that is."""
 
 LONG = ("fine", "vector:8", "vector:16", "mvp")
 """Patterns that search the learning rate of longer trainings, too."""
@@ -112,16 +118,14 @@ FROM_ZERO: Options = (("first_scores", "zero"),)
 DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("fine", (), {100: 3, 300: 3, 600: 3}),
     ("fine", RANDOM, {100: 3}),
-    ("vector:4", BY_KIND, {100: 3}),
+    ("vector:4", BY_KIND, {100: 1}),
     ("vector:8", BY_KIND, {100: 3, 600: 1}),
     ("vector:16", BY_KIND, {100: 3, 300: 1, 600: 3}),
-    ("vector:16", (), {100: 3}),
+    ("vector:16", (), {100: 1}),
     ("vector:16", (*BY_KIND, *RANDOM), {100: 3}),
-    ("vector:32", BY_KIND, {100: 3}),
-    ("vector:4", PERMUTED, {100: 1}),
+    ("vector:32", BY_KIND, {100: 1}),
     ("vector:8", PERMUTED, {100: 3, 300: 1, 600: 3}),
     ("vector:16", PERMUTED, {100: 3, 300: 1, 600: 3}),
-    ("vector:32", PERMUTED, {100: 1}),
     ("fine", OLD, {100: 1}),
     ("vector:16", (*BY_KIND, *OLD), {100: 1}),
     ("vector:16", (*BY_KIND, *RANDOM, *OLD), {100: 1}),
@@ -131,6 +135,8 @@ DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("mvp", (("order", "permuted"),), {100: 1}),
     ("fine", FROM_ZERO, {100: 1}),
     ("mvp", FROM_ZERO, {100: 1}),
+    ("lane_select:16:4", PERMUTED, {100: 3, 300: 1, 600: 3}),
+    ("two_level:16", PERMUTED, {100: 1, 600: 1}),
     ("block:8", (), {100: 3}),
     ("block:32", (), {100: 3}),
     ("1:4", (), {100: 3}),

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.quality.cells import (
     BEGINNING,
     LONGER,
+    SETTINGS_OF,
     STEPS,
     Cell,
     Rates,
@@ -86,6 +87,7 @@ def chosen(pattern: str, sparsity: float, steps: int) -> Rates:
     Raises:
         InputError: one of them is missing.
     """
+    pattern = SETTINGS_OF.get(pattern, pattern)
     length = STEPS if steps == STEPS else LONGER
     cells = searched(pattern, sparsity, length)
     missing = [cell.name for cell in cells if not is_done(cell)]
