@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks.quality.cells import OLD_RATES, STEPS, Cell, Rates
 from benchmarks.quality.commands import (
     CACHE,
-    CACHE,
     at_equal_area,
     density,
     directions,
