@@ -32,6 +32,9 @@ TRAINED = ("first_scores", "method", "distill", "settle")
 RIVALS = {"fine": "cambricon_x", "2:4": "tensor_core_2_4", "1:4": "tensor_core_1_4"}
 """The machine made for a pattern besides tf_mvp; it gets tf_mvp's area."""
 
+SELECTING = "tf_mvp_lane_select"
+"""A proposal beyond the published machine; only lane select runs on it here."""
+
 SLOTS = ("lane_select:16:4", "two_level:16")
 
 MACHINES: Mapping[str, tuple[str, ...]] = {
@@ -56,6 +59,8 @@ def measure(cell: Cell, data: Path, folder: Path) -> dict[str, Any]:
     figures = evaluated("--model", folder / "saved", *test, "--no-floors")
     mask = folder / "mask.npz"
     machines = {name: simulated(mask, *words) for name, words in MACHINES.items()}
+    if cell.pattern.startswith("lane_select"):
+        machines[SELECTING] = simulated(mask, "--accelerator", SELECTING)
     rival = RIVALS.get(cell.pattern)
     if rival and cell.sparsity and cell.seed == 0:
         machines[rival] = at_equal_area(mask, rival)
