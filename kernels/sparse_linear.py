@@ -1,5 +1,6 @@
 """`SparseLinear`: a pruned model's layers on our kernels. torch is loaded when it is used."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +30,9 @@ class Sparsified:
 
 
 def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) -> Sparsified:
-    """Replace, in place, each `torch.nn.Linear` of `model` that `masks` names by a `SparseLinear`.
+    """Replace, in place, each linear layer of `model` that `masks` names by a `SparseLinear`.
+
+    Linear layers are `torch.nn.Linear` and `Conv1D`, as GPT-2 of transformers has them.
 
     model: a module, such as one of transformers'. masks: names are those of the layers or of their
     weights; a prefix that either side lacks (``bert.``) does not matter. Only which weights are
@@ -40,12 +43,13 @@ def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) ->
     """
     import torch
 
-    linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    linear = _linear_layers(model)
     chosen: dict[str, Any] = {}
     for matrix in masks.matrices:
         name = _layer_named(matrix.name, linear)
         layer = linear[name]
-        shape = tuple(layer.weight.shape)
+        stored = _upright(layer)
+        shape = tuple(stored.shape)
         if shape != matrix.shape:
             raise InputError(
                 f"matrix {matrix.name}: the mask is {matrix.shape}, layer {name} is {shape}; "
@@ -53,7 +57,7 @@ def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) ->
             )
         if name in chosen:
             raise InputError(f"matrix {matrix.name}: layer {name} has a mask already; name one")
-        weight = layer.weight.detach().to("cpu", torch.float32).numpy()
+        weight = stored.to("cpu", torch.float32).numpy()
         encoded = CSR.encode(matrix.keep, weight)
         chosen[name] = prepare(encoded, tokens)
     sparse = _module_class()
@@ -67,6 +71,25 @@ def sparsify(model: Any, masks: MaskSet, tokens: int = 128, threads: int = 1) ->
         sum(prepared.seconds for prepared in chosen.values()),
         sum(prepared.bytes for prepared in chosen.values()),
     )
+
+
+def _linear_layers(model: Any) -> dict[str, Any]:
+    """The linear layers of `model` by name."""
+    import torch
+
+    kinds: tuple[type, ...] = (torch.nn.Linear,)
+    # A model that has such layers has loaded their module.
+    if (loaded := sys.modules.get("transformers.pytorch_utils")) is not None:
+        kinds += (loaded.Conv1D,)
+    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
+
+
+def _upright(layer: Any) -> Any:
+    """The weight of a linear layer as (out, in), in the layer's own memory: `Conv1D` turns it."""
+    import torch
+
+    weight = layer.weight.detach()
+    return weight if isinstance(layer, torch.nn.Linear) else weight.T
 
 
 def _layer_named(name: str, layers: Mapping[str, Any]) -> str:
@@ -144,8 +167,7 @@ def masked_dense(model: Any, masks: MaskSet) -> None:
     """Set the dropped weights of `model`'s linear layers to 0, in place: what `sparsify` equals."""
     import torch
 
-    linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    with torch.no_grad():
-        for matrix in masks.matrices:
-            keep = torch.from_numpy(np.ascontiguousarray(matrix.keep))
-            linear[_layer_named(matrix.name, linear)].weight.mul_(keep)
+    linear = _linear_layers(model)
+    for matrix in masks.matrices:
+        keep = torch.from_numpy(np.ascontiguousarray(matrix.keep))
+        _upright(linear[_layer_named(matrix.name, linear)]).mul_(keep)

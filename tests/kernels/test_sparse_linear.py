@@ -112,6 +112,45 @@ def small() -> Any:
     return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
 
 
+def test_a_small_gpt2_whose_layers_lie_on_their_side_says_the_same() -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=48, n_positions=40, n_embd=32, n_layer=2, n_head=4, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    dense = transformers.GPT2Model(config).eval()
+    # (out, in); GPT-2 stores them the other way round.
+    shapes = {"attn.c_attn": (96, 32), "attn.c_proj": (32, 32), "mlp.c_fc": (128, 32)}
+    shapes["mlp.c_proj"] = (32, 128)
+    masks = MaskSet(
+        tuple(
+            generate(
+                [
+                    MatrixShape(f"h.{layer}.{name}.weight", "other", *shape)
+                    for layer in range(2)
+                    for name, shape in shapes.items()
+                ],
+                0.3,
+                "mvp",
+            )
+        )
+    )
+    masked = copy.deepcopy(dense)
+    for matrix in masks.matrices:
+        weight = masked.get_parameter(matrix.name).data
+        weight *= torch.from_numpy(matrix.keep.T.copy())
+    assert sparsify(dense, masks).weights == sum(matrix.size for matrix in masks.matrices)
+    ids = torch.arange(24).reshape(2, 12)
+    with torch.no_grad():
+        expected, found = masked(ids).last_hidden_state, dense(ids).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    again = transformers.GPT2Model(config)
+    again.load_state_dict(masked.state_dict())
+    masked_dense(again, masks)
+    assert all(map(torch.equal, again.parameters(), masked.parameters()))
+
+
 def test_a_prefix_of_the_names_does_not_matter() -> None:
     model = torch.nn.ModuleDict({"encoder": small()})
     masks = MaskSet(
