@@ -130,7 +130,7 @@ def steps(pattern: str, budget: str) -> None:
     dense, pruned = open_model(file), open_model(file)
     pruner = prepare(pruned, Recipe(pattern, 0.8, budget=budget), training)
     optimizer, of_pruned = (adamw(m.model.train(), 3e-4, 0.01) for m in (dense, pruned))
-    objective = Objective(pruner, None, ())
+    objective = Objective(pruner, None)
 
     def plain(step: int) -> None:
         dense.model(**examples.batch([(8 * step + i) % 64 for i in range(8)])).loss.backward()

@@ -4,7 +4,7 @@ The ranges of inputs and outputs follow the data while the model trains, and res
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,24 +77,22 @@ class FakeQuantized:
 
 
 @contextlib.contextmanager
-def resting(layers: Iterable[FakeQuantized]) -> Iterator[None]:
-    """Let ranges be while the block runs, in which layers compute again what they did before."""
-    held = list(layers)
-    for layer in held:
-        layer.is_resting = True
-    try:
-        yield
-    finally:
-        for layer in held:
-            layer.is_resting = False
-
-
-@contextlib.contextmanager
 def fake_quantized(opened: OpenModel) -> Iterator[dict[str, FakeQuantized]]:
     """Let all quantisable layers of `opened` compute with rounded numbers while the block runs.
 
-    Gives them by matrix. Their ranges begin with the first batch.
+    Gives them by matrix. Their ranges begin with the first batch, and follow each batch once: they
+    rest after the model has run, when gradient checkpointing lets layers compute again.
     """
     layers = {m.name: FakeQuantized(m, new_ranges(m)) for m in quantisable(opened)}
-    with replaced([(layer.matrix, layer) for layer in layers.values()]):
+
+    def rest(is_resting: bool) -> None:
+        for layer in layers.values():
+            layer.is_resting = is_resting
+
+    with contextlib.ExitStack() as stack:
+        before = opened.model.register_forward_pre_hook(lambda *_: rest(False))
+        after = opened.model.register_forward_hook(lambda *_: rest(True))
+        stack.callback(before.remove)
+        stack.callback(after.remove)
+        stack.enter_context(replaced([(layer.matrix, layer) for layer in layers.values()]))
         yield layers

@@ -82,7 +82,7 @@ def train(
     torch.manual_seed(pruner.recipe.seed + processes.rank)
     rounding = fake_quantized(opened) if training.quantize == "int8" else contextlib.nullcontext({})
     with rounding as layers, _gradient_checkpointing(opened, training.gradient_checkpointing):
-        objective = Objective(pruner, guide, layers.values())
+        objective = Objective(pruner, guide)
         state = RunState(pruner, optimizer, layers, processes)
         identity = {} if folder is None else identity_of(pruner, examples, teacher, processes)
         if folder is not None:

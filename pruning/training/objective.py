@@ -1,13 +1,12 @@
 """What a step makes smaller: the loss of the labels, and the distance to a teacher's answers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pruning.models.opening import OpenModel
 from pruning.models.precision import computing_in
 from pruning.processes import summed
-from pruning.quantization.qat import FakeQuantized, resting
 from pruning.training.distillation import answers, check_teacher, distilled, teacher_of
 from pruning.training.pruner import Pruner
 from pruning.training.step_parts import Part
@@ -19,14 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """teacher: whose answers are learned, frozen; None where nothing is distilled.
-
-    rounded: the layers that compute with rounded numbers.
-    """
+    """teacher: whose answers are learned, frozen; None where nothing is distilled."""
 
     pruner: Pruner
     teacher: Any
-    rounded: Collection[FakeQuantized]
 
     def backward(self, parts: Iterable[Part]) -> float:
         """Put the gradients of a step's parts, over all processes, on the parameters.
@@ -61,8 +56,7 @@ class Objective:
         if theirs is not None:
             share, temperature = training.distill, training.temperature
             whole = distilled(loss, output, theirs, part.inputs, share, temperature, part.answers)
-        with resting(self.rounded):
-            whole.backward()
+        whole.backward()
         return loss.detach().float()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pruning.data.examples import Examples
+from pruning.data.examples import Examples, step_numbers
 from pruning.models.masking import zeros_of
 from pruning.models.opening import OpenModel
 from pruning.quantization.layers import quantisable
@@ -163,11 +163,57 @@ def test_ranges_keep_exactly_in_their_file(reader: Reader, tmp_path: Path) -> No
     assert read_ranges(tmp_path) is None
 
 
-def test_the_trainer_of_transformers_does_not_round_unnoticed(reader: Reader) -> None:
+@pytest.mark.parametrize("with_teacher", [False, True])
+def test_the_trainer_of_transformers_rounds_and_distils_as_our_loop(
+    with_teacher: bool, reader: Reader, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    from transformers import Trainer, TrainingArguments
+
+    from pruning.training.trainer_callback import trainer_callback
+
+    training = replace(
+        LOCKED, steps=3, batch=4, warmup=0, initial_warmup=0, final_warmup=1, clip=1e6,
+        weight_decay=0.0, learning_rate=1e-2, method="gradual_magnitude", distill=0.5,
+    )  # fmt: skip
+    teacher = reader("bert", "masked", seed=4)[0] if with_teacher else None
+    runs = []
+    for is_ours in (True, False):
+        opened, examples = reader("bert", "masked")
+        for module in opened.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        pruner = prepare(opened, FINE, training)
+        if is_ours:
+            run = train(opened, pruner, examples, teacher=teacher)
+            runs.append((run.masks, run.ranges))
+            continue
+        order = np.concatenate([step_numbers(len(examples), 4, step, 0) for step in range(3)])
+        rows = [{k: torch.tensor(v) for k, v in examples.rows[i].items()} for i in order]
+        callback = trainer_callback(pruner, teacher)
+        arguments = TrainingArguments(
+            str(tmp_path), max_steps=3, per_device_train_batch_size=2, learning_rate=1e-2,
+            gradient_accumulation_steps=2, max_grad_norm=1e6, report_to=[], save_strategy="no", use_cpu=True,
+            disable_tqdm=True, dataloader_pin_memory=False, train_sampling_strategy="sequential",
+        )  # fmt: skip
+        given: Any = {"train_dataset": rows, "callbacks": [callback]}
+        Trainer(opened.model, arguments, **given).train()
+        runs.append((callback.masks, callback.ranges))
+        assert "forward" not in vars(opened.model)
+    (ours, our_ranges), (theirs, their_ranges) = runs
+    for one, other in zip(ours.matrices, theirs.matrices, strict=True):
+        assert one.weight is not None and other.weight is not None
+        assert np.mean(one.keep == other.keep) > 0.98
+        both = one.keep & other.keep
+        assert np.corrcoef(one.weight[both], other.weight[both])[0, 1] > 0.999
+    assert list(our_ranges) == list(their_ranges)
+
+
+def test_the_trainer_has_settings_of_its_own(reader: Reader) -> None:
     from pruning.training.trainer_callback import trainer_callback
 
     opened, _ = reader("bert", "masked")
-    for training in (replace(LOCKED, distill=0.0), replace(LOCKED, quantize="none")):
-        pruner = prepare(opened, FINE, training, zeros_of(opened))
-        with pytest.raises(InputError, match="neither distils nor rounds"):
+    for name, value in (("precision", "bf16"), ("accumulate", 2)):
+        pruner = prepare(opened, FINE, replace(LOCKED, **{name: value}), zeros_of(opened))
+        with pytest.raises(InputError, match=f"{name} is .*set in TrainingArguments"):
             trainer_callback(pruner)
