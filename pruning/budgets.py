@@ -1,8 +1,9 @@
 """How much each group of matrices keeps: per matrix, per kind or all together; whatever counts."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pruning.patterns import PATTERNS
 from pruning.patterns.pattern import Pattern, Pruned, Target, kept_count
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.matrix_names import layer_of
 
 BUDGETS = ("row", "matrix", "kind", "global")
 """Levels at which the sparsity can hold."""
@@ -26,11 +28,13 @@ class Share:
     """What the matrices number `members` may keep together.
 
     asked: what the sparsity leaves. most: what there is to keep. kept: the smaller of the two.
+    sparsity: theirs.
     """
 
     members: tuple[int, ...]
     asked: int
     most: int
+    sparsity: float
 
     @property
     def kept(self) -> int:
@@ -44,11 +48,13 @@ def shares(
     budget: str,
     most: Sequence[int],
     is_blind: bool,
+    layers: Mapping[int, float] = MappingProxyType({}),
 ) -> list[Share]:
     """The pools of matrices that share a budget, and what each of them may keep.
 
     most: of each matrix, how many weights there are to keep at all. is_blind: the scores cannot
     say which matrix matters more; then the matrices of a pool each keep the same share of `most`.
+    layers: the sparsity of matrices in these layers, where it is not `sparsity`.
 
     Raises:
         InputError: a budget for each row with a pattern that needs more than a row.
@@ -64,11 +70,10 @@ def shares(
     found = []
     for pool in _pooled(targets, finest, budget):
         members = tuple(sorted(i for part in pool for i in part))
-        whole = Share(
-            members,
-            pattern.kept([targets[i] for i in members], sparsity),
-            _largest(pattern, targets, members, most),
-        )
+        mine = [targets[i] for i in members]
+        own = _sparsity_of(mine, sparsity, layers)
+        largest = _largest(pattern, targets, members, most)
+        whole = Share(members, pattern.kept(mine, own), largest, own)
         if not is_blind or len(pool) == 1:
             found.append(whole)
             continue
@@ -77,10 +82,19 @@ def shares(
         asked = np.diff(np.rint(limits * (whole.asked / max(whole.most, 1))), prepend=0)
         there = np.diff(limits, prepend=0)
         found += [
-            Share(part, int(count), int(limit))
+            Share(part, int(count), int(limit), own)
             for part, count, limit in zip(pool, asked, there, strict=True)
         ]
     return found
+
+
+def _sparsity_of(targets: Sequence[Target], sparsity: float, layers: Mapping[int, float]) -> float:
+    """The sparsity of matrices together: the mean over their weights of those of their layers."""
+    if not layers:
+        return sparsity
+    size = sum(t.scores.size for t in targets)
+    of_each = (layers.get(layer_of(t.name), sparsity) * t.scores.size for t in targets)
+    return sum(of_each) / max(size, 1)
 
 
 def _largest(
@@ -109,7 +123,6 @@ def masks_of(
     pattern: Pattern,
     targets: Sequence[Target],
     share: Share,
-    sparsity: float,
     budget: str,
     count: str,
 ) -> list[Pruned]:
@@ -127,7 +140,7 @@ def masks_of(
     if count != "bits":
         return masks(share.kept)
     most = min(share.most, pattern.kept(targets, 1 - pattern.densest))
-    return masks_in_bits(pattern, targets, sparsity, masks, most)
+    return masks_in_bits(pattern, targets, share.sparsity, masks, most)
 
 
 def masks_by_row(pattern: Pattern, target: Target, kept: int) -> Pruned:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pruning.budgets import Share, kept_weights, masks_of, shares
 from pruning.models.model_files import heads_in, model_name, read_heads
 from pruning.patterns.pattern import Pattern, Pruned, Target
+from pruning.profiles import OWL, layer_sparsities
 from pruning.recipe import (
     Recipe,
     as_json,
@@ -138,8 +139,7 @@ def prune_matrices(
     for pool in pools:
         tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
         targets = _targets([matrices[i] for i in pool.members], recipe)
-        assert recipe.sparsity is not None
-        found = masks_of(pattern, targets, pool, recipe.sparsity, recipe.budget, recipe.count)
+        found = masks_of(pattern, targets, pool, recipe.budget, recipe.count)
         free = best_weights([t.scores for t in targets], kept_weights(found))
         for i, mask, best in zip(pool.members, found, free, strict=True):
             pruned[i], fine[i] = mask, best
@@ -195,7 +195,10 @@ def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) 
         m.scores.size if m.within is None else int(np.count_nonzero(m.within)) for m in matrices
     ]
     is_blind = recipe.score == MASK_ONLY
-    return shares(targets, pattern, recipe.sparsity, recipe.budget, most, is_blind)
+    if is_blind and recipe.profile == OWL:
+        raise SettingError("profile", "is owl, but masks alone have no outliers; give scores")
+    layers = layer_sparsities(recipe.profile, targets, recipe.sparsity)
+    return shares(targets, pattern, recipe.sparsity, recipe.budget, most, is_blind, layers)
 
 
 def _targets(matrices: Sequence[ScoredMatrix], recipe: Recipe) -> list[Target]:

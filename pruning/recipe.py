@@ -21,6 +21,7 @@ from pruning.budgets import BUDGETS, COUNTS
 from pruning.knobs import knobs_of, with_knobs
 from pruning.patterns import PATTERNS, forms, make_pattern
 from pruning.patterns.pattern import Pattern
+from pruning.profiles import PROFILES, UNIFORM, check_profile, listed
 from pruning.reconstruct import DEFAULT_UPDATE, UPDATES
 from pruning.scores import SCORES, check_score
 from pruning.structure.couplings import couplings_of
@@ -74,6 +75,13 @@ class BareRecipe(NameOptions):
     seed: Whole = option("Random seed.", default=0)
     budget: str = option(
         "Level at which the sparsity must hold.", default="matrix", choices=BUDGETS
+    )
+    profile: str = option(
+        "How the sparsity is spread over the layers. owl keeps more in layers with more outliers "
+        "among their importances.",
+        default=UNIFORM,
+        choices=PROFILES,
+        or_else="a sparsity for each layer from the first on, e.g. 0.6,0.7,0.8",
     )
     count: str = option("What the sparsity counts.", default="weights", choices=COUNTS)
     update: str | None = option(
@@ -143,7 +151,16 @@ def checked(recipe: Recipe) -> Recipe:
     recipe = with_values(recipe, values)
     pattern = pattern_of(recipe)
     knobs = {name: getattr(pattern, name) for name in knobs_of(type(pattern))}
+    check_profile(recipe.profile, recipe.budget)
     sparsity = recipe.sparsity
+    if stated := listed(recipe.profile):
+        mean = sum(stated) / len(stated)
+        if sparsity is not None and abs(sparsity - mean) > 1e-9:
+            raise SettingError(
+                "sparsity",
+                f"is {sparsity:g}, but the profile lists those of the layers; leave it out",
+            )
+        sparsity = mean
     if sparsity is None:
         sparsity = SPARSITY if pattern.density is None else 1 - pattern.density
     return replace(recipe, sparsity=sparsity, **knobs)

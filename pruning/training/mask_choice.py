@@ -20,11 +20,12 @@ def pattern_at(
     text: str,
     sparsity: float,
     is_settled: bool,
+    layers: Mapping[int, float],
 ) -> Pattern:
     """The pattern `text` with the recipe's knobs, for the matrices of the model.
 
     is_settled: what it can decide once, as the orientation of vectors, it decides on these scores,
-    as for a mask that leaves 1 − sparsity.
+    as for a mask that leaves 1 − sparsity. layers: as in `choose`.
 
     Raises:
         InputError: the pattern does not fit the matrices or the budget.
@@ -37,7 +38,7 @@ def pattern_at(
     return made.settle(
         [
             ([targets[i] for i in share.members], share.kept)
-            for share in _shares(targets, made, recipe, sparsity)
+            for share in _shares(targets, made, recipe, sparsity, layers)
         ]
     )
 
@@ -48,13 +49,15 @@ def choose(
     recipe: Recipe,
     pattern: Pattern,
     sparsity: float,
+    layers: Mapping[int, float],
 ) -> dict[str, Pruned]:
     """The masks of `pattern` that leave 1 − sparsity, by matrix; whole where it has no say.
 
     scores: importance ≥ 0, float32 (out, in), comparable between matrices. The budget is the
     recipe's. All scores equal is the beginning of a training: then all stays. A pattern that
     cannot keep all, as 2:4 cannot, is come to from above: on the way to the recipe's sparsity the
-    best of what it would drop stay too.
+    best of what it would drop stay too. layers: the sparsities that layers have at the end, where
+    they are not the recipe's; on the way there they have the same part of theirs.
 
     Raises:
         InputError: the pattern does not fit.
@@ -64,12 +67,12 @@ def choose(
     found = {t.name: Pruned(np.ones(t.scores.shape, np.bool_)) for t in targets}
     if sparsity <= 0:
         return found
-    for share in _shares(targets, pattern, recipe, sparsity):
+    for share in _shares(targets, pattern, recipe, sparsity, layers):
         members: Sequence[Target] = [targets[i] for i in share.members]
         if sparsity < min(1 - pattern.densest, recipe.sparsity):
             pruned = _above(pattern, members, share.kept)
         else:
-            pruned = masks_of(pattern, members, share, sparsity, recipe.budget, recipe.count)
+            pruned = masks_of(pattern, members, share, recipe.budget, recipe.count)
         found.update(zip((t.name for t in members), pruned, strict=True))
     return found
 
@@ -79,10 +82,15 @@ def _targets(opened: OpenModel, scores: Mapping[str, NDArray[np.float32]]) -> li
 
 
 def _shares(
-    targets: Sequence[Target], pattern: Pattern, recipe: Recipe, sparsity: float
+    targets: Sequence[Target],
+    pattern: Pattern,
+    recipe: Recipe,
+    sparsity: float,
+    layers: Mapping[int, float],
 ) -> list[Share]:
-    sizes = [t.scores.size for t in targets]
-    return shares(targets, pattern, sparsity, recipe.budget, sizes, is_blind=False)
+    sizes, whole = [t.scores.size for t in targets], recipe.sparsity or 1.0
+    now = {layer: own * sparsity / whole for layer, own in layers.items()}
+    return shares(targets, pattern, sparsity, recipe.budget, sizes, is_blind=False, layers=now)
 
 
 def _above(made: Pattern, members: Sequence[Target], kept: int) -> list[Pruned]:

@@ -20,7 +20,8 @@ from pruning.models.masking import matched
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
 from pruning.models.order import header_of
-from pruning.patterns.pattern import Pattern, Pruned
+from pruning.patterns.pattern import Pattern, Pruned, Target
+from pruning.profiles import UNIFORM, layer_sparsities
 from pruning.recipe import Recipe
 from pruning.recipe import as_json as recipe_json
 from pruning.recipe import checked as checked_recipe
@@ -66,6 +67,7 @@ class Pruner:
         self.slots: list[Slots | None] = [None] * len(self.matrices)
         self.factors = [keep.float() for keep in self.keep]
         self.patterns: dict[str, Pattern] = {}
+        self.layers: Mapping[int, float] = {}
         self.done, self.is_locked = 0, False
         self.retained: list[tuple[float, float]] = []
         self.random = random_states(opened.device)
@@ -102,11 +104,16 @@ class Pruner:
         """Make a mask of every pattern to come: an error now is better than one at the end."""
         every = (*self.training.stages, self.recipe.pattern)
         scores = self.scores()
+        targets = [Target(m.name, m.kind, scores[m.name]) for m in self.matrices]
+        assert self.recipe.sparsity is not None
+        self.layers = layer_sparsities(self.recipe.profile, targets, self.recipe.sparsity)
         is_settled = self.training.fix_vectors and self.method.is_hard
         for number, text in enumerate(every, 1):
             sparsity = self.schedule.sparsity_at(number / len(every))
-            pattern = pattern_at(self.opened, scores, self.recipe, text, sparsity, is_settled)
-            choose(self.opened, scores, self.recipe, pattern, sparsity)
+            pattern = pattern_at(
+                self.opened, scores, self.recipe, text, sparsity, is_settled, self.layers
+            )
+            choose(self.opened, scores, self.recipe, pattern, sparsity, self.layers)
             self.patterns[text] = pattern
 
     def _lock(self) -> None:
@@ -161,7 +168,7 @@ class Pruner:
     def chosen(self, sparsity: float, pattern: str) -> dict[str, Pruned]:
         """The masks that `pattern` makes of the method's importance."""
         made = self.patterns[pattern]
-        return choose(self.opened, self.scores(), self.recipe, made, sparsity)
+        return choose(self.opened, self.scores(), self.recipe, made, sparsity, self.layers)
 
     def scores(self) -> dict[str, NDArray[np.float32]]:
         """The method's importance by matrix."""
@@ -359,6 +366,12 @@ def prepare(
         )
     if recipe.count != "weights" and not METHODS[method].is_hard:
         raise SettingError("count", f"is {recipe.count!r}, but method {method} only counts weights")
+    if recipe.profile != UNIFORM and (not METHODS[method].is_hard or method == "recovery"):
+        raise SettingError(
+            "profile",
+            f"is {recipe.profile!r}, but method {method} does not choose masks layer by layer; "
+            "leave it out",
+        )
     if method == "recovery" and training.learning_rate_schedule == "rewind":
         raise InputError("method recovery makes no new masks, so the learning rate cannot rewind")
     if training.settle and not METHODS[method].is_hard:

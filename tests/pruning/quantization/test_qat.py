@@ -193,8 +193,8 @@ def test_the_trainer_of_transformers_rounds_and_distils_as_our_loop(
         callback = trainer_callback(pruner, teacher)
         arguments = TrainingArguments(
             str(tmp_path), max_steps=3, per_device_train_batch_size=2, learning_rate=1e-2,
-            gradient_accumulation_steps=2, max_grad_norm=1e6, report_to=[], save_strategy="no", use_cpu=True,
-            disable_tqdm=True, dataloader_pin_memory=False, train_sampling_strategy="sequential",
+            gradient_accumulation_steps=2, max_grad_norm=1e6, report_to=[], save_strategy="no",
+            use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, train_sampling_strategy="sequential",
         )  # fmt: skip
         given: Any = {"train_dataset": rows, "callbacks": [callback]}
         Trainer(opened.model, arguments, **given).train()
