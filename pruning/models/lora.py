@@ -114,7 +114,7 @@ def _read(folder: Path) -> "tuple[float, dict[str, tuple[Tensor, Tensor]]]":
                 f"adapter {folder} has {name} {found!r}, which cannot be merged into a sparse "
                 "model; give a plain LoRA adapter"
             )
-    with parsing(folder / WEIGHTS, "the factors of a LoRA adapter"):
+    with parsing(folder / WEIGHTS, "the factors of a LoRA adapter", "save it again"):
         reads(folder / WEIGHTS)
     try:
         tensors = load_file(folder / WEIGHTS)

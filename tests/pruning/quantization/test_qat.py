@@ -163,23 +163,27 @@ def test_ranges_keep_exactly_in_their_file(reader: Reader, tmp_path: Path) -> No
     assert read_ranges(tmp_path) is None
 
 
-@pytest.mark.parametrize("with_teacher", [False, True])
+@pytest.mark.parametrize(
+    ("family", "task", "quantize", "parts"),
+    [("bert", "masked", "int8", 1), ("gpt2", "causal", "none", 2)],
+)
 def test_the_trainer_of_transformers_rounds_and_distils_as_our_loop(
-    with_teacher: bool, reader: Reader, tmp_path: Path
+    family: str, task: str, quantize: str, parts: int, reader: Reader, tmp_path: Path
 ) -> None:
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
     from pruning.training.trainer_callback import trainer_callback
 
+    # Neither clips: the Trainer would clip what the weights to be dropped add to the norm, too.
     training = replace(
         LOCKED, steps=3, batch=4, warmup=0, initial_warmup=0, final_warmup=1, clip=1e6,
-        weight_decay=0.0, learning_rate=1e-2, method="gradual_magnitude", distill=0.5,
+        weight_decay=0.0, method="gradual_magnitude", distill=0.7, quantize=quantize,
     )  # fmt: skip
-    teacher = reader("bert", "masked", seed=4)[0] if with_teacher else None
+    teacher = reader("bert", "masked", seed=4)[0] if family == "bert" else None
     runs = []
     for is_ours in (True, False):
-        opened, examples = reader("bert", "masked")
+        opened, examples = reader(family, task)
         for module in opened.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -192,21 +196,35 @@ def test_the_trainer_of_transformers_rounds_and_distils_as_our_loop(
         rows = [{k: torch.tensor(v) for k, v in examples.rows[i].items()} for i in order]
         callback = trainer_callback(pruner, teacher)
         arguments = TrainingArguments(
-            str(tmp_path), max_steps=3, per_device_train_batch_size=2, learning_rate=1e-2,
-            gradient_accumulation_steps=2, max_grad_norm=1e6, report_to=[], save_strategy="no",
-            use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, train_sampling_strategy="sequential",
-        )  # fmt: skip
+            str(tmp_path),
+            max_steps=3,
+            per_device_train_batch_size=4 // parts,
+            gradient_accumulation_steps=parts,
+            learning_rate=1e-2,
+            max_grad_norm=1e6,
+            report_to=[],
+            save_strategy="no",
+            use_cpu=True,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            train_sampling_strategy="sequential",
+        )
         given: Any = {"train_dataset": rows, "callbacks": [callback]}
         Trainer(opened.model, arguments, **given).train()
         runs.append((callback.masks, callback.ranges))
         assert "forward" not in vars(opened.model)
     (ours, our_ranges), (theirs, their_ranges) = runs
+    agree = []
     for one, other in zip(ours.matrices, theirs.matrices, strict=True):
         assert one.weight is not None and other.weight is not None
-        assert np.mean(one.keep == other.keep) > 0.98
-        both = one.keep & other.keep
-        assert np.corrcoef(one.weight[both], other.weight[both])[0, 1] > 0.999
+        # A step of Adam is 1e-2 for nearly every weight, whatever its gradient.
+        agree.append(np.mean(np.abs(one.weight - other.weight) < 1e-4))
+    assert np.mean(agree) > 0.98
     assert list(our_ranges) == list(their_ranges)
+    for name, ranges in our_ranges.items():
+        expected = (ranges.inputs.low, ranges.inputs.high)
+        found = their_ranges[name].inputs
+        assert (found.low, found.high) == pytest.approx(expected, rel=1e-2)
 
 
 def test_the_trainer_has_settings_of_its_own(reader: Reader) -> None:
