@@ -93,8 +93,9 @@ def _sparsity_of(targets: Sequence[Target], sparsity: float, layers: Mapping[int
     if not layers:
         return sparsity
     size = sum(t.scores.size for t in targets)
-    of_each = (layers.get(layer_of(t.name), sparsity) * t.scores.size for t in targets)
-    return sum(of_each) / max(size, 1)
+    numbers = [layer_of(t.name) for t in targets]
+    own = [sparsity if n is None else layers.get(n, sparsity) for n in numbers]
+    return sum(s * t.scores.size for s, t in zip(own, targets, strict=True)) / max(size, 1)
 
 
 def _largest(

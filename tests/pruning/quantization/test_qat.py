@@ -186,7 +186,7 @@ def test_the_trainer_of_transformers_rounds_and_distils_as_our_loop(
         opened, examples = reader(family, task)
         for module in opened.model.modules():
             if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
+                module.p = 0.0  # type: ignore[assignment]
         pruner = prepare(opened, FINE, training)
         if is_ours:
             run = train(opened, pruner, examples, teacher=teacher)
