@@ -330,9 +330,14 @@ def on_gpu() -> Mapping[str, Cell]:
 
 
 def with_seed(seed: int) -> Mapping[str, Cell]:
-    """Each question of `every_cell` once, asked with this seed."""
-    cells = [replace(cell, seed=seed) for cell in every_cell().values()]
+    """Each question of `every_cell` once, asked with this seed; the search stays as it is."""
+    every = every_cell().values()
+    cells = [cell if _chooses(cell) else replace(cell, seed=seed) for cell in every]
     return {cell.name: cell for cell in cells}
+
+
+def _chooses(cell: Cell) -> bool:
+    return cell.group == "search" or "learning_rate" in dict(cell.options)
 
 
 def is_done(cell: Cell, folder: Path = CELLS) -> bool:
