@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from accel_sim.models.simulate import Request
     from accel_sim.models.weights import MaskedModel
 
-DATA, TABLE, PICTURE = "model.json", "operators.csv", "sweep.png"
+DATA, PAGE, TABLE, PICTURE = "model.json", "model.html", "operators.csv", "sweep.png"
 
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 TokensOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
@@ -113,11 +113,11 @@ class Settings(NameOptions, JsonOption, MemoryOption):
         is_replayed=False,
     )
     out: Path | None = option(
-        f"Folder for {DATA}, and {TABLE} of one run or {PICTURE} of a sweep.",
+        f"Folder for {DATA}, with {PAGE} and {TABLE} of one run or {PICTURE} of a sweep.",
         default=None,
         writes="folder",
         listed_as="report",
-        holds=(DATA, TABLE, PICTURE),
+        holds=(DATA, PAGE, TABLE, PICTURE),
         is_replayed=False,
     )
 
@@ -147,6 +147,7 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
     """Write the folder and the JSON; print the tables."""
     from datetime import UTC, datetime
 
+    from accel_sim.models.page import model_page
     from accel_sim.models.report import as_csv, as_json
     from accel_sim.models.sweep import draw_sweep, print_sweep, sweep_data
     from accel_sim.models.terminal import print_model
@@ -163,6 +164,7 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
             if others:
                 draw_sweep(reports, beside / PICTURE)
             else:
+                write_text(beside / PAGE, model_page(data))
                 write_text(beside / TABLE, as_csv(report))
     if settings.json is not None:
         emit_json(data, settings.json)

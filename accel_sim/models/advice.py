@@ -79,12 +79,12 @@ def _changes(
     def of_request(flags: str, **values: Any) -> Callable[[], _Changed]:
         return lambda: (flags, masked, replace(request, **values), machine)
 
-    lanes, bandwidth = 2 * machine.vector.lanes, 2 * machine.dram.bytes_per_cycle
+    lanes, bandwidth = 2 * machine.vector.elements_per_cycle, 2 * machine.dram.bytes_per_cycle
     found = [
         (
             "vector_lanes",
             "twice the lanes of the vector unit",
-            of_machine(vector=replace(machine.vector, lanes=lanes)),
+            of_machine(vector=replace(machine.vector, elements_per_cycle=lanes)),
         ),
         (
             "bandwidth",

@@ -155,9 +155,6 @@ class ModelReport:
             },
             "speedup_vs_dense": _ratios(run, run.cycles),
             "most_speedup_by_pruning": _ratios(run, run.without_pruned),
-            "weight_ratio": _ratio(
-                sum(run.dense_weight_bytes.values()), sum(run.weight_bytes.values())
-            ),
             "layer_weight_ratio": _ratio(
                 run.dense_weight_bytes["layers"], run.weight_bytes["layers"]
             ),

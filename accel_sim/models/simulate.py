@@ -62,8 +62,8 @@ class Cycles:
 @dataclass(frozen=True, eq=False)
 class ModelRun:
     """A request on a machine. dense: the twin without pruning; without_pruned: the twin when its
-    pruned products take no time; weight_bytes: that are stored, of the layers and of the head, and
-    the same of the twin.
+    pruned products take no time; weight_bytes: that are stored, of the layers, of the head and
+    again in a second encoding, and the same of the twin.
     """
 
     machine: Machine
@@ -198,16 +198,22 @@ def _one_each(runs: Runs) -> list[LayerRun]:
 
 
 def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
-    """Bytes of weights of layers and head; a matrix counts in each encoding that is used."""
+    """Bytes of weights of layers and head as the last phase loads them, and of any other encoding.
+
+    The prompt may run best in another mode or with other lane groups than decode.
+    """
     head = {m.name for m in model.matrices if m.kind == "head"}
-    found = {"layers": 0, "head": 0}
-    seen = set()
+    found = {"layers": 0, "head": 0, "again": 0}
+    encodings: dict[str, dict[tuple[str, int, int], None]] = {}
     for (name, _), run in runs.items():
         size = sum(tile.bytes for tile in run.tiles)
-        key = name, run.orientation, run.lane_groups, run.lane_select, size
-        if key not in seen:
-            seen.add(key)
-            found["head" if name in head else "layers"] += size
+        of_matrix = encodings.setdefault(name, {})
+        of_matrix.pop((run.orientation, run.lane_groups, size), None)
+        of_matrix[run.orientation, run.lane_groups, size] = None
+    for name, of_matrix in encodings.items():
+        *others, last = (size for _, _, size in of_matrix)
+        found["head" if name in head else "layers"] += last
+        found["again"] += sum(others)
     return found
 
 
@@ -226,6 +232,7 @@ def memory_bytes(run: ModelRun) -> dict[str, int]:
     return {
         "layers": run.weight_bytes["layers"],
         "head": run.weight_bytes["head"],
+        "again": run.weight_bytes["again"],
         # A tied head that is pruned is another table than the embedding.
         "embedding": size * model.embedding_numbers
         - (tied if "lm_head" not in run.masked.masks else 0)

@@ -141,6 +141,7 @@ def _memory(parts: Mapping[str, int]) -> str:
     words = {
         "layers": "weights of the layers",
         "head": "head",
+        "again": "weights in a second encoding",
         "embedding": "embedding",
         "cache": "KV cache",
         "activations": "activations",

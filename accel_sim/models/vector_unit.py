@@ -65,13 +65,13 @@ class Rows:
 
 def elementwise(numbers: int, unit: Vector, operands: int = 1) -> VectorWork:
     """One operation on each number; `operands`: how many it reads for each."""
-    cycles = unit.latency_cycles + -(-numbers // unit.lanes)
+    cycles = unit.latency_cycles + -(-numbers // unit.elements_per_cycle)
     return VectorWork(cycles, numbers, operands * numbers, numbers)
 
 
 def reduction(rows: Rows, unit: Vector) -> VectorWork:
     """The sum or the maximum of each row."""
-    cycles = rows.groups(unit.lanes) + bits_for(unit.lanes)
+    cycles = rows.groups(unit.elements_per_cycle) + bits_for(unit.elements_per_cycle)
     return VectorWork(unit.latency_cycles + cycles, rows.numbers, rows.numbers, rows.count)
 
 
@@ -89,7 +89,7 @@ def root(numbers: int, unit: Vector) -> VectorWork:
 
 def _function(numbers: int, cycles: int, operations: int, unit: Vector) -> VectorWork:
     return VectorWork(
-        unit.latency_cycles + -(-numbers // unit.lanes) * cycles,
+        unit.latency_cycles + -(-numbers // unit.elements_per_cycle) * cycles,
         numbers * operations,
         numbers,
         numbers,

@@ -43,18 +43,23 @@ def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
     title = f"{_mask_name(data)} on {data['accelerator']['title']}"
     body = (
         _heading(data, title),
-        _section("Verdict", _verdict(data) + _notes(data)),
+        section("Verdict", _verdict(data) + _notes(data)),
         _cards(data),
         _advice(data),
-        _section("Layer by layer", layers_table(data)),
+        section("Layer by layer", layers_table(data)),
         *(_picture(name) for name in picture_names),
-        _section("Where the cycles went", cycles_table(data)),
-        _section("Where the energy went", energy_table(data) + _band(data)),
-        _section("Operations per joule", _calibration(data) + efficiency_table(data)),
-        _section("The machine, value by value", accelerator_table(data["accelerator"])),
-        _section("Energy and area per action", cost_tables(data["tables"])),
-        _footer(data),
+        section("Where the cycles went", cycles_table(data)),
+        section("Where the energy went", energy_table(data) + _band(data)),
+        section("Operations per joule", _calibration(data) + efficiency_table(data)),
+        section("The machine, value by value", accelerator_table(data["accelerator"])),
+        section("Energy and area per action", cost_tables(data["tables"])),
+        footer(data),
     )
+    return document(title, body)
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """A page with these parts, which are HTML already."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -65,7 +70,8 @@ def page(data: Mapping[str, Any], picture_names: Sequence[str]) -> str:
     )
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
+    """A part of a page under its heading; the content is HTML already."""
     return f"<section>\n<h2>{escaped(title)}</h2>\n{content}\n</section>"
 
 
@@ -196,7 +202,7 @@ def _advice(data: Mapping[str, Any]) -> str:
         masks = data["mask_advice"]
         content += f"\n<p>{escaped(masks_words(masks['model']))}</p>\n"
         content += mask_advice_table(masks["commands"])
-    return _section("What would help", content)
+    return section("What would help", content)
 
 
 def _band(data: Mapping[str, Any]) -> str:
@@ -234,7 +240,11 @@ def _style() -> str:
 
 def _notes(data: Mapping[str, Any]) -> str:
     read = ((data.get("mask") or {}).get("read") or {}).get("sentences", ())
-    notes = [*read, *data.get("notes", ()), _product_note(data["layers"])]
+    return note_list([*read, *data.get("notes", ()), _product_note(data["layers"])])
+
+
+def note_list(notes: Iterable[Any]) -> str:
+    """Notes as a list, "" where there are none."""
     items = "\n".join(f"<li>{escaped(str(note))}</li>" for note in notes if note)
     return f'\n<ul class="notes">\n{items}\n</ul>' if items else ""
 
@@ -282,6 +292,11 @@ def _cards(data: Mapping[str, Any]) -> str:
         ("DRAM traffic", quantity(total["dram_bytes"], "B"), "read and written"),
         ("Area", with_unit(area["total"], "mm²"), _largest_area(area)),
     )
+    return card_grid(cards)
+
+
+def card_grid(cards: Iterable[tuple[str, str, str]]) -> str:
+    """Figures that are seen first: each with its name, and what stands beside it."""
     items = "\n".join(
         f'<div class="card"><span class="label">{escaped(label)}</span>'
         f'<span class="figure">{escaped(figure)}</span>'
@@ -308,7 +323,8 @@ def _picture(name: str) -> str:
     )
 
 
-def _footer(data: Mapping[str, Any]) -> str:
+def footer(data: Mapping[str, Any]) -> str:
+    """The command, the versions and the time of a report."""
     versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
     return (
         f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n"

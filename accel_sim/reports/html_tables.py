@@ -54,9 +54,9 @@ def layers_table(data: Mapping[str, Any]) -> str:
             row.insert(3, f"{layer['runs']:,}×{layer['tokens']:,}")
     classes = [css for _, css in columns]
     head = "".join(f'<th scope="col" class="{css}">{name}</th>' for name, css in columns)
-    rows = "\n".join(_row(row, classes) for row in cells)
-    foot = _row(last, classes)
-    return _scrolled(
+    rows = "\n".join(table_row(row, classes) for row in cells)
+    foot = table_row(last, classes)
+    return scrolled(
         f'<table class="layers">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n<tfoot>\n{foot}\n</tfoot>\n</table>"
     )
@@ -105,7 +105,7 @@ def cycles_table(data: Mapping[str, Any]) -> str:
     causes, whole = data["total"]["cycles_by_cause"], data["total"]["cycles"]
     known = causes_of(data["accelerator"]["dataflow"])
     words = {name: cause.words for name, cause in known.items()}
-    return _parts_table("cause", "cycles", causes, whole, words, lambda value: f"{value:,}")
+    return parts_table("cause", "cycles", causes, whole, words, lambda value: f"{value:,}")
 
 
 _ADVICE_COLUMNS = ("change", "cycles", "energy", "area mm²", "energy × delay")
@@ -125,7 +125,7 @@ def advice_table(data: Mapping[str, Any]) -> str:
         + f'<td class="text">{judged(item)}</td><td class="text">{_recipe(item)}</td></tr>'
         for item in data["advice"]
     )
-    return _scrolled(
+    return scrolled(
         f'<table class="parts advice">\n<thead><tr>{heads}<th scope="col"></th>'
         '<th scope="col" class="text">how to repeat it</th></tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>"
@@ -156,7 +156,7 @@ def mask_advice_table(advice: Sequence[Mapping[str, str]]) -> str:
         f'<td class="text"><code>{escaped(item["command"])}</code></td></tr>'
         for item in advice
     )
-    return _scrolled(
+    return scrolled(
         '<table class="masks">\n<thead><tr><th scope="col">other mask</th>'
         f'<th scope="col">command</th></tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
     )
@@ -174,14 +174,14 @@ def efficiency_table(data: Mapping[str, Any]) -> str:
     """The four GOPS/W, each with its band from all high to all low tables."""
     gops, bands = data["total"]["gops_per_watt"], data["total"]["gops_per_watt_band"]
     rows = "\n".join(
-        _row(
+        table_row(
             (operations, energy, *(number(v, ",.0f") for v in (gops[key], *bands[key]))),
             ("text", "text", "number", "number", "number"),
         )
         for key, (operations, energy) in _VARIANTS.items()
     )
     heads = "".join(f'<th scope="col" class="number">{text}</th>' for text in _BAND_HEADS)
-    return _scrolled(
+    return scrolled(
         '<table class="efficiency">\n<thead><tr><th scope="col">operations counted</th>'
         f'<th scope="col">energy counted</th>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>"
@@ -194,10 +194,10 @@ _BAND_HEADS = ("GOPS/W", "all tables high", "all tables low")
 def energy_table(data: Mapping[str, Any]) -> str:
     parts, whole = data["total"]["energy_by_component_j"], data["total"]["energy_j"]
     words = {name: component.words for name, component in COMPONENTS.items()}
-    return _parts_table("component", "energy", parts, whole, words, lambda j: quantity(j, "J"))
+    return parts_table("component", "energy", parts, whole, words, lambda j: quantity(j, "J"))
 
 
-def _parts_table(
+def parts_table(
     part: str,
     unit: str,
     values: Mapping[str, Any],
@@ -207,7 +207,7 @@ def _parts_table(
 ) -> str:
     """What a total is made of: each part, its share drawn as a line, and what it means."""
     rows = "\n".join(
-        _row(
+        table_row(
             (
                 spoken(key),
                 shown(value),
@@ -219,7 +219,7 @@ def _parts_table(
         )
         for key, value in values.items()
     )
-    return _scrolled(
+    return scrolled(
         f'<table class="parts">\n<thead><tr><th scope="col">{part}</th>'
         f'<th scope="col" class="number">{unit}</th><th scope="col" class="number">share</th>'
         '<th scope="col"></th><th scope="col">what it is</th></tr></thead>\n'
@@ -237,7 +237,7 @@ def accelerator_table(accelerator: Mapping[str, Any]) -> str:
     about += f"<p>Source: {escaped(accelerator['source'])}.</p>"
     classes = ("text", "number", "text", "text")
     rows = "\n".join(
-        _row(
+        table_row(
             (
                 breakable(key),
                 escaped(value_text(item["value"])),
@@ -248,7 +248,7 @@ def accelerator_table(accelerator: Mapping[str, Any]) -> str:
         )
         for key, item in _values(accelerator)
     )
-    return f"{about}\n{_marks_legend(accelerator)}\n" + _scrolled(
+    return f"{about}\n{_marks_legend(accelerator)}\n" + scrolled(
         '<table class="machine">\n<thead><tr><th scope="col">key</th>'
         '<th scope="col" class="number">value</th><th scope="col">mark</th>'
         '<th scope="col">source</th></tr></thead>\n'
@@ -265,14 +265,14 @@ def _cost_table(rows: Sequence[Mapping[str, str]]) -> str:
     plain = ("mark", "source")
     heads = "".join(f'<th scope="col">{escaped(key.replace("_", " "))}</th>' for key in rows[0])
     body = "\n".join(
-        _row(
+        table_row(
             tuple(_mark(row[key]) if key == "mark" else escaped(row[key]) for key in row),
             tuple("text" if key in plain or i == 0 else "number" for i, key in enumerate(row)),
         )
         for row in rows
     )
     head = f"<thead><tr>{heads}</tr></thead>"
-    return _scrolled(f'<table class="costs">\n{head}\n<tbody>\n{body}\n</tbody>\n</table>')
+    return scrolled(f'<table class="costs">\n{head}\n<tbody>\n{body}\n</tbody>\n</table>')
 
 
 def _values(accelerator: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -304,7 +304,7 @@ def _marks_legend(accelerator: Mapping[str, Any]) -> str:
     return f'<ul class="marks">\n{items}\n</ul>'
 
 
-def _row(cells: Sequence[str], classes: Sequence[str]) -> str:
+def table_row(cells: Sequence[str], classes: Sequence[str]) -> str:
     """A table row; the first cell heads it. Cells are HTML already."""
     first = f'<th scope="row" class="{classes[0]}">{cells[0]}</th>'
     rest = (
@@ -313,5 +313,6 @@ def _row(cells: Sequence[str], classes: Sequence[str]) -> str:
     return f"<tr>{first}{''.join(rest)}</tr>"
 
 
-def _scrolled(table: str) -> str:
+def scrolled(table: str) -> str:
+    """A table that scrolls by itself where it is wider than the page."""
     return f'<div class="scrolled" tabindex="0">\n{table}\n</div>'

@@ -129,11 +129,12 @@ class Origin:
 class Vector:
     """The unit beside the array that does what no product is (docs/whole_models.md §3).
 
-    …_cycles: that a lane is busy with one element; …_operations: what that costs, in operations.
+    elements_per_cycle: its lanes. …_cycles: that a lane is busy with one element; …_operations:
+    what that costs, in operations.
     overlaps: softmax of one block of scores runs while the array multiplies others.
     """
 
-    lanes: Size = 64
+    elements_per_cycle: Size = 64
     latency_cycles: SizeOrZero = 8
     exp_cycles: Size = 1
     exp_operations: Size = 8

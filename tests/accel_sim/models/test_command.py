@@ -52,7 +52,7 @@ def test_a_folder_with_a_configuration_and_masks_of_some_matrices(
     for word in (
         *("15 of the 16 token columns", "QKᵀ", "softmax", "head", "time to first token"),
         *("time per output token", "peak memory", "pruning"),
-        *("--cache-bits 8", "--batch 2", "--head-density", "--set vector.lanes=128"),
+        *("--cache-bits 8", "--batch 2", "--head-density", "--set vector.elements_per_cycle=128"),
     ):
         assert word in text
     data = json.loads((out / "model.json").read_text())

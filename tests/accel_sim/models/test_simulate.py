@@ -158,7 +158,7 @@ def test_scores_can_stay_in_three_places(scores: Any) -> None:
 
 
 def test_overlap_hides_softmax_and_never_more_than_all_of_it() -> None:
-    machine = load_machine("tf_mvp", ["vector.lanes=16"])
+    machine = load_machine("tf_mvp", ["vector.elements_per_cycle=16"])
     with_overlap = run(machine, prefill=200, generate=0)
     apart = replace(machine, vector=replace(machine.vector, overlaps=False))
     without = run(apart, prefill=200, generate=0)
