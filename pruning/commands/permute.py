@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning.commands.options import MODEL_FILES, MODEL_FORMS
+from pruning.patterns.vector_pattern import BY_KIND
 from pruning.recipe import SPARSITY, pattern_option
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.application import emit_json
@@ -35,6 +36,13 @@ class Settings(NameOptions, JsonOption, MemoryOption):
     density: Share = option(
         "Fraction of the weights that the pattern will keep.", default=round(1 - SPARSITY, 4)
     )
+    orientation: str = option(
+        "Axis that vectors lie along. kind takes the residual stream for attention and the hidden "
+        "neurons for the feed-forward layer, stream the residual stream for all, units heads and "
+        "hidden neurons for all.",
+        default="kind",
+        choices=tuple(BY_KIND),
+    )
     undo: bool = option(
         "Bring the units of a permuted model back to their first order.", default=False
     )
@@ -60,7 +68,8 @@ def run(settings: Settings) -> Result:
         if settings.undo:
             found = undo(opened, tell)
         else:
-            found = permute(opened, settings.pattern, settings.density, tell)
+            knobs = {"orientation": settings.orientation}
+            found = permute(opened, settings.pattern, settings.density, tell, knobs)
             if not found.permutation.moves:
                 raise InputError(
                     f"no better order was found for {settings.model}: "

@@ -127,7 +127,7 @@ def _permuted(settings: Settings, recipe: Recipe, tell: "Tell") -> "Pruning":
     recipe = checked(recipe)
     assert recipe.sparsity is not None
     opened = open_model(settings.model, None, recipe.include, recipe.exclude)
-    moved = permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell)
+    moved = permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell, vars(recipe))
     weights = {matrix.name: matrix.weight() for matrix in opened.matrices}
     matrices = score_weights(weights, recipe)
     origin, execution = model_name(settings.model), opened.execution

@@ -213,7 +213,9 @@ def _permuted(
     from pruning.permutation.permute import permute, said_of
 
     assert recipe.sparsity is not None
-    return [*said_of(permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell))]
+    return [
+        *said_of(permute(opened, recipe.pattern, round(1 - recipe.sparsity, 9), tell, vars(recipe)))
+    ]
 
 
 def _sha256(path: Path) -> str:

@@ -38,6 +38,7 @@ TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "masked": ("AutoModelForMaskedLM", ("ForMaskedLM", "ForPreTraining")),
     "classify": ("AutoModelForSequenceClassification", ("ForSequenceClassification",)),
     "answer": ("AutoModelForQuestionAnswering", ("ForQuestionAnswering",)),
+    "picture": ("AutoModelForImageClassification", ("ForImageClassification",)),
     "encode": ("AutoModel", ("Model",)),
 }
 """Task → the class of transformers that loads it, and how architectures of it are called."""
@@ -250,8 +251,8 @@ def _task_of(config: Any) -> str:
         if names[0].endswith(endings):
             return task
     raise InputError(
-        f"architecture {names[0]} is not a language model, classifier, question answerer or "
-        "encoder, so this command cannot run it; prune and check work with it"
+        f"architecture {names[0]} is not a language model, classifier of texts or pictures, "
+        "question answerer or encoder, so this command cannot run it; prune and check work with it"
     )
 
 

@@ -6,7 +6,7 @@ model ──▶ axes ──▶ which of them may move ──▶ best order of ea
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,12 @@ from pruning.models.order import (
 from pruning.models.outputs import TOLERANCE, apart, example_inputs, in_double, outputs_of
 from pruning.patterns import make_pattern
 from pruning.patterns.block import Block
-from pruning.patterns.mixed_vectors import MixedVectors
+from pruning.patterns.lane_select import LaneSelect
+from pruning.patterns.mixed_vectors import VectorsOfAMenu
 from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern
-from pruning.patterns.tiled_vectors import TiledVectors
+from pruning.patterns.two_level import TwoLevel
+from pruning.patterns.vector_pattern import VectorPattern
 from pruning.permutation.axes import inner_axes
 from pruning.permutation.partition import best_order
 from pruning.permutation.stream import stream_axis
@@ -37,7 +39,6 @@ from pruning.selection.tiles import Tile
 from pruning.structure.orientation_by_kind import ORIENTATION_BY_KIND
 from pruning.structure.slices import ROWS
 from sparse_formats.errors import InputError, SettingError
-from sparse_formats.masks.vectors import Orientation
 from sparse_formats.terminal.progress import Tell
 
 if TYPE_CHECKING:
@@ -63,18 +64,24 @@ class Permuted:
 
 
 def permute(
-    opened: OpenModel, pattern: str, density: float = 0.2, tell: Tell = lambda step: None
+    opened: OpenModel,
+    pattern: str,
+    density: float = 0.2,
+    tell: Tell = lambda step: None,
+    knobs: Mapping[str, Any] | None = None,
 ) -> Permuted:
     """Move the units of `opened`, in place, so that masks of `pattern` keep more importance.
 
     density: share of the weights that the pattern will keep. The magnitude of a weight is its
-    importance.
+    importance. knobs: of the pattern, by name. Where its orientation follows importance, vectors
+    are taken to lie by the kind of their matrix (`ORIENTATION_BY_KIND`).
 
     Raises:
         InputError: the pattern has no vectors and no blocks, no axis of the model may move, or the
             outputs would differ by more than `TOLERANCE`; the model is then as it was.
     """
-    tile = _tile_of(make_pattern(pattern, {}))
+    made = make_pattern(pattern, knobs or {})
+    tile = _tile_of(made)
     if not 0 < density < 1:
         raise SettingError("density", f"is {density:g}; give the share to keep, between 0 and 1")
     matrices = {f"{m.module_name}.weight": m for m in opened.matrices if m.kind in _KINDS}
@@ -92,6 +99,8 @@ def permute(
                 axes += mine
             else:
                 notes.append(f"{kind} keep their order: the outputs would change")
+    if isinstance(made, VectorPattern) and made.orientation == "importance":
+        notes.append("the order is made for vectors that lie by kind of matrix (orientation kind)")
     moves: list[Move] = []
     for axis in axes:
         tell(f"order of {axis.kind}, {axes.index(axis) + 1} of {len(axes)} axes")
@@ -169,22 +178,31 @@ def _tile_of(pattern: Pattern) -> Callable[[str], Tile]:
     """The rectangle of weights of one kind of matrix that stay or go together."""
     if isinstance(pattern, Block):
         return lambda kind: (pattern.height, pattern.width)
-    if isinstance(pattern, OrientedVectors):
-        length = pattern.length
-    elif isinstance(pattern, MixedVectors | TiledVectors):
-        length = max(step for step in pattern.menu if step <= max(LONGEST, pattern.menu[0]))
-    else:
+    length = _length_of(pattern)
+    if length is None:
         raise SettingError(
             "pattern",
             "has no vectors and no blocks, so no order fits it better; give vector:LENGTH, mvp, "
-            "mvp_tiled or block:SIZE",
+            "block:SIZE or another one of vectors",
         )
 
     def along(kind: str) -> Tile:
-        orientation: Orientation = ORIENTATION_BY_KIND[kind]
+        ruled = pattern.ruled(kind) if isinstance(pattern, VectorPattern) else None
+        orientation = ruled or ORIENTATION_BY_KIND[kind]
         return (1, length) if orientation == "horizontal" else (length, 1)
 
     return along
+
+
+def _length_of(pattern: Pattern) -> int | None:
+    """How many neighbours along a vector stay or go together; None where it has no vectors."""
+    if isinstance(pattern, OrientedVectors | TwoLevel):
+        return pattern.length
+    if isinstance(pattern, LaneSelect):
+        return pattern.lanes
+    if isinstance(pattern, VectorsOfAMenu):
+        return max(step for step in pattern.menu if step <= max(LONGEST, pattern.menu[0]))
+    return None
 
 
 def _parts(axis: Axis, matrices: Mapping[str, Matrix], tile: Callable[[str], Tile]) -> list[_Part]:
