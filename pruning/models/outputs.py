@@ -9,6 +9,7 @@ from sparse_formats.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 TOLERANCE = 1e-10
 """Largest difference of outputs in double precision, relative to the largest, of the same model."""
@@ -95,6 +96,20 @@ def in_double(model: "nn.Module") -> Iterator[None]:
     finally:
         for name, tensor in _floats(model):
             tensor.data = tensor.data.to(before.get(name, torch.float32))
+
+
+@contextlib.contextmanager
+def where_double_is(model: "PreTrainedModel") -> Iterator[None]:
+    """The model on the CPU while the block runs, if its own device has no float64 (Apple's)."""
+    device = model.device
+    if device.type != "mps":
+        yield
+        return
+    model.to("cpu")  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        model.to(device)  # type: ignore[arg-type]
 
 
 def _floats(model: "nn.Module") -> "list[tuple[str, Tensor]]":

@@ -23,7 +23,14 @@ from pruning.models.order import (
     order_of,
     remember,
 )
-from pruning.models.outputs import TOLERANCE, apart, example_inputs, in_double, outputs_of
+from pruning.models.outputs import (
+    TOLERANCE,
+    apart,
+    example_inputs,
+    in_double,
+    outputs_of,
+    where_double_is,
+)
 from pruning.patterns import make_pattern
 from pruning.patterns.block import Block
 from pruning.patterns.lane_select import LaneSelect
@@ -81,9 +88,21 @@ def permute(
             outputs would differ by more than `TOLERANCE`; the model is then as it was.
     """
     made = make_pattern(pattern, knobs or {})
-    tile = _tile_of(made)
     if not 0 < density < 1:
         raise SettingError("density", f"is {density:g}; give the share to keep, between 0 and 1")
+    with where_double_is(opened.model):
+        return _permuted(opened, made, _tile_of(made), pattern, density, tell)
+
+
+def _permuted(
+    opened: OpenModel,
+    made: Pattern,
+    tile: Callable[[str], Tile],
+    pattern: str,
+    density: float,
+    tell: Tell,
+) -> Permuted:
+    """What `permute` says, for a model in a place where it can be in double precision."""
     matrices = {f"{m.module_name}.weight": m for m in opened.matrices if m.kind in _KINDS}
     parameters = dict(opened.model.named_parameters(remove_duplicate=False))
     inner = [axis for axis in inner_axes(opened) if _parts(axis, matrices, tile)]
@@ -112,12 +131,16 @@ def permute(
             move_all(parameters, moves[-1:])
     move_all(parameters, [move.inverse for move in reversed(moves)])
     permutation = Permutation(tuple(moves), pattern, density)
+    if not moves:
+        return Permuted(permutation, 0.0, _moved(axes, moves), tuple(notes))
     tell("comparing outputs")
+    earlier = order_of(opened.model)
     apply(opened.model, permutation)
     with in_double(opened.model):
         found = apart(before, outputs_of(opened, inputs))
     if not found <= TOLERANCE:
         apply(opened.model, permutation.inverse)
+        remember(opened.model, earlier)
         raise InputError(
             f"the outputs of {opened.name} would differ by {found:.1e} of the largest; the model "
             "stays as it was"
@@ -128,9 +151,11 @@ def permute(
 def said_of(permuted: Permuted) -> tuple[str, ...]:
     """What was moved, as sentences."""
     parts = [f"{kind} ({done} of {of} axes)" for kind, (done, of) in permuted.moved.items()]
-    what = f"moved: {', '.join(parts)}" if parts else "nothing was moved"
+    if not permuted.permutation.moves:
+        return ("nothing was moved: no order is better than the one that is there", *permuted.notes)
     return (
-        f"{what}; outputs differ by {permuted.apart:.1e} of the largest, in double precision",
+        f"moved: {', '.join(parts)}; outputs differ by {permuted.apart:.1e} of the largest, in "
+        "double precision",
         *permuted.notes,
     )
 
@@ -144,9 +169,9 @@ def undo(opened: OpenModel, tell: Tell = lambda step: None) -> Permuted:
     whole = order_of(opened.model)
     if whole is None:
         raise InputError(f"{opened.name} was not permuted: its folder has no {FILE}")
-    inputs = example_inputs(opened)
     tell("moving units back and comparing outputs")
-    with in_double(opened.model):
+    with where_double_is(opened.model), in_double(opened.model):
+        inputs = example_inputs(opened)
         before = outputs_of(opened, inputs)
         apply(opened.model, whole.inverse)
         found = apart(before, outputs_of(opened, inputs))

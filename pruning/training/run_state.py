@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.data.examples import Examples
 from pruning.models.opening import OpenModel, first_line
+from pruning.models.order import order_of
 from pruning.processes import Processes, first_before_others, of_each
 from pruning.quantization.qat import FakeQuantized
 from pruning.training import checkpoint
@@ -141,7 +142,8 @@ def identity_of(
     pruner: Pruner, examples: Examples, teacher: OpenModel | None, processes: Processes
 ) -> dict[str, Any]:
     """What tells a run from others, before its first step: settings, model, masks, data, place."""
-    rows, masks = hashlib.sha256(), hashlib.sha256()
+    rows, masks, order = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+    order.update(repr(order_of(pruner.opened.model)).encode())
     for row in examples.rows:
         rows.update(repr(sorted(row.items())).encode())
     for keep in pruner.keep:
@@ -151,6 +153,7 @@ def identity_of(
         "recipe": repr(pruner.recipe),
         "of": pruner.opened.name,
         "masks": masks.hexdigest(),
+        "order": order.hexdigest(),
         "examples": rows.hexdigest(),
         "teacher": None if teacher is None else teacher.name,
         "device": pruner.opened.device.type,

@@ -29,7 +29,7 @@ def _opened(model: Any) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=drawn)
-    task = "encode" if type(model).__name__.endswith("Model") else "causal"
+    task = "encode" if type(model).__name__ == "BertModel" else "causal"
     return assemble("tiny", task, model, None)
 
 
