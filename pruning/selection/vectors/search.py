@@ -27,7 +27,7 @@ CHUNK = 64
 CLOSE = 0.05
 """Share of the target by which two solutions to exchange between may differ (chosen)."""
 
-SAMPLE = 1 << 16
+SAMPLE = 1 << 13
 """Scores of a matrix that the first price is guessed from (chosen)."""
 
 
@@ -172,17 +172,23 @@ def _choice(matrices: Sequence[Uncut], target: int, start: float | None) -> _Sol
 
 def _bracket(matrices: Sequence[Uncut], target: int, start: float | None) -> _Bracket:
     """Candidates chosen and `target` enclosed, as closely as the scores allow."""
-    near = _choice(matrices, target, start)
-    chosen = near.chosen
+    near = None
+    if any(len(m.candidates) > 1 for m in matrices):
+        near = _choice(matrices, target, start)
+        start = near.tau
+    elif start is None:
+        start = guess([m.scores for m in matrices], target)
+    chosen = tuple(m.candidates[0] for m in matrices) if near is None else near.chosen
 
     def as_chosen(tau: float) -> _Solution:
-        if tau == near.tau:
+        if near is not None and tau == near.tau:
             return near
         priced = tuple(m.priced(c, tau) for m, c in zip(matrices, chosen, strict=True))
         return _Solution(tau, chosen, priced, sum(int(p.sizes.sum()) for p in priced))
 
     top = largest([m.scores for m in matrices])
-    return _Bracket(*search(as_chosen, target, near.tau, top, tolerance=0.01, step=1.02))
+    step = 1.1 if near is None else 1.02
+    return _Bracket(*search(as_chosen, target, start, top, tolerance=0.01, step=step))
 
 
 def largest(scores: Sequence[NDArray[np.float32]]) -> float:
