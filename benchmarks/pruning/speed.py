@@ -182,6 +182,8 @@ STEP_TASKS = {
     "step mvp": ("mvp", "matrix"),
     "step mvp global": ("mvp", "global"),
     "step mvp_tiled": ("mvp_tiled", "matrix"),
+    "step two_level:16": ("two_level:16", "matrix"),
+    "step lane_select:16:4": ("lane_select:16:4", "matrix"),
     "step head": ("head", "matrix"),
 }
 
