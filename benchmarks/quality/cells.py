@@ -133,6 +133,7 @@ DECODER: tuple[tuple[str, Options, Mapping[int, int]], ...] = (
     ("mvp", BY_KIND, {100: 1}),
     ("mvp", PERMUTED, {100: 3, 300: 1, 600: 3}),
     ("mvp", (("order", "permuted"),), {100: 1}),
+    ("fine", (("distill", "0.5"),), {100: 1}),
     ("fine", FROM_ZERO, {100: 1}),
     ("mvp", FROM_ZERO, {100: 1}),
     ("lane_select:16:4", PERMUTED, {100: 3, 300: 1, 600: 3}),
