@@ -322,8 +322,8 @@ def section(cells: Cells) -> list[str]:
     return [
         *parts,
         table(header, fronts),
-        "The machines made for a pattern have their own array, at the area of tf_mvp, and its clock "
-        "or (cambricon_x) twice that: 1 GHz.\n",
+        "The machines made for a pattern have their own array, at the area of tf_mvp. Their "
+        "clock is 500 MHz like its own; cambricon_x has 1 GHz.\n",
         table(["pattern", "machine", "perplexity", "cycles / µJ", "tf_mvp: cycles / µJ"], rivals),
     ]
 
