@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pruning.budgets import Share, kept_weights, masks_of, shares
+from pruning.knobs import knobs_of
 from pruning.models.model_files import heads_in, model_name, read_heads
 from pruning.patterns.pattern import Pattern, Pruned, Target
 from pruning.profiles import OWL, layer_sparsities
 from pruning.recipe import (
+    PatternKnobs,
     Recipe,
     as_json,
     check_source,
@@ -176,6 +178,7 @@ def prune_matrices(
         *pattern.notes,
         *_notes(matrices, pools, recipe),
         *_left_whole(matrices, pools, recipe),
+        *_without_effect(recipe, pattern),
         *_kept_zeros(masked),
         *_asked_and_got(matrices, pools, pruned, recipe),
     )
@@ -339,6 +342,16 @@ def _left_whole(
     return (
         f"pattern {recipe.pattern} has nothing to remove in {len(left)} of {len(matrices)} "
         f"matrices ({left[0]}, …): they are left whole, the sparsity is that of the others",
+    )
+
+
+def _without_effect(recipe: Recipe, pattern: Pattern) -> tuple[str, ...]:
+    """A note for each knob that was set and belongs to other patterns."""
+    default, own = Recipe(), knobs_of(type(pattern))
+    return tuple(
+        f"{name} has no effect on pattern {recipe.pattern}"
+        for name in knobs_of(PatternKnobs)
+        if name not in own and getattr(recipe, name) != getattr(default, name)
     )
 
 

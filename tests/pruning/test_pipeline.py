@@ -232,3 +232,19 @@ def test_the_same_input_gives_the_same_bytes(model: Path, tmp_path: Path) -> Non
     for name in ("a.npz", "b.npz"):
         prune(model, score="random", seed=7).save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("fine", ["menu", "orientation"]),
+        ("vector:4", ["menu"]),
+        ("mvp", []),
+        ("mvp_tiled", ["orientation"]),
+    ],
+)
+def test_knobs_of_other_patterns_are_said_to_have_no_effect(pattern: str, said: list[str]) -> None:
+    weights = {"a": np.random.default_rng(0).random((8, 8))}
+    found = prune(weights, pattern=pattern, sparsity=0.5, menu=(1, 4), orientation="horizontal")
+    expected = {f"{knob} has no effect on pattern {pattern}" for knob in said}
+    assert {note for note in found.notes if "no effect" in note} == expected

@@ -1,6 +1,7 @@
 """Does algorithm D of mvp weigh simulated cycles against what is lost?"""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pruning.patterns.pattern import Target
 from pruning.report import Pruning
 from pruning.selection.vectors.candidates import Candidate
 from pruning.selection.vectors.simulated import Machine, Uncut, simulated
+from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.masks.vectors import ORIENTATIONS, Orientation
 
 MENU = (1, 4, 16)
@@ -110,3 +112,20 @@ def test_what_is_settled_is_kept_on_other_scores(orientation: Orientation) -> No
     (pruned,) = settled.masks([after], 800)
     assert pruned.layout is not None and pruned.layout.orientation == orientation
     assert np.array_equal(free.masks([after], 800)[0].keep, pruned.keep)
+
+
+def test_statistics_make_the_error_of_the_outputs_count(tmp_path: Path) -> None:
+    # Half of the inputs are always 0: weights are large there, and make no output.
+    weight = RNG.lognormal(size=(64, 64)).astype(np.float32)
+    weight[:, :32] *= 100
+    gram = np.diag(np.repeat([0.0, 1.0], 32))
+    write_statistics(tmp_path / "s.npz", {"a": Statistics(weight, generator("a", 0), gram=gram)})
+    settings = {"pattern": "mvp", "algorithm": "D", "menu": (16,), "tokens": 16, "update": "none"}
+    found = prune({"a": weight}, statistics=tmp_path / "s.npz", **settings)
+    blind = prune({"a": weight}, **settings)
+    ((note,), (of_blind,)) = (
+        [note for note in pruning.notes if "algorithm D" in note] for pruning in (found, blind)
+    )
+    # What is kept by importance, all lies on the inputs that are 0: the whole output is lost.
+    assert "lose 1.000 of the outputs" in note
+    assert "of the importance that these hold" in of_blind
