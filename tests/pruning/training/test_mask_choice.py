@@ -90,6 +90,26 @@ def test_patterns_of_one_density_are_come_to_from_above(
         assert keep.float().mean() == pytest.approx(0.7, abs=1e-3)
 
 
+@pytest.mark.parametrize("pattern", ["lane_select:4:4", "two_level:4"])
+def test_slots_are_come_to_from_above_and_stay_cut_as_they_were(
+    pattern: str, tiny: Tiny, words: Any
+) -> None:
+    opened, examples = learner(tiny("gpt2"), words)
+    recipe = Recipe(pattern, 0.8)
+    pruner = prepare(opened, recipe, SHORT)
+    run = train(opened, pruner, examples)
+    asked = [1 - pruner.schedule.sparsity(step) for step in range(1, 13)]
+    # Whole slots of 4 weights come within half a slot of what each matrix is to keep.
+    assert run.densities == pytest.approx(asked, abs=5e-3)
+    assert max(asked) > 0.25 and len(set(run.densities)) > 4
+    assert make_pattern(pattern, {}).conforms(run.masks.matrices) is None
+    cuts = [m.slots for m in run.masks.matrices]
+    assert all(cut is not None and cut.lanes == 4 for cut in cuts)
+    again = prepare(learner(tiny("gpt2"), words)[0], recipe, SHORT)
+    again.restore(pruner.tensors(), pruner.state())
+    assert [m.slots for m in again.finalize().matrices] == cuts
+
+
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
