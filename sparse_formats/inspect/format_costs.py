@@ -26,6 +26,7 @@ class Inspection:
 
     storage: format → bits, of the formats that can hold it (all of them, for a total);
     cannot_hold: format → why not. orientation: that of its vectors; None for a total.
+    vectors: how many; slots, where the mask was cut into them.
     """
 
     name: str
@@ -86,8 +87,8 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
         cols,
         rows * cols,
         matrix.nnz,
-        vectors.orientation,
-        len(vectors),
+        vectors.orientation if matrix.slots is None else matrix.slots.orientation,
+        len(vectors) if matrix.slots is None else matrix.slots.occupied(keep),
         storage,
         cannot_hold,
     )

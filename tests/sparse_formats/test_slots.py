@@ -169,6 +169,7 @@ def test_has_the_makers_cut_precedence(tmp_path: Path) -> None:
     other = encode(first, "two_level", length=8)
     assert isinstance(other, TwoLevel) and other.slots.lanes == 8
     assert inspect(first, 16).storage["lane_select"] == found.storage(16)
+    assert (inspect(first, 16).orientation, inspect(first, 16).vectors) == ("vertical", 4)
     # 16 lanes are what the format takes unless told: this mask has them only as its maker said.
     assert "lane_select" in inspect(second, 16).cannot_hold
 
