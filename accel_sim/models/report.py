@@ -119,7 +119,9 @@ class ModelReport:
                 "macs": sum(each.macs for each in results),
                 "macs_executed": sum(each.macs_executed for each in results),
                 "elements": sum(each.elements for each in results),
-                "cycles_by_cause": _sums([each.cycles_by_cause for each in results]),
+                "cycles_by_cause": _ordered(
+                    _sums([each.cycles_by_cause for each in results]), self.causes
+                ),
                 "dram_bytes": _sums([each.dram_bytes for each in results]),
                 "energy_j": sum(each.energy_j for each in results),
                 "energy_by_component_j": _sums([each.energy_by_component_j for each in results]),
@@ -189,6 +191,10 @@ def _in_order(causes: Mapping[str, int], writeback: int, order: Sequence[str]) -
     """The causes that have cycles; products of attention may have waited for write-back too."""
     found = {**causes, "writeback": causes.get("writeback", 0) + writeback}
     return {cause: found[cause] for cause in order if found.get(cause)}
+
+
+def _ordered(causes: Mapping[str, int], order: Sequence[str]) -> dict[str, int]:
+    return {cause: causes[cause] for cause in order if cause in causes}
 
 
 def _sums(maps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

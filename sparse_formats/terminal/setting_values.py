@@ -5,6 +5,7 @@ Both are converted and checked in the same way, as the type of the setting's fie
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -148,7 +149,8 @@ def _element(value: Any, setting: Setting, label: str, is_strict: bool) -> Any:
         raise InputError(f"{label} is {value!r}{nearest(str(value), choices)}")
     hint = setting.element
     try:
-        found = msgspec.convert(value, hint, strict=is_strict, dec_hook=_path)
+        typed = _with_zero(value) if bare(hint) is float and not is_strict else value
+        found = msgspec.convert(typed, hint, strict=is_strict, dec_hook=_path)
         usable = not isinstance(found, float) or math.isfinite(found)
     except msgspec.ValidationError:
         usable, found = False, value
@@ -159,6 +161,12 @@ def _element(value: Any, setting: Setting, label: str, is_strict: bool) -> Any:
             f"{label} is {value if is_typed else repr(value)}; give {_described(hint)}"
         )
     return found
+
+
+def _with_zero(word: Any) -> Any:
+    """`.2` is 0.2 to people, but not to msgspec."""
+    is_short = isinstance(word, str) and re.fullmatch(r"-?\.\d+", word) is not None
+    return word.replace(".", "0.") if is_short else word
 
 
 def _is_number(word: str) -> bool:

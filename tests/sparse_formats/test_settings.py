@@ -245,6 +245,11 @@ def test_may_any_setting_be_given_by_its_key(call: Call, drawing: Drawing) -> No
         assert said in call("draw", "--source", "a", "--set", *wrong)[2]
 
 
+def test_may_a_share_begin_with_its_point(call: Call, drawing: Drawing) -> None:
+    assert call("draw", "--source", ".2", "--width", ".25")[0] == 0
+    assert drawing.ran == [Settings(source=Path(".2"), ink=Ink(width=0.25))]
+
+
 def test_may_the_same_be_said_twice(call: Call, drawing: Drawing) -> None:
     assert call("draw", "--source", "a", "--copies", "2", "--copies", "2")[0] == 0
     assert drawing.ran == [Settings(source=Path("a"), copies=2)]
