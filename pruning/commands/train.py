@@ -118,9 +118,7 @@ def run(settings: Settings) -> Result:
         import torch
 
         torch.manual_seed(recipe.seed)
-        opened = open_model(
-            settings.model, settings.task, recipe.include, recipe.exclude, head, device
-        )
+        opened = open_model(settings.model, settings.task, recipe.include, recipe.exclude, head)
         from pruning.models.masking import densities_of, zeros_of
         from pruning.training.account import account_of
         from pruning.training.loop import train
@@ -130,6 +128,8 @@ def run(settings: Settings) -> Result:
         if training.method == "recovery" and masks is None:
             masks = zeros_of(opened)
         moved = _permuted(settings, recipe, opened, tell)
+        # Not before: units are moved, and outputs compared, on the CPU.
+        opened.model.to(device)  # type: ignore[arg-type]
         pruner = prepare(opened, recipe, training, masks)
         teacher = None
         if settings.teacher is not None:
