@@ -61,7 +61,11 @@ def local_device(name: str) -> str:
 
 @contextlib.contextmanager
 def joined(place: "device") -> Iterator[Processes]:
-    """Connected with the other processes while the block runs."""
+    """Connected with the other processes while the block runs.
+
+    Raises:
+        InputError: they cannot be reached.
+    """
     import torch
 
     found = launched()
@@ -70,7 +74,14 @@ def joined(place: "device") -> Iterator[Processes]:
         return
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        torch.distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(
+            f"the environment has WORLD_SIZE={found.count}, but the other processes cannot be "
+            f"reached ({said}); start all with accelerate launch or torchrun, or unset WORLD_SIZE"
+        ) from error
     try:
         yield found
     finally:

@@ -19,7 +19,7 @@ import pytest
 from pruning.data.examples import Examples
 from pruning.models.matrices import Matrix
 from pruning.models.opening import OpenModel
-from pruning.processes import ALONE, launched
+from pruning.processes import ALONE, joined, launched
 from pruning.recipe import Recipe
 from pruning.training.settings import Training
 from sparse_formats.errors import InputError
@@ -58,7 +58,6 @@ class Guesser(torch.nn.Module):
 
 def trained(case: str, batch: int, folder: Path | None = None, last: int = 99) -> dict[str, Any]:
     """Losses of five steps, and the weights that they end in."""
-    from pruning.processes import joined
     from pruning.training.loop import train
     from pruning.training.pruner import prepare
 
@@ -140,6 +139,11 @@ def test_what_a_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "2")
     assert (launched().rank, launched().count, launched().is_first) == (2, 4, False)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    said = "WORLD_SIZE=4, but the other processes cannot be reached .*MASTER_ADDR"
+    with pytest.raises(InputError, match=said), joined(torch.device("cpu")):
+        pass
     monkeypatch.setenv("RANK", "two")
     with pytest.raises(InputError, match="RANK=two, WORLD_SIZE=4; give whole numbers"):
         launched()
