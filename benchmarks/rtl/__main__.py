@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.rtl.beside_table import print_beside_table
+from benchmarks.rtl.beside_table import CHOOSING, choosing, print_beside_table
 from tests.rtl import mutants as wrong_lines
 from tests.rtl.comparison import compared, drawn_cases
 from tests.rtl.encoding import SmallMachine
@@ -112,7 +112,9 @@ def gates(limit_s: int) -> None:
     print(
         subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout, end=""
     )
-    for name, parameters in SMALL.items():
+    blocks = [(name, name, parameters) for name, parameters in SMALL.items()]
+    blocks += [(choosing(name), name, SMALL[name] | {"SELECT": 4}) for name in CHOOSING]
+    for label, name, parameters in blocks:
         chparam = " ".join(f"-set {key} {value}" for key, value in parameters.items())
         files = " ".join(map(str, sorted(p for p in SOURCES.glob("*.sv") if p.stem != "bench")))
         script = (
@@ -130,14 +132,14 @@ def gates(limit_s: int) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            print(f"{name}: not finished in {limit_s} s", flush=True)
+            print(f"{label}: not finished in {limit_s} s", flush=True)
             continue
         last = done.stdout[done.stdout.rfind("Printing statistics") :]
         cells = {kind: int(n) for kind, n in re.findall(r"(\$\w+)\s+(\d+)", last)}
         nands = cells.get("$_NAND_", 0) + 0.5 * cells.get("$_NOT_", 0)
         flops = sum(n for kind, n in cells.items() if "DFF" in kind)
         print(
-            f"{name}: {nands:.0f} NAND2, {flops} flip-flops, "
+            f"{label}: {nands:.0f} NAND2, {flops} flip-flops, "
             f"{time.time() - began:.0f} s {done.stderr.strip()[-200:]}",
             flush=True,
         )

@@ -7,7 +7,7 @@ simulator's machine at the parameters of the blocks.
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accel_sim import load_machine
@@ -24,6 +24,15 @@ GROUPED = SmallMachine(
 """The machine of the PE and of the window, which has the bounds of eight slots."""
 WHOLE = SmallMachine(rows=2, lanes=4, lane_groups=(1,), accumulators=16, word_bytes=8, queue=4)
 """The machine with one slot of four lanes in each PE row: the parser, taker and slot measured."""
+
+
+CHOOSING = ("parser", "taker", "slot", "pe")
+"""Blocks that have been measured with lanes that choose among four inputs too."""
+
+
+def choosing(block: str) -> str:
+    """The name of a block with such lanes."""
+    return f"{block} with selects"
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class Beside:
 
 def compared() -> list[Beside]:
     """Every block that the table has parts for."""
-    parts = table_parts()
+    with_selects = table_parts(4)
+    parts = table_parts() | {choosing(block): with_selects[block] for block in CHOOSING}
     with GATES.open(encoding="utf-8", newline="") as file:
         measured = {row["block"]: row for row in csv.DictReader(file)}
     return [
@@ -64,9 +74,11 @@ def compared() -> list[Beside]:
     ]
 
 
-def table_parts() -> dict[str, dict[str, float]]:
+def table_parts(lane_select: int = 1) -> dict[str, dict[str, float]]:
     """Rows of the area table and how many of each, for each block of the RTL."""
-    whole, grouped = (_parts(machine) for machine in (WHOLE, GROUPED))
+    whole, grouped = (
+        _parts(replace(machine, lane_select=lane_select)) for machine in (WHOLE, GROUPED)
+    )
     slots = WHOLE.rows
     parser = {"expander": whole["decompressor"]["expander"] / slots}
     taker = {

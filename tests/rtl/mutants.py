@@ -46,7 +46,7 @@ MUTANTS = tuple(
 
 def cases() -> list[Case]:
     """Layers of one and of many passes."""
-    one_pass = drawn_cases(MACHINE, 12, np.random.default_rng(9), sizes=(1, 16), tokens=2)
+    one_pass = drawn_cases(MACHINE, 12, np.random.default_rng(23), sizes=(1, 16), tokens=2)
     return one_pass + drawn_cases(MACHINE, 2, np.random.default_rng(6), sizes=(60, 64), tokens=3)
 
 
