@@ -178,7 +178,7 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
 
 def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
     """The model with its masks, and where these came from."""
-    from accel_sim.models.families import read_model
+    from accel_sim.models.config import read_model
     from accel_sim.models.weights import MaskedModel, generated, masked, with_head
 
     if (settings.model is None) == (settings.shapes is None):

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from accel_sim.models.families import KNOWN, read_model
+from accel_sim.models.config import read_model
+from accel_sim.models.families import KNOWN
 from accel_sim.models.transformer import Transformer, cache_bytes
 from accel_sim.reports.number_text import quantity
 from sparse_formats.errors import InputError

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from accel_sim.machines.load import load_machine
-from accel_sim.models.families import read_model
+from accel_sim.models.config import read_model
 from accel_sim.models.simulate import ModelRun, Request, simulate_model
 from accel_sim.models.transformer import ModelMatrix, Step, Transformer, score_elements
 from accel_sim.models.weights import MaskedModel

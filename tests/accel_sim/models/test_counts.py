@@ -2,7 +2,7 @@
 
 import pytest
 
-from accel_sim.models.families import read_model
+from accel_sim.models.config import read_model
 from accel_sim.models.transformer import Step, cache_bytes, score_elements
 
 
@@ -56,7 +56,7 @@ def test_requests_multiply_scores() -> None:
 
 
 def test_a_window_of_three_tokens() -> None:
-    from accel_sim.models.families import transformer
+    from accel_sim.models.config import transformer
 
     values = {
         "model_type": "mistral",

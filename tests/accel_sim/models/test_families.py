@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from accel_sim.models.families import FAMILIES, KNOWN, read_model, transformer
+from accel_sim.models.config import read_model, transformer
+from accel_sim.models.families import FAMILIES, KNOWN
 from sparse_formats.errors import InputError
 
 _BERT = {

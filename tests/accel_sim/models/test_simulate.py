@@ -9,7 +9,7 @@ import pytest
 from accel_sim import Activations, Workload, load_machine, simulate
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.builtin import builtin_accelerators
-from accel_sim.models.families import transformer
+from accel_sim.models.config import transformer
 from accel_sim.models.report import ModelReport, as_csv, as_json
 from accel_sim.models.simulate import ModelRun, Request, simulate_model
 from accel_sim.models.transformer import ModelMatrix, Step, Transformer, score_elements
