@@ -182,7 +182,7 @@ def _check_fits(parameters: "Mapping[str, Tensor]", permutation: Permutation) ->
     for move in permutation.moves:
         for place in move.axis.places:
             tensor = parameters.get(place.parameter)
-            last = int(place.lines(move.axis.count).max(initial=-1))
+            last = place.start + (move.axis.count - 1) * place.stride + place.size - 1
             if tensor is None:
                 raise InputError(
                     f"the permutation moves {place.parameter}, which this model does not have; "
@@ -194,6 +194,11 @@ def _check_fits(parameters: "Mapping[str, Tensor]", permutation: Permutation) ->
                     f"{place.parameter}, which is of shape {tuple(tensor.shape)}; give the model "
                     "that it was made for"
                 )
+
+
+def _is_order(order: tuple[int, ...], count: int) -> bool:
+    """Whether each of `count` members is there once; a damaged count may be any number."""
+    return len(order) == count and sorted(order) == list(range(count))
 
 
 class _Place(msgspec.Struct):
@@ -233,7 +238,7 @@ class _File(msgspec.Struct):
             axis = move.axis
             order = tuple(int(n) if n.isdecimal() else -1 for n in move.order.split())
             numbers = [n for p in axis.places for n in (p.axis, p.start, p.stride, p.size)]
-            if min(numbers, default=0) < 0 or sorted(order) != list(range(axis.count)):
+            if min(numbers, default=0) < 0 or not _is_order(order, axis.count):
                 raise InputError(
                     f"{where}: its permutation is damaged: the order of {axis.kind} {axis.number} "
                     f"does not hold each of its {axis.count} members once; permute the model again"

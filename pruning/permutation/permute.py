@@ -87,7 +87,7 @@ def permute(
         InputError: the pattern has no vectors and no blocks, no axis of the model may move, or the
             outputs would differ by more than `TOLERANCE`; the model is then as it was.
     """
-    made = make_pattern(pattern, knobs or {})
+    made = make_pattern(pattern, {"couplings": (), "tokens": 0, **(knobs or {})})
     if not 0 < density < 1:
         raise SettingError("density", f"is {density:g}; give the share to keep, between 0 and 1")
     with where_double_is(opened.model):

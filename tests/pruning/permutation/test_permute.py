@@ -101,6 +101,12 @@ def test_a_permutation_reads_back_and_refuses_an_order_with_a_member_twice(tiny:
     data["moves"][0]["order"] = "2 2 1"
     with pytest.raises(InputError, match="here: its permutation is damaged: the order of neurons"):
         from_json(data, "here")
+    data["moves"][0]["axis"]["count"] = 10**15
+    with pytest.raises(InputError, match="here: its permutation is damaged"):
+        from_json(data, "here")
+    huge = Axis("neurons", 0, 3, (Place("lm_head.weight", 1, size=10**15),))
+    with pytest.raises(InputError, match=r"along axis 1 of lm_head\.weight, which is of shape"):
+        apply(tiny("llama"), Permutation((Move(huge, (2, 0, 1)),), "vector:16", 0.2))
     with pytest.raises(InputError, match=r"moves a\.weight, which this model does not have"):
         apply(tiny("llama"), permutation)
 
@@ -161,6 +167,9 @@ def test_patterns_without_vectors_and_statistics_of_another_order_are_refused(
     model = tmp_path / "model"
     tiny("llama").save_pretrained(model)
     status, _, err = run("permute", "--model", model, "--for", "2:4", "--save", tmp_path / "p")
+    assert status == 2
+    assert "--for has no vectors and no blocks" in err
+    status, _, err = run("permute", "--model", model, "--for", "head", "--save", tmp_path / "p")
     assert status == 2
     assert "--for has no vectors and no blocks" in err
     given = ("--model", model, "--permute", "--statistics", model / "config.json")
