@@ -21,7 +21,7 @@ DEFAULTS = {
     "score": "magnitude",
     "budget": "matrix",
     "count": "weights",
-    "update": "none",
+    "update": None,
     "seed": 0,
 }
 """Settings of the recipe that stay as they were, with the defaults that need not be typed."""
@@ -67,12 +67,14 @@ def _command(pattern: str, sparsity: float, recipe: Mapping[str, Any]) -> str:
     if asked["score"] not in SCORES:
         asked["score"] = DEFAULTS["score"]
     asked = {key: value for key, value in asked.items() if value != DEFAULTS[key]}
+    needs_more = asked.get("score", "random") != "random" or asked.get("update", "none") != "none"
+    if not needs_more:
+        asked.pop("update", None)  # without statistics there is none anyway
     for key, value in asked.items():
         words += [f"--{key}", str(value)]
     for key in ("include", "exclude"):
         for regex in recipe.get(key) or ():
             words += [f"--{key}", str(regex)]
     words += ["--out", re.sub(r"\W", "_", pattern) + ".npz"]
-    needs_more = asked.get("score", "random") != "random" or "update" in asked
     statistics = ' --statistics "$STATISTICS"' if needs_more else ""
     return f'python -m pruning prune --model "$MODEL"{statistics} {shlex.join(words)}'

@@ -68,6 +68,22 @@ def test_is_the_masks_own_pattern_left_out_and_statistics_asked_for() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"update": "none"}, ""),
+        ({"score": "wanda", "update": "none"}, " --score wanda --update none"),
+        ({"score": "wanda", "update": "sparsegpt"}, " --score wanda --update sparsegpt"),
+    ],
+)
+def test_is_the_update_said_where_there_are_statistics(recipe: dict[str, Any], said: str) -> None:
+    """With statistics prune updates the kept weights by itself, so none must be asked for."""
+    advice = mask_advice(of_header({"recipe": recipe}), 0.2)
+    command = advice["commands"][0]["command"]
+    assert command.endswith(f"--pattern mvp --sparsity 0.8{said} --out mvp.npz")
+    assert ("$STATISTICS" in command) == bool(said)
+
+
 @pytest.mark.parametrize("header", [{}, {"recipe": "none", "model": 3}, {"recipe": {"score": "x"}}])
 def test_does_a_mask_without_a_recipe_get_its_own_density(header: dict[str, Any]) -> None:
     advice = mask_advice(of_header(header), 0.3)

@@ -18,7 +18,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, simulated
 
-RIVALS = [name for name in builtin_accelerators() if name != "tf_mvp"]
+RIVALS = [name for name in builtin_accelerators() if load_machine(name).dataflow != "mixed_vector"]
 
 
 def run(machine: Machine, *matrices: MaskedMatrix, density: float = 1.0) -> list[LayerResult]:

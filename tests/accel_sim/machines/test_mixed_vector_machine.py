@@ -122,6 +122,16 @@ def test_is_what_the_first_edition_had_refused(setting: str, words: str) -> None
     assert words in str(error.value)
 
 
+@pytest.mark.rule(microarchitecture=11)
+def test_the_machine_whose_lanes_choose_differs_in_two_values() -> None:
+    chooses, plain = load_mixed_vector("tf_mvp_lane_select"), load_mixed_vector("tf_mvp")
+    assert (chooses.array.lane_select, chooses.matching.window_inputs) == (4, 128)
+    assert replace(chooses.array, lane_select=1) == plain.array
+    assert replace(chooses.matching, window_inputs=32) == plain.matching
+    for section in ("clock", "weight_buffer", "activation_buffer", "output", "vector", "dram"):
+        assert getattr(chooses, section) == getattr(plain, section)
+
+
 @pytest.mark.rule(microarchitecture=9)
 @pytest.mark.parametrize("datatype", ["fp16", "int8", "int16"])
 @pytest.mark.parametrize(
