@@ -86,12 +86,26 @@ def _mark_few(
     return pairs, macs
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _tell(live: Any, e: Any, dead: Any) -> Any:
+    """Fill dead[:, e] from the tokens for which entry e is `live`; how many these are."""
+    count = 0
+    for w in range(len(live)):
+        count += set_bits(live[w])
+    if len(dead) == 1:
+        dead[0, e] = count == 0
+    else:
+        for t in range(len(dead)):
+            dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
+    return count
+
+
 @njit(cache=True, nogil=True)
 def _mark(
     lo: Any, hi: Any, lanes: Any, weights: Any, token_bits: Any, dead: Any
 ) -> tuple[int, int]:
     """Fill `dead`; live pairs (entry, token) and (weight, token)."""
-    rows, (inputs, words) = len(dead), token_bits.shape
+    inputs, words = token_bits.shape
     live = np.zeros(words, np.uint64)
     live_of = np.zeros(inputs, np.int64)
     for c in range(inputs):
@@ -112,22 +126,14 @@ def _mark(
                 macs += live_of[c]
                 for w in range(words):
                     live[w] |= token_bits[c, w]
-        count = 0
-        for w in range(words):
-            count += set_bits(live[w])
-        pairs += count
-        if rows == 1:
-            dead[0, e] = count == 0
-        else:
-            for t in range(rows):
-                dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
+        pairs += _tell(live, e, dead)
     return pairs, int(macs)
 
 
 @njit(cache=True, nogil=True)
 def _mark_selected(lo: Any, chosen: Any, token_bits: Any, dead: Any) -> tuple[int, int]:
     """As `_mark`, where each lane chooses its input."""
-    rows, (inputs, words) = len(dead), token_bits.shape
+    inputs, words = token_bits.shape
     lanes, selects, select_step, lane_step = chosen
     live = np.zeros(words, np.uint64)
     live_of = np.zeros(inputs, np.int64)
@@ -145,13 +151,5 @@ def _mark_selected(lo: Any, chosen: Any, token_bits: Any, dead: Any) -> tuple[in
             macs += live_of[c]
             for w in range(words):
                 live[w] |= token_bits[c, w]
-        count = 0
-        for w in range(words):
-            count += set_bits(live[w])
-        pairs += count
-        if rows == 1:
-            dead[0, e] = count == 0
-        else:
-            for t in range(rows):
-                dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
+        pairs += _tell(live, e, dead)
     return pairs, int(macs)

@@ -6,7 +6,8 @@ rounding. For more workloads than the ordinary number:
 
     MVPSIM_REFERENCE_EXAMPLES=10000 pytest tests/accel_sim -k against_reference
 
-Cases whose cycles are counted on paper, for both, are in `test_on_paper.py`.
+Cases whose cycles are counted on paper, for both, are in `test_passes_on_paper.py` and
+`test_layers_on_paper.py`.
 """
 
 import os
