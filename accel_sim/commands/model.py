@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from accel_sim.commands.simulation_options import A_FILE, patterns
-from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN
-from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
+from accel_sim.commands.accelerator_options import AcceleratorOptions, accelerator, for_int8
+from accel_sim.commands.simulation_options import patterns
+from accel_sim.inputs.defaults import DENSITY, PATTERN
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
@@ -38,7 +38,7 @@ def _known_models() -> Iterable[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(NameOptions, JsonOption, MemoryOption):
+class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
     """Simulate a whole transformer: products, attention, KV cache, vector unit and head."""
 
     model: str | None = option(
@@ -89,21 +89,6 @@ class Settings(NameOptions, JsonOption, MemoryOption):
     cache_bits: CacheBits | None = option(
         "Bits of a number in the KV cache.", default=None, otherwise="those of an operand"
     )
-    accelerator: str = option(
-        "Accelerator to simulate.",
-        default=ACCELERATOR,
-        choices=builtin_accelerators,
-        or_else=A_FILE,
-        reads=True,
-    )
-    memory: str | None = option(
-        "Memory that the accelerator gets in place of its own DRAM.",
-        default=None,
-        choices=builtin_memories,
-    )
-    set: tuple[str, ...] = option(
-        "Change one value of the accelerator.", default=(), metavar="KEY=VALUE"
-    )
     seed: Whole = option("Random seed for generated masks.", default=0)
     advice: bool = option("Simulate what would help.", default=False)
     threads: Count | None = option(
@@ -124,13 +109,14 @@ class Settings(NameOptions, JsonOption, MemoryOption):
 
 def run(settings: Settings) -> tuple[ModelReport, ...]:
     """Simulate the model with each batch and context, and what would help where it is asked for."""
-    from accel_sim.machines.load import load_machine
     from accel_sim.models.advice import advise
     from accel_sim.models.report import ModelReport
 
-    memory = [] if settings.memory is None else [f"dram.memory={settings.memory}"]
-    machine = load_machine(settings.accelerator, [*memory, *settings.set])
+    machine = accelerator(settings)
     masked, origin = _masked(settings)
+    if masked.is_int8:
+        machine, notes = for_int8(settings)
+        masked = replace(masked, notes=(*masked.notes, *notes))
     settings = replace(settings, prefill=_prompt(settings, masked))
     command = command_line("accel_sim", "model", settings)
     reports = []

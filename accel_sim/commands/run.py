@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_sim.commands.accelerator_options import (
+    AcceleratorOptions,
+    accelerator,
+    for_int8,
+)
 from accel_sim.commands.simulation_options import (
-    A_FILE,
     SimulationOptions,
     TokenCount,
     check_generated,
     check_of_a_file,
     patterns,
 )
-from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
-from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
+from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
@@ -40,24 +43,12 @@ def _report_files() -> Iterable[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SimulationOptions):
+class Settings(AcceleratorOptions, SimulationOptions):
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
 
     mask: Path | None = option("Mask file or folder to simulate, e.g. out.npz.", default=None)
     pattern: str | None = option(
         "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
-    )
-    accelerator: str = option(
-        "Accelerator to simulate.",
-        default=ACCELERATOR,
-        choices=builtin_accelerators,
-        or_else=A_FILE,
-        reads=True,
-    )
-    memory: str | None = option(
-        "Memory that the accelerator gets in place of its own DRAM.",
-        default=None,
-        choices=builtin_memories,
     )
     tokens: TokenCount | None = option(
         "Tokens through each matrix.", default=None, otherwise=f"{TOKENS}, or as many as recorded"
@@ -66,9 +57,6 @@ class Settings(SimulationOptions):
         "Recorded activations of each matrix, tokens × inputs (.npz or .safetensors). "
         "Without this file they are drawn.",
         default=None,
-    )
-    set: tuple[str, ...] = option(
-        "Change one value of the accelerator.", default=(), metavar="KEY=VALUE"
     )
     calibrated: bool = option(
         "Scale the energy of the core to the published GOPS/W.", default=False
@@ -107,13 +95,15 @@ def run(settings: Settings) -> Result:
     """Simulate; compute the products and the advice that are asked for."""
     from accel_sim.comparisons.mask_advice import mask_advice
     from accel_sim.models.left_out import not_counted
+    from accel_sim.reports.calibration import check_calibratable
 
-    machine = _machine(settings, settings.set)
+    machine = accelerator(settings)
     workload = _workload(settings)
     if workload.is_int8:
-        words, notes = _for_int8(machine, settings.set)
-        machine = _machine(settings, words)
+        machine, notes = for_int8(settings)
         workload = replace(workload, notes=(*workload.notes, *notes))
+    if settings.calibrated:
+        check_calibratable(machine)
     _check_outputs(settings, workload, machine)
     workload = replace(workload, activations=_activations(settings, workload))
 
@@ -163,18 +153,6 @@ def show(settings: Settings, result: Result) -> int:
     return int(result.report.total.product_is_equal is False)
 
 
-def _machine(settings: Settings, values: Iterable[str]) -> Machine:
-    """The accelerator with the memory and the KEY=VALUE `values`."""
-    from accel_sim.machines.load import load_machine
-    from accel_sim.reports.calibration import check_calibratable
-
-    memory = [] if settings.memory is None else [f"dram.memory={settings.memory}"]
-    machine = load_machine(settings.accelerator, [*memory, *values])
-    if settings.calibrated:
-        check_calibratable(machine)
-    return machine
-
-
 def _workload(settings: Settings) -> Workload:
     """The masks of the file, or generated ones."""
     from accel_sim.inputs.workload import Workload
@@ -200,22 +178,6 @@ def _workload(settings: Settings) -> Workload:
         include=settings.include,
         exclude=settings.exclude,
     )
-
-
-def _for_int8(machine: Machine, values: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-    """`values` for weights that are 8-bit numbers, and what the report says of it."""
-    datatype, key = machine.numbers.name, machine.datatype_key
-    if datatype == "int8":
-        return values, []
-    if key is None:
-        return values, [f"The weights are INT8; {machine.name} is run with its own {datatype}."]
-    if machine.origins[key].mark == "set":
-        return values, [f"The weights are INT8; they are run as {datatype}, as was set."]
-    note = (
-        f"The weights are INT8, so the machine was set to {key}=int8; --set "
-        f"{key}={datatype} runs them as {datatype}."
-    )
-    return (*values, f"{key}=int8"), [note]
 
 
 def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> None:

@@ -26,14 +26,21 @@ _HEADS = ("lm_head", "embed_out", "output", "head")
 
 @dataclass(frozen=True)
 class MaskedModel:
-    """A model, and the masks of those of its matrices that have one, by name.
+    """A model, and the masks of those of its matrices that have one, by the matrix's name.
 
+    A mask has the name of its own file, and may be that of several matrices.
     notes: what a reader must know of how they were matched.
     """
 
     model: Transformer
     masks: Mapping[str, MaskedMatrix]
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether all masks hold 8-bit weights."""
+        types = [mask.weight_dtype for mask in self.masks.values()]
+        return bool(types) and all(each == np.int8 for each in types)
 
     @property
     def dense(self) -> tuple[str, ...]:
@@ -78,7 +85,7 @@ def masked(model: Transformer, matrices: Iterable[MaskedMatrix], where: str) -> 
                 f"{where}: matrix {matrix.name} is {matrix.shape[0]}×{matrix.shape[1]}, but that of"
                 f" the model is {own.rows}×{own.cols}; give the masks of this model"
             )
-        masks[own.name] = replace(matrix, name=own.name)
+        masks[own.name] = matrix
     notes = [_left_out(left_out)] if left_out else []
     dense = [m.name for m in model.matrices if m.name not in masks]
     if dense:
@@ -97,9 +104,7 @@ def generated(
     first = [m for m in model.matrices if m.layer == 0]
     shapes = [MatrixShape(m.name, m.kind, m.rows, m.cols) for m in first]
     made = dict(zip((m.kind for m in first), generate(shapes, density, pattern, seed), strict=True))
-    masks = {
-        m.name: replace(made[m.kind], name=m.name) for m in model.matrices if m.layer is not None
-    }
+    masks = {m.name: made[m.kind] for m in model.matrices if m.layer is not None}
     found = MaskedModel(
         model,
         masks,
@@ -181,32 +186,28 @@ class WeightProducts:
         self, jobs: Jobs, threads: int | None, on_product: Callable[[str], None] = lambda name: None
     ) -> dict[tuple[str, int], LayerRun]:
         """The run of each matrix, dense where it has no mask, by its name and its tokens."""
-        alike: dict[tuple[int, int], LayerRun] = {}
 
-        def of(job: tuple[ModelMatrix, int]) -> LayerRun:
+        def one(job: tuple[ModelMatrix, int]) -> LayerRun:
             matrix, tokens = job
-            if matrix.name not in self._masks:
-                return self.dense(matrix, tokens)
-            mask = self._masks[matrix.name]
-            found = alike.get((id(mask.keep), tokens))
-            if found is None:
-                what = f"running matrix {matrix.name} ({matrix.rows}×{matrix.cols})"
-                with holding(self._machine.layer_bytes(mask), what):
-                    found = self._machine.run(Layer(0, mask, tokens), Inputs(tokens, None, None))
-                alike[id(mask.keep), tokens] = found
-            return replace(found, name=matrix.name, kind=matrix.kind)
+            mask = self._masks.get(matrix.name)
+            found = self.dense(matrix, tokens) if mask is None else self._masked(mask, tokens)
+            on_product(matrix.name)
+            return found
 
-        # What is alike stands far apart in `jobs`, so that threads do not run it twice.
-        found: dict[tuple[str, int], LayerRun] = {}
         unlike = {self._key(job): job for job in jobs}
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-            for job, run in zip(unlike.values(), pool.map(of, unlike.values()), strict=True):
-                found[job[0].name, job[1]] = run
-                on_product(job[0].name)
-        for job in jobs:
-            if (job[0].name, job[1]) not in found:
-                found[job[0].name, job[1]] = of(job)
-        return found
+            found = dict(zip(unlike, pool.map(one, unlike.values()), strict=True))
+        return {
+            (matrix.name, tokens): replace(
+                found[self._key((matrix, tokens))], name=matrix.name, kind=matrix.kind
+            )
+            for matrix, tokens in jobs
+        }
+
+    def _masked(self, mask: MaskedMatrix, tokens: int) -> LayerRun:
+        rows, cols = mask.shape
+        with holding(self._machine.layer_bytes(mask), f"running {mask.name} ({rows}×{cols})"):
+            return self._machine.run(Layer(0, mask, tokens), Inputs(tokens, None, None))
 
     def dense(self, matrix: ModelMatrix, tokens: int) -> LayerRun:
         """The matrix as if nothing were pruned."""
@@ -221,5 +222,5 @@ class WeightProducts:
     def _key(self, job: tuple[ModelMatrix, int]) -> tuple[object, ...]:
         matrix, tokens = job
         if matrix.name in self._masks:
-            return id(self._masks[matrix.name].keep), tokens
+            return id(self._masks[matrix.name]), tokens
         return matrix.rows, matrix.cols, tokens

@@ -162,9 +162,8 @@ def added(counted: Iterable[tuple[Mapping[str, int], int]]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Waits:
-    """What operators waited for, and what they took, in all steps of a phase."""
+    """What operators waited for, and what the DRAM moved, in all steps of a phase."""
 
-    cycles: int
     dram: int
     writeback: int
     dram_bytes: int
@@ -174,7 +173,6 @@ class Waits:
     def of(cls, times: Iterable[LayerTime]) -> "Waits":
         found = list(times)
         return cls(
-            cycles=sum(time.cycles for time in found),
             dram=sum(time.wait_dram for time in found),
             writeback=sum(time.wait_writeback + time.tail for time in found),
             dram_bytes=sum(time.dram_read_bytes + time.dram_write_bytes for time in found),

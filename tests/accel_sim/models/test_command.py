@@ -80,6 +80,16 @@ def test_several_batches_and_contexts_are_a_sweep_with_a_picture(
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_weights_in_eight_bits_run_on_a_machine_of_eight_bits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import accel_sim.models.weights as weights
+
+    monkeypatch.setattr(weights.MaskedModel, "is_int8", True)
+    assert call(monkeypatch, "model", "--model", str(folder), "--prefill", "4") == 0
+    assert "the machine was set to array.datatype=int8" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

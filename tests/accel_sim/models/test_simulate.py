@@ -16,6 +16,7 @@ from accel_sim.models.transformer import ModelMatrix, Step, Transformer, score_e
 from accel_sim.models.weights import MaskedModel, generated, masked
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.sparse_masked_matrix import SparseMaskedMatrix
 
 SMALL: dict[str, Any] = {
     "model_type": "llama",
@@ -216,6 +217,29 @@ def test_matrices_without_a_mask_run_dense() -> None:
     found = masked(model, masks_of(model)[:-1], "a file")
     assert set(found.dense) == {"model.layers.1.mlp.down_proj", "lm_head"}
     assert "run dense" in found.notes[-1]
+
+
+def as_entries(mask: MaskedMatrix) -> SparseMaskedMatrix:
+    """The same mask, as files of few entries are read: its array is made anew at each look."""
+    places = np.flatnonzero(mask.keep)
+    return SparseMaskedMatrix(mask.name, mask.shape, places, None, mask.kind)
+
+
+def test_masks_that_are_held_as_entries_run_like_others() -> None:
+    """Masks of one shape, each with another count: none is taken for another one."""
+    model = transformer(SMALL, "a test")
+    masks = [
+        replace(mask, keep=mask.keep & (np.arange(mask.size).reshape(mask.shape) % (2 + i) == 0))
+        for i, mask in enumerate(masks_of(model))
+    ]
+    machine, asked = load_machine("tf_mvp"), Request(prefill=9)
+    plain, sparse = (
+        simulate_model(masked(model, some, "a file"), asked, machine)
+        for some in (masks, [as_entries(mask) for mask in masks])
+    )
+    assert plain.cycles == sparse.cycles
+    executed = {t.work.name: t.work.executed for t in sparse.prefill.operators if t.work.name}
+    assert {m.name: m.nnz * 9 for m in masks} == {m.name: executed[m.name] for m in masks}
 
 
 def test_one_matrix_may_stand_for_three() -> None:
