@@ -242,6 +242,15 @@ def test_masks_that_are_held_as_entries_run_like_others() -> None:
     assert {m.name: m.nnz * 9 for m in masks} == {m.name: executed[m.name] for m in masks}
 
 
+def test_masks_say_whether_their_weights_have_eight_bits() -> None:
+    model = transformer(SMALL, "a test")
+    masks = masks_of(model)
+    whole = [replace(mask, weight=mask.keep.astype(np.int8)) for mask in masks]
+    assert masked(model, whole, "a file").is_int8
+    assert not masked(model, [masks[0], *whole[1:]], "a file").is_int8
+    assert not MaskedModel(model, {}).is_int8
+
+
 def test_one_matrix_may_stand_for_three() -> None:
     model = transformer(SMALL, "a test")
     masks = [m for m in masks_of(model) if m.kind not in ("Q", "K", "V")]
