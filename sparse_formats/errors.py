@@ -26,6 +26,10 @@ class SettingError(InputError):
         self.setting = setting
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["SettingError"], tuple[str, str]]:
+        # Made again from both in another process; the message alone would not do.
+        return type(self), (self.setting, self.reason)
+
 
 SHOWN = 20
 """Known words an error lists; a model has hundreds of matrices."""

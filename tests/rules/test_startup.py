@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("matplotlib", "numba", "scipy", "torch", "transformers")
+HEAVY = ("distributed", "matplotlib", "numba", "optuna", "scipy", "torch", "transformers")
 COMMANDS = [
     package
     for package in ("pruning", "sparse_formats", "kernels", "accel_sim")
