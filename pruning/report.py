@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sparse_formats.masks.vectors import Orientation
 class MatrixReport:
     """What pruning did to one matrix.
 
+    importance_kept: share of the matrix's importance that the kept weights hold; None if there is
+        none.
     retention: importance kept ÷ kept by the best free choice of as many weights; None if none is.
     orientation, vectors, mean_length: None for a pattern without vectors; slots count as vectors,
         and their mean length is how many weights one keeps.
@@ -38,6 +41,7 @@ class MatrixReport:
     rows: int
     cols: int
     density: float
+    importance_kept: float | None
     retention: float | None
     orientation: Orientation | None
     vectors: int | None
@@ -57,6 +61,7 @@ class Total:
     weights: int
     kept: int
     density: float
+    importance_kept: float | None
     retention: float | None
     vectors: int | None
     mean_length: float | None
@@ -105,13 +110,15 @@ def report_of(
     kept, cut = pruned.nnz, pruned.vectors or pruned.slots
     units = None if cut is None else _units(pruned)
     direction = direction_strength(directed)
+    importance = kept_sum(matrix.scores, pruned.keep)
     return MatrixReport(
         name=matrix.name,
         kind=matrix.kind,
         rows=pruned.shape[0],
         cols=pruned.shape[1],
         density=pruned.density,
-        retention=_ratio(kept_sum(matrix.scores, pruned.keep), top_sum(matrix.scores, kept)),
+        importance_kept=_ratio(importance, float(matrix.scores.sum(dtype=np.float64))),
+        retention=_ratio(importance, top_sum(matrix.scores, kept)),
         orientation=None if cut is None else cut.orientation,
         vectors=units,
         mean_length=None if units is None else _ratio(kept, units),
@@ -132,7 +139,8 @@ def total_of(
     """The sums over all matrices; fines: the best free choices of as many weights."""
     kept = sum(int(np.count_nonzero(k)) for k in keeps)
     weights = sum(k.size for k in keeps)
-    means = [float(m.scores.sum(dtype=np.float64)) / max(m.scores.size, 1) or 1.0 for m in matrices]
+    every = [float(m.scores.sum(dtype=np.float64)) for m in matrices]
+    means = [whole / max(m.scores.size, 1) or 1.0 for whole, m in zip(every, matrices, strict=True)]
     ours, best = (
         sum(
             kept_sum(m.scores, mask) / mean
@@ -148,6 +156,7 @@ def total_of(
         weights=weights,
         kept=kept,
         density=kept / weights if weights else 0.0,
+        importance_kept=_ratio(ours, sum(map(truediv, every, means))),
         retention=_ratio(ours, best),
         vectors=vectors,
         mean_length=None if vectors is None else _ratio(kept, vectors),

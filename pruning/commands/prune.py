@@ -12,7 +12,7 @@ from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import group, option
 
 if TYPE_CHECKING:
-    from pruning.report import Pruning
+    from pruning.report import Pruning, Total
     from sparse_formats.masks.matrix import MaskSet
     from sparse_formats.terminal.progress import Tell
 
@@ -174,6 +174,7 @@ def _print(pruning: "Pruning", out: Path) -> None:
         Column("orientation", rank=1),
         Column("vectors", "right", rank=2),
         Column("mean\nlength", "right", rank=1),
+        Column("impor-\ntance", "right"),
         Column("reten-\ntion", "right"),
         Column("D fine", "right"),
         Column("direction\nfine", rank=4),
@@ -187,6 +188,7 @@ def _print(pruning: "Pruning", out: Path) -> None:
             r.orientation or "–",
             "–" if r.vectors is None else f"{r.vectors}",
             _number(r.mean_length, ".2f"),
+            _number(r.importance_kept, ".3f"),
             _number(r.retention, ".3f"),
             _number(r.strength, "+.3f"),
             r.verdict,
@@ -202,18 +204,33 @@ def _print(pruning: "Pruning", out: Path) -> None:
         "",
         "–" if t.vectors is None else f"{t.vectors}",
         _number(t.mean_length, ".2f"),
+        _number(t.importance_kept, ".3f"),
         _number(t.retention, ".3f"),
         "",
         "",
     )
     footnotes = (
-        "Retention is the importance kept ÷ that of the best free choice of as many weights.",
+        *_said_of_importance(t),
+        "Importance is what the kept weights hold of that of all weights. Retention is the same ÷ "
+        "what the best free choice of as many weights holds.",
         f"D fine is the direction strength of {pruning.measured_on}: > 0 horizontal, < 0 vertical. "
         "The command analyze measures the mask that was written.",
         *(f"note: {note}" for note in pruning.notes),
         f"wrote {out}",
     )
     print_table(console, columns, rows, total=total, footnotes=footnotes)
+
+
+def _said_of_importance(total: "Total") -> tuple[str, ...]:
+    """The importance kept in absolute terms: retention alone flatters high sparsities."""
+    if total.importance_kept is None or not total.retention:
+        return ()
+    best = total.importance_kept / total.retention
+    return (
+        f"The {100 * total.density:.1f} % of the weights that are kept hold "
+        f"{100 * total.importance_kept:.1f} % of the importance; the best free choice of as many "
+        f"would hold {100 * best:.1f} %.",
+    )
 
 
 def _number(value: float | None, form: str) -> str:

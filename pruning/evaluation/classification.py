@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pruning.data.examples import check_tokens, is_regression, labelled
 from pruning.data.files import Table, label_numbers, label_values
+from pruning.evaluation.figures import Figures
 from pruning.evaluation.similarity import Agreement, agreement
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
@@ -14,11 +15,13 @@ from sparse_formats.terminal.progress import Tell
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Figures):
     """accuracy; f1: of class 1 where there are two classes, else the mean over classes.
 
     A class that is neither in the file nor predicted counts as 0 in no mean: it is left out.
     """
+
+    MAIN = "accuracy"
 
     accuracy: float
     f1: float
@@ -46,7 +49,10 @@ def classification(
     truth = np.array(label_numbers(table, names))
     found = answers(opened, table, length, batch, tell).argmax(1)
     score = f1(truth, found, len(names))
-    return Classification(float((found == truth).mean()), score, len(truth), len(names))
+    hits = found == truth
+    return Classification(
+        float(hits.mean()), score, len(truth), len(names), samples=hits.astype(np.float64)
+    )
 
 
 def regression(

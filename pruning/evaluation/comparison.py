@@ -6,11 +6,11 @@ The floors: a random mask of the same density in every matrix, and the prunable 
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from pruning.evaluation.figures import figures_of
 from pruning.models.masking import apply_keep, apply_masks, matched
 from pruning.models.opening import OpenModel
 from pruning.statistics.matrix_statistics import generator
@@ -58,7 +58,7 @@ def measured(
         tell(name)
         with unchanged(opened):
             change()
-            found[name] = asdict(measure(opened))
+            found[name] = figures_of(measure(opened))
     return found
 
 

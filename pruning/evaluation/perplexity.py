@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pruning.data.examples import check_tokens, checked, mask_token, token_ids
+from pruning.evaluation.figures import Figures, ratio_samples
 from pruning.models.devices import exact
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError, SettingError
@@ -27,12 +30,16 @@ MASK_EVERY = 7
 
 
 @dataclass(frozen=True)
-class Perplexity:
+class Perplexity(Figures):
     """per_token = exp(loss/tokens), per_word = exp(loss/words); loss in nats, summed.
 
     None: beyond all floats, as a word is that is a whole text without white space.
     tokens: how many were predicted. words: of the text they cover, split at white space.
     """
+
+    MAIN = "per_token"
+    IS_LOWER_BETTER = True
+    IS_LOGARITHM = True
 
     per_token: float | None
     per_word: float | None
@@ -80,13 +87,15 @@ def perplexity(
         raise InputError("the text has fewer than two tokens, so nothing can be predicted")
     check_tokens(opened, [{"input_ids": ids}])
     if opened.task == "causal":
-        loss, count = _causal(opened, ids, length, stride, batch, tell)
+        losses, counts = _causal(opened, ids, length, stride, batch, tell)
     else:
         stride = length
-        loss, count = _masked(opened, ids, length, mask_token(known), batch, tell)
+        losses, counts = _masked(opened, ids, length, mask_token(known), batch, tell)
+    loss, count = sum(losses), sum(counts)
     words = len(text.split())
     per_token, per_word = _exp(loss / count), _exp(loss / words)
-    return Perplexity(per_token, per_word, loss, count, words, length, stride)
+    samples = ratio_samples(np.array(losses, np.float64), np.array(counts, np.float64))
+    return Perplexity(per_token, per_word, loss, count, words, length, stride, samples=samples)
 
 
 def _exp(nats: float) -> float | None:
@@ -118,8 +127,8 @@ def _causal(
     stride: int,
     batch: int,
     tell: Tell,
-) -> tuple[float, int]:
-    loss, count = 0.0, 0
+) -> tuple[list[float], list[int]]:
+    losses, counts = [], []
     spans = list(windows(len(ids), length, stride))
     for group in _alike(spans, batch):
         tell(f"token {group[-1][2]} of {len(ids)}")
@@ -129,9 +138,9 @@ def _causal(
             # The token at position p is predicted from position p − 1 of its window.
             first = max(scored, begin + 1)
             places = range(first - begin - 1, end - begin - 1)
-            loss -= float(_picked(logs[row], list(places), ids[first:end]))
-            count += end - first
-    return loss, count
+            losses.append(-float(_picked(logs[row], list(places), ids[first:end])))
+            counts.append(end - first)
+    return losses, counts
 
 
 def _masked(
@@ -141,16 +150,17 @@ def _masked(
     mask: int,
     batch: int,
     tell: Tell,
-) -> tuple[float, int]:
+) -> tuple[list[float], list[int]]:
     known = checked(opened.tokenizer)
     before, after = _frame(known(str(known.mask_token)).input_ids, mask)
     room = length - len(before) - len(after)
     if room < 1:
         raise SettingError("length", f"is {length}; the special tokens alone take {length - room}")
-    loss, count = 0.0, 0
+    losses, counts = [], []
     spans = list(windows(len(ids), room, room))
     for group in _alike(spans, batch):
         tell(f"token {group[-1][2]} of {len(ids)}")
+        loss, count = [0.0] * len(group), [0] * len(group)
         for turn in range(min(MASK_EVERY, group[0][2] - group[0][0])):
             rows = [
                 [*before, *_hidden(ids[begin:end], turn, mask), *after] for begin, _, end in group
@@ -160,9 +170,11 @@ def _masked(
                 places = list(range(turn, end - begin, MASK_EVERY))
                 targets = [ids[begin + place] for place in places]
                 inside = [len(before) + place for place in places]
-                loss -= float(_picked(logs[row], inside, targets))
-                count += len(places)
-    return loss, count
+                loss[row] -= float(_picked(logs[row], inside, targets))
+                count[row] += len(places)
+        losses += loss
+        counts += count
+    return losses, counts
 
 
 def windows(count: int, length: int, stride: int) -> Iterator[tuple[int, int, int]]:

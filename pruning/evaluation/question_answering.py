@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pruning.data.examples import Passages, check_tokens, passages
 from pruning.data.files import Question
+from pruning.evaluation.figures import Figures
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.progress import Tell
@@ -30,8 +31,10 @@ _BEST = 20
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Figures):
     """Percent, as SQuAD reports them."""
+
+    MAIN = "f1"
 
     exact_match: float
     f1: float
@@ -99,14 +102,15 @@ def best_answers(
 
 def score(questions: Sequence[Question], given: Sequence[str]) -> Answers:
     """Exact match and F1 of the answers `given`, one a question."""
-    exact, overlap = 0.0, 0.0
+    exact, overlap = 0.0, []
     for question, answer in zip(questions, given, strict=True):
         # As in version 2's script: an answer of which nothing is left is none.
         truths = [text for text, _ in question.answers if plain(text)] or [""]
         exact += max(float(plain(answer) == plain(truth)) for truth in truths)
-        overlap += max(word_f1(answer, truth) for truth in truths)
+        overlap.append(max(word_f1(answer, truth) for truth in truths))
     count = len(questions)
-    return Answers(100 * exact / count, 100 * overlap / count, count)
+    samples = 100 * np.array(overlap, np.float64)
+    return Answers(100 * exact / count, 100 * sum(overlap) / count, count, samples=samples)
 
 
 def plain(answer: str) -> str:

@@ -5,7 +5,7 @@ directory's `1_Pooling/config.json` says so), scaled to length 1; similarity is 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pruning.data.examples import Examples, check_tokens, checked, pad_id
 from pruning.data.files import Table, read_text
+from pruning.evaluation.figures import Figures, Samples, correlation_influences
 from pruning.models.opening import OpenModel
 from sparse_formats.errors import InputError
 from sparse_formats.files.reading import read_json
@@ -21,8 +22,10 @@ from sparse_formats.terminal.progress import Tell
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Agreement(Figures):
     """Correlation of cosines with people's judgements over `pairs` pairs of texts."""
+
+    MAIN = "pearson"
 
     pearson: float
     spearman: float
@@ -30,8 +33,10 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Retrieval:
+class Retrieval(Figures):
     """Share of passages whose second half is the nearest of all second halves to their first."""
+
+    MAIN = "accuracy"
 
     accuracy: float
     passages: int
@@ -117,7 +122,20 @@ def matrix_agreement(embed: Embed, texts: Sequence[str], human: NDArray[np.float
     """Agreement over all pairs i < j of `texts`; human: (texts, texts)."""
     vectors = embed(texts)
     above = np.triu_indices(len(texts), 1)
-    return agreement((vectors @ vectors.T)[above], human[above])
+    found = agreement((vectors @ vectors.T)[above], human[above])
+    return replace(found, samples=_by_text(found, above, len(texts)))
+
+
+def _by_text(
+    found: Agreement, above: tuple[NDArray[np.intp], NDArray[np.intp]], texts: int
+) -> Samples:
+    """Samples of texts from those of the pairs `above` the diagonal: pairs share texts.
+
+    Source: Hoeffding 1948, the projection of a mean over pairs on its members.
+    """
+    influences = found.samples - found.pearson
+    firsts, seconds = (np.bincount(side, influences, texts) for side in above)
+    return found.pearson + 2 * (firsts + seconds) / (texts - 1)
 
 
 def agreement(cosines: NDArray[np.floating], human: NDArray[np.floating]) -> Agreement:
@@ -133,7 +151,9 @@ def agreement(cosines: NDArray[np.floating], human: NDArray[np.floating]) -> Agr
     from scipy.stats import rankdata
 
     ranks = rankdata(cosines), rankdata(human)
-    return Agreement(_correlation(cosines, human), _correlation(*ranks), len(cosines))
+    pearson = _correlation(cosines, human)
+    samples = pearson + correlation_influences(cosines, human)
+    return Agreement(pearson, _correlation(*ranks), len(cosines), samples=samples)
 
 
 def second_half_retrieval(embed: Embed, texts: Sequence[str]) -> Retrieval:
@@ -148,7 +168,8 @@ def second_half_retrieval(embed: Embed, texts: Sequence[str]) -> Retrieval:
     firsts = embed([" ".join(words[: len(words) // 2]) for words in halves])
     seconds = embed([" ".join(words[len(words) // 2 :]) for words in halves])
     found = (firsts @ seconds.T).argmax(1)
-    return Retrieval(float((found == np.arange(len(texts))).mean()), len(texts))
+    hits = (found == np.arange(len(texts))).astype(np.float64)
+    return Retrieval(float(hits.mean()), len(texts), samples=hits)
 
 
 def read_texts(path: Path, count: int | None = None, encoding: str = "utf-8-sig") -> list[str]:

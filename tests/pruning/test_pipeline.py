@@ -69,6 +69,8 @@ def test_the_report_can_be_computed_by_hand(model: Path, method: str) -> None:
         scores = np.abs(weights()[matrix.name].astype(np.float64))
         best = np.sort(scores.ravel())[::-1][: matrix.nnz].sum()
         assert report.retention == pytest.approx(scores[matrix.keep].sum() / best, rel=1e-5)
+        share = scores[matrix.keep].sum() / scores.sum()
+        assert report.importance_kept == pytest.approx(share, rel=1e-5)
         if matrix.vectors is not None:
             assert report.vectors == len(matrix.vectors)
             assert report.mean_length == pytest.approx(matrix.nnz / len(matrix.vectors))

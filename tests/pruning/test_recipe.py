@@ -282,9 +282,11 @@ def test_a_matrix_that_competes_with_no_other_is_judged_by_its_scores_as_they_ar
 def test_the_total_counts_importance_in_units_of_each_matrix_s_mean() -> None:
     given = matrices(scale=100)
     pruning = prune_matrices(given, Recipe("2:4"), "m")
-    ours = best = 0.0
+    ours = best = size = 0.0
     for m, mask in zip(given, pruning.masks.matrices, strict=True):
         scores = m.scores.astype(np.float64)
         ours += scores[mask.keep].sum() / scores.mean()
         best += np.sort(scores.ravel())[-mask.nnz :].sum() / scores.mean()
+        size += scores.size
     assert pruning.total.retention == pytest.approx(ours / best, rel=1e-6)
+    assert pruning.total.importance_kept == pytest.approx(ours / size, rel=1e-6)

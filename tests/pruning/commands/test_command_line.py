@@ -331,6 +331,7 @@ def test_no_number_is_cut_on_a_narrow_terminal(
             if wanted == "retention":
                 assert f"{report['density']:.3f}" in cells
                 assert f"{report['retention']:.3f}" in cells
+                assert f"{report['importance_kept']:.3f}" in cells
                 assert f"{report['strength']:+.3f}" in cells
         assert ("not shown at this width" in plain) == (width < 120)
 
