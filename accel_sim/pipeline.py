@@ -82,6 +82,35 @@ def simulate(
     )
 
 
+def simulate_dense(workload: Workload, machine: Machine, *, threads: int | None = None) -> Report:
+    """The same layers on the same machine with nothing pruned: the dense baseline, with its energy.
+
+    Raises:
+        InputError: a matrix does not fit the machine.
+    """
+    machine, _ = settled(workload, machine, threads, is_dense=True)
+    dense_runs = _DenseRuns(machine)
+
+    def run(layer: Layer) -> LayerRun:
+        inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
+        return dense_runs.of(layer, inputs)
+
+    runs = list(each_layer(run, workload, machine, threads))
+    times = lay_out_in(workload.order([each.name for each in runs]), runs, machine)
+    layers = tuple(
+        layer_result(each, time, sum(part.cycles for part in time), machine)
+        for each, time in zip(runs, times, strict=True)
+    )
+    notes = (*workload.notes, machine.note, *implausible(machine))
+    return Report(
+        machine,
+        layers,
+        mask={**workload.origin, "is_dense": True},
+        activations=workload.activations.origin,
+        notes=tuple(note for note in notes if note),
+    )
+
+
 def settled(
     workload: Workload, machine: Machine, threads: int | None, *, is_dense: bool = False
 ) -> tuple[Machine, int]:
