@@ -34,10 +34,10 @@ def simulate(
 
     workload: what to run, or masks in any form that `Workload.of` takes, with 128 drawn tokens.
     Its matrices are taken one at a time, so a model larger than memory can be generated on the way.
-    is_checked: compute the product in scheduled order, where weights are known and the dataflow
-    can. threads: how many layers run at once (default: all cores); the result does not depend on
-    it. on_layer is called with the name of each finished layer; on_outputs with the name and the
-    output (rows, tokens) of each layer that was multiplied, in order.
+    is_checked: compute the product in scheduled order, where weights are known. threads: how many
+    layers run at once (default: all cores); the result does not depend on it. on_layer is called
+    with the name of each finished layer; on_outputs with the name and the output (rows, tokens) of
+    each layer that was multiplied, in order.
 
     Raises:
         InputError: a matrix does not fit the machine, or an argument is of another kind.
@@ -161,7 +161,7 @@ def _runs(
     dense_runs = _DenseRuns(dense_machine)
 
     def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
-        is_multiplied = is_checked and machine.computes_product and layer.matrix.is_weighted
+        is_multiplied = is_checked and layer.matrix.is_weighted
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied)
         run = machine.run(layer, inputs, is_checked=is_checked)
         return run, dense_runs.of(layer, inputs)

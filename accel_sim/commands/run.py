@@ -104,7 +104,7 @@ def run(settings: Settings) -> Result:
         workload = replace(workload, notes=(*workload.notes, *notes))
     if settings.calibrated:
         check_calibratable(machine)
-    _check_outputs(settings, workload, machine)
+    _check_outputs(settings, workload)
     workload = replace(workload, activations=_activations(settings, workload))
 
     products: dict[str, NDArray[Any]] = {}
@@ -180,7 +180,7 @@ def _workload(settings: Settings) -> Workload:
     )
 
 
-def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> None:
+def _check_outputs(settings: Settings, workload: Workload) -> None:
     """Refuse to write products that there will not be, before anything is computed."""
     if settings.outputs is None:
         return
@@ -188,10 +188,6 @@ def _check_outputs(settings: Settings, workload: Workload, machine: Machine) -> 
         raise SettingError("outputs", "needs the product, which --no-check does not compute")
     if not workload.is_weighted:
         raise SettingError("outputs", "needs weights in the mask file to compute the product")
-    if not machine.computes_product:
-        raise SettingError(
-            "outputs", "needs a machine that computes the product: one of mixed-length vectors"
-        )
 
 
 def _activations(settings: Settings, workload: Workload) -> Activations:

@@ -3,13 +3,12 @@
 Source: Zhang et al., MICRO 2016 (abstract), and secondary notes; the body is not public here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
@@ -17,6 +16,7 @@ from accel_sim.dataflows.abstract.causes import COMPUTE, EMPTY_LANES, IMBALANCE,
 from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.storage import Storage, bits_for
 
@@ -62,6 +62,11 @@ class CambriconX(MaskMachine):
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_cambricon_x(keep, inputs.tokens, self.array)
 
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        for _, rows, cols in blocks(keep, self.array):
+            part = (slice(*rows), slice(*cols))
+            yield step_order(keep[part], weight[part], (rows[0], cols[0]), self.array)
+
     def format_of(self, keep: Keep) -> str:
         return "step_indices"
 
@@ -90,13 +95,55 @@ def run_cambricon_x(keep: Keep, tokens: int, machine: CambriconXArray) -> Tiles:
 
     No activation is skipped, so that all passes over a tile count the same.
     """
-    outputs, inputs = keep.shape
     tiles = [
-        _tile(strip, rows, cols, keep[rows[0] : rows[1], cols[0] : cols[1]], machine)
-        for strip, rows in enumerate(ranges(outputs, machine.output_words))
-        for cols in ranges(inputs, machine.input_words)
+        _tile(strip, rows, cols, keep[slice(*rows), slice(*cols)], machine)
+        for strip, rows, cols in blocks(keep, machine)
     ]
     return tuple(tiles), group_tokens(tokens, 1)
+
+
+def blocks(
+    keep: Keep, machine: CambriconXArray
+) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
+    """Strip, outputs and inputs of each tile."""
+    outputs, inputs = keep.shape
+    for strip, rows in enumerate(ranges(outputs, machine.output_words)):
+        for cols in ranges(inputs, machine.input_words):
+            yield strip, rows, cols
+
+
+def kept_of_windows(keep: Keep, machine: CambriconXArray) -> NDArray[np.int64]:
+    """Kept weights of each window of each output of a tile: int64 (outputs, windows)."""
+    firsts = np.arange(0, keep.shape[1], machine.window_inputs)
+    return np.add.reduceat(keep, firsts, axis=1, dtype=np.int64)
+
+
+def step_order(
+    keep: Keep, weight: NDArray[Any], first: tuple[int, int], machine: CambriconXArray
+) -> Order:
+    """Cycle by cycle of each PE: its multipliers take the next weights of a window, its adder tree
+    adds their products, and the accumulator of the output adds the sum of the tree.
+
+    first: output and input of the tile.
+    """
+    of_window = kept_of_windows(keep, machine)
+    place = np.nonzero(keep)[1] % machine.window_inputs  # what the stored steps add up to
+    counts = of_window.ravel()
+    line = np.repeat(np.arange(len(counts)), counts)
+    rank = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+    cycle, lane = np.divmod(rank, machine.multipliers)
+    output, window = np.divmod(line, of_window.shape[1])
+    input_ = window * machine.window_inputs + place
+    return Order(
+        first[0] + output,
+        first[1] + input_,
+        weight[keep],
+        part=np.zeros_like(output),
+        # No cycle serves two windows.
+        step=line * -(-machine.window_inputs // machine.multipliers) + cycle,
+        lane=lane,
+        lanes=machine.multipliers,
+    )
 
 
 def _tile(
@@ -108,8 +155,9 @@ def _tile(
 ) -> Tile:
     outputs, inputs = keep.shape
     pes, lanes, latency = machine.pes, machine.multipliers, machine.pe_latency_cycles
-    issues, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
-    _spend(np.ascontiguousarray(keep), lanes, machine.window_inputs, issues, empty)
+    counts, pe = kept_of_windows(keep, machine), np.arange(outputs) % pes
+    issues = _of_each(pe, pes, (-(-counts // lanes)).sum(axis=1))
+    empty = _of_each(pe, pes, np.count_nonzero(counts == 0, axis=1))
     spent = issues + empty
     critical = int(np.argmax(spent))
     nnz, busy = int(np.count_nonzero(keep)), int(issues[critical])
@@ -166,18 +214,11 @@ def _tile(
     )
 
 
-@njit(cache=True, nogil=True)
-def _spend(keep: Any, multipliers: int, window: int, issues: Any, empty: Any) -> None:
-    """Cycles in which each PE multiplies, and cycles spent on windows that keep nothing."""
-    outputs, inputs = keep.shape
-    for row in range(outputs):
-        pe = row % len(issues)
-        for first in range(0, inputs, window):
-            kept = 0
-            for col in range(first, min(first + window, inputs)):
-                kept += keep[row, col]
-            issues[pe] += (kept + multipliers - 1) // multipliers
-            empty[pe] += kept == 0
+def _of_each(pe: NDArray[np.int64], pes: int, of_output: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What the outputs of each PE add up to."""
+    sums = np.zeros(pes, np.int64)
+    np.add.at(sums, pe, of_output)
+    return sums
 
 
 def _once(count: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ takes one step per broadcast. `run_eie` uses the recurrence; `validate` compares
 Source: Han et al., ISCA 2016; recurrence: ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import sqrt
@@ -21,6 +21,7 @@ from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, Ca
 from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage
@@ -82,6 +83,10 @@ class Eie(MaskMachine):
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_eie(keep, inputs.nonzero, inputs.tokens, self.array)
+
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        for rows in strips(keep, self.array):
+            yield stored_order(keep[rows], weight[rows], rows.start, self.array)
 
     def format_of(self, keep: Keep) -> str:
         return "relative_csc"
@@ -169,14 +174,36 @@ def run_eie(keep: Keep, nonzero: Keep | None, tokens: int, machine: EieArray) ->
 
     nonzero: bool (tokens, inputs); None where no activation is zero.
     """
+    tiles = [
+        _tile(strip, (rows.start, rows.stop), keep[rows], nonzero, machine)
+        for strip, rows in enumerate(strips(keep, machine))
+    ]
+    return tuple(tiles), group_tokens(tokens, 1)
+
+
+def strips(keep: Keep, machine: EieArray) -> list[slice]:
+    """The outputs of each tile."""
     outputs, inputs = keep.shape
-    sizes = group_tokens(tokens, 1)
-    strips = ranges(outputs, machine.pes * machine.outputs_per_pe) if inputs else []
-    tiles = []
-    for strip, rows in enumerate(strips):
-        part = keep[rows[0] : rows[1]]
-        tiles.append(_tile(strip, rows, part, nonzero, machine))
-    return tuple(tiles), sizes
+    strip = machine.pes * machine.outputs_per_pe
+    return [slice(*rows) for rows in ranges(outputs, strip)] if inputs else []
+
+
+def stored_order(keep: Keep, weight: NDArray[Any], first_output: int, machine: EieArray) -> Order:
+    """The entries of one tile, PE by PE and column by column, as the PEs decode and add them.
+
+    A column is broadcast only to tokens in which it is not zero, and adds 0 to the others.
+    """
+    encoded = RelativeCSC.encode(keep, weight, machine.run_bits, machine.pes)
+    assert encoded.data is not None
+    entries, inputs = encoded.entries, keep.shape[1]
+    # Of the columns of the PEs, one PE after the other.
+    line = np.repeat(np.arange(machine.pes * inputs), np.diff(entries.pointers))
+    steps = np.append(0, np.cumsum(entries.runs.astype(np.int64) + 1))
+    # Each run counts from the entry before it in the same column.
+    local = steps[1:] - 1 - steps[entries.pointers[line]]
+    is_kept = ~entries.is_padding
+    pe, column = np.divmod(line[is_kept], inputs)
+    return Order(first_output + local[is_kept] * machine.pes + pe, column, encoded.data[is_kept])
 
 
 def _tile(

@@ -4,7 +4,7 @@ Source: Park et al., MLSys 2020 (abstract); assignment and window: a public beha
 SA-RCSC. One kept weight is one entry; a PE takes one a cycle while its input is in the window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import sqrt
@@ -19,6 +19,7 @@ from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, WI
 from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.formats.sa_rcsc import SARCSC
@@ -81,6 +82,10 @@ class Rcsc(MaskMachine):
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_rcsc(keep, inputs.tokens, self.array)
 
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        for rows in strips(keep, self.array):
+            yield issue_order(schedule(keep[rows], self.array), weight[rows], rows.start)
+
     def format_of(self, keep: Keep) -> str:
         return "sa_rcsc" if self.array.policy == "set_associative" else "rcsc"
 
@@ -137,11 +142,12 @@ COUNTS = len(Count)
 class Schedule:
     """Inputs of PE row p's entries in issue order: inputs[first[p]:first[p + 1]].
 
-    first: int64 (pe_rows + 1,); inputs: int32 (entries,); input_count: of the matrix.
+    first: int64 (pe_rows + 1,); inputs, outputs: int32 (entries,); input_count: of the matrix.
     """
 
     first: NDArray[np.int64]
     inputs: NDArray[np.int32]
+    outputs: NDArray[np.int32]
     input_count: int
 
     @property
@@ -160,8 +166,22 @@ def schedule(keep: Keep, machine: RcscArray) -> Schedule:
         place = np.where(run % 2, machine.set_count - 1 - place, place)
     first = np.zeros(machine.pe_rows + 1, np.int64)
     taken = np.empty(int(np.count_nonzero(keep)), np.int32)
-    _assign(keep[order], place, machine.pe_rows // machine.set_count, first, taken)
-    return Schedule(first, taken, inputs)
+    of_output = np.empty_like(taken)
+    set_size = machine.pe_rows // machine.set_count
+    _assign(keep[order], order, place, set_size, first, taken, of_output)
+    return Schedule(first, taken, of_output, inputs)
+
+
+def issue_order(entries: Schedule, weight: NDArray[Any], first_output: int) -> Order:
+    """Each PE adds its entries of an output as it issues them; then the PEs of a set are added.
+
+    In ascending order: the others of an output's set come to it with a sum of theirs.
+    """
+    pe = np.repeat(np.arange(len(entries.loads)), entries.loads)
+    # Entries of other outputs in between change no sum of this one.
+    by_output = np.lexsort((np.arange(len(pe)), entries.outputs, pe))
+    output, input_ = entries.outputs[by_output], entries.inputs[by_output]
+    return Order(first_output + output, input_, weight[output, input_], part=pe[by_output])
 
 
 def pass_counts(entries: Schedule, window_inputs: int) -> NDArray[np.int64]:
@@ -176,14 +196,19 @@ def run_rcsc(keep: Keep, tokens: int, machine: RcscArray) -> Tiles:
 
     No activation is skipped.
     """
-    outputs, inputs = keep.shape
     sizes = group_tokens(tokens, machine.token_columns)
-    strips = ranges(outputs, machine.set_count * machine.outputs_per_set) if inputs else []
     tiles = [
-        _tile(strip, rows, keep[rows[0] : rows[1]], sizes, machine)
-        for strip, rows in enumerate(strips)
+        _tile(strip, (rows.start, rows.stop), keep[rows], sizes, machine)
+        for strip, rows in enumerate(strips(keep, machine))
     ]
     return tuple(tiles), sizes
+
+
+def strips(keep: Keep, machine: RcscArray) -> list[slice]:
+    """The outputs of each tile."""
+    outputs, inputs = keep.shape
+    strip = machine.set_count * machine.outputs_per_set
+    return [slice(*rows) for rows in ranges(outputs, strip)] if inputs else []
 
 
 def _tile(
@@ -255,7 +280,15 @@ def _tile(
 
 
 @njit(cache=True, nogil=True)
-def _assign(keep: Any, set_of_row: Any, set_size: int, first: Any, inputs: Any) -> None:
+def _assign(
+    keep: Any,
+    output_of_row: Any,
+    set_of_row: Any,
+    set_size: int,
+    first: Any,
+    inputs: Any,
+    outputs: Any,
+) -> None:
     """Walk `keep` column by column; each entry goes to the set's least-loaded PE row, ties lowest.
 
     Entries weigh the same, so the least-loaded is the next in turn: a set's entry i goes to its PE
@@ -276,7 +309,9 @@ def _assign(keep: Any, set_of_row: Any, set_size: int, first: Any, inputs: Any) 
         for row in range(rows):
             if by_input[col, row]:
                 turn, place = divmod(in_set[set_of_row[row]], set_size)
-                inputs[first[set_of_row[row] * set_size + place] + turn] = col
+                entry = first[set_of_row[row] * set_size + place] + turn
+                inputs[entry] = col
+                outputs[entry] = output_of_row[row]
                 in_set[set_of_row[row]] += 1
 
 

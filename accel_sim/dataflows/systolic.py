@@ -3,10 +3,10 @@
 Source: the dataflows as SCALE-Sim 3.0.0 counts them (Samajdar et al., ISPASS 2020).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, Cause
 from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.storage import Storage
 
@@ -56,6 +57,21 @@ class Systolic(MaskMachine):
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_systolic(keep, inputs.tokens, self.array)
+
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        """A sum moves down a column of PEs, or stays in one, from the first input of a fold on.
+
+        The sums of later folds are added to those of earlier ones. Dropped weights add 0.
+        """
+        for _, outputs, inputs in blocks(keep, self.array):
+            fold = (slice(*outputs), slice(*inputs))
+            output, input_ = np.nonzero(keep[fold])
+            yield Order(
+                outputs[0] + output,
+                inputs[0] + input_,
+                weight[fold][output, input_],
+                part=np.zeros_like(output),
+            )
 
     def format_of(self, keep: Keep) -> str:
         return "dense"
@@ -110,28 +126,27 @@ def run_systolic(keep: Keep, tokens: int, machine: SystolicArray) -> Tiles:
 
     Dropped weights are multiplied like kept ones: the mask tells only what was of use.
     """
-    outputs, inputs = keep.shape
-    rows, cols = machine.rows, machine.cols
-    if machine.stationary == "weight":
-        sizes = group_tokens(tokens, tokens)
-        blocks = [
-            (strip, out, part)
-            for strip, out in enumerate(ranges(outputs, cols))
-            for part in ranges(inputs, rows)
-        ]
-    elif machine.stationary == "output":
-        sizes = group_tokens(tokens, rows)
-        blocks = [
-            (strip, out, (0, inputs)) for strip, out in enumerate(ranges(outputs, cols)) if inputs
-        ]
-    else:
-        sizes = group_tokens(tokens, cols)
-        blocks = [(0, (0, outputs), part) for part in ranges(inputs, rows) if outputs]
+    at_once = {"weight": tokens, "output": machine.rows, "input": machine.cols}
+    sizes = group_tokens(tokens, at_once[machine.stationary])
     tiles = tuple(
-        _tile(machine, sizes, strip, out, part, keep[out[0] : out[1], part[0] : part[1]])
-        for strip, out, part in blocks
+        _tile(machine, sizes, strip, out, part, keep[slice(*out), slice(*part)])
+        for strip, out, part in blocks(keep, machine)
     )
     return tiles, sizes
+
+
+def blocks(
+    keep: Keep, machine: SystolicArray
+) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
+    """Strip, outputs and inputs of each tile."""
+    outputs, inputs = keep.shape
+    strips = ranges(outputs, machine.cols)
+    if machine.stationary == "weight":
+        parts = ranges(inputs, machine.rows)
+        return [(strip, out, part) for strip, out in enumerate(strips) for part in parts]
+    if machine.stationary == "output":
+        return [(strip, out, (0, inputs)) for strip, out in enumerate(strips) if inputs]
+    return [(0, (0, outputs), part) for part in ranges(inputs, machine.rows) if outputs]
 
 
 def _stream(machine: SystolicArray, tokens: int, outputs: int, inputs: int) -> int:

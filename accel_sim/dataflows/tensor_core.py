@@ -4,9 +4,9 @@ Source: NVIDIA's Ampere (2:4: half the operand, twice the mathematics); vector-w
 al., Sparse Tensor Core, MICRO 2019.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, PIPELINE, C
 from accel_sim.dataflows.abstract.dataflow import WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for
@@ -72,6 +73,11 @@ class TensorCore(MaskMachine):
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_tensor_core(keep, inputs.tokens, self.array)
+
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        mode = mode_of(keep, self.array)
+        for rows in strips(keep, self.array):
+            yield slot_order(keep[rows], weight[rows], rows.start, mode, self.array)
 
     def format_of(self, keep: Keep) -> str:
         slots, length = mode_of(keep, self.array)
@@ -135,15 +141,54 @@ def slots_of(inputs: int, mode: Mode) -> int:
 
 def run_tensor_core(keep: Keep, tokens: int, machine: TensorCoreArray) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs), and the tokens of each group."""
-    outputs, inputs = keep.shape
     mode = mode_of(keep, machine)
     sizes = group_tokens(tokens, machine.tokens)
-    strips = ranges(outputs, machine.strip_outputs) if inputs else []
     tiles = [
-        _tile(strip, rows, keep[rows[0] : rows[1]], mode, sizes, machine)
-        for strip, rows in enumerate(strips)
+        _tile(strip, (rows.start, rows.stop), keep[rows], mode, sizes, machine)
+        for strip, rows in enumerate(strips(keep, machine))
     ]
     return tuple(tiles), sizes
+
+
+def strips(keep: Keep, machine: TensorCoreArray) -> list[slice]:
+    """The outputs of each tile."""
+    outputs, inputs = keep.shape
+    return [slice(*rows) for rows in ranges(outputs, machine.strip_outputs)] if inputs else []
+
+
+def slots_and_indices(
+    keep: Keep, mode: Mode
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each kept weight, row by row: its row, its slot, and which input of its group it is.
+
+    The weights of a group fill its slots in the order of their inputs.
+    """
+    slots, length = mode
+    row, col = np.nonzero(keep)
+    group, index = np.divmod(col, length)
+    line = row * -(-keep.shape[1] // length) + group
+    first = np.searchsorted(line, line, side="left")
+    return row, group * slots + np.arange(len(line)) - first, index
+
+
+def slot_order(
+    keep: Keep, weight: NDArray[Any], first_output: int, mode: Mode, machine: TensorCoreArray
+) -> Order:
+    """In one cycle an output takes the products of `slots` slots, each with the input that its
+    index picks; an adder tree adds them, and the accumulator adds its sum. Empty slots add 0."""
+    slots, length = mode
+    output, slot, index = slots_and_indices(keep, mode)
+    input_ = slot // slots * length + index
+    step, lane = np.divmod(slot, machine.slots)
+    return Order(
+        first_output + output,
+        input_,
+        weight[keep],
+        part=np.zeros_like(output),
+        step=step,
+        lane=lane,
+        lanes=machine.slots,
+    )
 
 
 def _tile(

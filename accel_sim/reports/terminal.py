@@ -257,8 +257,6 @@ def _mask_advice(advice: Mapping[str, Any]) -> list[str]:
 
 
 def _product(report: Report) -> str:
-    if not report.machine.computes_product:
-        return "not computed, because the dataflow of this machine does not model it"
     products = [layer.product for layer in report.layers if layer.product is not None]
     compared = [product for product in products if product["is_equal"] is not None]
     if not compared:

@@ -63,10 +63,9 @@ class Machine(ABC):
     Of the dataflow: causes: of a pass's cycles, in the order in which ties are broken.
     waits_as: units that count the time between passes as one state of theirs, not as waiting for
     DRAM and for write-back. changes: for advice, none if the dataflow has not named any. Whether
-    its output is computed in its own order, whether any mask is stored as it is, whether its report
-    numbers the array's last cycle as SCALE-Sim does, whether a bank of its weight buffer is read
-    and written in one cycle, whether these banks stand in the PEs instead of beside the array, and
-    the key that sets its datatype, if any.
+    any mask is stored as it is, whether its report numbers the array's last cycle as SCALE-Sim
+    does, whether a bank of its weight buffer is read and written in one cycle, whether these banks
+    stand in the PEs instead of beside the array, and the key that sets its datatype, if any.
     """
 
     name: str
@@ -87,7 +86,6 @@ class Machine(ABC):
     causes: ClassVar[Mapping[str, Cause]]
     waits_as: ClassVar[Mapping[str, str]] = {}
     changes: ClassVar[Mapping[str, Change]] = {}
-    computes_product: ClassVar[bool] = False
     stores_any_mask: ClassVar[bool] = False
     numbers_last_cycle: ClassVar[bool] = False
     has_second_port: ClassVar[bool] = False
@@ -186,7 +184,7 @@ class Machine(ABC):
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         """The passes of one layer.
 
-        is_checked: compute its product too, where `computes_product` and its weights are known.
+        is_checked: compute its product too, where weights and activations are known.
 
         Raises:
             InputError: the matrix does not fit the machine.

@@ -4,7 +4,7 @@ A matrix is cut into blocks of outputs until each tile fits the weight buffer.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Operands
-from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.dataflows.abstract.product import Order, add_up, check_product
+from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -52,13 +53,21 @@ class MaskMachine(Machine):
         """Tiles of bool mask `keep` (outputs × inputs), however large."""
 
     @abstractmethod
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterable[Order]:
+        """The order of the sums of each of `tiles`, from what the machine stores and issues.
+
+        keep: bool (outputs, inputs), of a block; weight: operands of the same shape, 0 where not
+        kept, in the accumulators' type.
+        """
+
+    @abstractmethod
     def format_of(self, keep: Keep) -> str:
         """How the weights that bool mask `keep` keeps are stored."""
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         matrix = layer.matrix
-        tiles, sizes = self._fitting(matrix.keep, inputs, matrix.name)
-        return LayerRun(
+        tiles, sizes, block = self._fitting(matrix.keep, inputs, matrix.name)
+        run = LayerRun(
             name=matrix.name,
             kind=matrix.kind,
             shape=matrix.shape,
@@ -68,6 +77,19 @@ class MaskMachine(Machine):
             macs_effectual=inputs.macs_effectual(matrix.keep),
             format=self.format_of(matrix.keep),
         )
+        if not is_checked or not matrix.is_weighted or inputs.x is None:
+            return run
+
+        def multiply(weight: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+            sums = np.zeros((len(weight), x.shape[1]), weight.dtype)
+            for first in range(0, len(weight), block):
+                rows = slice(first, first + block)
+                add_up(self.orders(matrix.keep[rows], weight[rows]), x, sums[rows])
+            return sums
+
+        x = inputs.x[:CHECKED_TOKENS]
+        product, outputs = check_product(matrix, x, self.numbers, 0, multiply)
+        return replace(run, product=product, outputs=outputs)
 
     def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         return self._run_dense
@@ -77,8 +99,12 @@ class MaskMachine(Machine):
         whole = MaskedMatrix(matrix.name, np.ones(matrix.shape, np.bool_), kind=matrix.kind)
         return self.run(replace(layer, matrix=whole), inputs)
 
-    def _fitting(self, keep: Keep, inputs: Inputs, name: str) -> Tiles:
+    def _fitting(
+        self, keep: Keep, inputs: Inputs, name: str
+    ) -> tuple[tuple[Tile, ...], NDArray[np.int64], int]:
         """Tiles of the whole matrix, or of blocks of its outputs so small that each tile fits.
+
+        Also the outputs of a block.
 
         A tile fits if the next one finds room beside it: half the weight buffer, or all of it where
         weights stay there.
@@ -99,7 +125,7 @@ class MaskMachine(Machine):
                 if largest > room:
                     break
             else:
-                return tuple(tiles), sizes
+                return tuple(tiles), sizes, block
             if block == 1:
                 raise InputError(
                     f"matrix {name}: a tile of one output takes {largest} bytes, more than the "

@@ -59,7 +59,6 @@ class MixedVector(Configuration):
         "matching": "idle",
     }
     changes: ClassVar[Mapping[str, Change]] = CHANGES
-    computes_product = True
     stores_any_mask = True
     has_second_port = True
     datatype_key = "array.datatype"

@@ -1,0 +1,230 @@
+"""Does each dataflow add in the order of docs/rivals.md, and is a wrong order seen?"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from accel_sim.dataflows import cambricon_x, rcsc, systolic, tensor_core
+from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
+from accel_sim.dataflows.abstract.product import Order, add_up
+from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.machines.load import load_machine
+from sparse_formats.formats.relative_csc import RelativeCSC
+from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.workloads import random_matrix
+
+pytestmark = pytest.mark.rule(rivals=1)
+
+Row = list[tuple[np.float32, NDArray[np.float32]]]
+"""Of one output: each kept weight in the order of its inputs, and those inputs of all tokens."""
+
+
+def tree(terms: list[Any]) -> Any:
+    """Neighbours first; an odd one out meets a missing lane, which is 0."""
+    while len(terms) > 1:
+        terms = [
+            terms[i] + (terms[i + 1] if i + 1 < len(terms) else np.float32(0))
+            for i in range(0, len(terms), 2)
+        ]
+    return terms[0]
+
+
+def added(terms: list[Any]) -> Any:
+    """One after the other."""
+    total: Any = np.float32(0)
+    for term in terms:
+        total = total + term
+    return total
+
+
+def products(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int, cols: range) -> list[Any]:
+    return [weight[row, col] * x[:, col] for col in cols if keep[row, col]]
+
+
+def chunks(items: Any, size: int) -> Iterator[Any]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def one_after_the_other(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """EIE, and a systolic array whose outputs stay."""
+    return added(products(keep, weight, x, row, range(keep.shape[1])))
+
+
+def folds_of_four(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    parts = chunks(range(keep.shape[1]), 4)
+    return added([added(products(keep, weight, x, row, part)) for part in parts])
+
+
+def windows(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """Cambricon-X: input ranges of 12, windows of 5, 3 multipliers."""
+    of_ranges = []
+    for part in chunks(range(keep.shape[1]), 12):
+        cycles = []
+        for window in chunks(part, 5):
+            terms = products(keep, weight, x, row, window)
+            cycles += [tree(some + [np.float32(0)] * (3 - len(some))) for some in chunks(terms, 3)]
+        of_ranges.append(added(cycles))
+    return added(of_ranges)
+
+
+def dense_slots(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """A tensor core of 6 slots: what is dropped is multiplied as 0."""
+    terms = [np.where(keep[row, col], weight[row, col], 0) * x[:, col] for col in range(len(x[0]))]
+    steps = [some + [np.float32(0)] * (6 - len(some)) for some in chunks(terms, 6)]
+    return added([tree(step) for step in steps])
+
+
+def two_of_four(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    slots: list[Any] = []
+    for group in chunks(range(keep.shape[1]), 4):
+        terms = products(keep, weight, x, row, group)
+        slots += terms + [np.float32(0)] * (2 - len(terms))
+    steps = [some + [np.float32(0)] * (6 - len(some)) for some in chunks(slots, 6)]
+    return added([tree(step) for step in steps])
+
+
+def sets_of_three(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """OPTIMUS-style: strips of 2 sets · 4 outputs, 3 PE rows a set."""
+    first = row - row % 8
+    strip = keep[first : first + 8]
+    ranked = sorted(range(len(strip)), key=lambda r: (-int(strip[r].sum()), r))
+    set_of = {}
+    for i, r in enumerate(ranked):
+        set_of[r] = i % 2 if (i // 2) % 2 == 0 else 1 - i % 2
+    handed, sums = [0, 0], [np.float32(0)] * 3
+    for col in range(keep.shape[1]):
+        for r in ranked:
+            if strip[r, col]:
+                pe = handed[set_of[r]] % 3
+                handed[set_of[r]] += 1
+                if r == row - first:
+                    sums[pe] = sums[pe] + weight[row, col] * x[:, col]
+    return added(sums)
+
+
+WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
+    "eie": ("eie", ("pes=3", "outputs_per_pe=4", "run_bits=1"), one_after_the_other),
+    "output": ("systolic_os", ("rows=4", "cols=3"), one_after_the_other),
+    "weight": ("systolic_ws", ("rows=4", "cols=3"), folds_of_four),
+    "input": ("systolic_is", ("rows=4", "cols=3"), folds_of_four),
+    "cambricon": (
+        "cambricon_x",
+        ("pes=3", "multipliers=3", "window_inputs=5", "input_words=12", "output_words=8"),
+        windows,
+    ),
+    "dense": ("tensor_core_dense", ("slots=6", "strip_outputs=8"), dense_slots),
+    "2:4": ("tensor_core_2_4", ("slots=6", "strip_outputs=8"), two_of_four),
+    "optimus": (
+        "optimus",
+        ("pe_rows=6", "sets=2", "outputs_per_set=4", "window_inputs=8"),
+        sets_of_three,
+    ),
+}
+
+
+def matrix_for(way: str) -> MaskedMatrix:
+    matrix = random_matrix((19, 29), 0.6, seed=5)
+    if way != "2:4":
+        return matrix
+    keep = np.random.default_rng(3).random((19, 29)) < 0.8
+    keep &= (np.arange(29) + np.arange(19)[:, None] // 2) % 4 < 2
+    weight = np.random.default_rng(4).standard_normal((19, 29)).astype(np.float32)
+    return MaskedMatrix("m", keep, np.where(keep, weight, np.float32(0)))
+
+
+def run(way: str, machine: MaskMachine) -> Any:
+    matrix = matrix_for(way)
+    x = np.random.default_rng(6).standard_normal((4, 29)).astype(np.float16)
+    return machine.run(Layer(0, matrix), Inputs(4, x, None), is_checked=True), matrix, x
+
+
+def load(way: str) -> MaskMachine:
+    name, settings, _ = WAYS[way]
+    machine = load_machine(name, ("operands.datatype=fp16", *settings))
+    assert isinstance(machine, MaskMachine)
+    return machine
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("room", [None, "weight_buffer.bytes=200"])
+def test_are_the_sums_those_of_the_order_to_the_last_bit(way: str, room: str | None) -> None:
+    machine = load(way)
+    if room is not None and way in ("eie", "cambricon"):
+        # Blocks of outputs change no output of these machines.
+        machine = load_machine(WAYS[way][0], ("operands.datatype=fp16", *WAYS[way][1], room))
+        assert isinstance(machine, MaskMachine)
+    result, matrix, x = run(way, machine)
+    weight = matrix.weight.astype(np.float16).astype(np.float32)
+    wanted = [WAYS[way][2](matrix.keep, weight, x.astype(np.float32), row) for row in range(19)]
+    assert result.product.is_equal
+    assert result.outputs.dtype == np.float32
+    assert result.outputs.tolist() == np.array(wanted, np.float32).tolist()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("field", ["input", "output", "value"])
+def test_is_one_wrong_entry_seen(way: str, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = load(way)
+    right = type(machine).orders
+
+    def wrong(self: MaskMachine, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        for order in right(self, keep, weight):
+            item = getattr(order, field).copy()
+            if len(item):
+                middle = len(item) // 2
+                item[middle] = 0 if field == "value" else (item[middle] + 1) % 19
+            yield replace(order, **{field: item})
+
+    monkeypatch.setattr(type(machine), "orders", wrong)
+    assert run(way, machine)[0].product.is_equal is False
+
+
+def shorter_run(encoded: RelativeCSC) -> RelativeCSC:
+    runs = encoded.entries.runs.copy()
+    runs[np.flatnonzero((runs == 1) & ~encoded.entries.is_padding)[0]] = 0
+    return replace(encoded, entries=replace(encoded.entries, runs=runs))
+
+
+def earlier_input(entries: rcsc.Schedule) -> rcsc.Schedule:
+    return replace(entries, inputs=np.maximum(entries.inputs - 1, 0))
+
+
+def earlier_index(found: tuple[Any, Any, NDArray[np.int64]]) -> tuple[Any, Any, NDArray[np.int64]]:
+    row, slot, index = found
+    return row, slot, np.maximum(index - 1, 0)
+
+
+FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "eie": (RelativeCSC, "encode", shorter_run),
+    "optimus": (rcsc, "schedule", earlier_input),
+    "2:4": (tensor_core, "slots_and_indices", earlier_index),
+    "weight": (
+        systolic,
+        "blocks",
+        lambda tiles: [(strip, out, (max(i - 1, 0), k)) for strip, out, (i, k) in tiles],
+    ),
+    "cambricon": (cambricon_x, "kept_of_windows", lambda kept: np.roll(kept, 1, axis=1)),
+}
+
+
+@pytest.mark.parametrize("way", FAULTS)
+def test_is_an_index_off_by_one_in_what_is_stored_seen(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, name, change = FAULTS[way]
+    right = getattr(where, name)
+    monkeypatch.setattr(where, name, lambda *given, **named: change(right(*given, **named)))
+    assert run(way, load(way))[0].product.is_equal is False
+
+
+def test_is_an_order_that_leaves_the_matrix_refused() -> None:
+    one = np.ones(1, np.float32)
+    for output, input_ in ((2, 0), (0, 3), (-1, 0)):
+        order = Order(np.array([output]), np.array([input_]), one)
+        with pytest.raises(IndexError, match="is not in"):
+            add_up([order], np.ones((3, 1), np.float32), np.zeros((2, 1), np.float32))
