@@ -67,6 +67,7 @@ def simulate(
     )
     notes = (
         *workload.notes,
+        *workload.said_of_density({layer.name: layer.nnz for layer in layers}),
         workload.routed,
         _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,

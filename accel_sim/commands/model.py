@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from accel_sim.commands.accelerator_options import AcceleratorOptions, accelerator, for_int8
-from accel_sim.commands.simulation_options import patterns
-from accel_sim.inputs.defaults import DENSITY, PATTERN
+from accel_sim.commands.simulation_options import (
+    A_PATTERN_ELSE,
+    ITS_DENSITY,
+    density_of,
+    patterns,
+)
+from accel_sim.inputs.defaults import PATTERN
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
@@ -57,10 +62,14 @@ class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
         choices=_known_models,
     )
     density: Share | None = option(
-        "Kept share of generated masks.", default=None, otherwise=DENSITY
+        "Kept share of generated masks.", default=None, otherwise=ITS_DENSITY
     )
     pattern: str | None = option(
-        "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
+        "Pattern of generated masks.",
+        default=None,
+        choices=patterns,
+        or_else=A_PATTERN_ELSE,
+        otherwise=PATTERN,
     )
     head_density: Share | None = option(
         "Give the head a generated mask with this share of its weights kept.", default=None
@@ -173,7 +182,7 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
     if settings.shapes is not None:
         if settings.mask is not None:
             raise SettingError("mask", "belongs to --model; --shapes generates its masks")
-        density = DENSITY if settings.density is None else settings.density
+        density = density_of(pattern, settings.density)
         model = read_model(settings.shapes)
         found = generated(model, density, pattern, settings.seed, settings.head_density)
         origin = {"source": "generated", "sha256": None, "shapes": settings.shapes}

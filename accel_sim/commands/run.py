@@ -13,13 +13,15 @@ from accel_sim.commands.accelerator_options import (
     for_int8,
 )
 from accel_sim.commands.simulation_options import (
+    A_PATTERN_ELSE,
     SimulationOptions,
     TokenCount,
     check_generated,
     check_of_a_file,
+    density_of,
     patterns,
 )
-from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
+from accel_sim.inputs.defaults import PATTERN, TOKENS
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
@@ -48,7 +50,11 @@ class Settings(AcceleratorOptions, SimulationOptions):
 
     mask: Path | None = option("Mask file or folder to simulate, e.g. out.npz.", default=None)
     pattern: str | None = option(
-        "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
+        "Pattern of generated masks.",
+        default=None,
+        choices=patterns,
+        or_else=A_PATTERN_ELSE,
+        otherwise=PATTERN,
     )
     tokens: TokenCount | None = option(
         "Tokens through each matrix.", default=None, otherwise=f"{TOKENS}, or as many as recorded"
@@ -172,7 +178,7 @@ def _workload(settings: Settings) -> Workload:
     check_of_a_file(settings)
     return Workload.generated(
         settings.shapes or "",
-        density=DENSITY if settings.density is None else settings.density,
+        density=density_of(settings.pattern or PATTERN, settings.density),
         pattern=settings.pattern or PATTERN,
         seed=settings.seed,
         include=settings.include,
@@ -254,11 +260,11 @@ def _advice(
 
 def _resolved(settings: Settings, workload: Workload, is_advised: bool) -> Settings:
     """The settings with what was taken where nothing was said, for the report's command."""
-    is_generated = settings.mask is None
+    is_generated, pattern = settings.mask is None, settings.pattern or PATTERN
     return replace(
         settings,
         tokens=workload.activations.tokens,
-        density=DENSITY if is_generated and settings.density is None else settings.density,
-        pattern=PATTERN if is_generated and settings.pattern is None else settings.pattern,
+        density=density_of(pattern, settings.density) if is_generated else settings.density,
+        pattern=pattern if is_generated else settings.pattern,
         advice=True if is_advised else settings.advice,
     )

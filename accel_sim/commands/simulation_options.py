@@ -1,4 +1,4 @@
-"""Settings that `run` and `compare` share: what is simulated, and on how many threads."""
+"""Settings that `run`, `compare` and `model` share: what is simulated, and on how many threads."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,15 +18,36 @@ A_FILE = "the path of a .toml file"
 """What names an accelerator that is not built in."""
 
 
+A_PATTERN_ELSE = "the numbers of n_m alone, e.g. 2:4"
+"""What names a pattern that is not one of `patterns`."""
+
+ITS_DENSITY = f"the pattern's own, else {DENSITY}"
+"""Kept share of generated masks where nothing is said."""
+
+
 def patterns() -> Iterable[str]:
     """Patterns of generated masks."""
-    from sparse_formats.masks.synthetic import PATTERNS
+    from sparse_formats.masks.synthetic.generate import forms
 
-    return PATTERNS
+    return forms()
+
+
+def density_of(pattern: str, density: float | None) -> float:
+    """The kept share of masks of a pattern, of which `density` was asked for.
+
+    Raises:
+        SettingError: no such pattern.
+    """
+    if density is not None:
+        return density
+    from sparse_formats.masks.synthetic.generate import own_density
+
+    own = own_density(pattern)
+    return DENSITY if own is None else own
 
 
 def _models() -> Iterable[str]:
-    from sparse_formats.masks.synthetic import SHAPES
+    from sparse_formats.masks.synthetic.shapes import SHAPES
 
     return SHAPES
 
@@ -42,7 +63,7 @@ class SimulationOptions(NameOptions, JsonOption, MemoryOption):
         or_else="sizes such as 2304x768,768x768",
     )
     density: Share | None = option(
-        "Kept share of generated masks.", default=None, otherwise=DENSITY
+        "Kept share of generated masks.", default=None, otherwise=ITS_DENSITY
     )
     experts_per_token: Count | None = option(
         "With a mixture of experts, the number of experts of a layer that each token goes to.",

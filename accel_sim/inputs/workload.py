@@ -22,7 +22,8 @@ from sparse_formats.masks.execution import (
 )
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.selection import select
-from sparse_formats.masks.synthetic import generate, parse_shapes
+from sparse_formats.masks.synthetic.generate import generate, said_of_density
+from sparse_formats.masks.synthetic.shapes import MatrixShape, parse_shapes
 from sparse_formats.masks.what_was_read import what_was_read
 
 GENERATED = "The masks were generated, not trained, so the results are not those of a model."
@@ -39,7 +40,8 @@ class Workload:
     weights: of all matrices, pruned or not. origin: where the masks came from, as JSON-able data;
     notes: what a reader of the results must know of them. is_int8: all matrices hold 8-bit numbers;
     is_weighted: some matrix holds weights. execution: how often matrices run, and for how many of
-    the tokens; expert_load: what the experts of a layer get in proportion to, by number.
+    the tokens; expert_load: what the experts of a layer get in proportion to, by number. shapes: of
+    the matrices, where their masks are generated.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,17 @@ class Workload:
     is_weighted: bool = False
     execution: Execution = field(default_factory=Execution)
     expert_load: tuple[float, ...] = ()
+    shapes: tuple[MatrixShape, ...] = ()
+
+    def said_of_density(self, nnz: Mapping[str, int]) -> tuple[str, ...]:
+        """How near generated masks with so many kept weights, by name, come to what was asked for.
+
+        In sentences; none where they do not differ from that.
+        """
+        kept = [(shape, nnz[shape.name]) for shape in self.shapes]
+        if not kept:
+            return ()
+        return said_of_density(self.origin["pattern"], self.origin["density"], kept)
 
     def tokens(self) -> dict[str, int]:
         """How many tokens go through each matrix, by name; see `masks.execution.tokens_of`.
@@ -165,6 +178,7 @@ class Workload:
                 "seed": seed,
             },
             notes=(GENERATED,),
+            shapes=tuple(chosen),
         )
 
 

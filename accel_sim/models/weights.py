@@ -15,7 +15,8 @@ from accel_sim.models.transformer import ModelMatrix, Transformer
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.matrix_names import layer_of, plain_name
-from sparse_formats.masks.synthetic import MatrixShape, generate
+from sparse_formats.masks.synthetic.generate import generate, said_of_density
+from sparse_formats.masks.synthetic.shapes import MatrixShape
 from sparse_formats.memory import holding
 
 _PARTS = {"QKV": ("Q", "K", "V"), "gate and up": ("gate", "up")}
@@ -102,17 +103,16 @@ def generated(
     head_density: of a generated mask of the head, None for a dense one.
     """
     first = [m for m in model.matrices if m.layer == 0]
-    shapes = [MatrixShape(m.name, m.kind, m.rows, m.cols) for m in first]
+    shapes = [_shape(m, model) for m in first]
     made = dict(zip((m.kind for m in first), generate(shapes, density, pattern, seed), strict=True))
     masks = {m.name: made[m.kind] for m in model.matrices if m.layer is not None}
-    found = MaskedModel(
-        model,
-        masks,
-        (
-            "The masks were generated, not trained, so the results are not those of a model. "
-            "Masks of one kind are the same in all layers.",
-        ),
+    kept = [(_shape(m, model), masks[m.name].nnz) for m in model.matrices if m.name in masks]
+    notes = (
+        "The masks were generated, not trained, so the results are not those of a model. "
+        "Masks of one kind are the same in all layers.",
+        *said_of_density(pattern, density, kept),
     )
+    found = MaskedModel(model, masks, notes)
     return found if head_density is None else with_head(found, head_density, pattern, seed)
 
 
@@ -126,10 +126,14 @@ def with_head(found: MaskedModel, density: float, pattern: str, seed: int) -> Ma
     if not heads:
         raise InputError(f"a model of {found.model.family} has no head to prune; leave it out")
     (head,) = heads
-    shape = MatrixShape(head.name, head.kind, head.rows, head.cols)
-    (mask,) = generate([shape], density, pattern, seed)
+    (mask,) = generate([_shape(head, found.model)], density, pattern, seed)
     note = f"The head has a generated mask of density {density:g}, whose quality nobody has seen."
     return MaskedModel(found.model, {**found.masks, head.name: mask}, (*found.notes, note))
+
+
+def _shape(matrix: ModelMatrix, model: Transformer) -> MatrixShape:
+    size = matrix.rows, matrix.cols
+    return MatrixShape(matrix.name, matrix.kind, *size, model.heads, model.kv_heads)
 
 
 def _kind(matrix: MaskedMatrix) -> str:

@@ -16,7 +16,7 @@ from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.synthetic import parse_shapes
+from sparse_formats.masks.synthetic.shapes import parse_shapes
 
 TOKENS, DENSITY, SEED = 128, 0.2, 0
 LAYER = ["^h\\.0\\."]
@@ -64,7 +64,7 @@ ASSUMPTIONS = (
         "TF-MVP with one token column",
         tf_mvp=("token_columns=1", "pe_rows=256", "weight_buffer.banks=256"),
     ),
-    Assumption("fine-grained masks", pattern="random"),
+    Assumption("fine-grained masks", pattern="fine"),
     Assumption("one token", tokens=1),
 )
 

@@ -24,7 +24,8 @@ from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import simulate
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.synthetic import SHAPES, MatrixShape, generate
+from sparse_formats.masks.synthetic.generate import generate
+from sparse_formats.masks.synthetic.shapes import SHAPES, MatrixShape
 
 ROUNDS = 5
 
@@ -92,7 +93,7 @@ def llama() -> None:
 
 def four_sizes() -> None:
     """Nanoseconds and bytes per non-zero, 0.6 to 37.7 M weights: both should stay flat."""
-    for pattern in ("mvp", "random"):
+    for pattern in ("mvp", "fine"):
         for size in (768, 1536, 3072, 6144):
             matrices = list(generate([MatrixShape("m", "FFN1", size, size)], 0.2, pattern))
             # Without the dense baseline's memory: it is dense, and kept per shape.
@@ -141,7 +142,7 @@ def command_line(mask: Path) -> None:
 
 WORKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "vectors": lambda a: gpt2("GPT-2, vectors", "mvp", 1.0),
-    "fine": lambda a: gpt2("GPT-2, fine-grained", "random", 1.0),
+    "fine": lambda a: gpt2("GPT-2, fine-grained", "fine", 1.0),
     "zeros": lambda a: gpt2("GPT-2, vectors, 50 % zeros", "mvp", 0.5),
     "columns": lambda a: gpt2("the same, queues per column", "mvp", 0.5, "queue.per_column=true"),
     "product": lambda a: one_product(a.scale_sim),

@@ -34,7 +34,7 @@ def layers(shapes: str) -> list:
     import numpy as np
 
     from pruning.patterns.pattern import Target
-    from sparse_formats.masks.synthetic import SHAPES
+    from sparse_formats.masks.synthetic.shapes import SHAPES
 
     rng = np.random.default_rng(0)
     found = []

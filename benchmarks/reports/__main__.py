@@ -46,7 +46,7 @@ RUNS: dict[str, list[str]] = {
         *SIM, *SMALL, "--activation-density", "0.4",
         "--set", "array.datatype=int16", "--set", "queue.per_column=true",
     ],
-    "random_online": [*SIM, *SMALL, "--pattern", "random", "--set", "scheduler.policy=online"],
+    "fine_online": [*SIM, *SMALL, "--pattern", "fine", "--set", "scheduler.policy=online"],
     "lpt": [*SIM, *SMALL, "--set", "scheduler.policy=lpt", "--set", "array.packing=false"],
     "fine": [*SIM, "--mask", "fine.npz", "--advice"],
     "vector": [*SIM, "--mask", "vector.npz", "--advice"],

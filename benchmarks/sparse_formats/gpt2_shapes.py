@@ -22,7 +22,8 @@ def measure(format: str) -> None:
 
     from sparse_formats.formats.registry import FORMATS, encode
     from sparse_formats.masks.matrix import MaskedMatrix
-    from sparse_formats.masks.synthetic import SHAPES, generate
+    from sparse_formats.masks.synthetic.generate import generate
+    from sparse_formats.masks.synthetic.shapes import SHAPES
 
     def fits(keep: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if format == "bsr":
@@ -41,7 +42,7 @@ def measure(format: str) -> None:
     rng = np.random.default_rng(0)
     matrices: list[MaskedMatrix] = []
     dense_bytes = 0
-    for drawn in generate(SHAPES["gpt2-small"], 0.2, "random"):
+    for drawn in generate(SHAPES["gpt2-small"], 0.2, "fine"):
         keep = fits(drawn.keep, rng)
         weight = rng.standard_normal(keep.shape, np.float32)
         weight *= keep

@@ -57,13 +57,13 @@ def n_m(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
 
 
 def mixed(rng: np.random.Generator, cell: Cell) -> NDArray[np.bool_]:
-    """Horizontal vectors of 1 to 64 as our pruning makes them: see `masks.synthetic`."""
+    """Horizontal vectors of 1 to 64 as our pruning makes them: see `synthetic.mixed_vectors`."""
     return _generated(rng, cell, "mvp", "Q")
 
 
 def two_level(rng: np.random.Generator, cell: Cell, kind: str) -> NDArray[np.bool_]:
     """Single weights in slots of 16, along the vectors that matrices of this kind have."""
-    return _generated(rng, cell, "two_level", kind)
+    return _generated(rng, cell, "two_level:16", kind)
 
 
 def lane_select(rng: np.random.Generator, cell: Cell, kind: str) -> NDArray[np.bool_]:
@@ -72,7 +72,8 @@ def lane_select(rng: np.random.Generator, cell: Cell, kind: str) -> NDArray[np.b
 
 
 def _generated(rng: np.random.Generator, cell: Cell, pattern: str, kind: str) -> NDArray[np.bool_]:
-    from sparse_formats.masks.synthetic import MatrixShape, generate
+    from sparse_formats.masks.synthetic.generate import generate
+    from sparse_formats.masks.synthetic.shapes import MatrixShape
 
     shape = MatrixShape("matrix", kind, cell.rows, cell.cols)
     seed = int(rng.integers(1 << 31))

@@ -11,6 +11,7 @@ from pruning.patterns.pattern import Break, Pattern, Target
 from pruning.selection.groups import best_of_groups, full_groups
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.pattern_text import LONGEST_GROUP
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,6 @@ class GroupPattern(Pattern):
     fits_rows: ClassVar = True
 
     def __post_init__(self) -> None:
-        from sparse_formats.formats.n_of_m_groups import LONGEST_GROUP
-
         if not 1 <= self.count <= self.length <= LONGEST_GROUP:
             raise SettingError(
                 "pattern",

@@ -19,10 +19,8 @@ from sparse_formats.formats.parts.bitstream import BitReader, Section, read_valu
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.value_types import bit_view, value_bits
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.masks.pattern_text import LONGEST_GROUP
 from sparse_formats.storage import Storage, bits_for
-
-LONGEST_GROUP = 256
-"""An index within a group is a byte in memory."""
 
 
 @dataclass(frozen=True, eq=False)

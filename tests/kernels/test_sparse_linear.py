@@ -14,7 +14,8 @@ from kernels.sparse_linear import SparseLinear, masked_dense, sparsify
 from sparse_formats.errors import InputError
 from sparse_formats.formats.csr import CSR
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-from sparse_formats.masks.synthetic import MatrixShape, generate
+from sparse_formats.masks.synthetic.generate import generate
+from sparse_formats.masks.synthetic.shapes import MatrixShape
 
 torch: Any = pytest.importorskip("torch")
 

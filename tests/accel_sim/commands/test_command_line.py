@@ -79,7 +79,7 @@ def test_does_out_hold_report_table_pictures_and_page(
 def test_can_shapes_be_run_without_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("run", "--shapes", "64x48,48x64", "--density", "0.25", "--pattern", "random")
+    words = ("run", "--shapes", "64x48,48x64", "--density", "0.25", "--pattern", "fine")
     assert call(monkeypatch, *words, "--json", "-") == 0
     data = json.loads(capsys.readouterr().out)
     assert [(x["rows"], x["cols"]) for x in data["layers"]] == [(64, 48), (48, 64)]

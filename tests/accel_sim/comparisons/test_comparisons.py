@@ -84,7 +84,7 @@ def test_does_compare_normalise_to_the_first_pair(
 @pytest.mark.parametrize(
     "words",
     [
-        ("--shapes", "16x8", "--pattern", "random", "--pattern", "mvp", "--tokens", "3"),
+        ("--shapes", "16x8", "--pattern", "fine", "--pattern", "mvp", "--tokens", "3"),
         ("--mask", "{mask}", "--accelerator", "tf_mvp", "--accelerator", "eie", "--equal", "macs"),
         ("--mask", "{mask}", "--shapes", "8x8", "--activation-density", "0.5", "--include", "a|m"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.patterns import PATTERNS, form, make_pattern
+from pruning.patterns import PATTERNS, make_pattern
 from pruning.patterns.pattern import Pattern, Target
 from pruning.patterns.tile_pattern import broken_vector
 from pruning.patterns.vector_pattern import BY_KIND, RULES, VectorPattern
@@ -17,7 +17,7 @@ from sparse_formats.masks.matrix_names import KINDS
 from sparse_formats.masks.vectors import ORIENTATIONS, Orientation
 
 ORIENTED = [
-    name + (":4" if ":" in form(name, kind) else "")
+    name + (":4" if kind.numbers else "")
     for name, kind in PATTERNS.items()
     if issubclass(kind, VectorPattern)
 ]

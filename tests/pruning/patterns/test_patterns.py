@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.patterns import PATTERNS, form, make_pattern
+from pruning.patterns import forms, make_pattern
 from pruning.patterns.coupled import Coupled
 from pruning.patterns.hybrid import Hybrid
 from pruning.patterns.lane_select import LaneSelect
@@ -44,9 +44,9 @@ EVERY_MASK = ("fine", "mvp", "mvp_tiled")
 NAMED = {text.split(":")[0] if not text[0].isdigit() else "n_m" for text in TEXTS}
 # Patterns that are not named above are tested with 4 for each number that they must be given.
 TEXTS += tuple(
-    re.sub(r"(:[A-Z_]+)", ":4", form(name, kind).partition("[")[0])
-    for name, kind in PATTERNS.items()
-    if name not in NAMED
+    re.sub(r"(:[A-Z_]+)", ":4", text.partition("[")[0])
+    for text in forms()
+    if text.split(":")[0].partition("[")[0] not in NAMED
 )
 
 

@@ -1,0 +1,1 @@
+"""Masks made up to the shapes of known models: for scale and speed, never for quality."""
