@@ -1,6 +1,6 @@
 """Command line: ``python -m accel_sim run --mask out.npz``."""
 
-from accel_sim.commands import accelerators, compare, diff, model, run, validate
+from accel_sim.commands import accelerators, compare, diff, explore, model, run, validate
 from sparse_formats.terminal import command
 
 SUMMARY = "Latency and energy of a pruned transformer on a sparse accelerator, and why."
@@ -11,6 +11,7 @@ COMMANDS: dict[str, command.Command] = {
     "accelerators": accelerators,
     "validate": validate,
     "compare": compare,
+    "explore": explore,
     "diff": diff,
 }
 

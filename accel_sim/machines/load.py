@@ -209,10 +209,42 @@ def _paths(sections: Mapping[str, Any]) -> set[str]:
     return {f"{section}.{f.name}" for section, cls in sections.items() for f in fields(cls)}
 
 
-def _nearest_setting(key: str, paths: list[str]) -> str:
+def full_key(key: str, dataflow: str, others: Iterable[str] = ()) -> str:
+    """`section.key` of a machine of this dataflow; the section may be left out where it is clear.
+
+    others: words that may stand beside keys, for the suggestion.
+
+    Raises:
+        InputError: there is no such key, or there are several.
+    """
+    return _full_key(key, sections_of(dataflow), others)
+
+
+def _full_key(key: str, sections: Mapping[str, Any], others: Iterable[str]) -> str:
+    paths = sorted(_paths(sections))
+    matches = [path for path in paths if path == key or path.partition(".")[2] == key]
+    if not matches:
+        raise InputError(f"has the unknown key {key!r}{_nearest_key(key, [*others, *paths])}")
+    if len(matches) > 1:
+        raise InputError(f"could mean {' or '.join(matches)}; name one")
+    return matches[0]
+
+
+def typed_value(value: Any, key: str, dataflow: str) -> Any:
+    """`value` as the key `section.key` of a machine of this dataflow takes it.
+
+    Raises:
+        InputError: it is of another type, or out of range.
+    """
+    section, _, leaf = key.partition(".")
+    hints = get_type_hints(sections_of(dataflow)[section], include_extras=True)
+    return _convert(value, hints[leaf], key)
+
+
+def _nearest_key(key: str, paths: list[str]) -> str:
     """The closest `section.key`, whether or not the section was written."""
     close = difflib.get_close_matches(key, paths, 1) or [
-        path for path in paths if difflib.get_close_matches(key, [path.split(".")[1]], 1)
+        path for path in paths if difflib.get_close_matches(key, [path.partition(".")[2]], 1)
     ]
     if not close:
         return "; python -m accel_sim accelerators --show tf_mvp lists the keys"
@@ -228,26 +260,22 @@ def _apply_setting(
         raise SettingError(
             "set", f"{setting!r} is not KEY=VALUE; write for example array.token_columns=1"
         )
-    paths = sorted(_paths(sections))
-    matches = [path for path in paths if path == key or path.partition(".")[2] == key]
-    if not matches:
-        raise SettingError(
-            "set", f"{setting} has the unknown key {key!r}{_nearest_setting(key, paths)}"
-        )
-    if len(matches) > 1:
-        raise SettingError("set", f"{setting} could mean {' or '.join(matches)}; name one")
+    try:
+        path = _full_key(key, sections, ())
+    except InputError as error:
+        raise SettingError("set", f"{setting} {error}") from None
     value = toml_value(text)
-    if matches[0] == "energy.ert" and value != []:
+    if path == "energy.ert" and value != []:
         raise SettingError(
             "set",
             f"{setting} cannot be set; state [energy.ert] in a machine file, or take it away with "
             "energy.ert=[]",
         )
-    section, _, leaf = matches[0].partition(".")
+    section, _, leaf = path.partition(".")
     values.setdefault(section, {})[leaf] = value
-    if matches[0] == "dram.memory":
+    if path == "dram.memory":
         _forget_memory(values["dram"], origins)
-    origins[matches[0]] = Origin("set", f"--set {setting}")
+    origins[path] = Origin("set", f"--set {setting}")
 
 
 def _forget_memory(dram: dict[str, Any], origins: dict[str, Origin]) -> None:

@@ -34,8 +34,13 @@ def settings_between(machine: Machine, changed: Machine) -> tuple[str, ...]:
                 continue
             if after is None:
                 raise InputError(f"no setting takes {section}.{leaf} away")
-            found.append(f"{section}.{leaf}={_as_toml(after)}")
+            found.append(as_setting(f"{section}.{leaf}", after))
     return tuple(found)
+
+
+def as_setting(key: str, value: Any) -> str:
+    """`section.key=value` as `--set` reads it."""
+    return f"{key}={_as_toml(value)}"
 
 
 def as_flags(settings: Iterable[str]) -> str:

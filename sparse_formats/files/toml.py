@@ -29,3 +29,16 @@ def toml_value(text: str) -> Any:
     except (ValueError, RecursionError):
         return text.strip()
     return table["value"] if len(table) == 1 else text.strip()
+
+
+def toml_text(value: Any) -> str:
+    """A text, number, truth value or list of them as TOML writes it; always on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        seen = "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped)
+        return f'"{seen}"'
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml_text, value))}]"
+    return repr(value)

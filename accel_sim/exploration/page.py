@@ -1,0 +1,131 @@
+"""A study as one HTML page: no script, no network, all text escaped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accel_sim.exploration.scatter import scatters
+from accel_sim.exploration.terminal import (
+    figure,
+    findings,
+    measure_keys,
+    measure_words,
+    summary,
+    values_text,
+)
+from accel_sim.reports.html import document, note_list, section
+from accel_sim.reports.html_tables import scrolled, table_row
+from accel_sim.reports.number_text import value_text
+from sparse_formats.untrusted import escaped
+
+_MOST_ROWS = 1000
+"""Of all points on the page."""
+
+
+def study_page(data: Mapping[str, Any], picture: str) -> str:
+    """What was found, the points by pairs of objectives, the front, and every point.
+
+    picture: a file beside the page, which shows how the search went.
+    """
+    points = {point["key"]: point for point in data["points"]}
+    sentences = [*summary(data), *(findings(data) if data["front"] else ())]
+    body = [
+        f"<header>\n<h1>Machines like {escaped(data['accelerator'])}</h1>\n</header>",
+        section(
+            "What was found",
+            f'<p class="verdict">{escaped(" ".join(sentences))}</p>{note_list(data["notes"])}',
+        ),
+    ]
+    if data["front"]:
+        front = [points[key] for key in data["front"]]
+        body += [
+            section("Every point that counts", scatters(data)),
+            section("The front", _table(front, data) + _again(data)),
+            section("How the search went", _picture(picture)),
+        ]
+    body += [section("The space", _space(data)), section("Every point", _every(data)), _foot(data)]
+    return document(f"Machines like {data['accelerator']}", body)
+
+
+def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
+    axes, measures = list(data["space"]["axes"]), measure_keys(data)
+    headers = [*axes, *(measure_words(key, data) for key in measures)]
+    classes = ["text", *("number" for _ in headers), "text"]
+    head = "".join(
+        f'<th scope="col" class="{css}">{escaped(header)}</th>'
+        for header, css in zip(["point", *headers, "bound by"], classes, strict=True)
+    )
+    rows = []
+    for point in points:
+        mark = " (knee)" if point["key"] == data["knee"] else ""
+        cells = [
+            f"<code>{escaped(point['key'])}</code>{mark}",
+            *(escaped(value_text(point["values"][name])) for name in axes),
+            *(escaped(figure(point.get(key), key)) for key in measures),
+            escaped(str(point.get("bound_by") or "–").replace("_", " ")),
+        ]
+        rows.append(table_row(cells, classes))
+    body = "\n".join(rows)
+    return scrolled(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
+
+
+def _again(data: Mapping[str, Any]) -> str:
+    command = f"python -m accel_sim {data['points'][0]['command']} --config points/POINT.toml"
+    return f"\n<p>In the folder of the study, <code>{command}</code> runs a point again.</p>"
+
+
+def _picture(name: str) -> str:
+    words = (
+        "The last panel shows the hypervolume after each trial: how much of the box between the "
+        "best and the worst of all points lies behind some point that was tried."
+    )
+    return (
+        f'<figure>\n<img src="{escaped(name)}" alt="{escaped(words)}">\n'
+        f"<figcaption>{escaped(words)}</figcaption>\n</figure>"
+    )
+
+
+def _space(data: Mapping[str, Any]) -> str:
+    space = data["space"]
+    items = [
+        f"{name}: {', '.join(value_text(value) for value in values)}"
+        for name, values in space["axes"].items()
+    ]
+    items += [f"{name} = {text}" for name, text in space["links"].items()]
+    items += [f"{key}: at most {most:g}" for key, most in data["limits"].items()]
+    listed = "\n".join(f"<li>{escaped(item)}</li>" for item in items)
+    return f"<ul>\n{listed}\n</ul>"
+
+
+def _every(data: Mapping[str, Any]) -> str:
+    """All points, folded away; those that do not count with their reasons."""
+    shown = data["points"][:_MOST_ROWS]
+    counted = [point for point in shown if point["reason"] is None]
+    others = [point for point in shown if point["reason"] is not None]
+    parts = [_table(counted, data)] if counted else []
+    if others:
+        head = '<th scope="col">point</th><th scope="col">values</th><th scope="col">why not</th>'
+        rows = "\n".join(
+            table_row(
+                [
+                    f"<code>{escaped(point['key'])}</code>",
+                    escaped(values_text(point)),
+                    escaped(point["reason"]),
+                ],
+                ["text", "text", "text"],
+            )
+            for point in others
+        )
+        table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+        parts += ["<p>These points do not count:</p>", scrolled(table)]
+    if more := len(data["points"]) - len(shown):
+        parts.append(f"<p>{more:,} further points stand in explore.csv.</p>")
+    title = f"{len(data['points']):,} points that were tried"
+    return f"<details>\n<summary>{title}</summary>\n{chr(10).join(parts)}\n</details>"
+
+
+def _foot(data: Mapping[str, Any]) -> str:
+    versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
+    return (
+        f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n"
+        f"<p>{escaped(versions)}</p>\n</footer>"
+    )

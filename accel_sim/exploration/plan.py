@@ -1,0 +1,245 @@
+"""What a study is about, before anything is simulated: its space, its goal, what every point is."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.registry import sections_of
+from accel_sim.exploration.candidate import (
+    Candidate,
+    candidate_at,
+    measured,
+    model_of,
+    workload_of,
+)
+from accel_sim.exploration.masks import MaskFile, read_mask_files, read_quality
+from accel_sim.exploration.measures import (
+    QUALITY,
+    Goal,
+    Limit,
+    Measure,
+    limit_of,
+    objectives_of,
+    read_limits,
+)
+from accel_sim.exploration.record import content_hash
+from accel_sim.exploration.samplers import SAMPLERS, Sampler
+from accel_sim.exploration.space import WEIGHTS, Choice, Space, read_space, vary_table
+from accel_sim.exploration.study import Result
+from accel_sim.exploration.workers import Workers
+from accel_sim.machines.load import load_machine
+from accel_sim.models.config import read_model
+from sparse_formats.errors import InputError, SettingError, nearest
+from sparse_formats.files.mask_file import sha256_of
+from sparse_formats.files.toml import read_toml
+
+_TABLES = ("space", "constraints", "masks", "quality")
+
+
+@dataclass(frozen=True)
+class SpaceFiles:
+    """What the files of --space say. tables: of [space], each with where it stands."""
+
+    tables: tuple[tuple[str, Mapping[str, Any]], ...]
+    limits: Mapping[str, Limit]
+    masks: Mapping[str, MaskFile]
+    quality: Measure | None
+
+
+def read_space_files(paths: Iterable[Path]) -> SpaceFiles:
+    """The files together; each may state some of [space], [constraints], [masks], [quality].
+
+    Raises:
+        InputError: a file that cannot be read, an unknown table, something stated twice.
+    """
+    tables: list[tuple[str, Mapping[str, Any]]] = []
+    limits: dict[str, Limit] = {}
+    masks: dict[str, MaskFile] = {}
+    quality: Measure | None = None
+    for path in paths:
+        content = read_toml(path)
+        for name, table in content.items():
+            if name not in _TABLES:
+                raise InputError(f"{path}: unknown table [{name}]{nearest(name, _TABLES)}")
+            if not isinstance(table, Mapping):
+                raise InputError(f"{path}: {name} is {table!r}; make it a table [{name}]")
+        if "space" in content:
+            tables.append((f"{path}: [space]", content["space"]))
+        for key, value in content.get("constraints", {}).items():
+            if key in limits:
+                raise InputError(f"{path}: [constraints] {key} stands in another file too")
+            limits[key] = limit_of(key, value, f"{path}: [constraints] {key}")
+        found = read_mask_files(content.get("masks", {}), path)
+        for name in found.keys() & masks.keys():
+            raise InputError(f"{path}: [masks] {name!r} stands in another file too; rename one")
+        if any(mask.quality is not None for mask in found.values()):
+            measure = read_quality(content.get("quality"), path)
+            if quality is not None and measure != quality:
+                raise InputError(
+                    f"{path}: its quality is {measure.words}, that of another file "
+                    f"{quality.words}; give masks with one quality"
+                )
+            quality = measure
+        masks |= found
+    if quality is not None and any(mask.quality is None for mask in masks.values()):
+        raise InputError("the masks of one file have a quality, those of another have none")
+    return SpaceFiles(tuple(tables), limits, masks, quality)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A study that can begin. base: what all points have in common; masks: by name, if an axis."""
+
+    space: Space
+    goal: Goal
+    base: Candidate
+    machine: Machine
+    masks: Mapping[str, MaskFile]
+    trials: int
+    sampler_name: str
+    seed: int
+
+    def candidate(self, choice: Choice) -> Candidate:
+        files = {name: str(mask.path) for name, mask in self.masks.items()}
+        return candidate_at(self.base, self.space.values(choice), files)
+
+    def key(self, choice: Choice) -> str:
+        """The hash of all that the result of a point depends on.
+
+        A value that is that of the machine anyhow leaves no trace, so that a study which gets a
+        further axis finds the points that it has.
+        """
+        changes = {
+            name: value
+            for name, value in self.space.values(choice).items()
+            if name not in WEIGHTS and value != _value_of(self.machine, name)
+        }
+        weights = self.candidate(choice).weights
+        said = {**asdict(weights), "mask": self._digests.get(weights.mask or "")}
+        return content_hash({**self._common, "changes": changes, "weights": said})
+
+    def known(self, choice: Choice) -> Result:
+        """The quality of the point's mask, where it has one."""
+        name = self.space.values(choice).get("mask")
+        quality = self.masks[name].quality if name is not None else None
+        return {} if quality is None else {QUALITY: quality}
+
+    def simulate(self, choices: Sequence[Choice], workers: Workers) -> Iterator[Result]:
+        return workers.map(measured, [self.candidate(choice) for choice in choices])
+
+    def sampler(self) -> Sampler:
+        make = SAMPLERS[self.sampler_name]
+        return make(self.space, self.trials, self.seed, len(self.goal.objectives))
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of every mask file, by its path."""
+        paths = [str(mask.path) for mask in self.masks.values()]
+        paths += [] if self.base.mask is None else [self.base.mask]
+        return {path: sha256_of(path) for path in dict.fromkeys(paths)}
+
+    @cached_property
+    def _common(self) -> dict[str, Any]:
+        """What all points of the study depend on."""
+        sections = sections_of(self.machine.dataflow)
+        asked = ("tokens", "activation_density", "prefill", "generate", "batch", "context")
+        model = self.base.model
+        return {
+            "version": version("mvpsim"),
+            "dataflow": self.machine.dataflow,
+            "machine": {section: asdict(getattr(self.machine, section)) for section in sections},
+            "asked": {name: getattr(self.base, name) for name in asked},
+            "model": None if model is None else repr(read_model(model)),
+        }
+
+
+def plan_of(
+    base: Candidate,
+    files: SpaceFiles,
+    vary: Sequence[str],
+    under: Sequence[str],
+    minimise: Sequence[str],
+    trials: int,
+    sampler: str | None,
+    seed: int,
+) -> Plan:
+    """The plan of what was asked for.
+
+    base: its pattern and density are those of generated masks where they are no axes. sampler: None
+    for all points where there are no more than `trials`, else nsga2.
+
+    Raises:
+        InputError: whatever cannot be, before anything is simulated.
+    """
+    machine = load_machine(base.accelerator, base.set)
+    tables = [*files.tables, *vary_table(vary)]
+    space = read_space(tables, machine.dataflow, list(files.masks))
+    objectives = objectives_of(minimise or ("latency", "energy"), files.quality)
+    goal = Goal(objectives, read_limits(under, files.limits))
+    if sampler is None:
+        sampler = "grid" if space.size <= trials else "nsga2"
+    elif sampler == "grid" and space.size > trials:
+        raise SettingError(
+            "trials",
+            f"is {trials:,}, but the grid has {space.size:,} points; give as many, or another "
+            "sampler",
+        )
+    elif sampler != "random" and space.size <= trials:
+        sampler = "grid"
+    plan = Plan(space, goal, base, machine, files.masks, trials, sampler, seed)
+    _check_axes(plan)
+    _check_weights(plan)
+    return plan
+
+
+def _check_axes(plan: Plan) -> None:
+    """Refuse what is set although it is an axis, and axes of masks that are not generated."""
+    names, base = plan.space.names, plan.base
+    if "mask" in names and base.mask is not None:
+        raise SettingError("mask", "is given, but the masks are an axis; leave it out")
+    if "mask" in names and base.shapes is not None:
+        raise SettingError("shapes", "generates masks, but [masks] names files; leave one out")
+    for name in ("pattern", "density"):
+        if name in names and base.shapes is None:
+            raise InputError(f"the axis {name} is of generated masks; give --shapes NAME")
+    set_keys = [key for key, origin in plan.machine.origins.items() if origin.mark == "set"]
+    for key in set_keys:
+        if key in names:
+            raise SettingError("set", f"gives {key} a value, but it is an axis; leave one out")
+
+
+def _check_weights(plan: Plan) -> None:
+    """Refuse masks that cannot be read or made; a pattern need only fit one density."""
+    axes = {axis.name: axis.values for axis in plan.space.axes}
+    if "mask" in axes:
+        for name in axes["mask"]:
+            _load(replace(plan.base, mask=str(plan.masks[name].path)))
+        return
+    for pattern in axes.get("pattern", (plan.base.pattern,)):
+        problem = None
+        for density in axes.get("density", (plan.base.density,)):
+            try:
+                _load(replace(plan.base, pattern=pattern, density=density))
+            except InputError as error:
+                problem = error
+            else:
+                problem = None
+                break
+        if problem is not None:
+            raise problem
+
+
+def _load(candidate: Candidate) -> None:
+    if candidate.prefill is None:
+        workload_of(candidate.weights)
+    else:
+        model_of(candidate.weights)
+
+
+def _value_of(machine: Machine, key: str) -> Any:
+    section, _, leaf = key.partition(".")
+    return getattr(getattr(machine, section), leaf)

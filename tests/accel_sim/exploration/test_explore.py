@@ -1,0 +1,358 @@
+"""Does `explore` find what there is, whoever computes it and whenever it is stopped?"""
+
+import csv
+import io
+import json
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel_sim import read_masks
+from accel_sim.__main__ import COMMANDS
+from accel_sim.exploration.record import read_record
+from sparse_formats.errors import InputError
+from sparse_formats.files.mask_file import write_masks
+from sparse_formats.terminal.command import call
+
+SHAPES = ("--shapes", "96x64,64x96", "--tokens", "32")
+VARY = (
+    *("--vary", "array.lanes=8,16,32"),
+    *("--vary", "pe_rows=4,8"),
+    *("--vary", "queue.depth_entries=2,8"),
+)
+STUDY = Path("study")
+
+
+def explored(*words: object) -> dict[str, Any]:
+    """What the study in the folder `study` came to."""
+    call(COMMANDS, "explore", *words, "--study", STUDY)
+    return json.loads((STUDY / "explore.json").read_text())
+
+
+def told_by(command: str, *words: object) -> dict[str, Any]:
+    """What `run` or `model` says of the same."""
+    call(COMMANDS, command, *words, "--json", "told.json")
+    return json.loads(Path("told.json").read_text())
+
+
+def files(folder: Path = STUDY) -> dict[str, bytes]:
+    """All that a study wrote."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def lines(folder: Path = STUDY) -> list[bytes]:
+    return (folder / "record.jsonl").read_bytes().splitlines(keepends=True)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_point_is_what_run_says_of_its_file() -> None:
+    data = explored(*SHAPES, *VARY)
+    assert len(data["points"]) == data["trials"] == data["space"]["size"] == 12
+    for point in data["points"]:
+        report = told_by("run", "--config", STUDY / "points" / f"{point['key']}.toml")
+        total = report["total"]
+        assert point["cycles"] == total["cycles"]
+        assert point["latency_s"] == total["latency_s"]
+        assert point["energy_j"] == pytest.approx(total["energy_j"], rel=1e-14)
+        assert point["area_mm2"] == report["area_mm2"]["total"]
+        assert point["bound_by"] == total["bound_by"]
+        for key, value in point["values"].items():
+            section, leaf = key.split(".")
+            assert report["accelerator"][section][leaf]["value"] == value
+
+
+def test_a_whole_model_is_what_model_says_of_it() -> None:
+    words = ("--model", "bert-base", "--prefill", 16, "--vary", "vector.elements_per_cycle=16,64")
+    data = explored(*words)
+    for point in data["points"]:
+        answer = told_by("model", "--config", STUDY / "points" / f"{point['key']}.toml")["answer"]
+        assert point["latency_s"] == answer["end_to_end_s"]
+        assert point["energy_j"] == pytest.approx(answer["prefill_energy_j"])
+
+
+def test_the_front_is_what_brute_force_finds() -> None:
+    more = ("--vary", "dram.bytes_per_cycle=4,16,64", "--minimise", "area", "--minimise", "latency")
+    data = explored(*SHAPES, *VARY, *more, "--minimise", "energy")
+    costs = {
+        point["key"]: (point["area_mm2"], point["latency_s"], point["energy_j"])
+        for point in data["points"]
+    }
+    best = {
+        cost
+        for cost in costs.values()
+        if not any(
+            other != cost and all(a <= b for a, b in zip(other, cost, strict=True))
+            for other in costs.values()
+        )
+    }
+    assert 3 < len(best) < len(costs) == 36
+    assert {costs[key] for key in data["front"]} == best
+    assert len(data["front"]) == len(best)
+    assert data["knee"] in data["front"]
+    volumes = data["hypervolume"]
+    assert all(before <= after for before, after in pairwise(volumes))
+    assert 0 < volumes[-1] <= 1
+
+
+def test_the_table_holds_every_point() -> None:
+    data = explored(*SHAPES, *VARY)
+    rows = list(csv.DictReader(io.StringIO((STUDY / "explore.csv").read_text())))
+    assert [row["key"] for row in rows] == [point["key"] for point in data["points"]]
+    for row, point in zip(rows, data["points"], strict=True):
+        assert float(row["energy_j"]) == point["energy_j"]
+        assert row["array.lanes"] == str(point["values"]["array.lanes"])
+        assert row["is_on_front"] == str(point["is_on_front"])
+
+
+SEARCHES = [(), ("--sampler", "nsga2", "--trials", 7), ("--sampler", "tpe", "--trials", 7)]
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=["grid", "nsga2", "tpe"])
+def test_two_processes_write_the_same_bytes_as_one(search: tuple[object, ...]) -> None:
+    explored(*SHAPES, *VARY, *search)
+    alone = files()
+    STUDY.rename("alone")
+    explored(*SHAPES, *VARY, *search, "--jobs", 2)
+    assert files() == alone
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as found:
+        yield found
+
+
+def test_a_cluster_writes_the_same_bytes(cluster: Any) -> None:
+    explored(*SHAPES, *VARY)
+    alone = files()
+    STUDY.rename("alone")
+    explored(*SHAPES, *VARY, "--cluster", cluster.scheduler_address)
+    assert files() == alone
+
+
+def test_a_study_that_was_stopped_goes_on_to_the_same_end() -> None:
+    search = ("--sampler", "nsga2", "--trials", 7)
+    explored(*SHAPES, *VARY, *search)
+    whole, bytes_ = files(), (STUDY / "record.jsonl").read_bytes()
+    for stopped in np.random.default_rng(0).integers(0, len(bytes_), 5):
+        (STUDY / "record.jsonl").write_bytes(bytes_[:stopped])
+        explored(*SHAPES, *VARY, *search)
+        assert files() == whole
+
+
+def test_only_what_is_new_is_simulated(capsys: pytest.CaptureFixture[str]) -> None:
+    explored(*SHAPES, *VARY[:4])
+    before = lines()
+    assert "known from before" not in capsys.readouterr().out
+    data = explored(*SHAPES, *VARY[:4], "--vary", "queue.depth_entries=2,4")  # 4: tf_mvp's own
+    assert "6 were known from before" in capsys.readouterr().out
+    assert lines()[:6] == before
+    assert len(lines()) == data["trials"] == 12
+
+
+def test_other_weights_tokens_or_settings_are_other_points() -> None:
+    words = ("--vary", "array.lanes=8,16")
+    explored(*SHAPES, *words)
+    explored(*SHAPES[:2], "--tokens", 16, *words)
+    explored(*SHAPES, *words, "--density", 0.5)
+    explored(*SHAPES, *words, "--set", "dram.bytes_per_cycle=8")
+    explored(*SHAPES, *words, "--seed", 1)
+    assert len(read_record(STUDY / "record.jsonl")) == 10
+
+
+def test_points_that_cannot_be_are_kept_with_the_reason() -> None:
+    data = explored(*SHAPES, "--vary", "array.lanes=3,8", "--under", "area_mm2=1000")
+    bad, good = data["points"]
+    assert bad["reason"].startswith("array.lane_groups has 2, which does not divide array.lanes")
+    assert good["reason"] is None
+    assert data["feasible"] == 1
+    assert bad["key"] not in data["front"]
+    with pytest.raises(InputError, match="does not divide"):
+        told_by("run", "--config", STUDY / "points" / f"{bad['key']}.toml")
+
+
+def test_limits_leave_out_points_but_not_their_figures() -> None:
+    free = explored(*SHAPES, *VARY)
+    areas = sorted(point["area_mm2"] for point in free["points"])
+    most = (areas[5] + areas[6]) / 2
+    Path("space.toml").write_text(f"[constraints]\narea_mm2 = {most}\n")
+    for words in (("--under", f"area_mm2={most}"), ("--space", "space.toml")):
+        data = explored(*SHAPES, *VARY, *words)
+        assert data["feasible"] == 6
+        for point in data["points"]:
+            assert (point["reason"] is None) == (point["area_mm2"] <= most)
+            assert point["reason"] is None or point["reason"].startswith("area_mm2 is ")
+    assert len(read_record(STUDY / "record.jsonl")) == 12
+
+
+def test_an_empty_feasible_set_says_what_is_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    status = call(COMMANDS, "explore", *SHAPES, *VARY, "--under", "area_mm2=0.1")
+    said = capsys.readouterr().out
+    assert status == 1
+    assert "No point counts." in said
+    assert "The least area_mm2 of all is" in said
+    assert "12 do not count: area_mm2 above 0.1 (12)." in said
+
+
+def test_linked_keys_follow_their_axis() -> None:
+    Path("space.toml").write_text(
+        "[space]\n"
+        '"array.pe_rows" = { low = 4, high = 16, factor = 2 }\n'
+        '"weight_buffer.banks" = "array.pe_rows"\n'
+        '"output.words_per_cycle" = "2 * weight_buffer.banks"\n'
+    )
+    data = explored(*SHAPES, "--space", "space.toml")
+    found = [tuple(point["values"].values()) for point in data["points"]]
+    assert found == [(4, 4, 8), (8, 8, 16), (16, 16, 32)]
+
+
+def test_masks_are_chosen_together_with_the_machine() -> None:
+    rng = np.random.default_rng(0)
+    for name, density in (("half", 0.5), ("tenth", 0.1)):
+        write_masks(Path(f"{name}.npz"), {"a": rng.random((64, 96)) < density})
+    Path("space.toml").write_text(
+        '[quality]\nmeasure = "accuracy"\nbetter = "higher"\n'
+        '[masks]\nhalf = { file = "half.npz", quality = 0.9 }\n'
+        'tenth = { file = "tenth.npz", quality = 0.6 }\n'
+        "[space.array]\nlanes = [8, 16]\n"
+    )
+    data = explored("--tokens", 32, "--space", "space.toml")
+    assert [each["key"] for each in data["objectives"]] == ["latency_s", "energy_j", "quality"]
+    best = max(data["points"], key=lambda point: point["quality"])
+    assert best["values"]["mask"] == "half"
+    assert {point["values"]["mask"] for point in data["points"] if point["is_on_front"]} == {
+        "half",
+        "tenth",
+    }
+    for point in data["points"]:
+        report = told_by("run", "--config", STUDY / "points" / f"{point['key']}.toml")
+        assert report["total"]["cycles"] == point["cycles"]
+        nnz = read_masks(f"{point['values']['mask']}.npz").matrices[0].nnz
+        assert report["total"]["nnz"] == nnz
+
+
+def test_patterns_and_densities_are_axes_of_generated_masks() -> None:
+    words = ("--vary", "pattern=random,mvp", "--vary", "density=.1,.5", "--vary", "lanes=8,16")
+    data = explored(*SHAPES, *words)
+    assert data["space"]["axes"]["density"] == [0.1, 0.5]
+    assert len({point["cycles"] for point in data["points"]}) == 8
+
+
+@pytest.mark.parametrize("sampler", ["random", "nsga2", "tpe"])
+def test_a_sampler_tries_as_many_different_points_as_it_may(sampler: str) -> None:
+    more = ("--vary", "array.lanes=3,8,16", "--vary", "pe_rows=4,8,16", "--under", "area_mm2=20")
+    more = (*more, "--vary", "queue.depth_entries=2,3,4,6,8,12,16")
+    data = explored(*SHAPES, *more, "--sampler", sampler, "--trials", 40)
+    points = {tuple(point["values"].values()) for point in data["points"]}
+    assert len(points) == data["trials"] == 40
+    other = explored(*SHAPES, *more, "--sampler", sampler, "--trials", 40, "--seed", 1)
+    assert {tuple(point["values"].values()) for point in other["points"]} != points
+
+
+def test_its_command_makes_the_study_again() -> None:
+    data = explored(*SHAPES, *VARY, "--under", "area_mm2=20", "--minimise", "edp")
+    before = files()
+    python, dash, package, *words = shlex.split(data["command"])
+    assert (python, dash, package) == ("python", "-m", "accel_sim")
+    call(COMMANDS, *words)
+    assert files() == before
+
+
+WRONG = {
+    "--vary lane=8": "unknown key 'lane'; did you mean 'array.lanes'",
+    "--vary array.lanes": "is not KEY=VALUES",
+    "--vary array.lanes=0,8": "'array.lanes' is 0; expected a whole number",
+    "--vary array.lanes=many": "'array.lanes' is 'many'",
+    "--vary array.lanes=8,8": "has 8 twice",
+    "--vary array.lanes=8 --vary lanes=4": "array.lanes stands in",
+    "--vary array.lanes=4,8 --set array.lanes=8": "--set|set gives array.lanes a value",
+    "--vary density=2": "density is 2",
+    "--vary pattern=fin": "pattern",
+    "--vary array.lanes=4,8 --under area=20": "did you mean 'area_mm2'",
+    "--vary array.lanes=4,8 --under area_mm2=big": "is 'big'; give a number above 0",
+    "--vary array.lanes=4,8 --under area_mm2": "is not KEY=NUMBER",
+    "--vary array.lanes=4,8 --minimise latenci": "did you mean 'latency'",
+    "--vary array.lanes=4,8 --minimise quality": "no mask under .masks. has one",
+    "--vary array.lanes=4,8 --sampler grid --trials 1": "the grid has 2 points",
+    "--vary array.lanes=4,8 --jobs 2 --cluster tcp://localhost:1": "belongs to this machine",
+    "--vary array.lanes=4,8 --cluster nowhere": "no Dask scheduler answers",
+    "--vary array.lanes=4,8 --batch 2": "belongs to whole models",
+    "--vary array.lanes=4,8 --mask x.npz": "give one of --mask FILE, --shapes NAME",
+    "": "the space has no axis",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_wrong_flags_are_answered_in_one_line(words: str) -> None:
+    with pytest.raises(InputError, match=WRONG[words]) as error:
+        explored(*SHAPES, *words.split())
+    assert "\n" not in str(error.value)
+
+
+WRONG_FILES = {
+    '[spce]\n"array.lanes" = [8]': r"unknown table \[spce\]; did you mean 'space'",
+    "space = 3": r"make it a table \[space\]",
+    '[space]\n"array.lane" = [8]': "did you mean 'array.lanes'",
+    '[space]\n"array.lanes" = []': "has no value",
+    '[space]\n"array.lanes" = { low = 8 }': "is no range",
+    '[space]\n"array.lanes" = { low = 8, high = 4 }': "give a high that is not less",
+    '[space]\n"array.lanes" = { low = 4, high = 8, stp = 2 }': "did you mean 'step'",
+    '[space]\n"array.lanes" = { low = 4, high = 8, step = 0 }': "give one above 0",
+    '[space]\n"array.lanes" = { low = 1, high = 1e9 }': "more than 10,000 values",
+    '[space]\n"array.lanes" = "array.pe_rows"\n"array.pe_rows" = "array.lanes"': "follow each",
+    '[space]\n"array.lanes" = "array.lanes"': "follow each other",
+    '[space]\n"array.lanes" = "array.pe_rows"': "follows array.pe_rows, which is no axis",
+    '[space]\n"array.lanes" = "x * array.pe_rows"': "write a key, or a number times a key",
+    '[space]\n"array.datatype" = "int8"': r"For a value, write \['int8'\]",
+    '[space]\n"array.lanes" = [8]\n[constraints]\narea = 3': "did you mean 'area_mm2'",
+    '[space]\n"array.lanes" = [8]\n[masks]\na = "no.npz"': "there is no",
+    '[space]\n"array.lanes" = [8]\n[masks]\na = { quality = 3 }': "write { file =",
+    "[space\n": "not TOML",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_FILES)
+def test_wrong_files_are_answered_in_one_line(text: str) -> None:
+    Path("space.toml").write_text(text)
+    with pytest.raises(InputError, match=WRONG_FILES[text]) as error:
+        explored(*SHAPES, "--space", "space.toml")
+    assert "\n" not in str(error.value)
+    assert "space.toml" in str(error.value)
+
+
+def test_masks_with_and_without_quality_are_refused() -> None:
+    write_masks(Path("m.npz"), {"a": np.ones((8, 8), bool)})
+    Path("space.toml").write_text('[masks]\na = "m.npz"\nb = { file = "m.npz", quality = 1 }\n')
+    with pytest.raises(InputError, match="a has no quality, but others have"):
+        explored("--space", "space.toml")
+    Path("space.toml").write_text('[masks]\nb = { file = "m.npz", quality = 1 }\n')
+    with pytest.raises(InputError, match="say what it is by a table"):
+        explored("--space", "space.toml")
+
+
+def test_names_of_masks_cannot_harm_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    write_masks(Path("m.npz"), {"a": np.ones((8, 8), bool)})
+    name = "<script>alert(1)</script>\\u001b[2J"
+    Path("space.toml").write_text(
+        f'[masks]\n"{name}" = "m.npz"\n[space]\n"array.lanes" = [8, 16]\n'
+    )
+    explored("--tokens", 8, "--space", "space.toml")
+    assert "<script" not in (STUDY / "explore.html").read_text()
+    assert "\x1b[2J" not in capsys.readouterr().out
