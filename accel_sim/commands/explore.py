@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from accel_sim.commands.accelerator_options import AcceleratorOptions
-from accel_sim.commands.simulation_options import TokenCount, patterns
-from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
+from accel_sim.commands.simulation_options import (
+    A_PATTERN_ELSE,
+    ITS_DENSITY,
+    TokenCount,
+    patterns,
+)
+from accel_sim.inputs.defaults import PATTERN, TOKENS
 from accel_sim.machines.builtin import builtin_accelerators
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
@@ -36,7 +41,7 @@ TokensOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
 
 
 def _shapes() -> Iterable[str]:
-    from sparse_formats.masks.synthetic import SHAPES
+    from sparse_formats.masks.synthetic.shapes import SHAPES
 
     return SHAPES
 
@@ -90,10 +95,14 @@ class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
         or_else="sizes such as 2304x768,768x768",
     )
     pattern: str | None = option(
-        "Pattern of generated masks.", default=None, choices=patterns, otherwise=PATTERN
+        "Pattern of generated masks.",
+        default=None,
+        choices=patterns,
+        or_else=A_PATTERN_ELSE,
+        otherwise=PATTERN,
     )
     density: Share | None = option(
-        "Kept share of generated masks.", default=None, otherwise=DENSITY
+        "Kept share of generated masks.", default=None, otherwise=ITS_DENSITY
     )
     tokens: TokenCount | None = option(
         "Tokens through each matrix.", default=None, otherwise=TOKENS
@@ -235,7 +244,6 @@ def _base(settings: Settings, has_masks: bool) -> Candidate:
         raise SettingError("model", "belongs to masks of a file; --shapes names the model itself")
     _check_given(settings, whole)
     is_generated = settings.shapes is not None
-    density = DENSITY if settings.density is None else settings.density
     memory = () if settings.memory is None else (f"dram.memory={settings.memory}",)
     return Candidate(
         accelerator=_absolute(settings.accelerator),
@@ -243,7 +251,7 @@ def _base(settings: Settings, has_masks: bool) -> Candidate:
         mask=None if settings.mask is None else str(settings.mask.resolve()),
         shapes=settings.shapes,
         pattern=(settings.pattern or PATTERN) if is_generated else None,
-        density=density if is_generated else None,
+        density=settings.density,
         seed=settings.seed,
         include=settings.include,
         exclude=settings.exclude,

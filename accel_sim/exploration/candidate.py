@@ -16,7 +16,7 @@ from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.exploration.space import WEIGHTS
 from accel_sim.inputs.activations import Activations, Layer
-from accel_sim.inputs.defaults import ACCELERATOR
+from accel_sim.inputs.defaults import ACCELERATOR, DENSITY
 from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
 from accel_sim.machines.recipe import as_setting
@@ -28,6 +28,7 @@ from accel_sim.pipeline import each_layer, settled
 from accel_sim.reports.report import bound_by
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
+from sparse_formats.masks.synthetic.generate import own_density
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +82,17 @@ class Candidate(Weights):
 
 
 def candidate_at(base: Candidate, values: Mapping[str, Any], masks: Mapping[str, str]) -> Candidate:
-    """The candidate of a point. values: by axis and linked key; masks: the file of each name."""
+    """The candidate of a point. values: by axis and linked key; masks: the file of each name.
+
+    Generated masks without a density have the one that their pattern says itself.
+    """
     weights = {name: values[name] for name in WEIGHTS if name in values}
     if "mask" in weights:
         weights["mask"] = masks[weights["mask"]]
+    pattern = weights.get("pattern", base.pattern)
+    if pattern is not None and weights.get("density", base.density) is None:
+        own = own_density(pattern)
+        weights["density"] = DENSITY if own is None else own
     chosen = (as_setting(key, value) for key, value in values.items() if key not in WEIGHTS)
     return replace(base, set=(*base.set, *chosen), **weights)
 

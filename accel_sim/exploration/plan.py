@@ -1,9 +1,10 @@
 """What a study is about, before anything is simulated: its space, its goal, what every point is."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -213,17 +214,18 @@ def _check_axes(plan: Plan) -> None:
 
 
 def _check_weights(plan: Plan) -> None:
-    """Refuse masks that cannot be read or made; a pattern need only fit one density."""
-    axes = {axis.name: axis.values for axis in plan.space.axes}
-    if "mask" in axes:
-        for name in axes["mask"]:
-            _load(replace(plan.base, mask=str(plan.masks[name].path)))
-        return
-    for pattern in axes.get("pattern", (plan.base.pattern,)):
-        problem = None
-        for density in axes.get("density", (plan.base.density,)):
+    """Refuse masks that cannot be read or made; a pattern need fit one density only."""
+    axes = {axis.name: axis.values for axis in plan.space.axes if axis.name in WEIGHTS}
+    files = {name: str(mask.path) for name, mask in plan.masks.items()}
+    densities = axes.pop("density", None)
+    for values in product(*axes.values()):
+        problem: InputError | None = None
+        for density in densities or (None,):
+            chosen = dict(zip(axes, values, strict=True))
+            if densities:
+                chosen["density"] = density
             try:
-                _load(replace(plan.base, pattern=pattern, density=density))
+                _load(candidate_at(plan.base, chosen, files))
             except InputError as error:
                 problem = error
             else:
