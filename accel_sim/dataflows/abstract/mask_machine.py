@@ -6,6 +6,7 @@ A matrix is cut into blocks of outputs until each tile fits the weight buffer.
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Operands
-from accel_sim.dataflows.abstract.product import Order, add_up, check_product
+from accel_sim.dataflows.abstract.product import Order, add_up, check_product, wrapped
 from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError
@@ -79,17 +80,24 @@ class MaskMachine(Machine):
         )
         if not is_checked or not matrix.is_weighted or inputs.x is None:
             return run
-
-        def multiply(weight: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
-            sums = np.zeros((len(weight), x.shape[1]), weight.dtype)
-            for first in range(0, len(weight), block):
-                rows = slice(first, first + block)
-                add_up(self.orders(matrix.keep[rows], weight[rows]), x, sums[rows])
-            return sums
-
-        x = inputs.x[:CHECKED_TOKENS]
+        x, multiply = inputs.x[:CHECKED_TOKENS], partial(self._multiply, matrix.keep, block)
         product, outputs = check_product(matrix, x, self.numbers, 0, multiply)
         return replace(run, product=product, outputs=outputs)
+
+    def multiplication(
+        self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
+    ) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
+        """What multiplies by `matrix`, of which only `keep` matters, in the order of `orders`.
+
+        It takes operands (rows, cols), 0 where not kept, in the accumulators' type, and operands
+        (tokens, cols), and gives the sums (rows, tokens). is_dense: as the dense baseline does.
+
+        Raises:
+            InputError: the matrix does not fit the machine.
+        """
+        keep = np.ones(matrix.shape, np.bool_) if is_dense else matrix.keep
+        _, _, block = self._fitting(keep, Inputs(tokens, None, None), matrix.name)
+        return partial(self._multiply, keep, block)
 
     def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         return self._run_dense
@@ -98,6 +106,18 @@ class MaskMachine(Machine):
         matrix = layer.matrix
         whole = MaskedMatrix(matrix.name, np.ones(matrix.shape, np.bool_), kind=matrix.kind)
         return self.run(replace(layer, matrix=whole), inputs)
+
+    def _multiply(
+        self, keep: Keep, block: int, weight: NDArray[Any], x: NDArray[Any]
+    ) -> NDArray[Any]:
+        """`block` outputs after the other; integers wrap as the accumulators do."""
+        by_input = np.ascontiguousarray(x.T, weight.dtype)
+        sums = np.zeros((len(weight), len(x)), weight.dtype)
+        for first in range(0, len(weight), block):
+            rows = slice(first, first + block)
+            add_up(self.orders(keep[rows], weight[rows]), by_input, sums[rows])
+        numbers = self.numbers
+        return wrapped(sums, numbers.accumulator_bits) if numbers.is_integer else sums
 
     def _fitting(
         self, keep: Keep, inputs: Inputs, name: str

@@ -131,8 +131,8 @@ def check_product(
 
     x: operands (tokens, cols). further_terms: additions that may round in each row besides one for
     each kept weight. multiply: gives the sums (rows, tokens) of operands (rows, cols), 0 where not
-    kept, and (cols, tokens), all in the accumulators' type. Gives them too; None where the product
-    was not computed.
+    kept, in the accumulators' type, and (tokens, cols). Gives them too; None where the product was
+    not computed.
 
     Raises:
         InputError: an integer weight is beyond the datatype.
@@ -147,9 +147,8 @@ def check_product(
     operands = datatype.operands(kept, f"weights of matrix {matrix.name}")
     weight = np.zeros(keep.shape, datatype.accumulator)
     weight[keep] = operands
-    sums = multiply(weight, np.ascontiguousarray(x.T, datatype.accumulator))
+    sums = multiply(weight, x)
     if datatype.is_integer:
-        sums = wrapped(sums, datatype.accumulator_bits)
         return _check_integers(sums, weight, x, datatype), sums
     terms = np.count_nonzero(keep, axis=1) + further_terms
     lost = int(np.count_nonzero((kept != 0) & (operands == 0)))

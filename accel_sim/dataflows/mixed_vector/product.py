@@ -34,7 +34,7 @@ def check_product(
         x,
         machine.numbers,
         machine.array.pe_rows + (lanes - 1).bit_length() + ranges,
-        lambda weight, by_input: machine_product(tiles, lines, weight, by_input, machine),
+        lambda weight, x: machine_product(tiles, lines, weight, x, machine),
     )
 
 
@@ -47,26 +47,27 @@ def machine_product(
 ) -> NDArray[Any]:
     """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
 
-    weight: operands (rows, cols), 0 where not kept; x: operands (cols, tokens); both in the
-    accumulators' type. What is dropped or dead has products of 0, and a sum is the same with them.
+    weight: operands in the accumulators' type (rows, cols), 0 where not kept; x: operands (tokens,
+    cols). What is dropped or dead has products of 0, and a sum is the same with them.
     """
-    tokens, accumulator = x.shape[1], machine.numbers.accumulator
-    y = np.zeros((lines.shape[0], tokens), accumulator)
+    datatype = machine.numbers
+    by_input = np.ascontiguousarray(x.T, datatype.accumulator)
+    y = np.zeros((lines.shape[0], len(x)), datatype.accumulator)
     accumulate = _add_rows if lines.is_row_mode else _add_columns
     for tile in tiles:
         (row0, row1), (col0, col1), slots = tile.rows, tile.cols, tile.stream.slots
         entries = tile.stream.entries
-        partial = np.zeros((slots.set_size, row1 - row0, tokens), accumulator)
+        partial = np.zeros((slots.set_size, row1 - row0, len(x)), datatype.accumulator)
         accumulate(
             (entries.first, entries.unit, entries.lo, entries.lanes, entries.selects),
             slots.lanes,
             slots.groups,
             weight[row0:row1, col0:col1],
-            x[col0:col1],
+            by_input[col0:col1],
             partial,
         )
         _reduce_set(partial, y[row0:row1])
-    return y
+    return product.wrapped(y, datatype.accumulator_bits) if datatype.is_integer else y
 
 
 @njit(cache=True, nogil=True)

@@ -228,3 +228,15 @@ def test_is_an_order_that_leaves_the_matrix_refused() -> None:
         order = Order(np.array([output]), np.array([input_]), one)
         with pytest.raises(IndexError, match="is not in"):
             add_up([order], np.ones((3, 1), np.float32), np.zeros((2, 1), np.float32))
+
+
+@pytest.mark.parametrize("way", ["eie", "weight", "optimus"])
+def test_multiplies_a_machine_alone_as_in_a_run(way: str) -> None:
+    machine = load(way)
+    result, matrix, x = run(way, machine)
+    weight = matrix.weight.astype(np.float16).astype(np.float32)
+    multiply = machine.multiplication(matrix, len(x))
+    assert multiply(weight, x).tolist() == result.outputs.tolist()
+    dense = np.random.default_rng(1).integers(-9, 10, (19, 29)).astype(np.float32)
+    whole = machine.multiplication(matrix, len(x), is_dense=True)
+    assert np.array_equal(whole(dense, np.round(x)), dense @ np.round(x).astype(np.float32).T)
