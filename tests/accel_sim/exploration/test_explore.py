@@ -249,10 +249,20 @@ def test_masks_are_chosen_together_with_the_machine() -> None:
 
 
 def test_patterns_and_densities_are_axes_of_generated_masks() -> None:
-    words = ("--vary", "pattern=random,mvp", "--vary", "density=.1,.5", "--vary", "lanes=8,16")
+    words = ("--vary", "pattern=fine,mvp", "--vary", "density=.1,.5", "--vary", "lanes=8,16")
     data = explored(*SHAPES, *words)
     assert data["space"]["axes"]["density"] == [0.1, 0.5]
     assert len({point["cycles"] for point in data["points"]}) == 8
+
+
+def test_a_pattern_that_cannot_have_a_density_is_a_point_that_cannot_be() -> None:
+    words = ("--vary", "pattern=2:4,fine", "--vary", "density=.1,.5")
+    data = explored(*SHAPES, *words, "--accelerator", "tensor_core_2_4")
+    reasons = [point["reason"] for point in data["points"]]
+    assert reasons[0] == "density is 0.1, but pattern 2:4 keeps exactly 0.5; leave it out"
+    assert reasons[1:] == [None] * 3
+    alone = explored(*SHAPES, "--pattern", "2:4", "--vary", "dram.bytes_per_cycle=32,64")
+    assert "density = 0.5" in (STUDY / "points" / f"{alone['knee']}.toml").read_text()
 
 
 @pytest.mark.parametrize("sampler", ["random", "nsga2", "tpe"])
