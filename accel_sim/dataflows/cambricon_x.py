@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, EMPTY_LANES, IMBALANCE, PIPELINE, Cause
-from accel_sim.dataflows.abstract.dataflow import WireSides
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
@@ -43,6 +44,27 @@ class CambriconXArray:
         return self.pes * self.multipliers
 
 
+CHANGES = {
+    **AROUND_THE_ARRAY,
+    "window": scaled("indexing module over twice as many inputs", "array", window_inputs=2),
+    "input_words": scaled("buffer of inputs twice as large", "array", input_words=2),
+    "output_words": scaled("buffer of outputs twice as large", "array", output_words=2),
+    "narrower": scaled(
+        "half the multipliers in twice as many PEs, with as many MACs",
+        "array",
+        multipliers=0.5,
+        pes=2,
+    ),
+    "wider": scaled(
+        "twice the multipliers in half as many PEs, with as many MACs",
+        "array",
+        multipliers=2,
+        pes=0.5,
+    ),
+}
+"""What would help, by its short name, in the order in which ties are broken."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CambriconX(MaskMachine):
     """No activation is skipped."""
@@ -58,6 +80,7 @@ class CambriconX(MaskMachine):
         "empty_window": Cause("windows of inputs in which an output keeps nothing", "#99DDFF"),
         "pipeline": PIPELINE,
     }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_cambricon_x(keep, inputs.tokens, self.array)

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, Cause
-from accel_sim.dataflows.abstract.dataflow import WireSides
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
+from sparse_formats.formats.parts.zero_runs import MOST_RUN_BITS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.storage import Storage
 
@@ -53,6 +55,28 @@ class EieArray:
         return self.pes
 
 
+def _longer_runs(machine: "Eie") -> "Eie | None":
+    bits = machine.array.run_bits + 1
+    if bits > MOST_RUN_BITS:
+        return None
+    return replace(machine, array=replace(machine.array, run_bits=bits))
+
+
+CHANGES = {
+    **AROUND_THE_ARRAY,
+    "queue": scaled("queues of activations twice as deep", "array", queue_depth=2),
+    "run_bits": Change("runs of zeros of one bit more", _longer_runs),
+    "outputs": scaled("twice as many accumulators in each PE", "array", outputs_per_pe=2),
+    "more_pes": scaled(
+        "twice as many PEs of half the accumulators", "array", pes=2, outputs_per_pe=0.5
+    ),
+    "fewer_pes": scaled(
+        "half as many PEs of twice the accumulators", "array", pes=0.5, outputs_per_pe=2
+    ),
+}
+"""What would help, by its short name, in the order in which ties are broken."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Eie(MaskMachine):
     """The columns of activations that are zero are not broadcast."""
@@ -72,6 +96,7 @@ class Eie(MaskMachine):
         "broadcast": Cause("PEs waiting for the next activation to be broadcast", "#EE8866"),
         "pipeline": PIPELINE,
     }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     @property
     def operand_bits(self) -> int:

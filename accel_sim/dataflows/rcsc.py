@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import COMPUTE, IMBALANCE, PIPELINE, WINDOW, Cause
-from accel_sim.dataflows.abstract.dataflow import WireSides
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled, set_to
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
@@ -56,6 +57,29 @@ class RcscArray:
         return self.sets if self.policy == "set_associative" else self.pe_rows
 
 
+CHANGES = {
+    **AROUND_THE_ARRAY,
+    "window": scaled("window of twice as many inputs", "array", window_inputs=2),
+    "more_sets": scaled("twice as many sets of half the PE rows", "array", sets=2),
+    "fewer_sets": scaled("half as many sets of twice the PE rows", "array", sets=0.5),
+    "outputs": scaled("twice as many accumulators in each PE", "array", outputs_per_set=2),
+    "tokens": scaled(
+        "half the PE rows for twice as many tokens at once, with as many MACs",
+        "array",
+        pe_rows=0.5,
+        token_columns=2,
+    ),
+    "rows": scaled(
+        "twice the PE rows for half as many tokens at once, with as many MACs",
+        "array",
+        pe_rows=2,
+        token_columns=0.5,
+    ),
+    **{policy: set_to(f"policy {policy}", "array", policy=policy) for policy in POLICIES},
+}
+"""What would help, by its short name, in the order in which ties are broken."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rcsc(MaskMachine):
     """Every kept weight is an entry of its own; no activation is skipped."""
@@ -69,6 +93,7 @@ class Rcsc(MaskMachine):
         "window": WINDOW,
         "pipeline": PIPELINE,
     }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     def check(self) -> None:
         super().check()

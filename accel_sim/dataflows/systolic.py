@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, Cause
-from accel_sim.dataflows.abstract.dataflow import WireSides
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled, set_to
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
@@ -39,6 +40,20 @@ class SystolicArray:
         return self.rows * self.cols
 
 
+CHANGES = {
+    **AROUND_THE_ARRAY,
+    **{
+        f"{operand}s_stay": set_to(f"{operand}s stay in the PEs", "array", stationary=operand)
+        for operand in STATIONARY
+    },
+    "taller": scaled("twice the rows, half the columns", "array", rows=2, cols=0.5),
+    "wider": scaled("half the rows, twice the columns", "array", rows=0.5, cols=2),
+    "smaller": scaled("half the rows, half the columns", "array", rows=0.5, cols=0.5),
+    "larger": scaled("twice the rows, twice the columns", "array", rows=2, cols=2),
+}
+"""What would help, by its short name, in the order in which ties are broken."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Systolic(MaskMachine):
     """Dropped weights are multiplied like kept ones: the mask tells only what was of use."""
@@ -54,6 +69,7 @@ class Systolic(MaskMachine):
         "preload": Cause("loading the stationary operand into the array", "#AAAA00"),
         "skew": Cause("operands moving into the array and results out of it", "#44BB99"),
     }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_systolic(keep, inputs.tokens, self.array)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, PIPELINE, Cause
-from accel_sim.dataflows.abstract.dataflow import WireSides
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled, set_to
+from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
@@ -49,6 +50,46 @@ class TensorCoreArray:
         return self.outputs * self.tokens * self.slots
 
 
+def _with_mode(slots: int, length: int) -> Change:
+    def change(machine: "TensorCore") -> "TensorCore | None":
+        modes = machine.array.modes
+        if (slots, length) in modes:
+            return None
+        return replace(machine, array=replace(machine.array, modes=(*modes, (slots, length))))
+
+    return Change(f"{slots}:{length} as a further mode", change)
+
+
+CHANGES = {
+    **AROUND_THE_ARRAY,
+    "2:4": _with_mode(2, 4),
+    "1:4": _with_mode(1, 4),
+    "vector_wise": set_to(
+        "the most that any 16 inputs keep as a further mode", "array", vector_length=16
+    ),
+    "strip": scaled("accumulators for twice as many outputs", "array", strip_outputs=2),
+    "more_slots": scaled(
+        "twice the slots for half as many tokens, with as many MACs", "array", slots=2, tokens=0.5
+    ),
+    "more_tokens": scaled(
+        "half the slots for twice as many tokens, with as many MACs", "array", slots=0.5, tokens=2
+    ),
+    "more_outputs": scaled(
+        "twice the outputs for half as many tokens, with as many MACs",
+        "array",
+        outputs=2,
+        tokens=0.5,
+    ),
+    "fewer_outputs": scaled(
+        "half the outputs for twice as many tokens, with as many MACs",
+        "array",
+        outputs=0.5,
+        tokens=2,
+    ),
+}
+"""What would help, by its short name, in the order in which ties are broken."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorCore(MaskMachine):
     """Each matrix runs in the mode with the fewest slots that holds it."""
@@ -62,6 +103,7 @@ class TensorCore(MaskMachine):
         "array_edge": ARRAY_EDGE,
         "pipeline": PIPELINE,
     }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     def check(self) -> None:
         super().check()

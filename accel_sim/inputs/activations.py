@@ -36,18 +36,25 @@ class Inputs:
 
     x: operands (tokens, inputs); the first `CHECKED_TOKENS` where no zero can be among them, None
     where nothing depends on them. nonzero: bool (tokens, inputs), None where no operand is zero.
+    given_nonzero: int64 (inputs,), in how many tokens each input is not zero as given, before it
+    was rounded to the machine's operands; None for as many as `nonzero` says.
     """
 
     tokens: int
     x: NDArray[Any] | None
     nonzero: NDArray[np.bool_] | None
+    given_nonzero: NDArray[np.int64] | None = None
     _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
 
-    def macs_effectual(self, keep: NDArray[np.bool_]) -> int:
-        """Kept weights × activations that are not zero; keep: bool (outputs, inputs)."""
-        if self.nonzero is None:
-            return int(np.count_nonzero(keep)) * self.tokens
-        return int(np.count_nonzero(keep, axis=0) @ np.count_nonzero(self.nonzero, axis=0))
+    def macs_effectual(self, kept: NDArray[np.integer[Any]]) -> int:
+        """Kept weights × activations that are not zero as given: the same for every machine.
+
+        kept: (inputs,), the weights that each input's column keeps.
+        """
+        given = self.given_nonzero
+        if given is None and self.nonzero is not None:
+            given = np.count_nonzero(self.nonzero, axis=0)
+        return int(kept.sum()) * self.tokens if given is None else int(kept @ given)
 
     def token_bits(self, token_columns: int) -> NDArray[np.uint64]:
         """Bit t mod 64 of [g, c, t // 64]: whether input c of token t of group g is not zero.
@@ -112,7 +119,10 @@ class Activations:
         nonzero = None if self.is_dense else x != 0
         if nonzero is not None and nonzero.all():
             nonzero = None
-        return Inputs(self._tokens(layer), x, nonzero)
+        given = None
+        if self.recorded is not None:
+            given = np.count_nonzero(self.recorded[layer.matrix.name], axis=0).astype(np.int64)
+        return Inputs(self._tokens(layer), x, nonzero, given)
 
     def layer_bytes(self, layer: Layer) -> int:
         """Memory for the inputs of a layer, drawn and counted."""

@@ -216,7 +216,9 @@ def layer_result(
     energy_j = sum(energy["chosen"].values())
     dram_bytes = sum(time.dram_read_bytes + time.dram_write_bytes for time in times)
     # What no machine can leave out; one without zero-skip must multiply the zeros too.
-    needed = run.macs_effectual if machine.skips_zeros else run.nnz * run.tokens
+    # A machine that rounds further activations to zero need not multiply those either.
+    effectual = min(run.macs_effectual, executed // runs)
+    needed = effectual if machine.skips_zeros else run.nnz * run.tokens
     ideal_compute = -(-needed // machine.macs) * runs
     ideal_dram = -(-1000 * dram_bytes // machine.dram.bytes_per_1000_cycles)
     storage = {

@@ -75,7 +75,7 @@ class MaskMachine(Machine):
             nnz=matrix.nnz,
             tiles=tiles,
             group_sizes=sizes,
-            macs_effectual=inputs.macs_effectual(matrix.keep),
+            macs_effectual=inputs.macs_effectual(np.count_nonzero(matrix.keep, axis=0)),
             format=self.format_of(matrix.keep),
         )
         if not is_checked or not matrix.is_weighted or inputs.x is None:

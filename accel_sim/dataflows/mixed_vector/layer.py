@@ -89,11 +89,9 @@ def _passes(stepper: Stepper, inputs: Inputs, machine: Configuration) -> Iterato
 
 def _effectual(keep: NDArray[np.bool_], lines: Lines, inputs: Inputs) -> int:
     """Kept weight × activation that is not zero, in all."""
-    if not lines.is_dense:
-        return inputs.macs_effectual(keep)
     rows, cols = lines.shape
-    live = inputs.tokens * cols if inputs.nonzero is None else np.count_nonzero(inputs.nonzero)
-    return rows * int(live)
+    kept = np.full(cols, rows) if lines.is_dense else np.count_nonzero(keep, axis=0)
+    return inputs.macs_effectual(kept)
 
 
 def _pe_load(passes: Sequence[EqualPasses]) -> NDArray[np.int64]:

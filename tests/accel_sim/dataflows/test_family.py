@@ -12,9 +12,10 @@ from accel_sim.costs.energy import CHARGES, COMPONENTS, prices_pj
 from accel_sim.dataflows.abstract.account import ACTIONS
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.registry import DATAFLOWS
-from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.machines.load import builtin_accelerators, load_machine
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.workloads import random_matrix, simulated
 
 SOURCES = Path(accel_sim.__file__).parent
 MACHINES = {name: load_machine(name) for name in builtin_accelerators()}
@@ -72,3 +73,21 @@ def test_a_planted_question_is_caught() -> None:
     source = "isinstance(machine, (Eie, int))\nmatch machine:\n    case Rcsc(): pass"
     nodes = ast.walk(ast.parse(source))
     assert sorted(kind for node in nodes for kind in asked(node)) == ["Eie", "Rcsc", "int"]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_are_effectual_products_the_same_for_every_machine(is_recorded: bool) -> None:
+    # Values so small that operands of 8 and 16 bits round them to zero are not zeros.
+    matrix = random_matrix((70, 90), 0.3)
+    x = np.where(np.random.default_rng(1).random((6, 90)) < 0.4, 1.0, 0.0)
+    x[x != 0] = np.geomspace(1e-7, 1, np.count_nonzero(x))
+    activations = Activations(6, recorded={"m": x}) if is_recorded else Activations(6, 0.4, 3)
+    names = [*builtin_accelerators(), "tf_mvp:array.datatype=int8"]
+    found = set()
+    for name, *settings in (name.split(":") for name in names):
+        (layer,) = simulated([matrix], load_machine(name, settings), activations, threads=1)
+        found.add(layer.macs_effectual)
+        assert layer.macs_executed + layer.macs_skipped == matrix.nnz * 6
+        assert layer.ideal_compute_cycles <= layer.cycles
+    by_hand = sum(int(matrix.keep[:, c].sum()) * int((x[:, c] != 0).sum()) for c in range(90))
+    assert found == {by_hand} if is_recorded else len(found) == 1
