@@ -8,6 +8,7 @@ from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import SHARED, Clock
 from accel_sim.dataflows.cambricon_x import CambriconX
 from accel_sim.dataflows.eie import Eie
+from accel_sim.dataflows.index_matching import IndexMatching
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.rcsc import Rcsc
 from accel_sim.dataflows.systolic import Systolic
@@ -20,6 +21,7 @@ DATAFLOWS: dict[str, type[Machine]] = {
     "eie": Eie,
     "cambricon_x": CambriconX,
     "tensor_core": TensorCore,
+    "index_matching": IndexMatching,
 }
 
 

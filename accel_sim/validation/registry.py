@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from accel_sim.validation import (
     cambricon_x,
     eie,
+    index_matching,
     optimus,
     power,
     systolic,
@@ -19,6 +20,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "eie": (*eie.AGREEMENTS, *power.EIE),
     "cambricon_x": (*cambricon_x.AGREEMENTS, *power.CAMBRICON_X),
     "tensor_core": tensor_core.AGREEMENTS,
+    "index_matching": index_matching.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,
 }

@@ -8,6 +8,7 @@ from accel_sim.machines.load import load_machine
 # mm², from area_28nm.csv: a bit of a register, and what is given there in gates of 0.55 µm².
 BIT = 3.3e-6
 SKIPPER, EXPANDER = 249 * 0.55e-6, 6234 * 0.55e-6
+MATCHER = 7716 * 0.55e-6
 PICK = EXPANDER / 16
 MUX = 2 * 0.55e-6
 COMPARE = 1.2e-6
@@ -86,6 +87,11 @@ CAMBRICON_X = {
     "queues": 256 * 16 * BIT,
     "matching": 16 * 16 * 256 / 16 * PICK,
 }
+INDEX_MATCHING = {
+    "accumulators": 60 * 8 * 4 * 32 * BIT,
+    "queues": 60 * (16 + 48) * 32 * BIT,
+    "matching": 60 * 16 * 48 / 256 * MATCHER,
+}
 TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) * 16 * BIT}
 
 
@@ -97,6 +103,11 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
         ("optimus", ("pe_rows=64", "token_columns=2", "window_inputs=48"), OPTIMUS),
         ("eie", ("queue_depth=5",), EIE),
         ("cambricon_x", (), CAMBRICON_X),
+        (
+            "snap",
+            ("pe_rows=5", "weight_window=16", "activation_window=48", "outputs_per_pe=8"),
+            INDEX_MATCHING,
+        ),
         ("tensor_core_dense", ("tokens=7", "strip_outputs=40"), TENSOR_CORE),
         (
             "tensor_core_2_4",

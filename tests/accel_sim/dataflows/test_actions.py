@@ -6,6 +6,7 @@ import pytest
 from accel_sim.dataflows.abstract.account import Tile
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from accel_sim.dataflows.eie import EieArray, run_eie
+from accel_sim.dataflows.index_matching import IndexMatchingArray, run_index_matching
 from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
 from accel_sim.dataflows.systolic import SystolicArray, run_systolic
 from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
@@ -139,3 +140,32 @@ def test_of_held_outputs_and_held_inputs() -> None:
     assert once(tile)["operand_wire_bits"] == 2 * 3 * 16
     assert once(tile)["weight_wire_bits"] == 4 * 16
     assert once(tile)["sum_wire_bits"] == 4 * 32
+
+
+@pytest.mark.rule(rivals=8)
+def test_of_index_matching() -> None:
+    # Two cores of one PE row and two columns; 3 outputs × 5 inputs keep 6, 2 tokens have 7 inputs.
+    machine = IndexMatchingArray(2, 1, 2, 2, 4, 4, outputs_per_pe=2, tokens_per_pe=2)
+    keep = np.array([[1, 1, 0, 0, 1], [0, 1, 0, 0, 0], [1, 0, 0, 1, 0]], np.bool_)
+    nonzero = np.array([[1, 1, 1, 0, 1], [1, 0, 0, 1, 1]], np.bool_)
+    (tile,), _ = run_index_matching(keep, nonzero, 2, machine)
+    # Three bits say which of 5 inputs, one which output or token of the PE; a list has ≤ 6 entries.
+    stored = 6 * (16 + 3 + 1) + 4 * 3
+    # Core 0, inputs 0, 2, 4 | 1, 3: 4 + 2 | 1 + 1 pairs (2 + 0 + 1 weights, 2 + 1 + 2 activations,
+    # so that input 4 takes a step of its own); core 1: no pair, none | 1 pair.
+    assert tile.storage.bits == stored
+    assert once(tile) == {
+        "weight_bits_read": stored,
+        "activation_bits_read": 7 * (16 + 3 + 1),
+        "activation_bits_written": 3 * 2 * 32,
+        "register_bits": 2 * (6 + 2 * 7) * 32,
+        "compares": 4 * 16,
+        "macs": 9,
+        # 2 + 1, 1 and 1 cycles of two multipliers.
+        "gated_lanes": 10 - 9,
+        "accumulator_bits": 2 * 32 * 9,
+        "adds": 3 * 2,
+        "weight_wire_bits": stored,
+        "operand_wire_bits": 7 * (16 + 3 + 1),
+        "sum_wire_bits": 3 * 2 * 32,
+    }

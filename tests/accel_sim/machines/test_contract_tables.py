@@ -87,6 +87,7 @@ DATAFLOWS = [
     pytest.param("cambricon_x", 4, "cambricon_x", marks=rule(rivals=4)),
     pytest.param("tensor_core", 5, "tensor_core_2_4", marks=rule(rivals=5)),
     pytest.param("rcsc", 6, "optimus", marks=rule(rivals=6)),
+    pytest.param("index_matching", 8, "snap", marks=rule(rivals=8)),
 ]
 
 
@@ -123,7 +124,14 @@ def test_has_the_systolic_array_the_numbers_of_its_table() -> None:
         assert (array[row.key]["value"], array[row.key]["mark"]) == (value(row.default), row.mark)
 
 
-SECTIONS = {"systolic": 2, "eie": 3, "cambricon_x": 4, "tensor_core": 5, "rcsc": 6}
+SECTIONS = {
+    "systolic": 2,
+    "eie": 3,
+    "cambricon_x": 4,
+    "tensor_core": 5,
+    "rcsc": 6,
+    "index_matching": 8,
+}
 
 
 @pytest.mark.parametrize("dataflow", list(SECTIONS))

@@ -3,7 +3,7 @@
 import pytest
 
 from accel_sim.comparisons.terminal import verdict
-from accel_sim.validation import eie, optimus, power, systolic, tensor_core, whole_models
+from accel_sim.validation import eie, index_matching, optimus, power, systolic, tensor_core, whole_models
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.registry import AGREEMENTS
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
@@ -17,6 +17,7 @@ QUICK = (
     *eie.AGREEMENTS[:1],
     *tensor_core.AGREEMENTS,
     *power.EIE,
+    *index_matching.AGREEMENTS,
     *whole_models.AGREEMENTS,
 )
 
