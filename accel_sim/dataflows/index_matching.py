@@ -3,7 +3,7 @@
 Source: SNAP (VLSI 2019, JSSC 2021), abstracts; Eyeriss v2 (JETCAS 2019), the buffers of its PE.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -16,6 +16,7 @@ from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, IMBALANCE, 
 from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
+from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for
@@ -144,6 +145,11 @@ class IndexMatching(MaskMachine):
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         return run_index_matching(keep, inputs.nonzero, inputs.tokens, self.array)
 
+    def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
+        for rows in strips(keep, self.array):
+            part = slice(*rows)
+            yield list_order(entry_lists(keep[part], self.array), weight[part], rows[0], self.array)
+
     def format_of(self, keep: Keep) -> str:
         return "index_lists"
 
@@ -169,6 +175,50 @@ class IndexMatching(MaskMachine):
         return replace(self, array=replace(self.array, pe_rows=pes))
 
 
+@dataclass(frozen=True, eq=False)
+class EntryLists:
+    """The lists of a tile's weights, each list in its order.
+
+    Of each entry: core and column of its PEs; place: its input among those of the column; slot: its
+    output among those of the core.
+    """
+
+    core: NDArray[np.int64]
+    column: NDArray[np.int64]
+    place: NDArray[np.int64]
+    slot: NDArray[np.int64]
+
+
+def strips(keep: Keep, machine: IndexMatchingArray) -> list[tuple[int, int]]:
+    """Outputs of each tile."""
+    outputs, inputs = keep.shape
+    return ranges(outputs, machine.cores * machine.outputs_per_pe) if inputs else []
+
+
+def entry_lists(keep: Keep, machine: IndexMatchingArray) -> EntryLists:
+    """What is stored of a tile: list by list, by ascending input, then by output."""
+    output, input_ = np.nonzero(keep)
+    core, slot = output % machine.cores, output // machine.cores
+    column, place = input_ % machine.pe_columns, input_ // machine.pe_columns
+    order = np.lexsort((slot, place, column, core))
+    return EntryLists(*(field[order] for field in (core, column, place, slot)))
+
+
+def list_order(
+    lists: EntryLists, weight: NDArray[Any], first: int, machine: IndexMatchingArray
+) -> Order:
+    """Each accumulator adds in the order of its list, and the columns' sums are added in turn.
+
+    first: output of the tile, with which `weight` begins.
+    """
+    output = lists.slot * machine.cores + lists.core
+    input_ = lists.place * machine.pe_columns + lists.column
+    # Accumulators are independent of each other: one after the other, each in the order of a list.
+    order = np.lexsort((np.arange(len(output)), lists.column, output))
+    output, input_ = output[order], input_[order]
+    return Order(first + output, input_, weight[output, input_], part=lists.column[order])
+
+
 def run_index_matching(
     keep: Keep, nonzero: Keep | None, tokens: int, machine: IndexMatchingArray
 ) -> Tiles:
@@ -176,17 +226,14 @@ def run_index_matching(
 
     nonzero: bool (tokens, inputs); None where no activation is zero.
     """
-    outputs, inputs = keep.shape
-    sizes = group_tokens(tokens, machine.group_tokens)
-    strips = ranges(outputs, machine.cores * machine.outputs_per_pe) if inputs else []
-    if not strips:
+    inputs, sizes = keep.shape[1], group_tokens(tokens, machine.group_tokens)
+    parts = strips(keep, machine)
+    if not parts:
         return (), sizes
     lists, which = _activations(nonzero, tokens, inputs, machine)
-    spent = np.zeros(
-        (len(strips), machine.cores, machine.pe_columns, len(lists), _COUNTS), np.int64
-    )
+    spent = np.zeros((len(parts), machine.cores, machine.pe_columns, len(lists), _COUNTS), np.int64)
     _match(
-        _weights(keep, len(strips), machine),
+        _weights(keep, len(parts), machine),
         lists,
         machine.weight_window,
         machine.activation_window,
@@ -205,7 +252,7 @@ def run_index_matching(
             sizes,
             machine,
         )
-        for strip, rows in enumerate(strips)
+        for strip, rows in enumerate(parts)
     )
     return tiles, sizes
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.dataflows import cambricon_x, rcsc, systolic, tensor_core
+from accel_sim.dataflows import cambricon_x, index_matching, rcsc, systolic, tensor_core
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
 from accel_sim.inputs.activations import Inputs, Layer
@@ -107,6 +107,12 @@ def sets_of_three(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -
     return added(sums)
 
 
+def columns_of_three(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """Index matching: every third input is of the same PE column, which has a sum of its own."""
+    columns = [range(first, keep.shape[1], 3) for first in range(3)]
+    return added([added(products(keep, weight, x, row, column)) for column in columns])
+
+
 WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     "eie": ("eie", ("pes=3", "outputs_per_pe=4", "run_bits=1"), one_after_the_other),
     "output": ("systolic_os", ("rows=4", "cols=3"), one_after_the_other),
@@ -124,6 +130,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
         ("pe_rows=6", "sets=2", "outputs_per_set=4", "window_inputs=8"),
         sets_of_three,
     ),
+    "matching": ("snap", ("cores=2", "pe_columns=3", "outputs_per_pe=4"), columns_of_three),
 }
 
 
@@ -199,6 +206,10 @@ def earlier_index(found: tuple[Any, Any, NDArray[np.int64]]) -> tuple[Any, Any, 
     return row, slot, np.maximum(index - 1, 0)
 
 
+def earlier_place(lists: index_matching.EntryLists) -> index_matching.EntryLists:
+    return replace(lists, place=np.maximum(lists.place - 1, 0))
+
+
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "eie": (RelativeCSC, "encode", shorter_run),
     "optimus": (rcsc, "schedule", earlier_input),
@@ -208,6 +219,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
         "blocks",
         lambda tiles: [(strip, out, (max(i - 1, 0), k)) for strip, out, (i, k) in tiles],
     ),
+    "matching": (index_matching, "entry_lists", earlier_place),
     "cambricon": (cambricon_x, "kept_of_windows", lambda kept: np.roll(kept, 1, axis=1)),
 }
 

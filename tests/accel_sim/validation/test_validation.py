@@ -3,7 +3,15 @@
 import pytest
 
 from accel_sim.comparisons.terminal import verdict
-from accel_sim.validation import eie, index_matching, optimus, power, systolic, tensor_core, whole_models
+from accel_sim.validation import (
+    eie,
+    index_matching,
+    optimus,
+    power,
+    systolic,
+    tensor_core,
+    whole_models,
+)
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.registry import AGREEMENTS
 from accel_sim.validation.scale_sim import Counts, cases, frozen, live, write
