@@ -27,6 +27,7 @@ Residency = Literal["rows", "tiles", "dram"]
 RESIDENCIES: tuple[Residency, ...] = get_args(Residency)
 
 SMALLEST_BLOCK = 64
+"""Queries of a block, where there are so many, and keys of a tile."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,21 @@ class ScoreBlock:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """QKᵀ, softmax and AV of the keys of a score block, or of a tile of them."""
+
+    scores: Product
+    softmax: VectorWork
+    values: Product
+
+
+@dataclass(frozen=True)
 class BlockWork:
-    """QKᵀ, AV and softmax of one score block. elements: scores that its tokens see."""
+    """All turns of one score block. elements: scores that its tokens see."""
 
     block: ScoreBlock
-    scores: Sequence[Product]
-    values: Sequence[Product]
-    softmax: VectorWork
+    turns: tuple[Turn, ...]
     elements: int
-
-    @property
-    def array_cycles(self) -> tuple[int, int]:
-        """Of QKᵀ and of AV."""
-        return sum(p.cycles for p in self.scores), sum(p.cycles for p in self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,22 +85,28 @@ class AttentionRun:
     activation_bits_read: int
 
     @property
+    def turns(self) -> list[Turn]:
+        """Of one request and key-value head."""
+        return [turn for each in self.work for turn in each.turns]
+
+    @property
     def scores(self) -> Counter[Product]:
-        return _counted(self.heads, (each.scores for each in self.work))
+        return _counted(self.heads, (turn.scores for turn in self.turns))
 
     @property
     def values(self) -> Counter[Product]:
-        return _counted(self.heads, (each.values for each in self.work))
+        return _counted(self.heads, (turn.values for turn in self.turns))
 
     @property
     def softmax(self) -> VectorWork:
-        return sum((each.softmax for each in self.work), VectorWork()).times(self.heads)
+        return sum((turn.softmax for turn in self.turns), VectorWork()).times(self.heads)
 
     @property
     def array_cycles(self) -> tuple[int, int]:
         """Of QKᵀ and of AV."""
-        cycles = [each.array_cycles for each in self.work]
-        return tuple(self.heads * sum(each[i] for each in cycles) for i in (0, 1))  # type: ignore[return-value]
+        scores = sum(turn.scores.cycles for turn in self.turns)
+        values = sum(turn.values.cycles for turn in self.turns)
+        return self.heads * scores, self.heads * values
 
     @property
     def exposed_cycles(self) -> int:
@@ -105,11 +114,10 @@ class AttentionRun:
         return self.cycles - sum(self.array_cycles)
 
 
-def _counted(heads: int, products: Iterable[Sequence[Product]]) -> Counter[Product]:
+def _counted(heads: int, products: Iterable[Product]) -> Counter[Product]:
     found: Counter[Product] = Counter()
-    for some in products:
-        for product in some:
-            found[product] += heads
+    for product in products:
+        found[product] += heads
     return found
 
 
@@ -165,7 +173,7 @@ class AttentionUnit:
         """Of the largest block on chip, of two where blocks overlap."""
         held = 2 if self._machine.vector.overlaps else 1
         largest = max(
-            block.tokens * (block.seen if residency == "rows" else min(size, block.seen))
+            block.tokens * min(block.seen, _tile_keys(size) if residency == "tiles" else block.seen)
             for block in self._blocks(step, window, size)
         )
         if residency == "dram":
@@ -184,7 +192,7 @@ class AttentionUnit:
         new = 2 * step.batch * step.tokens * model.kv_heads * width * operand
         on_chip = 2 * ends + new + self._score_bytes(step, window, residency, size)
         is_on_chip = on_chip <= self._room
-        starts, cycles = laid_out(work, heads, machine.vector.overlaps)
+        starts, cycles = laid_out([each.turns for each in work], heads, machine.vector.overlaps)
         segment, moved = self._segment(
             step, work, heads, residency, is_on_chip, ends, starts, cycles
         )
@@ -215,7 +223,7 @@ class AttentionUnit:
         sees = np.array([keys_of(t, step, model.is_causal, window) for t in tokens], np.int64)
         starts = np.array([first_key(step.cached + t, window) for t in tokens], np.int64)
         starts -= block.keys[0]
-        tile = size if residency == "tiles" else block.seen
+        tile = _tile_keys(size) if residency == "tiles" else block.seen
         cuts = [(k, min(k + tile, block.seen)) for k in range(0, block.seen, tile)]
         scores = [self._products.of(end - first, width, queries) for first, end in cuts]
         values = [self._products.of(width, end - first, queries) for first, end in cuts]
@@ -226,8 +234,9 @@ class AttentionUnit:
             rows = [Rows.of(np.repeat(part[part > 0], model.group)) for part in parts]
             work = online_softmax(rows, queries, width, unit)
         else:
-            work = softmax(Rows.of(np.repeat(sees, model.group)), unit)
-        return BlockWork(block, scores, values, work, int(sees.sum()) * model.group)
+            work = [softmax(Rows.of(np.repeat(sees, model.group)), unit)]
+        turns = tuple(Turn(*each) for each in zip(scores, work, values, strict=True))
+        return BlockWork(block, turns, int(sees.sum()) * model.group)
 
     def _segment(
         self,
@@ -302,19 +311,32 @@ def block_sizes(tokens: int) -> list[int]:
     return [*sizes, tokens]
 
 
-def laid_out(work: Sequence[BlockWork], heads: int, overlaps: bool) -> tuple[list[int], int]:
-    """When QKᵀ of each score block starts, and the cycles of all blocks."""
-    blocks = [(*each.array_cycles, each.softmax.cycles) for each in work] * heads
-    starts, array, vector = [0], blocks[0][0], 0
-    if not overlaps:
-        ends = np.cumsum([sum(block) for block in blocks]).tolist()
-        return [0, *ends[:-1]], ends[-1]
-    scored = array
-    for j, (_, values, softmax_cycles) in enumerate(blocks):
-        vector = max(vector, scored) + softmax_cycles
-        if j + 1 < len(blocks):
+def _tile_keys(size: int) -> int:
+    """Keys of a tile where a query block has `size` queries."""
+    return max(size, SMALLEST_BLOCK)
+
+
+def laid_out(blocks: Sequence[Sequence[Turn]], heads: int, overlaps: bool) -> tuple[list[int], int]:
+    """When QKᵀ of each score block starts, and the cycles of all blocks.
+
+    blocks: the turns of each, of one request and key-value head.
+    """
+    turns = [
+        (turn.scores.cycles, turn.softmax.cycles, turn.values.cycles, is_first)
+        for block in blocks
+        for turn, is_first in zip(block, [True] + [False] * (len(block) - 1), strict=True)
+    ] * heads
+    starts, array, vector = [], 0, 0
+    values_before = 0  # cycles of the last turn's AV, which is still to be done
+    for scores, softmax_cycles, values, is_first in turns:
+        if not overlaps:
+            array = max(array, vector) + values_before
+        if is_first:
             starts.append(array)
-            array += blocks[j + 1][0]
-            scored = array
-        array = max(array, vector) + values
-    return starts, array
+        array += scores
+        scored = array
+        if overlaps:
+            array = max(array, vector) + values_before
+        vector = max(vector, scored) + softmax_cycles
+        values_before = values
+    return starts, max(array, vector) + values_before

@@ -60,6 +60,18 @@ class Attention:
 Operator = WeightProduct | VectorOperator | Attention
 
 
+def numbers(operator: Operator, model: Transformer, step: Step) -> int:
+    """Inputs and outputs of an operator by itself, without weights and scores."""
+    match operator:
+        case WeightProduct():
+            return operator.tokens * (operator.matrix.rows + operator.matrix.cols)
+        case VectorOperator():
+            return operator.tokens * sum(operator.numbers)
+        case Attention():
+            heads = 2 * (model.heads + model.kv_heads)
+            return step.batch * step.tokens * heads * model.head_width
+
+
 def operators(model: Transformer, step: Step, unit: Vector) -> list[Operator]:
     """All that `model` does in `step`."""
     return [*_before(model, step, unit), *_layers(model, step, unit), *_behind(model, step, unit)]
@@ -75,7 +87,7 @@ def _before(model: Transformer, step: Step, unit: Vector) -> Iterator[Operator]:
         yield VectorOperator(
             "embedding",
             None,
-            vector_unit.look_up(numbers, tables, unit),
+            vector_unit.look_up(numbers, tables, model.patch > 0, unit),
             tokens,
             (0, width),
             ((tables * tokens, width), (1, model.vectors)),

@@ -121,8 +121,9 @@ class ModelRunner:
         if isinstance(operator, VectorOperator):
             operator = self._behind(operator)
             segment = vector_segment(operator, machine)
-            kind = "embedding" if operator.loaded else "activations"
-            moved = {kind: segment.read_bytes + segment.write_bytes}
+            loaded = sum(part.bytes for part in _loaded(operator, machine))
+            spilled = segment.read_bytes + segment.write_bytes - loaded
+            moved = {"embedding": loaded, "activations": spilled}
             bits = 8 * machine.operand_bytes
             work = of_vector(operator.kind, operator.layer, operator.work, bits, moved)
             return _Known(work, segment)
@@ -133,17 +134,18 @@ class ModelRunner:
         """The operator as it runs behind the product that it follows, where units overlap.
 
         It takes each output as it is written, so only what the product does not hide is left, and
-        of its operands only those that the product does not make are read.
+        of its operands only those that the product does not make are read, and none is written.
         """
         before = operator.follows
         if before is None or before.name in self._dropped or not self._machine.vector.overlaps:
             return operator
         hidden = self._weights[before.name, operator.tokens].pass_cycles
         left = max(operator.work.cycles - hidden, self._machine.vector.latency_cycles)
+        read = max(operator.numbers[0] - before.rows, 0)
         return replace(
             operator,
-            work=replace(operator.work, cycles=left),
-            numbers=(max(operator.numbers[0] - before.rows, 0), 0),
+            work=replace(operator.work, cycles=left, read=operator.tokens * read, written=0),
+            numbers=(read, 0),
         )
 
     def _parts(
@@ -212,13 +214,19 @@ def _total(parts: Sequence[_Part]) -> OperatorTotal:
     )
 
 
+def _loaded(operator: VectorOperator, machine: Machine) -> list[Part]:
+    """What comes from the DRAM in any case."""
+    size = machine.operand_bytes
+    return [part_of(runs, size * count, machine) for runs, count in operator.loaded]
+
+
 def vector_segment(operator: VectorOperator, machine: Machine) -> Segment:
     """An operator of the vector unit on the time line."""
     size = machine.operand_bytes
     read, written = operator.numbers
     room = machine.activation_buffer.bytes // (size * max(read + written, 1))
     off_chip = max(operator.tokens - room, 0)
-    loads = [part_of(runs, size * count, machine) for runs, count in operator.loaded]
+    loads = _loaded(operator, machine)
     reads = part_of(1, size * off_chip * read, machine) if off_chip and read else Part(0, 0)
     writes = part_of(1, size * off_chip * written, machine) if off_chip and written else Part(0, 0)
     parts = [*loads, reads, writes]

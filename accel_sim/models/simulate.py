@@ -9,10 +9,12 @@ from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import resident_bytes
 from accel_sim.machines.plausibility import implausible
 from accel_sim.models.attention import AttentionUnit, Residency
+from accel_sim.models.operators import numbers, operators
 from accel_sim.models.phases import ModelRunner, Phase
 from accel_sim.models.transformer import ModelMatrix, Step, Transformer, cache_bytes
 from accel_sim.models.weights import MaskedModel, WeightProducts
 from sparse_formats.errors import InputError, SettingError
+from sparse_formats.masks.matrix import MaskedMatrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +109,24 @@ def simulate_model(
     """
     model = masked.model
     _check(model, request)
-    given, jobs = machine, _jobs(model, request)
-    machine, runs, dense_runs, note = _settled(masked, jobs, machine, threads, on_product)
+    jobs = _jobs(model, request)
+    products = [WeightProducts(machine)]
+    if machine.dram.resident:
+        products.append(
+            WeightProducts(replace(machine, dram=replace(machine.dram, resident=False)))
+        )
+    settled, runs, needed = _settled(products, jobs, masked.masks, threads, on_product)
+    dense_settled, dense_runs, dense_needed = _settled(products, jobs, {}, threads)
     bits = request.cache_bits or 8 * machine.operand_bytes
     attention = AttentionUnit(model, machine, request.scores, bits)
-    runner = ModelRunner(model, machine, runs, attention)
+    runner = ModelRunner(model, settled, runs, attention)
 
     def twin(dropped: frozenset[str]) -> Cycles:
-        dense = ModelRunner(model, machine, dense_runs, attention, dropped)
+        dense = ModelRunner(model, dense_settled, dense_runs, attention, dropped)
         return Cycles(dense.cycles([request.prompt])[0], tuple(dense.cycles(request.decode)))
 
     return ModelRun(
-        machine=given,
+        machine=machine,
         masked=masked,
         request=request,
         prefill=runner.phase("prefill", [request.prompt]),
@@ -128,7 +136,14 @@ def simulate_model(
         weight_bytes=_stored(model, runs),
         dense_weight_bytes=_stored(model, dense_runs),
         notes=tuple(
-            note for note in (*masked.notes, note, machine.note, *implausible(given)) if note
+            note
+            for note in (
+                *masked.notes,
+                _residence(machine, needed, dense_needed),
+                machine.note,
+                *implausible(machine),
+            )
+            if note
         ),
     )
 
@@ -165,53 +180,63 @@ Runs = dict[tuple[str, int], LayerRun]
 
 
 def _settled(
-    masked: MaskedModel,
+    products: Sequence[WeightProducts],
     jobs: Sequence[tuple[ModelMatrix, int]],
-    machine: Machine,
+    masks: Mapping[str, MaskedMatrix],
     threads: int | None,
-    on_product: Callable[[str], None],
-) -> tuple[Machine, Runs, Runs, str]:
-    """The machine as it holds the weights, and the runs of the model and of its dense twin on it.
+    on_product: Callable[[str], None] = lambda name: None,
+) -> tuple[Machine, Runs, int]:
+    """The machine as it holds the weights, the runs on it, and what the weights would take there.
 
-    The twin has its weights where the model has them.
+    products: on the machine, and where weights are to stay on it also without that. The bytes are 0
+    if nobody asked for it.
     """
-    products = WeightProducts(machine, masked.masks)
-    runs = products.run(jobs, threads, on_product)
-    note = ""
-    if machine.dram.resident:
-        needed = sum(resident_bytes(run) for run in _one_each(runs))
-        place = f"{needed:,} bytes, of the {machine.weight_buffer.bytes:,} of the weight buffer"
-        if needed <= machine.weight_buffer.bytes:
-            note = f"dram.resident: the weights stay on the chip, where they take {place}."
-        else:
-            note = f"dram.resident: the weights take {place}, so they are loaded from the DRAM."
-            machine = replace(machine, dram=replace(machine.dram, resident=False))
-            products = WeightProducts(machine, masked.masks)
-            runs = products.run(jobs, threads, on_product)
-    dense = {(m.name, tokens): products.dense(m, tokens) for m, tokens in jobs}
-    return machine, runs, dense, note
+    needed, (*resident, loading) = 0, products
+    for each in resident:
+        runs = each.run(jobs, masks, threads, on_product)
+        needed = sum(resident_bytes(run) for some in _encodings(runs).values() for run in some)
+        if needed <= each.machine.weight_buffer.bytes:
+            return each.machine, runs, needed
+    return loading.machine, loading.run(jobs, masks, threads, on_product), needed
 
 
-def _one_each(runs: Runs) -> list[LayerRun]:
-    """One run of each matrix."""
-    return list({name: run for (name, _), run in runs.items()}.values())
+def _residence(machine: Machine, needed: int, dense_needed: int) -> str:
+    """Where the weights lie that were to stay on the chip, of which they take `needed` bytes."""
+    if not machine.dram.resident:
+        return ""
+    room = machine.weight_buffer.bytes
+    stays, dense_stays = needed <= room, dense_needed <= room
+    place = f"{needed:,} bytes, of the {room:,} of the weight buffer"
+    if stays:
+        word = f"dram.resident: the weights stay on the chip, where they take {place}"
+    else:
+        word = f"dram.resident: the weights take {place}, so they are loaded from the DRAM"
+    if stays != dense_stays:
+        word += f"; unpruned they {'would stay' if dense_stays else 'would have to be loaded'}"
+    return f"{word}."
 
 
-def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
-    """Bytes of weights of layers and head as the last phase loads them, and of any other encoding.
+def _encodings(runs: Runs) -> dict[str, list[LayerRun]]:
+    """Of each matrix one run for each encoding that its steps use; that of the last step is last.
 
     The prompt may run best in another mode or with other lane groups than decode.
     """
-    head = {m.name for m in model.matrices if m.kind == "head"}
-    found = {"layers": 0, "head": 0, "again": 0}
-    encodings: dict[str, dict[tuple[str, int, int], None]] = {}
+    found: dict[str, dict[tuple[object, ...], LayerRun]] = {}
     for (name, _), run in runs.items():
         size = sum(tile.bytes for tile in run.tiles)
-        of_matrix = encodings.setdefault(name, {})
-        of_matrix.pop((run.orientation, run.lane_groups, size), None)
-        of_matrix[run.orientation, run.lane_groups, size] = None
-    for name, of_matrix in encodings.items():
-        *others, last = (size for _, _, size in of_matrix)
+        key = run.orientation, run.lane_groups, run.lane_select, size
+        of_matrix = found.setdefault(name, {})
+        of_matrix.pop(key, None)
+        of_matrix[key] = run
+    return {name: list(of_matrix.values()) for name, of_matrix in found.items()}
+
+
+def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
+    """Bytes of weights of layers and head as the last phase loads them, and of other encodings."""
+    head = {m.name for m in model.matrices if m.kind == "head"}
+    found = {"layers": 0, "head": 0, "again": 0}
+    for name, encoded in _encodings(runs).items():
+        *others, last = (sum(tile.bytes for tile in run.tiles) for run in encoded)
         found["head" if name in head else "layers"] += last
         found["again"] += sum(others)
     return found
@@ -222,11 +247,8 @@ def memory_bytes(run: ModelRun) -> dict[str, int]:
     model, machine, request = run.model, run.machine, run.request
     size = machine.operand_bytes
     tied = model.head_rows * model.width * size if model.is_tied else 0
-    widest = max(
-        (m.rows + m.cols) * request.batch * request.prefill
-        for m in model.matrices
-        if m.layer is not None
-    )
+    todo = operators(model, request.prompt, machine.vector)
+    widest = max(numbers(operator, model, request.prompt) for operator in todo)
     bits = request.cache_bits or 8 * size
     tokens = request.batch * request.tokens if model.is_causal else 0
     return {

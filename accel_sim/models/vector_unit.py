@@ -96,10 +96,15 @@ def _function(numbers: int, cycles: int, operations: int, unit: Vector) -> Vecto
     )
 
 
-def look_up(numbers: int, tables: int, unit: Vector) -> VectorWork:
-    """Embedding: `numbers` from each of some tables, added up."""
-    first = elementwise(numbers, unit)
-    return first + elementwise(numbers, unit, operands=2).times(tables - 1)
+def look_up(numbers: int, tables: int, is_added: bool, unit: Vector) -> VectorWork:
+    """Embedding: `numbers` from each of some tables, added up.
+
+    is_added: to what is there already; otherwise the first table is copied.
+    """
+    added = elementwise(numbers, unit, operands=2)
+    if is_added:
+        return added.times(tables)
+    return elementwise(numbers, unit) + added.times(tables - 1)
 
 
 def norm(kind: Norm, rows: Rows, unit: Vector) -> VectorWork:
@@ -147,14 +152,18 @@ def softmax(rows: Rows, unit: Vector) -> VectorWork:
     )
 
 
-def online_softmax(tiles: Sequence[Rows], outputs: int, width: int, unit: Vector) -> VectorWork:
-    """Over the tiles of keys of a score block, which has `outputs` rows of `width` numbers.
+def online_softmax(
+    tiles: Sequence[Rows], outputs: int, width: int, unit: Vector
+) -> list[VectorWork]:
+    """Of each tile of keys of a score block, which has `outputs` rows of `width` numbers.
 
     tiles: of each, the rows that see some of it, and how much.
     """
-    found = VectorWork()
+    found = []
     for index, rows in enumerate(tiles):
-        found += reduction(rows, unit).times(2) + exp(rows.numbers, unit)
+        work = reduction(rows, unit).times(2) + exp(rows.numbers, unit)
         if index:
-            found += exp(rows.count, unit) + elementwise(rows.count * width, unit).times(2)
-    return found + divide(outputs, unit) + elementwise(outputs * width, unit)
+            work += exp(rows.count, unit) + elementwise(rows.count * width, unit).times(2)
+        found.append(work)
+    found[-1] += divide(outputs, unit) + elementwise(outputs * width, unit)
+    return found

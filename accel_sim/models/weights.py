@@ -178,42 +178,52 @@ Jobs = Sequence[tuple[ModelMatrix, int]]
 
 
 class WeightProducts:
-    """Runs products of weights; what is alike runs once."""
+    """Runs products of weights on a machine; what is alike runs once."""
 
-    def __init__(self, machine: Machine, masks: Mapping[str, MaskedMatrix]) -> None:
-        self._machine, self._masks = machine, masks
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
         self._baseline = machine.dense_baseline()
         self._dense: dict[tuple[int, int, int], LayerRun] = {}
         self._lock = Lock()
 
     def run(
-        self, jobs: Jobs, threads: int | None, on_product: Callable[[str], None] = lambda name: None
+        self,
+        jobs: Jobs,
+        masks: Mapping[str, MaskedMatrix],
+        threads: int | None,
+        on_product: Callable[[str], None] = lambda name: None,
     ) -> dict[tuple[str, int], LayerRun]:
         """The run of each matrix, dense where it has no mask, by its name and its tokens."""
 
         def one(job: tuple[ModelMatrix, int]) -> LayerRun:
             matrix, tokens = job
-            mask = self._masks.get(matrix.name)
-            found = self.dense(matrix, tokens) if mask is None else self._masked(mask, tokens)
+            mask = masks.get(matrix.name)
+            found = self._of_dense(matrix, tokens) if mask is None else self._masked(mask, tokens)
             on_product(matrix.name)
             return found
 
-        unlike = {self._key(job): job for job in jobs}
+        def key(job: tuple[ModelMatrix, int]) -> tuple[object, ...]:
+            matrix, tokens = job
+            if matrix.name in masks:
+                return id(masks[matrix.name]), tokens
+            return matrix.rows, matrix.cols, tokens
+
+        unlike = {key(job): job for job in jobs}
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             found = dict(zip(unlike, pool.map(one, unlike.values()), strict=True))
         return {
             (matrix.name, tokens): replace(
-                found[self._key((matrix, tokens))], name=matrix.name, kind=matrix.kind
+                found[key((matrix, tokens))], name=matrix.name, kind=matrix.kind
             )
             for matrix, tokens in jobs
         }
 
     def _masked(self, mask: MaskedMatrix, tokens: int) -> LayerRun:
         rows, cols = mask.shape
-        with holding(self._machine.layer_bytes(mask), f"running {mask.name} ({rows}×{cols})"):
-            return self._machine.run(Layer(0, mask, tokens), Inputs(tokens, None, None))
+        with holding(self.machine.layer_bytes(mask), f"running {mask.name} ({rows}×{cols})"):
+            return self.machine.run(Layer(0, mask, tokens), Inputs(tokens, None, None))
 
-    def dense(self, matrix: ModelMatrix, tokens: int) -> LayerRun:
+    def _of_dense(self, matrix: ModelMatrix, tokens: int) -> LayerRun:
         """The matrix as if nothing were pruned."""
         key = matrix.rows, matrix.cols, tokens
         with self._lock:
@@ -221,10 +231,4 @@ class WeightProducts:
                 keep = np.broadcast_to(np.True_, (matrix.rows, matrix.cols))
                 layer = Layer(0, MaskedMatrix(matrix.name, keep), tokens)
                 self._dense[key] = self._baseline(layer, Inputs(tokens, None, None))
-        return replace(self._dense[key], name=matrix.name, kind=matrix.kind)
-
-    def _key(self, job: tuple[ModelMatrix, int]) -> tuple[object, ...]:
-        matrix, tokens = job
-        if matrix.name in self._masks:
-            return id(self._masks[matrix.name]), tokens
-        return matrix.rows, matrix.cols, tokens
+            return self._dense[key]

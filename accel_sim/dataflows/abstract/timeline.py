@@ -130,7 +130,8 @@ def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
         np.concatenate([_widened(segment.pass_cycles, kinds) for segment in segments]),
         np.concatenate([segment.write_cycles for segment in segments]),
         np.array([segment.groups for segment in segments], np.int64),
-        min(places, default=len(transfer) + 1),
+        np.repeat([segment.places is not None for segment in segments], counts),
+        min(places, default=0),
         machine.weight_buffer.bytes,
         machine.dram.first_latency_cycles,
         times,
@@ -320,6 +321,7 @@ def _recur(
     pass_cycles: Any,
     write_cycles: Any,
     groups: Any,
+    takes_place: Any,
     places: int,
     buffer_bytes: int,
     first_latency: int,
@@ -332,6 +334,8 @@ def _recur(
     tiles = len(room)
     release = np.zeros(tiles, np.int64)
     written = np.zeros(tiles, np.int64)
+    placed = np.zeros(tiles, np.int64)  # tiles that took one of the places, in order
+    places_taken = 0
     held = 0  # bytes of loaded tiles from `oldest` on
     oldest = 0
     load_end = 0
@@ -353,8 +357,11 @@ def _recur(
         if dram_cycles[i] > 0:
             if is_bound[i]:
                 start = max(start, times[layer, 0])
-            if i >= places:
-                start = max(start, written[i - places])
+            if takes_place[i]:
+                if places_taken >= places:
+                    start = max(start, written[placed[places_taken - places]])
+                placed[places_taken] = i
+                places_taken += 1
             while held + room[i] > buffer_bytes:
                 start = max(start, release[oldest])
                 held -= room[oldest]

@@ -112,9 +112,13 @@ class Plan:
             return 0
         widths = [block.high - block.low for block in self.of_head]
         if self.place == "tiles":
-            widths = [min(width, self.q) for width in widths]
+            widths = [min(width, self.tile_keys) for width in widths]
         pairs = zip(self.of_head, widths, strict=True)
         return copies * b * max(block.queries * width for block, width in pairs)
+
+    @property
+    def tile_keys(self) -> int:
+        return max(self.q, 64)
 
     @property
     def operand_bytes(self) -> int:
@@ -138,20 +142,20 @@ class Plan:
 
     def _turns(self, block: Block) -> Iterator[Turn]:
         e, unit = self.model.head_width, self.machine.vector
-        width = self.q if self.place == "tiles" else block.high - block.low
+        width = self.tile_keys if self.place == "tiles" else block.high - block.low
         for low in range(block.low, block.high, width):
             high = min(low + width, block.high)
             rows = [len(range(max(low, r.start), min(high, r.stop))) for r in block.rows]
             if self.place == "tiles":
+                rows = [row for row in rows if row]
                 steps = [vector_unit.reduction(unit, rows)] * 2
                 steps.append(vector_unit.exp(unit, sum(rows)))
-                of_outputs = len(rows) * e
                 if low > block.low:
                     steps.append(vector_unit.exp(unit, len(rows)))
-                    steps += [vector_unit.elementwise(unit, of_outputs)] * 2
+                    steps += [vector_unit.elementwise(unit, len(rows) * e)] * 2
                 if high == block.high:
-                    steps.append(vector_unit.divide(unit, len(rows)))
-                    steps.append(vector_unit.elementwise(unit, of_outputs))
+                    steps.append(vector_unit.divide(unit, block.queries))
+                    steps.append(vector_unit.elementwise(unit, block.queries * e))
                 softmax = vector_unit.total(steps)
             else:
                 softmax = vector_unit.softmax(unit, rows)
@@ -229,10 +233,11 @@ class Plan:
             kind = self.step.cached if self.is_on_chip else block.high
             seen = max(0, min(block.high, kind) - block.low)
             parts.append(Part("cache", 2, self._kv_bytes(seen)))
-            if self.place == "dram":
+        if self.place == "dram":
+            for block in self.of_head:
                 scores = block.queries * (block.high - block.low) * b
-                parts.append(Part("activations", 4, scores))
-        return merged(parts)
+                parts.append(Part("activations", 4 * self.heads, scores))
+        return parts
 
     @property
     def written(self) -> list[Part]:
@@ -259,7 +264,8 @@ class Plan:
         if self.is_ahead:
             parts = [part for each in self.ahead for part in each]
             earliest = 0 if dram.prefetch_across_layers else begin
-            room = self.machine.weight_buffer.bytes // 4
+            read = sum(part.bytes(dram) for part in parts)
+            room = min(read, self.machine.weight_buffer.bytes // 4)
             load = line.load(parts, earliest, room)
             ready = load.first_byte + self.lead()
         else:
@@ -270,15 +276,6 @@ class Plan:
         load.released = load.place_free = line.now
         line.load(self.written, begin)
         return start - begin
-
-
-def merged(parts: Sequence[Part]) -> list[Part]:
-    """Runs of one kind and length are one part."""
-    runs: dict[tuple[str, int], int] = {}
-    for part in parts:
-        key = part.kind, part.run_bytes
-        runs[key] = runs.get(key, 0) + part.runs
-    return [Part(kind, count, length) for (kind, length), count in runs.items()]
 
 
 @dataclass(frozen=True)
@@ -358,6 +355,8 @@ def choose(
 
 
 def _cost(plan: Plan) -> int:
-    line = Timeline(plan.machine.dram, plan.machine.weight_buffer.bytes)
-    plan.lay(line)
-    return line.now
+    """Cycles of the pass, and of a load that starts with attention."""
+    dram, parts = plan.machine.dram, plan.with_start
+    if plan.is_ahead:
+        parts = [] if dram.prefetch_across_layers else [p for some in plan.ahead for p in some]
+    return plan.schedule.cycles + sum(part.cycles(dram) for part in parts)

@@ -44,7 +44,12 @@ class Operator:
     actions: Mapping[str, int] = field(default_factory=dict)
     operations: int = 0
     executed: int = 0
+    padding: int = 0
     elements: int = 0
+    scores: int = 0
+    """Of attention: cycles of QKᵀ, with all that it waits for."""
+    values: int = 0
+    """Of attention: cycles of AV."""
 
     def energy(self, machine: Machine) -> dict[str, float]:
         """Joule by component."""
@@ -86,6 +91,43 @@ class Reference:
                     encodings.add(tuple(_stored(tile) for tile in product.tiles))
                 needed += sum(room for tiles in encodings for room, _ in tiles)
         return needed
+
+    def memory(self) -> dict[str, int]:
+        """§6, peak memory: bytes of each part."""
+        model, b, asked = self.model, self.machine.operand_bytes, self.asked
+        found = {"layers": 0, "head": 0, "again": 0}
+        for weights in model.matrices:
+            for layer in [None] if weights.is_once else range(model.layers):
+                encodings: list[tuple[Any, ...]] = []
+                sizes: list[int] = []
+                for step in self.steps()[:2]:
+                    product = self.product(weights, layer, self.tokens(weights, step))
+                    encodings.append(tuple(_stored(tile) for tile in product.tiles))
+                    sizes.append(product.stored_bytes)
+                found["head" if weights.kind == "head" else "layers"] += sizes[-1]
+                if encodings[0] != encodings[-1]:
+                    found["again"] += sizes[0]
+        tables = sum(model.tables) * model.width
+        if model.is_tied and ("head", None) not in self.masks:
+            tables -= model.tables[0] * model.width
+        tokens = asked.context + asked.prefill + max(asked.generate - 1, 0)
+        numbers = 2 * model.layers * model.kv_heads * model.head_width * tokens * asked.batch
+        bits = asked.cache_bits or 8 * b
+        return {
+            **found,
+            "embedding": b * (tables + model.vectors),
+            "cache": -(-numbers * bits // 8) if model.is_causal else 0,
+            "activations": b * max(self._operands()),
+        }
+
+    def _operands(self) -> list[int]:
+        """Inputs and outputs of each operator of the prompt, in numbers."""
+        model, step = self.model, self.steps()[0]
+        n, d, f = step.tokens, model.width, model.ffn
+        heads = (model.heads + model.kv_heads) * model.head_width
+        found = [self.tokens(each, step) * (each.rows + each.cols) for each in model.matrices]
+        found += [n * 3 * d, n * (3 if model.is_gated else 2) * f, n * 2 * heads]
+        return found
 
     def tokens(self, weights: Weights, step: Step) -> int:
         if weights.kind == "head":
@@ -270,7 +312,7 @@ class StepRun:
             return
         product = self.of.product(weights, layer, tokens)
         begin, moved, resident = line.now, len(line.moved), self.machine.dram.resident
-        waits = lay(product, line, self.machine, is_resident=self.machine.dram.resident, keeps_all=False)
+        waits = lay(product, line, self.machine, is_resident=resident, keeps_all=False)
         self.behind = product
         actions = {
             **product.counts("actions"),
@@ -278,7 +320,16 @@ class StepRun:
             "clocked_cycles": product.pass_cycles,
         }
         causes = added(product.counts("causes"), {"dram": waits.dram, "writeback": waits.writeback})
-        self.add(weights.kind, layer, begin, moved, causes, actions, executed=product.nnz * tokens)
+        self.add(
+            weights.kind,
+            layer,
+            begin,
+            moved,
+            causes,
+            actions,
+            executed=product.nnz * tokens,
+            padding=product.padding,
+        )
 
     def attention(self, layer: int) -> None:
         """One operator here: QKᵀ, softmax and AV."""
@@ -331,7 +382,16 @@ class StepRun:
             actions,
             operations=spent.operations,
             executed=2 * elements * model.head_width,
+            # What lanes multiply beyond what a token sees is padding.
+            padding=sum(
+                product.padding + product.nnz * product.tokens
+                for turn in turns
+                for product in (turn.scores, turn.values)
+            )
+            - 2 * elements * model.head_width,
             elements=elements,
+            scores=schedule.scores + waited,
+            values=schedule.values,
         )
 
     def _moved_keys(self, plan: Plan) -> dict[str, int]:

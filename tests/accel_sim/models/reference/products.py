@@ -29,6 +29,10 @@ class Product:
         return sum(self.of_all(tile.cycles) for tile in self.tiles)
 
     @property
+    def padding(self) -> int:
+        return sum(self.of_all(tile.padding) for tile in self.tiles)
+
+    @property
     def stored_bytes(self) -> int:
         return sum(tile.bytes for tile in self.tiles)
 
