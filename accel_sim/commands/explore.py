@@ -191,6 +191,7 @@ def run(settings: Settings) -> Result:
             results,
             key_of=plan.key,
             simulate=lambda choices: plan.simulate(choices, workers),
+            place_of=plan.place,
             known_of=plan.known,
             on_trial=on_trial,
         )

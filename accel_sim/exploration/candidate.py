@@ -7,6 +7,7 @@ the machine is kept from one candidate to the next.
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from threading import Lock
 from typing import Any
 
 from accel_sim.costs.area import machine_area
@@ -14,6 +15,7 @@ from accel_sim.costs.energy import energy_of
 from accel_sim.dataflows.abstract.account import LayerRun, together
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in
+from accel_sim.dataflows.mixed_vector.kept import Kept, keeping
 from accel_sim.exploration.space import WEIGHTS
 from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY
@@ -100,7 +102,8 @@ def candidate_at(base: Candidate, values: Mapping[str, Any], masks: Mapping[str,
 def measured(candidate: Candidate) -> dict[str, Any]:
     """What the candidate comes to, JSON-able, or the reason why it cannot be simulated."""
     try:
-        return _measured(candidate)
+        with keeping(_encodings):
+            return _measured(candidate)
     except InputError as error:
         _, found, reason = str(error).partition(f" with {', '.join(candidate.set)}: ")
         return {"reason": reason if found else str(error)}
@@ -183,11 +186,17 @@ def _of_model(
     }
 
 
+_encodings = Kept(2**29)
+"""What was encoded for one machine is stored alike on many others."""
+
 _MOST_KEPT = 2**28
 """Entries of masks that a process keeps, of 1 byte each."""
 
 _kept: OrderedDict[Weights, tuple[int, Workload | MaskedModel]] = OrderedDict()
 """What was read or generated last, and how many entries it has."""
+
+_lock = Lock()
+"""A worker of a cluster may simulate on several threads."""
 
 
 def workload_of(weights: Weights) -> Workload:
@@ -196,28 +205,30 @@ def workload_of(weights: Weights) -> Workload:
     Raises:
         InputError: as `Workload.of`, `Workload.generated`.
     """
-    if weights in _kept:
-        _kept.move_to_end(weights)
-        found = _kept[weights][1]
-        assert isinstance(found, Workload)
+    with _lock:
+        if (known := _known(weights)) is not None:
+            assert isinstance(known, Workload)
+            return known
+        found = _workload(weights)
+        if found.weights <= _MOST_KEPT:
+            matrices = tuple(_without_weights(found.matrices()))
+            found = replace(found, matrices=lambda: iter(matrices))
+            _keep(weights, found.weights, found)
         return found
+
+
+def _workload(weights: Weights) -> Workload:
     if weights.mask is not None:
-        found = Workload.of(weights.mask, include=weights.include, exclude=weights.exclude)
-    else:
-        assert weights.shapes and weights.pattern and weights.density is not None
-        found = Workload.generated(
-            weights.shapes,
-            density=weights.density,
-            pattern=weights.pattern,
-            seed=weights.seed,
-            include=weights.include,
-            exclude=weights.exclude,
-        )
-    if found.weights <= _MOST_KEPT:
-        matrices = tuple(_without_weights(found.matrices()))
-        found = replace(found, matrices=lambda: iter(matrices))
-        _keep(weights, found.weights, found)
-    return found
+        return Workload.of(weights.mask, include=weights.include, exclude=weights.exclude)
+    assert weights.shapes and weights.pattern and weights.density is not None
+    return Workload.generated(
+        weights.shapes,
+        density=weights.density,
+        pattern=weights.pattern,
+        seed=weights.seed,
+        include=weights.include,
+        exclude=weights.exclude,
+    )
 
 
 def model_of(weights: Weights) -> MaskedModel:
@@ -226,24 +237,34 @@ def model_of(weights: Weights) -> MaskedModel:
     Raises:
         InputError: as `read_model`, `masked`, `generated`.
     """
-    if weights in _kept:
-        _kept.move_to_end(weights)
-        found = _kept[weights][1]
-        assert isinstance(found, MaskedModel)
+    with _lock:
+        if (known := _known(weights)) is not None:
+            assert isinstance(known, MaskedModel)
+            return known
+        found = _model(weights)
+        entries = sum({id(mask): mask.size for mask in found.masks.values()}.values())
+        if entries <= _MOST_KEPT:
+            _keep(weights, entries, found)
         return found
+
+
+def _model(weights: Weights) -> MaskedModel:
     if weights.shapes is not None:
         assert weights.pattern and weights.density is not None
         model = read_model(weights.shapes)
-        found = generated(model, weights.density, weights.pattern, weights.seed, None)
-    else:
-        found = MaskedModel(read_model(weights.model or ""), {})
-        if weights.mask is not None:
-            workload = Workload.of(weights.mask, include=weights.include, exclude=weights.exclude)
-            found = masked(found.model, _without_weights(workload.matrices()), weights.mask)
-    entries = sum({id(mask): mask.size for mask in found.masks.values()}.values())
-    if entries <= _MOST_KEPT:
-        _keep(weights, entries, found)
-    return found
+        return generated(model, weights.density, weights.pattern, weights.seed, None)
+    model = read_model(weights.model or "")
+    if weights.mask is None:
+        return MaskedModel(model, {})
+    workload = _workload(weights)
+    return masked(model, _without_weights(workload.matrices()), weights.mask)
+
+
+def _known(weights: Weights) -> Workload | MaskedModel | None:
+    if weights not in _kept:
+        return None
+    _kept.move_to_end(weights)
+    return _kept[weights][1]
 
 
 def _keep(weights: Weights, entries: int, found: Workload | MaskedModel) -> None:

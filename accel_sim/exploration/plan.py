@@ -38,6 +38,7 @@ from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
 from sparse_formats.files.toml import read_toml
 
+_STORED_BY = (*WEIGHTS, "array", "scheduler", "decompressor", "weight_buffer")
 _TABLES = ("space", "constraints", "masks", "quality")
 
 
@@ -122,6 +123,15 @@ class Plan:
         weights = self.candidate(choice).weights
         said = {**asdict(weights), "mask": self._digests.get(weights.mask or "")}
         return content_hash({**self._common, "changes": changes, "weights": said})
+
+    def place(self, choice: Choice) -> tuple[int, ...]:
+        """Where a point stands in an order in which neighbours have much in common.
+
+        What was encoded for one is stored alike on the next if these keys are the same.
+        """
+        axes = zip(self.space.axes, choice, strict=True)
+        order = sorted(axes, key=lambda each: _rank(each[0].name))
+        return tuple(index for _, index in order)
 
     def known(self, choice: Choice) -> Result:
         """The quality of the point's mask, where it has one."""
@@ -240,6 +250,12 @@ def _load(candidate: Candidate) -> None:
         workload_of(candidate.weights)
     else:
         model_of(candidate.weights)
+
+
+def _rank(name: str) -> int:
+    """Axes that change what is stored come first: of the weights, then of these sections."""
+    section = name.partition(".")[0]
+    return _STORED_BY.index(section) if section in _STORED_BY else len(_STORED_BY)
 
 
 def _value_of(machine: Machine, key: str) -> Any:

@@ -115,27 +115,32 @@ def search(
     *,
     key_of: Callable[[Choice], str],
     simulate: Callable[[Sequence[Choice]], Iterator[Result]],
+    place_of: Callable[[Choice], Any] = lambda choice: 0,
     known_of: Callable[[Choice], Result] = lambda choice: {},
     on_trial: Callable[[bool], None] = lambda is_new: None,
 ) -> Study:
     """Ask, simulate what is not known, tell; until so many different points were tried.
 
-    simulate: results of points, in their order. known_of: what of a point is known without, such as
-    the quality of its mask. on_trial is called after each point, with whether it was simulated.
+    simulate: results of points, in their order. place_of: points are simulated, and kept, in the
+    order of these. known_of: what of a point is known without, such as the quality of its mask.
+    on_trial is called after each point, with whether it was simulated.
     """
     tried: dict[Choice, Trial] = {}
     while len(tried) < trials and (asked := sampler.ask()):
         new = [choice for choice in dict.fromkeys(asked) if choice not in tried]
         keys = {choice: key_of(choice) for choice in new[: trials - len(tried)]}
         missing = {key: choice for choice, key in keys.items() if key not in results}
-        found = simulate(list(missing.values()))
+        for _ in range(len(keys) - len(missing)):
+            on_trial(False)
+        todo = sorted(missing.items(), key=lambda item: place_of(item[1]))
+        found = simulate([choice for _, choice in todo])
+        for (key, _), result in zip(todo, found, strict=True):
+            results.add(key, result)
+            on_trial(True)
         for choice, key in keys.items():
-            if is_new := key not in results:
-                results.add(key, next(found))
             result = {**results[key], **known_of(choice)}
             reason = goal.reason(result)
             tried[choice] = Trial(key, choice, space.values(choice), result, reason)
-            on_trial(is_new)
         if len(tried) < trials:
             sampler.tell([_told(tried[choice], goal) for choice in asked])
     return Study(space, goal, tuple(tried.values()))

@@ -180,9 +180,7 @@ def run_changed(
     matrix, is_packed = layer.matrix, machine.array.packing
 
     def encodings_on(other: Configuration) -> Encodings:
-        return Encodings(
-            other, matrix.name, lambda m: lines_of(matrix, m, is_packed), remembers=True
-        )
+        return Encodings(other, matrix.name, lambda m: lines_of(matrix, m, is_packed), {})
 
     encodings = encodings_on(machine)
     base = choose(layer, inputs, encodings, machine)

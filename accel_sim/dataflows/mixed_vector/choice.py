@@ -12,9 +12,10 @@ import numpy as np
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.timeline import alone, least_weight_cycles
 from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
+from accel_sim.dataflows.mixed_vector.kept import Store
 from accel_sim.dataflows.mixed_vector.layer import run_tiles
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, Way, encode
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, Way, encode, layout_of
 from accel_sim.inputs.activations import Inputs, Layer, group_tokens
 from sparse_formats.errors import InputError
 from sparse_formats.masks.vectors import Orientation
@@ -36,7 +37,7 @@ class Chosen:
 class Encodings:
     """A matrix in every way.
 
-    lines_of: the lines of a mode. remembers: whether tiles are kept for another run.
+    lines_of: the lines of a mode. store: where lines and tiles are kept for another run.
     """
 
     def __init__(
@@ -44,18 +45,17 @@ class Encodings:
         machine: Configuration,
         name: str,
         lines_of: Callable[[Orientation], Lines],
-        *,
-        remembers: bool = False,
+        store: Store | None = None,
     ) -> None:
         self._machine, self._name, self._lines_of = machine, name, lines_of
-        self._lines: dict[Orientation, Lines] = {}
-        self._tiles: dict[Way, list[EncodedTile]] = {}
-        self._remembers = remembers
+        self._lines: Store = {} if store is None else store
+        self._store = store
 
     def lines(self, mode: Orientation) -> Lines:
-        if mode not in self._lines:
-            self._lines[mode] = self._lines_of(mode)
-        return self._lines[mode]
+        lines = self._lines.get(mode)
+        if lines is None:
+            self._lines[mode] = lines = self._lines_of(mode)
+        return lines
 
     def tiles(self, way: Way) -> list[EncodedTile]:
         """The matrix encoded.
@@ -63,12 +63,12 @@ class Encodings:
         Raises:
             InputError: it does not fit the machine.
         """
-        tiles = self._tiles.get(way)
+        layout = layout_of(self._machine, way.groups, way.select)
+        tiles = None if self._store is None else self._store.get((way.mode, layout))
         if tiles is None:
-            lines = self.lines(way.mode)
-            tiles = encode(lines, self._machine, way.groups, self._name, select=way.select)
-            if self._remembers:
-                self._tiles[way] = tiles
+            tiles = encode(self.lines(way.mode), layout, self._name)
+            if self._store is not None:
+                self._store[way.mode, layout] = tiles
         return tiles
 
 

@@ -23,6 +23,7 @@ from accel_sim.dataflows.mixed_vector.configuration import (
     Configuration,
 )
 from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
+from accel_sim.dataflows.mixed_vector.kept import store_of
 from accel_sim.dataflows.mixed_vector.layer import with_product
 from accel_sim.dataflows.mixed_vector.lines import lines_of
 from accel_sim.inputs.activations import Inputs, Layer
@@ -66,7 +67,12 @@ class MixedVector(Configuration):
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         """In the mode, with the lane groups and the select width that take the fewest cycles."""
         matrix, is_packed = layer.matrix, self.array.packing
-        encodings = Encodings(self, matrix.name, lambda mode: lines_of(matrix, mode, is_packed))
+        encodings = Encodings(
+            self,
+            matrix.name,
+            lambda mode: lines_of(matrix, mode, is_packed),
+            store_of(matrix, is_packed),
+        )
         chosen = choose(layer, inputs, encodings, self)
         if not is_checked:
             return chosen.run

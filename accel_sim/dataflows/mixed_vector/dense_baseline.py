@@ -18,6 +18,6 @@ class DenseBaseline:
         shape, name = layer.matrix.shape, layer.matrix.name
         if shape not in self._encodings:
             self._encodings[shape] = Encodings(
-                self._machine, name, lambda mode: dense_lines(shape, mode), remembers=True
+                self._machine, name, lambda mode: dense_lines(shape, mode), {}
             )
         return choose(layer, inputs, self._encodings[shape], self._machine).run

@@ -145,25 +145,47 @@ class Way(NamedTuple):
     mode: Orientation
 
 
-def encode(
-    lines: Lines, machine: Configuration, groups: int, name: str = "matrix", *, select: int = 1
-) -> list[EncodedTile]:
-    """The tiles in execution order: strips, and within a strip input ranges.
+class Layout(NamedTuple):
+    """All that an encoding depends on beside the lines.
+
+    tile_room: bytes that a tile may take; value_bits: of a weight; policy: how units go to sets.
+    """
+
+    slots: Slots
+    tile_room: int
+    value_bits: int
+    policy: str
+    word_bytes: int
+
+
+def layout_of(machine: Configuration, groups: int, select: int = 1) -> Layout:
+    """How the machine stores what its lanes read as `groups` groups.
 
     select: among how many inputs each lane chooses; 1 for dense lines.
+    """
+    return Layout(
+        slots=machine.slots(groups, select),
+        tile_room=machine.tile_room,
+        value_bits=machine.value_bits,
+        policy=machine.scheduler.policy,
+        word_bytes=machine.decompressor.word_bytes,
+    )
+
+
+def encode(lines: Lines, layout: Layout, name: str = "matrix") -> list[EncodedTile]:
+    """The tiles in execution order: strips, and within a strip input ranges.
 
     Raises:
         InputError: a strip of one input does not fit the weight buffer.
     """
     if 0 in lines.shape:
         return []
-    width, room = lines.shape[1], machine.tile_room
-    slots = machine.slots(groups, select)
-    values = _values_up_to(lines, slots)
+    width, room = lines.shape[1], layout.tile_room
+    values = _values_up_to(lines, layout.slots)
     while True:
-        while width > 1 and _fullest(values, width) * machine.value_bits > 8 * room:
+        while width > 1 and _fullest(values, width) * layout.value_bits > 8 * room:
             width = _next_width(width)
-        tiles = _fitting_tiles(lines, machine, slots, width)
+        tiles = _fitting_tiles(lines, layout, width)
         if isinstance(tiles, list):
             return tiles
         if width == 1:
@@ -227,43 +249,38 @@ def _fullest(values: NDArray[np.int64], width: int) -> int:
     return int(np.diff(values[:, edges], axis=1).max(initial=0))
 
 
-def _fitting_tiles(
-    lines: Lines, machine: Configuration, slots: Slots, width: int
-) -> list[EncodedTile] | int:
+def _fitting_tiles(lines: Lines, layout: Layout, width: int) -> list[EncodedTile] | int:
     """Tiles of `width` inputs, or the bytes of the first that does not fit."""
     tiles: list[EncodedTile] = []
     of_size: dict[tuple[int, int], TileStream] = {}
     cols = lines.shape[1]
-    for strip, rows in enumerate(_strips(lines, slots)):
+    for strip, rows in enumerate(_strips(lines, layout.slots)):
         for col0 in range(0, cols, width):
             edges = rows, (col0, min(col0 + width, cols))
             size = rows[1] - rows[0], edges[1][1] - col0
             # Dense tiles of one size hold the same.
             stream = of_size.get(size) if lines.is_dense else None
             if stream is None:
-                stream = of_size[size] = _stream(lines, machine, slots, *edges)
-            if not _fits(stream, machine):
+                stream = of_size[size] = _stream(lines, layout, *edges)
+            if not _fits(stream, layout):
                 return stream.room
             tiles.append(EncodedTile(strip, *edges, stream))
     return tiles
 
 
-def _fits(stream: TileStream, machine: Configuration) -> bool:
+def _fits(stream: TileStream, layout: Layout) -> bool:
     recorded = max(stream.most_entries, stream.slot_bytes.max())
     return (
-        stream.room <= machine.tile_room
+        stream.room <= layout.tile_room
         and recorded <= _MOST_IN_RECORD
         and stream.difference_bits <= MOST_DIFFERENCE_BITS
     )
 
 
 def _stream(
-    lines: Lines,
-    machine: Configuration,
-    slots: Slots,
-    rows: tuple[int, int],
-    cols: tuple[int, int],
+    lines: Lines, layout: Layout, rows: tuple[int, int], cols: tuple[int, int]
 ) -> TileStream:
+    slots = layout.slots
     lanes, width, height = slots.lanes, cols[1] - cols[0], rows[1] - rows[0]
     is_row_mode = lines.is_row_mode
     units = height if is_row_mode else -(-height // lanes)
@@ -280,7 +297,7 @@ def _stream(
         whole = in_stream_order((kept, starts, lines.starts is None), edges, is_row_mode, lanes)
         in_order = *whole, np.zeros((0, len(whole[0])), np.uint64)
     loads = np.bincount(in_order[0], minlength=units)
-    policy = POLICIES[machine.scheduler.policy]
+    policy = POLICIES[layout.policy]
     set_of_unit = policy(loads, slots, slots.units_per_set(lines.mode))
     fullest_set = int(np.bincount(set_of_unit, minlength=1).max())
     first, unit, lo, hi, masks, weights, selects, most_difference, partial = dealt(
@@ -297,7 +314,7 @@ def _stream(
         difference = bits_for(int(most_difference) + 1)
         index_bits = difference + bits_for(fullest_set)
         pattern = _shortest_pattern(len(unit), int(partial), lanes)
-    item_bits = machine.value_bits + slots.select_bits
+    item_bits = layout.value_bits + slots.select_bits
     bits, slot_bytes = entry_bits(first, weights, item_bits, index_bits, pattern, lanes)
     steps = (lanes, 1) if is_row_mode else (1, 0)
     return TileStream(
@@ -308,7 +325,7 @@ def _stream(
         head_bytes=head_bytes,
         fullest_set=fullest_set,
         difference_bits=difference,
-        word_bytes=machine.decompressor.word_bytes,
+        word_bytes=layout.word_bytes,
     )
 
 

@@ -186,12 +186,14 @@ def test_does_a_wrong_product_get_noticed() -> None:
     less[r, c] = False
     from accel_sim.dataflows.mixed_vector.lines import lines_of
     from accel_sim.dataflows.mixed_vector.product import check_product
-    from accel_sim.dataflows.mixed_vector.stream import encode
+    from accel_sim.dataflows.mixed_vector.stream import encode, layout_of
 
     x = Activations(4).draw(16, 0)
     for keep, is_equal in ((matrix.keep, True), (less, False)):
         lines = lines_of(MaskedMatrix("m", keep), "horizontal", True)
-        check, _ = check_product(encode(lines, machine, 1, "m"), lines, matrix, x, machine)
+        check, _ = check_product(
+            encode(lines, layout_of(machine, 1), "m"), lines, matrix, x, machine
+        )
         assert check.is_equal is is_equal
 
 

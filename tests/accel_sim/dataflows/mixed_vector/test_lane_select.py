@@ -12,7 +12,7 @@ from accel_sim.costs.area import array_side_mm
 from accel_sim.dataflows.mixed_vector.entries import Entries
 from accel_sim.dataflows.mixed_vector.lines import entry_count, lines_of
 from accel_sim.dataflows.mixed_vector.liveness import liveness
-from accel_sim.dataflows.mixed_vector.stream import EncodedTile, balanced, encode
+from accel_sim.dataflows.mixed_vector.stream import EncodedTile, balanced, encode, layout_of
 from accel_sim.inputs.activations import Activations
 from accel_sim.reports.report import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -67,7 +67,7 @@ def test_is_the_worked_example_the_stream(mode: Orientation) -> None:
     keep[tuple(np.transpose(cells))] = True
     machine = roomy("lane_select=2", "datatype=int8", "policy=snake", "pe_rows=1")
     lines = lines_of(MaskedMatrix("m", keep), mode, is_packed=True)
-    (tile,) = encode(lines, machine, 1, select=2)
+    (tile,) = encode(lines, layout_of(machine, 1, 2))
     entries = tile.stream.entries
     assert entries.bits.tolist() == [4 + 3 * 9, 4 + 9]
     assert entries.lanes.tolist() == [0b1011, 0b0001]
@@ -140,7 +140,7 @@ def test_is_every_mask_stored_weight_by_weight(
     )
     matrix = random_matrix(shape, density, seed)
     lines = lines_of(matrix, mode, is_packed=True)
-    tiles = encode(lines, machine, groups, select=select)
+    tiles = encode(lines, layout_of(machine, groups, select))
     expected = set(zip(*(axis.tolist() for axis in np.nonzero(matrix.keep)), strict=True))
     assert encoded_cells(tiles, mode) == expected
     if all(tile.size[1] == shape[1] for tile in tiles):
@@ -168,7 +168,7 @@ def test_is_a_weight_live_where_the_input_that_it_selects_is(
     matrix = random_matrix((9, 37), 0.4, seed)
     nonzero = np.random.default_rng(seed).random((tokens, 37)) < 0.3
     machine = roomy("lane_select=4", f"token_columns={tokens}", "activation_buffer.banks=4096")
-    (tile,) = encode(lines_of(matrix, mode, is_packed=True), machine, 1, select=4)
+    (tile,) = encode(lines_of(matrix, mode, is_packed=True), layout_of(machine, 1, 4))
     entries = tile.stream.entries
     words = np.zeros((37, -(-tokens // 64)), np.uint64)
     for token, col in zip(*np.nonzero(nonzero), strict=True):
