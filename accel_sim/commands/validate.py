@@ -1,4 +1,4 @@
-"""The command `validate`: numbers of others beside ours."""
+"""The command `validate`: numbers of others beside ours, by what they prove."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Recompute every number that others published; the exit status is 1 where one differs.
+    """Recompute every number that can be checked; the exit status is 1 where one differs.
 
-    Only numbers that are asserted to agree count for the exit status. Others are shown.
+    The tables are divided by who a number is from: somebody else's program or table, a paper, or
+    ourselves. Only numbers that are asserted to agree count for the exit status. Others are shown.
     """
 
     live: bool = option(

@@ -8,14 +8,14 @@ from accel_sim.comparisons.compare import QUANTITIES, Pair
 from accel_sim.comparisons.diff import Change, Diff, LayerDiff
 from accel_sim.comparisons.energy_order import EnergyOrder, Flip, energy_orders
 from accel_sim.reports.number_text import number, quantity, share, times
-from accel_sim.validation.agreement import Finding
+from accel_sim.validation.agreement import WITNESSES, Finding
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 
 _FINDING_COLUMNS = (
     Column("machine"),
     Column("what"),
-    Column("published", "right"),
+    Column("theirs", "right"),
     Column("ours", "right"),
     Column("error", "right"),
     Column("mark"),
@@ -26,41 +26,48 @@ _FINDING_COLUMNS = (
 
 
 def print_findings(found: Iterable[Finding], console: Console) -> bool:
-    """Every agreement, and whether all that are asserted hold, which is returned."""
-    findings = list(found)
-    rows = [
-        (
-            finding.agreement.machine,
-            finding.agreement.what,
-            _figure(finding.agreement.published),
-            _figure(finding.ours),
-            _figure(finding.error, sign=True),
-            finding.agreement.mark,
-            verdict(finding),
-            finding.agreement.source,
-            finding.agreement.note,
+    """A table for each witness, and whether all that are asserted hold, which is returned."""
+    findings, holds = list(found), True
+    for witness, heading in WITNESSES.items():
+        of_witness = [each for each in findings if each.agreement.witness == witness]
+        if not of_witness:
+            continue
+        console.print(f"{heading}.", soft_wrap=True)
+        print_table(console, _FINDING_COLUMNS, [finding_row(each) for each in of_witness])
+        asserted = [each.holds for each in of_witness if each.agreement.is_asserted]
+        console.print(
+            f"{sum(asserted)} of {len(asserted)} asserted rows hold; "
+            f"{len(of_witness) - len(asserted)} more are only shown.\n",
+            soft_wrap=True,
         )
-        for finding in findings
-    ]
-    print_table(console, _FINDING_COLUMNS, rows)
-    asserted = [finding for finding in findings if finding.agreement.is_asserted]
-    holding = sum(finding.holds for finding in asserted)
-    console.print(
-        f"\n{holding} of {len(asserted)} asserted agreements hold; "
-        f"{len(findings) - len(asserted)} more are only shown.",
-        soft_wrap=True,
+        holds &= all(asserted)
+    return holds
+
+
+def finding_row(finding: Finding) -> tuple[str, ...]:
+    """The cells of an agreement, source and note last."""
+    agreement = finding.agreement
+    return (
+        agreement.machine,
+        agreement.what,
+        _figure(agreement.theirs),
+        _figure(finding.ours),
+        _figure(finding.error, sign=True),
+        agreement.mark,
+        verdict(finding),
+        agreement.source,
+        agreement.note,
     )
-    return holding == len(asserted)
 
 
 def verdict(finding: Finding) -> str:
     """`holds`, `FAILS` or `shown`, with the tolerance of what is asserted.
 
-    Of what is asked to be within a factor it says which factor of the published number ours is.
+    Of what is asked to be within a factor it says which factor of their number ours is.
     """
     agreement = finding.agreement
     is_factor = agreement.relation == "within a factor"
-    ratio = f"{finding.ours / agreement.published:.2f} times" if is_factor else ""
+    ratio = f"{finding.ours / agreement.theirs:.2f} times" if is_factor else ""
     if agreement.tolerance is None:
         return f"shown, {ratio}" if ratio else "shown"
     allowed = "exact" if agreement.tolerance == 0 else f"±{agreement.tolerance:g}"

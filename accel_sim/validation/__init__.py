@@ -1,1 +1,1 @@
-"""Numbers that we did not make, and how close ours come (docs/rivals.md §7)."""
+"""Numbers to be met, who they are from, and how close ours come (docs/rivals.md §7)."""

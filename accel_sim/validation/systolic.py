@@ -31,6 +31,7 @@ def live_findings(counts: Iterable[Counts]) -> Iterator[Finding]:
             f"SCALE-Sim {VERSION}, run now",
             partial(ours, count),
             tolerance=0,
+            from_program=True,
         )
         yield Finding(agreement, float(ours(count)))
 
@@ -48,6 +49,7 @@ AGREEMENTS = (
             _SOURCE,
             partial(differing, stationary),
             tolerance=0,
+            from_program=True,
         )
         for stationary in STATIONARY
     ),
@@ -59,5 +61,6 @@ AGREEMENTS = (
         _SOURCE,
         lambda: last_cycle(SystolicArray(64, 64, "weight"), 128, 768, 768),
         tolerance=0,
+        from_program=True,
     ),
 )

@@ -137,11 +137,13 @@ def _viewer_rows() -> Iterator[Agreement]:
             *("model", f"{what} by its rules", operations, "computed", _VIEWER),
             partial(count, has_mistakes=True),
             tolerance=half,
+            from_program=True,
         )
         yield Agreement(
             *("model", f"{what} less its mistakes", operations, "computed", _VIEWER),
             partial(count, has_mistakes=False),
             note="theirs: the head without its factor 2, the activation as wide as the model",
+            from_program=True,
         )
 
 
@@ -155,6 +157,7 @@ AGREEMENTS = (
         partial(_sum, PROMPT, 0),
         tolerance=0.15 * sum(PREFILL_MS.values()),
         note="the rates of an A100, nothing fitted; all of the scores' traffic counts to QKᵀ here",
+        from_program=True,
     ),
     *(
         Agreement(
@@ -164,6 +167,7 @@ AGREEMENTS = (
             "published",
             _MEASURED,
             partial(lambda kind: milliseconds(PROMPT, 0)[kind], kind),
+            from_program=True,
         )
         for kind, measured in PREFILL_MS.items()
     ),
@@ -175,6 +179,7 @@ AGREEMENTS = (
         _MEASURED,
         partial(_sum, 1, CONTEXT),
         note=_OVERHEAD,
+        from_program=True,
     ),
     *_viewer_rows(),
 )

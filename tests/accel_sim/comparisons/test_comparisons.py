@@ -12,6 +12,7 @@ from accel_sim.comparisons.diff import diff
 from accel_sim.comparisons.equal_size import made_equal
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.dataflows.systolic import Systolic
 from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload
 from accel_sim.machines.builtin import builtin_accelerators
@@ -50,7 +51,33 @@ def test_does_validate_fail_with_an_asserted_row(
     assert call(monkeypatch, "validate") == status
     text = capsys.readouterr().out
     assert word in text
-    assert f"{1 - status} of 1 asserted agreements hold; 1 more are only shown." in text
+    assert f"{1 - status} of 1 asserted rows hold; 1 more are only shown." in text
+
+
+def test_stands_what_we_made_ourselves_under_a_heading_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(what: str, mark: str, **told: object) -> Agreement:
+        return Agreement("m", what, 2.0, mark, "s", lambda: 2.0, 0.0, **told)  # type: ignore[arg-type]
+
+    rows = (
+        row("a closed form", "computed"),
+        row("a relation", "inferred"),
+        row("a count", "computed", from_program=True),
+        row("a figure", "secondary"),
+    )
+    monkeypatch.setattr(registry, "AGREEMENTS", {"m": rows})
+    assert call(monkeypatch, "validate") == 0
+    text = capsys.readouterr().out
+    places = [
+        text.index(words)
+        for words in (
+            *("Somebody else's program", "a count", "A number that a paper", "a figure"),
+            *("Our own closed forms", "a closed form", "a relation"),
+        )
+    ]
+    assert places == sorted(places)
+    assert text.count("1 of 1 asserted rows hold") == 2 and "2 of 2 asserted rows hold" in text
 
 
 def test_is_scale_sim_asked_for_with_both_options(
@@ -248,7 +275,11 @@ def test_is_the_report_of_a_rival_whole(
     page = (out / "report.html").read_text()
     assert "dropped weights" in page
     assert "pe_load.png" not in page
-    assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 2
+    assert call(monkeypatch, *run, "--accelerator", "eie", "--advice") == 0
+    assert "queues of activations twice as deep" in capsys.readouterr().out
+    # A dataflow may name no changes.
+    monkeypatch.setattr(Systolic, "changes", {})
+    assert call(monkeypatch, *run, "--accelerator", "systolic_ws", "--advice") == 2
     assert "--advice is not available" in capsys.readouterr().err
 
 

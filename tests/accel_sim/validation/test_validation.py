@@ -72,6 +72,16 @@ def test_does_an_agreement_fail_beyond_its_tolerance() -> None:
     assert verdict(Finding(shown, 5.0)) == "shown, 2.50 times"
 
 
+@pytest.mark.rule(rivals=3)
+def test_are_the_weights_of_a_published_layer_on_the_chip() -> None:
+    report = eie.resident_run("Alex-8")
+    assert report.total.dram_bytes == 0
+    assert any(note.startswith("dram.resident: the weights stay") for note in report.notes)
+    rows = [row for row in eie.AGREEMENTS if "weights on the chip" in row.what]
+    assert len(rows) == 3 and not any(row.is_asserted for row in rows)
+    assert rows[2].ours() == 1e6 * report.total.latency_s
+
+
 @pytest.mark.rule(microarchitecture=9)
 def test_is_the_band_of_core_energy_at_most_four() -> None:
     low, high = power.tf_mvp_run().total.gops_per_watt_band["executed_core"]
