@@ -21,7 +21,7 @@ def test_is_each_advice_what_its_settings_give(name: str) -> None:
     workload = Workload.of(matrices, Activations(3, 0.5))
     found = advise(workload, machine, threads=1)
     assert len(found) >= 5
-    assert {"dram", "weight_buffer"} <= {advice.key for advice in found}
+    assert "dram" in {advice.key for advice in found}
     for advice in found:
         assert advice.settings, advice.key
         report = simulate(workload, load_machine(name, advice.settings), threads=1)

@@ -45,6 +45,14 @@ class Workload:
             for index, matrix in enumerate(self.matrices)
         ]
 
+    def given(self) -> list[NDArray[Any]]:
+        """The same as they were recorded, if they were."""
+        recorded = self.activations.recorded or {}
+        return [
+            recorded.get(matrix.name, x)
+            for matrix, x in zip(self.matrices, self.inputs(), strict=True)
+        ]
+
     def __repr__(self) -> str:
         """As text that can be pasted: what a failing example prints."""
         masks = "; ".join(

@@ -81,7 +81,7 @@ def differences(work: Workload) -> list[str]:
     """Every figure on which the two disagree, and what each says."""
     assert not refusals(work.machine)
     try:
-        expected = reference(work.matrices, work.inputs(), work.machine)
+        expected = reference(work.matrices, work.inputs(), work.machine, work.given())
     except DoesNotFit:
         with pytest.raises(InputError):
             simulated(work.matrices, work.simulated_machine, work.activations, threads=1)
@@ -196,7 +196,7 @@ def test_does_the_simulator_agree_with_the_reference(part: int) -> None:
 def test_does_the_order_of_the_blocks_within_a_cycle_not_matter(seed: int) -> None:
     work = drawn_workload(seed)
     try:
-        expected = reference(work.matrices[:1], work.inputs()[:1], work.machine)
+        expected = reference(work.matrices[:1], work.inputs()[:1], work.machine, work.given()[:1])
     except DoesNotFit:
         return
     for one in expected.runs[0].passes:
@@ -299,6 +299,6 @@ def test_is_the_output_summed_in_the_order_of_the_machine(
         },
         Activations(5, 0.9, 1),
     )
-    (layer,) = reference(work.matrices, work.inputs(), work.machine).layers
+    (layer,) = reference(work.matrices, work.inputs(), work.machine, work.given()).layers
     assert layer.tiles > 1
     assert differences(work) == []

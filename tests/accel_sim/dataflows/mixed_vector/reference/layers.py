@@ -228,11 +228,15 @@ class Reference:
 
 
 def reference(
-    matrices: Sequence[MaskedMatrix], inputs: Sequence[NDArray[Any]], machine: Machine
+    matrices: Sequence[MaskedMatrix],
+    inputs: Sequence[NDArray[Any]],
+    machine: Machine,
+    given: Sequence[NDArray[Any]] | None = None,
 ) -> Reference:
     """Run the matrices one after the other.
 
-    inputs: each layer's operands as the multiplier sees them, (tokens, inputs).
+    inputs: each layer's operands as the multiplier sees them, (tokens, inputs). given: the same
+    before they were rounded, if they were.
 
     Raises:
         DoesNotFit: a matrix does not fit the machine.
@@ -241,16 +245,21 @@ def reference(
     pruned = workload([Source(matrix, matrix.shape, x) for matrix, x in pairs], machine)
     dense = workload([Source(None, matrix.shape, x) for matrix, x in pairs], machine)
     layers = [
-        layer_figures(matrix, run, time, dense_time, pruned)
-        for matrix, run, time, dense_time in zip(
-            matrices, pruned.runs, pruned.times, dense.times, strict=True
+        layer_figures(matrix, x, run, time, dense_time, pruned)
+        for matrix, x, run, time, dense_time in zip(
+            matrices, given or inputs, pruned.runs, pruned.times, dense.times, strict=True
         )
     ]
     return Reference(pruned, layers)
 
 
 def layer_figures(
-    matrix: MaskedMatrix, run: Run, time: LayerTime, dense: LayerTime, of: Workload
+    matrix: MaskedMatrix,
+    given: NDArray[Any],
+    run: Run,
+    time: LayerTime,
+    dense: LayerTime,
+    of: Workload,
 ) -> ReferenceLayer:
     """Every figure of one layer."""
     machine, choice = of.machine, run.choice
@@ -263,9 +272,9 @@ def layer_figures(
     causes = cycles_by_cause(run.passes, time, choice, machine)
     load_of_rows = pe_load(run.passes, machine)
     mean_load = sum(load_of_rows) / machine.array.pe_rows
-    effectual = effectual_macs(matrix.keep, run.inputs)
+    effectual = effectual_macs(matrix.keep, given)
     if machine.zero_skip.entries_per_cycle:
-        assert executed == effectual
+        assert executed == effectual_macs(matrix.keep, run.inputs) <= effectual
     else:
         assert executed == matrix.nnz * tokens
     ideal_compute = ceil_div(executed, macs)
