@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from accel_sim.commands.accelerator_options import AcceleratorOptions, accelerator, for_int8
+from accel_sim.commands.output_options import OutputOptions, given_prompt
 from accel_sim.commands.simulation_options import (
     A_PATTERN_ELSE,
     ITS_DENSITY,
@@ -25,8 +26,10 @@ from sparse_formats.terminal.settings import Count, Share, Whole, option
 
 if TYPE_CHECKING:
     from accel_sim.dataflows.abstract.dataflow import Machine
+    from accel_sim.models.output_check import OutputCheck
+    from accel_sim.models.outputs.prompt import Prompt
     from accel_sim.models.report import ModelReport
-    from accel_sim.models.simulate import Request
+    from accel_sim.models.simulate import ModelRun, Request
     from accel_sim.models.weights import MaskedModel
 
 DATA, PAGE, TABLE, PICTURE = "model.json", "model.html", "operators.csv", "sweep.png"
@@ -43,7 +46,7 @@ def _known_models() -> Iterable[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
+class Settings(AcceleratorOptions, OutputOptions, NameOptions, JsonOption, MemoryOption):
     """Simulate a whole transformer: products, attention, KV cache, vector unit and head."""
 
     model: str | None = option(
@@ -77,7 +80,7 @@ class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
     prefill: Tokens | None = option(
         "Tokens of the prompt of each request.",
         default=None,
-        otherwise="128; of a model of images, those of one image",
+        otherwise="those that are given, else 128; of a model of images, those of one image",
     )
     generate: TokensOrNone = option("Tokens to generate for each request.", default=0)
     batch: tuple[Count, ...] = option(
@@ -121,36 +124,43 @@ def run(settings: Settings) -> tuple[ModelReport, ...]:
     from accel_sim.models.advice import advise
     from accel_sim.models.report import ModelReport
 
+    prompt = given_prompt(settings, settings.model)
     machine = accelerator(settings)
     masked, origin = _masked(settings)
     if masked.is_int8:
         machine, notes = for_int8(settings)
         masked = replace(masked, notes=(*masked.notes, *notes))
-    settings = replace(settings, prefill=_prompt(settings, masked))
+    settings = replace(settings, prefill=_prompt(settings, masked, prompt))
     command = command_line("accel_sim", "model", settings)
+    compute = None if prompt is None else _computation(settings, prompt, masked, machine)
     reports = []
     for request in _requests(settings):
         found = _simulate(masked, request, machine, settings)
         advice = None
         if settings.advice:
             advice = [each.as_data() for each in advise(found, _head(settings), settings.threads)]
-        reports.append(ModelReport(found, mask=origin, advice=advice, command=command))
+        output = None if compute is None else compute(found)
+        reports.append(
+            ModelReport(found, mask=origin, advice=advice, command=command, output=output)
+        )
     return tuple(reports)
 
 
 def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
-    """Write the folder and the JSON; print the tables."""
+    """Write the folder, the JSON and the output; print the tables. 1 if the output is wrong."""
     from datetime import UTC, datetime
 
     from accel_sim.models.page import model_page
     from accel_sim.models.report import as_csv, as_json
     from accel_sim.models.sweep import draw_sweep, print_sweep, sweep_data
     from accel_sim.models.terminal import print_model
-    from sparse_formats.files.atomic import json_text, write_text
+    from sparse_formats.files.atomic import json_text, write_npz, write_text
     from sparse_formats.files.output_folder import replace_files
     from sparse_formats.terminal.tables import new_console
 
     report, *others = reports
+    if settings.outputs is not None and report.output is not None:
+        write_npz(settings.outputs, {"ids": report.output.ids, "outputs": report.output.outputs})
     now = datetime.now(UTC).isoformat(timespec="seconds")
     data = sweep_data(reports, now) if others else as_json(report, now)
     if settings.out is not None:
@@ -168,7 +178,7 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
         print_sweep(reports, console)
     else:
         print_model(report, console)
-    return 0
+    return int(report.output is not None and not report.output.is_equal)
 
 
 def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
@@ -211,10 +221,12 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
     return found, origin
 
 
-def _prompt(settings: Settings, masked: MaskedModel) -> int:
+def _prompt(settings: Settings, masked: MaskedModel, prompt: Prompt | None) -> int:
     """Tokens of the prompt where nothing is said."""
     if settings.prefill is not None:
         return settings.prefill
+    if prompt is not None and prompt.tokens is not None:
+        return prompt.tokens
     if masked.model.patch:
         return masked.model.most_tokens or 1
     return 128
@@ -235,6 +247,27 @@ def _requests(settings: Settings) -> list[Request]:
         for batch in settings.batch
         for context in settings.context
     ]
+
+
+def _computation(
+    settings: Settings, prompt: Prompt, masked: MaskedModel, machine: Machine
+) -> Callable[[ModelRun], OutputCheck]:
+    """What computes the output of a run; all that it needs is read before anything is simulated."""
+    from functools import partial
+
+    from accel_sim.models.outputs.check import check_machine, check_output, check_request
+    from accel_sim.models.outputs.parameters import read_parameters
+    from accel_sim.models.outputs.prompt import prompt_ids
+
+    request, *others = _requests(settings)
+    if others:
+        raise SettingError("check", "computes one output; give one --batch and one --context")
+    check_machine(machine)
+    check_request(request, 8 * machine.operand_bytes)
+    parameters = read_parameters(Path(settings.model or ""), masked)
+    vocabulary = masked.model.embedding_rows[0]
+    ids, origin = prompt_ids(prompt, request.batch, request.prefill, vocabulary, settings.seed)
+    return partial(check_output, parameters=parameters, ids=ids, prompt=origin)
 
 
 def _head(settings: Settings) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import (
@@ -68,12 +69,14 @@ class BlockWork:
 class AttentionRun:
     """All score blocks of a layer: `work` for each of `heads` request × key-value head.
 
+    window: how many tokens a query sees at most, itself included; None for all.
     cycles: of all of it, without waiting for the DRAM. segment: its place on the time line. bytes:
     moved from and to the DRAM, by kind. weight_buffer_bits: keys and values written there;
     activation_bits_read: those of them that come from the activation buffer.
     """
 
     residency: Residency
+    window: int | None
     query_block: int
     is_on_chip: bool
     heads: int
@@ -122,7 +125,10 @@ def _counted(heads: int, products: Iterable[Product]) -> Counter[Product]:
 
 
 class AttentionUnit:
-    """Attention of a model on a machine. residency: None for what fits; cache_bits: of a number."""
+    """Attention of a model on a machine. residency: None for what fits; cache_bits: of a number.
+
+    products: the dense products of its scores and values.
+    """
 
     def __init__(
         self,
@@ -134,7 +140,7 @@ class AttentionUnit:
         self._model, self._machine = model, machine
         self._residency: Residency | None = residency
         self._cache_bits = cache_bits
-        self._products = DenseProducts(machine)
+        self.products = DenseProducts(machine)
 
     def run(self, step: Step, window: int | None) -> AttentionRun:
         """A layer's attention in `step`, of whose tokens each sees `window` at most.
@@ -200,6 +206,7 @@ class AttentionUnit:
         cached = sum(_cached(each.block, step) for each in work)
         return AttentionRun(
             residency=residency,
+            window=window,
             query_block=size,
             is_on_chip=is_on_chip,
             heads=heads,
@@ -218,15 +225,10 @@ class AttentionUnit:
     ) -> BlockWork:
         model, unit = self._model, self._machine.vector
         queries, width = block.tokens * model.group, model.head_width
-        # Of each token of the block: the keys that it sees, counted from the block's first key.
-        tokens = range(block.first, block.first + block.tokens)
-        sees = np.array([keys_of(t, step, model.is_causal, window) for t in tokens], np.int64)
-        starts = np.array([first_key(step.cached + t, window) for t in tokens], np.int64)
-        starts -= block.keys[0]
-        tile = _tile_keys(size) if residency == "tiles" else block.seen
-        cuts = [(k, min(k + tile, block.seen)) for k in range(0, block.seen, tile)]
-        scores = [self._products.of(end - first, width, queries) for first, end in cuts]
-        values = [self._products.of(width, end - first, queries) for first, end in cuts]
+        starts, sees = seen_keys(block, step, model.is_causal, window)
+        cuts = key_tiles(block, residency, size)
+        scores = [self.products.of(end - first, width, queries) for first, end in cuts]
+        values = [self.products.of(width, end - first, queries) for first, end in cuts]
         if residency == "tiles":
             parts = [
                 np.minimum(starts + sees, end) - np.maximum(starts, first) for first, end in cuts
@@ -314,6 +316,25 @@ def block_sizes(tokens: int) -> list[int]:
 def _tile_keys(size: int) -> int:
     """Keys of a tile where a query block has `size` queries."""
     return max(size, SMALLEST_BLOCK)
+
+
+def seen_keys(
+    block: ScoreBlock, step: Step, is_causal: bool, window: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each token of the block: its first key, counted from the block's first one, and how many.
+
+    int64 (tokens,) both.
+    """
+    tokens = range(block.first, block.first + block.tokens)
+    sees = np.array([keys_of(t, step, is_causal, window) for t in tokens], np.int64)
+    starts = np.array([first_key(step.cached + t, window) for t in tokens], np.int64)
+    return starts - block.keys[0], sees
+
+
+def key_tiles(block: ScoreBlock, residency: Residency, size: int) -> list[tuple[int, int]]:
+    """The keys [first, end) of each tile, counted from the block's first one."""
+    tile = _tile_keys(size) if residency == "tiles" else block.seen
+    return [(k, min(k + tile, block.seen)) for k in range(0, block.seen, tile)]
 
 
 def laid_out(blocks: Sequence[Sequence[Turn]], heads: int, overlaps: bool) -> tuple[list[int], int]:

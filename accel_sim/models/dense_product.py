@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import Account
-from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine, Multiplication
 from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -41,6 +41,7 @@ class DenseProducts:
         )
         self._run = self._machine.dense_baseline()
         self._found: dict[tuple[int, int, int], Product] = {}
+        self._multiplications: dict[tuple[int, int, int], Multiplication] = {}
 
     def of(self, outputs: int, inputs: int, tokens: int) -> Product:
         """`outputs` × `inputs` by `tokens`."""
@@ -51,6 +52,16 @@ class DenseProducts:
             time = alone(run, self._machine)
             self._found[shape] = _product(self._machine.account(run, time), time.cycles)
         return self._found[shape]
+
+    def multiplication(self, outputs: int, inputs: int, tokens: int) -> Multiplication:
+        """How the same product is computed, on a machine that computes products."""
+        shape = (outputs, inputs, tokens)
+        if shape not in self._multiplications:
+            matrix = MaskedMatrix("dense", np.ones((outputs, inputs), np.bool_))
+            self._multiplications[shape] = self._machine.multiplication(
+                matrix, tokens, is_dense=True
+            )
+        return self._multiplications[shape]
 
 
 def _product(account: Account, cycles: int) -> Product:

@@ -5,6 +5,7 @@ from typing import Any
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
+from accel_sim.models.output_check import said_of_output
 from accel_sim.models.report import VECTOR
 from accel_sim.reports.html import card_grid, document, footer, note_list, section
 from accel_sim.reports.html_tables import accelerator_table, parts_table, scrolled, table_row
@@ -50,6 +51,7 @@ def model_page(data: Mapping[str, Any]) -> str:
             for name, phase in phases.items()
         ),
         *(section(f"What {name} moves", _bytes(phase)) for name, phase in phases.items()),
+        *_output(data["output"]),
         section("Peak memory", _memory(data["answer"]["memory_bytes"])),
         section("The machine, value by value", accelerator_table(machine)),
         footer(data),
@@ -98,6 +100,11 @@ def _verdict(data: Mapping[str, Any]) -> str:
         part = share_of(slow["cycles"], phase["cycles"], ".0f")
         said.append(f"In {name} most of the time, {part}, goes to {escaped(slow['kind'])}.")
     return f'<p class="verdict">{" ".join(said)}</p>'
+
+
+def _output(data: Mapping[str, Any] | None) -> list[str]:
+    """What the model computes, where that was asked for."""
+    return [] if data is None else [section("Output", f"<p>{escaped(said_of_output(data))}</p>")]
 
 
 def _cards(data: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.machines.load import resolved
 from accel_sim.models.attention import AttentionRun
+from accel_sim.models.output_check import OutputCheck
 from accel_sim.models.phases import OperatorTotal, Phase
 from accel_sim.models.simulate import ModelRun, memory_bytes
 from accel_sim.models.transformer import cache_bytes
@@ -47,13 +48,17 @@ class OperatorResult:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A whole run. mask: where the masks came from; advice: each change with what it comes to."""
+    """A whole run. mask: where the masks came from; advice: each change with what it comes to.
+
+    output: what the model computes, where that was asked for.
+    """
 
     run: ModelRun
     mask: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     advice: Sequence[Mapping[str, Any]] | None = None
     command: str = ""
+    output: OutputCheck | None = None
 
     @cached_property
     def operators(self) -> dict[str, list[OperatorResult]]:
@@ -266,6 +271,7 @@ def as_json(report: ModelReport, timestamp: str | None = None) -> dict[str, Any]
             for name, phase in report.phases.items()
         },
         "advice": report.advice,
+        "output": None if report.output is None else report.output.as_data(),
         "accelerator": resolved(run.machine),
     }
 

@@ -63,9 +63,9 @@ class Cycles:
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """A request on a machine. dense: the twin without pruning; without_pruned: the twin when its
-    pruned products take no time; weight_bytes: that are stored, of the layers, of the head and
-    again in a second encoding, and the same of the twin.
+    """A request on a machine. machine: as it holds the weights; dense: the twin without
+    pruning; without_pruned: the twin when its pruned products take no time; weight_bytes: that are
+    stored, of the layers, of the head and again in a second encoding, and the same of the twin.
     """
 
     machine: Machine

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from accel_sim.models.output_check import said_of_output
 from accel_sim.models.report import ModelReport, OperatorResult
 from accel_sim.reports.number_text import change, number, quantity, share_of
 from sparse_formats.terminal.tables import Column, print_table
@@ -133,6 +134,8 @@ def _summary(report: ModelReport) -> list[str]:
         f"scores                   {_scores(report)}",
         *_pruning(answer),
     ]
+    if report.output is not None:
+        lines.append(f"output                   {said_of_output(report.output.as_data())}")
     lines += [_helps(each) for each in report.advice or ()]
     return [*lines, *report.all_notes[1:]]
 

@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, Self, get_type_hints
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Account, LayerRun, LayerTime, Tile, account_of
 from accel_sim.dataflows.abstract.causes import Cause
@@ -43,6 +44,20 @@ class Change:
     words: str
     change: Callable[[Any], Any]
     is_bound: bool = False
+
+
+class Multiplication(Protocol):
+    """Multiplies in the order in which a machine adds."""
+
+    def __call__(
+        self, weight: NDArray[Any], x: NDArray[Any], bias: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """The sums (rows, tokens) in the accumulators' type; integers wrap as they do.
+
+        weight: operands (rows, cols) in the accumulators' type, 0 where not kept; x: operands
+        (tokens, cols); bias: (rows,), what sums start with in place of zero.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -197,6 +212,18 @@ class Machine(ABC):
     @abstractmethod
     def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         """What runs a layer as if nothing were pruned; it may remember what shapes share."""
+
+    @abstractmethod
+    def multiplication(
+        self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
+    ) -> Multiplication:
+        """How `tokens` tokens are multiplied by `matrix`, of which only `keep` matters.
+
+        is_dense: as `dense_baseline` does it.
+
+        Raises:
+            InputError: the matrix does not fit the machine.
+        """
 
     def run_changed(
         self, layer: Layer, inputs: Inputs, changed: Mapping[str, Any]

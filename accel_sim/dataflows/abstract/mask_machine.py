@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
-from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.dataflow import Machine, Multiplication
 from accel_sim.dataflows.abstract.machine_sections import Operands
 from accel_sim.dataflows.abstract.product import Order, add_up, check_product, wrapped
 from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer
@@ -86,15 +86,8 @@ class MaskMachine(Machine):
 
     def multiplication(
         self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
-    ) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
-        """What multiplies by `matrix`, of which only `keep` matters, in the order of `orders`.
-
-        It takes operands (rows, cols), 0 where not kept, in the accumulators' type, and operands
-        (tokens, cols), and gives the sums (rows, tokens). is_dense: as the dense baseline does.
-
-        Raises:
-            InputError: the matrix does not fit the machine.
-        """
+    ) -> Multiplication:
+        """In the order of `orders`."""
         keep = np.ones(matrix.shape, np.bool_) if is_dense else matrix.keep
         _, _, block = self._fitting(keep, Inputs(tokens, None, None), matrix.name)
         return partial(self._multiply, keep, block)
@@ -108,11 +101,18 @@ class MaskMachine(Machine):
         return self.run(replace(layer, matrix=whole), inputs)
 
     def _multiply(
-        self, keep: Keep, block: int, weight: NDArray[Any], x: NDArray[Any]
+        self,
+        keep: Keep,
+        block: int,
+        weight: NDArray[Any],
+        x: NDArray[Any],
+        bias: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """`block` outputs after the other; integers wrap as the accumulators do."""
         by_input = np.ascontiguousarray(x.T, weight.dtype)
         sums = np.zeros((len(weight), len(x)), weight.dtype)
+        if bias is not None:
+            sums[:] = bias[:, None]
         for first in range(0, len(weight), block):
             rows = slice(first, first + block)
             add_up(self.orders(keep[rows], weight[rows]), by_input, sums[rows])

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+from numpy.typing import NDArray
+
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.causes import (
     COMPUTE,
@@ -13,9 +15,9 @@ from accel_sim.dataflows.abstract.causes import (
     WINDOW,
     Cause,
 )
-from accel_sim.dataflows.abstract.dataflow import Change, WireSides
+from accel_sim.dataflows.abstract.dataflow import Change, Multiplication, WireSides
 from accel_sim.dataflows.mixed_vector.changes import CHANGES, run_changed
-from accel_sim.dataflows.mixed_vector.choice import Encodings, choose
+from accel_sim.dataflows.mixed_vector.choice import Chosen, Encodings, choose
 from accel_sim.dataflows.mixed_vector.configuration import (
     PLACES,
     RECORD_BITS,
@@ -26,6 +28,7 @@ from accel_sim.dataflows.mixed_vector.dense_baseline import DenseBaseline
 from accel_sim.dataflows.mixed_vector.kept import store_of
 from accel_sim.dataflows.mixed_vector.layer import with_product
 from accel_sim.dataflows.mixed_vector.lines import lines_of
+from accel_sim.dataflows.mixed_vector.product import machine_product
 from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import bits_for
@@ -66,6 +69,12 @@ class MixedVector(Configuration):
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         """In the mode, with the lane groups and the select width that take the fewest cycles."""
+        chosen = self._chosen(layer, inputs)
+        if not is_checked:
+            return chosen.run
+        return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
+
+    def _chosen(self, layer: Layer, inputs: Inputs) -> Chosen:
         matrix, is_packed = layer.matrix, self.array.packing
         encodings = Encodings(
             self,
@@ -73,10 +82,22 @@ class MixedVector(Configuration):
             lambda mode: lines_of(matrix, mode, is_packed),
             store_of(matrix, is_packed),
         )
-        chosen = choose(layer, inputs, encodings, self)
-        if not is_checked:
-            return chosen.run
-        return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
+        return choose(layer, inputs, encodings, self)
+
+    def multiplication(
+        self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
+    ) -> Multiplication:
+        layer, inputs = Layer(0, matrix, tokens), Inputs(tokens, None, None)
+        choice = self.dense_baseline().chosen if is_dense else self._chosen
+        chosen = choice(layer, inputs)
+        tiles, lines = chosen.tiles, chosen.lines
+
+        def multiply(
+            weight: NDArray[Any], x: NDArray[Any], bias: NDArray[Any] | None = None
+        ) -> NDArray[Any]:
+            return machine_product(tiles, lines, weight, x, self, bias)
+
+        return multiply
 
     def layer_bytes(self, matrix: MaskedMatrix) -> int:
         """What is made of a mask: its bits by row and by column, then the entries of a choice."""

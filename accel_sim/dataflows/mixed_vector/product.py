@@ -44,11 +44,13 @@ def machine_product(
     weight: NDArray[Any],
     x: NDArray[Any],
     machine: Configuration,
+    bias: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """The output (rows, tokens) as the PEs accumulate it, in the accumulators' type.
 
     weight: operands in the accumulators' type (rows, cols), 0 where not kept; x: operands (tokens,
     cols). What is dropped or dead has products of 0, and a sum is the same with them.
+    bias: (rows,), with which the first slot of each set starts in the first input range.
     """
     datatype = machine.numbers
     by_input = np.ascontiguousarray(x.T, datatype.accumulator)
@@ -58,6 +60,8 @@ def machine_product(
         (row0, row1), (col0, col1), slots = tile.rows, tile.cols, tile.stream.slots
         entries = tile.stream.entries
         partial = np.zeros((slots.set_size, row1 - row0, len(x)), datatype.accumulator)
+        if bias is not None and col0 == 0:
+            partial[0] = bias[row0:row1, None]
         accumulate(
             (entries.first, entries.unit, entries.lo, entries.lanes, entries.selects),
             slots.lanes,

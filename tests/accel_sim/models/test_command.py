@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from accel_sim.models.outputs.instructions import VectorUnit
 from tests.accel_sim.command_line import call
+from tests.accel_sim.models.outputs.small_models import made
 
 CONFIG = {
     "model_type": "gpt2",
@@ -144,3 +147,50 @@ def test_run_says_what_it_leaves_out(
         assert "the KV cache (256 bytes a cached token and step)" in text
     else:
         assert "Only products of weights are counted" in text
+
+
+def test_the_output_is_computed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made("gpt2", tmp_path)
+    ids, outputs, out = tmp_path / "ids.txt", tmp_path / "outputs.npz", tmp_path / "report"
+    ids.write_text("5 7 11 13")
+    words = ("model", "--model", str(tmp_path), "--generate", "3", "--check")
+    more = ("--token-ids", str(ids), "--outputs", str(outputs), "--out", str(out))
+    assert call(monkeypatch, *words, *more) == 0
+    text = capsys.readouterr().out
+    assert "The logits are those of the masked model in FP64" in text
+    with np.load(outputs) as found:
+        assert found["outputs"].shape == (1, 3, 60)
+        assert found["ids"][0, :4].tolist() == [5, 7, 11, 13]
+    data = json.loads((out / "model.json").read_text())
+    assert data["request"]["prefill"] == 4
+    assert data["output"]["is_equal"]
+    assert "The logits are those" in (out / "model.html").read_text()
+    # A model that is computed wrongly ends with an exit status of its own.
+    monkeypatch.setattr(VectorUnit, "sum", lambda self, x, y: x)
+    assert call(monkeypatch, *words, "--prefill", "4") == 1
+    assert "The logits are NOT those" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--text", "a"), "--text belongs to --check"),
+        (("--outputs", "x.npz"), "--outputs belongs to --check"),
+        (("--check",), "is missing|no .safetensors|holds no|no file"),
+        (("--check", "--batch", "1,2"), "one --batch"),
+        (("--check", "--context", "4"), "--context has cached tokens"),
+        (("--check", "--set", "array.datatype=int8"), "datatype of floats"),
+    ],
+)
+def test_an_output_that_cannot_be_computed(
+    words: tuple[str, ...],
+    said: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    assert call(monkeypatch, "model", "--model", str(folder), *words) == 2
+    assert re.search(said, " ".join(capsys.readouterr().err.split()))

@@ -176,7 +176,7 @@ def test_weights_that_stay_on_the_chip_are_there_in_each_encoding() -> None:
 def test_the_dense_twin_decides_for_itself_where_its_weights_lie() -> None:
     """EIE holds a tenth of the weights and not all of them."""
     values = {**LLAMA, "hidden_size": 512, "intermediate_size": 1024, "vocab_size": 64}
-    model = generated(transformer(values, "a test"), 0.1, "random", 0, 0.1)
+    model = generated(transformer(values, "a test"), 0.1, "fine", 0, 0.1)
     machine = load_machine("eie", ["weight_buffer.bytes=2000000"])
     run = simulate_model(model, Request(prefill=2), machine, threads=1)
     report = ModelReport(run)
