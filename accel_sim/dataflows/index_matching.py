@@ -3,7 +3,7 @@
 Source: SNAP (VLSI 2019, JSSC 2021), abstracts; Eyeriss v2 (JETCAS 2019), the buffers of its PE.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit, ranges
 from accel_sim.dataflows.abstract.causes import ARRAY_EDGE, COMPUTE, IMBALANCE, PIPELINE, Cause
+from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled
 from accel_sim.dataflows.abstract.dataflow import Change, WireSides
 from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
@@ -60,29 +61,25 @@ class IndexMatchingArray:
         return self.pe_rows * self.tokens_per_pe
 
 
-def _doubled(*keys: str) -> Callable[[Any], Any]:
-    """The machine with twice the value of these keys of its array."""
-
-    def change(machine: Any) -> Any:
-        array = machine.array
-        return replace(
-            machine, array=replace(array, **{key: 2 * getattr(array, key) for key in keys})
-        )
-
-    return change
-
-
-def _dram(machine: Any) -> Any:
-    faster = 2 * machine.dram.bytes_per_cycle
-    return replace(machine, dram=replace(machine.dram, bytes_per_cycle=faster))
-
-
-def _more_columns(machine: Any) -> Any:
-    cores, odd = divmod(machine.array.cores, 2)
-    if odd:
-        return None
-    array = replace(machine.array, cores=cores, pe_columns=2 * machine.array.pe_columns)
-    return replace(machine, array=array)
+CHANGES: Mapping[str, Change] = {
+    **AROUND_THE_ARRAY,
+    "windows": scaled("both windows twice as long", "array", weight_window=2, activation_window=2),
+    "multipliers": scaled("twice the multipliers in each PE", "array", multipliers=2),
+    "outputs": scaled("twice the outputs in each PE", "array", outputs_per_pe=2),
+    "tokens": scaled("twice the tokens in each PE", "array", tokens_per_pe=2),
+    "columns": scaled(
+        "twice the PE columns, which share the inputs, on half the cores, with as many MACs",
+        "array",
+        pe_columns=2,
+        cores=0.5,
+    ),
+    "rows": scaled(
+        "twice the PE rows, which share the tokens, on half the cores, with as many MACs",
+        "array",
+        pe_rows=2,
+        cores=0.5,
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,18 +97,7 @@ class IndexMatching(MaskMachine):
         "no_match": Cause("comparing windows in which no index matches", "#F0E442"),
         "pipeline": PIPELINE,
     }
-    changes: ClassVar[Mapping[str, Change]] = {
-        "dram": Change("twice the DRAM bandwidth", _dram),
-        "windows": Change(
-            "both windows twice as long", _doubled("weight_window", "activation_window")
-        ),
-        "multipliers": Change("twice the multipliers in each PE", _doubled("multipliers")),
-        "outputs": Change("twice the outputs in each PE", _doubled("outputs_per_pe")),
-        "tokens": Change("twice the tokens in each PE", _doubled("tokens_per_pe")),
-        "columns": Change(
-            "twice the PE columns, which share the inputs, on half the cores", _more_columns
-        ),
-    }
+    changes: ClassVar[Mapping[str, Change]] = CHANGES
 
     @property
     def operand_bits(self) -> int:

@@ -11,6 +11,7 @@ from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.index_matching import IndexMatching
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.rcsc import Rcsc
+from accel_sim.dataflows.sigma import Sigma
 from accel_sim.dataflows.systolic import Systolic
 from accel_sim.dataflows.tensor_core import TensorCore
 
@@ -22,6 +23,7 @@ DATAFLOWS: dict[str, type[Machine]] = {
     "cambricon_x": CambriconX,
     "tensor_core": TensorCore,
     "index_matching": IndexMatching,
+    "sigma": Sigma,
 }
 
 

@@ -8,6 +8,7 @@ from accel_sim.validation import (
     index_matching,
     optimus,
     power,
+    sigma,
     systolic,
     tensor_core,
     whole_models,
@@ -21,6 +22,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "cambricon_x": (*cambricon_x.AGREEMENTS, *power.CAMBRICON_X),
     "tensor_core": tensor_core.AGREEMENTS,
     "index_matching": index_matching.AGREEMENTS,
+    "sigma": sigma.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,
 }

@@ -92,6 +92,12 @@ INDEX_MATCHING = {
     "queues": 60 * (16 + 48) * 32 * BIT,
     "matching": 60 * 16 * 48 / 256 * MATCHER,
 }
+SIGMA = {
+    "accumulators": 96 * 32 * BIT,
+    "queues": 96 * 32 * BIT,
+    "decompressor": 96 * PICK,
+    "zero_skip": 3 * SKIPPER,
+}
 TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) * 16 * BIT}
 
 
@@ -108,6 +114,7 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
             ("pe_rows=5", "weight_window=16", "activation_window=48", "outputs_per_pe=8"),
             INDEX_MATCHING,
         ),
+        ("sigma", ("dpes=3", "dpe_multipliers=32"), SIGMA),
         ("tensor_core_dense", ("tokens=7", "strip_outputs=40"), TENSOR_CORE),
         (
             "tensor_core_2_4",

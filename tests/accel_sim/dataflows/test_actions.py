@@ -8,6 +8,7 @@ from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
 from accel_sim.dataflows.eie import EieArray, run_eie
 from accel_sim.dataflows.index_matching import IndexMatchingArray, run_index_matching
 from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
+from accel_sim.dataflows.sigma import SigmaArray, run_sigma
 from accel_sim.dataflows.systolic import SystolicArray, run_systolic
 from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
 
@@ -168,4 +169,33 @@ def test_of_index_matching() -> None:
         "weight_wire_bits": stored,
         "operand_wire_bits": 7 * (16 + 3 + 1),
         "sum_wire_bits": 3 * 2 * 32,
+    }
+
+
+@pytest.mark.rule(rivals=9)
+def test_of_sigma() -> None:
+    # Two engines of two multipliers; 3 outputs × 4 inputs keep 7, of which input 3, zero for both
+    # tokens, keeps one: 6 are live, in fills of 4 (outputs 0, 0, 0, 1) and of 2 (outputs 1, 2).
+    keep = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 1, 0, 0]], np.bool_)
+    nonzero = np.array([[1, 0, 1, 0], [1, 1, 1, 0]], np.bool_)
+    (tile,), _ = run_sigma(keep, nonzero, 2, SigmaArray(dpes=2, dpe_multipliers=2))
+    assert tile.storage.bits == 7 * 16 + 12
+    assert once(tile) == {
+        "weight_bits_read": 6 * 16 + 12,
+        # Five activations and a bitmap of 8, for each fill.
+        "activation_bits_read": 2 * (5 * 16 + 8),
+        # Output 1 goes on in the second fill, for two tokens.
+        "partial_bits_read": 2 * 32,
+        "activation_bits_written": (3 + 1) * 2 * 32,
+        "decoded_bits": 12 * 16,
+        "register_bits": 2 * 16 * (6 + 12),
+        # Token 0 has a zero where two live weights wait.
+        "macs": 10,
+        "gated_lanes": 2,
+        "accumulator_bits": 2 * 32 * 4 * 2,
+        "adds": 2,
+        "weight_wire_bits": 6 * 16,
+        # Three inputs of two tokens pass the engines in each fill.
+        "operand_wire_bits": 2 * 3 * 2 * 16,
+        "sum_wire_bits": (3 + 1) * 2 * 32,
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.dataflows import cambricon_x, index_matching, rcsc, systolic, tensor_core
+from accel_sim.dataflows import cambricon_x, index_matching, rcsc, sigma, systolic, tensor_core
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
 from accel_sim.inputs.activations import Inputs, Layer
@@ -113,6 +113,24 @@ def columns_of_three(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int
     return added([added(products(keep, weight, x, row, column)) for column in columns])
 
 
+def fills_of_fifteen(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """SIGMA: strips of 8 outputs, three engines of five multipliers."""
+    first = row - row % 8
+    held = [
+        (r, c) for r in range(first, min(first + 8, len(keep))) for c in np.flatnonzero(keep[r])
+    ]
+    fills = []
+    for fill in chunks(held, 15):
+        engines = []
+        for engine in chunks(fill, 5):
+            lanes = [weight[r, c] * x[:, c] if r == row else np.float32(0) for r, c in engine]
+            if any(r == row for r, _ in engine):
+                engines.append(tree(lanes + [np.float32(0)] * (5 - len(lanes))))
+        if engines:
+            fills.append(added(engines))
+    return added(fills)
+
+
 WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     "eie": ("eie", ("pes=3", "outputs_per_pe=4", "run_bits=1"), one_after_the_other),
     "output": ("systolic_os", ("rows=4", "cols=3"), one_after_the_other),
@@ -131,6 +149,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
         sets_of_three,
     ),
     "matching": ("snap", ("cores=2", "pe_columns=3", "outputs_per_pe=4"), columns_of_three),
+    "sigma": ("sigma", ("dpes=3", "dpe_multipliers=5", "strip_outputs=8"), fills_of_fifteen),
 }
 
 
@@ -219,6 +238,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
         "blocks",
         lambda tiles: [(strip, out, (max(i - 1, 0), k)) for strip, out, (i, k) in tiles],
     ),
+    "sigma": (sigma, "places", lambda held: replace(held, input=np.maximum(held.input - 1, 0))),
     "matching": (index_matching, "entry_lists", earlier_place),
     "cambricon": (cambricon_x, "kept_of_windows", lambda kept: np.roll(kept, 1, axis=1)),
 }

@@ -88,6 +88,7 @@ DATAFLOWS = [
     pytest.param("tensor_core", 5, "tensor_core_2_4", marks=rule(rivals=5)),
     pytest.param("rcsc", 6, "optimus", marks=rule(rivals=6)),
     pytest.param("index_matching", 8, "snap", marks=rule(rivals=8)),
+    pytest.param("sigma", 9, "sigma", marks=rule(rivals=9)),
 ]
 
 
@@ -131,6 +132,7 @@ SECTIONS = {
     "tensor_core": 5,
     "rcsc": 6,
     "index_matching": 8,
+    "sigma": 9,
 }
 
 

@@ -8,6 +8,7 @@ from accel_sim.validation import (
     index_matching,
     optimus,
     power,
+    sigma,
     systolic,
     tensor_core,
     whole_models,
@@ -26,6 +27,7 @@ QUICK = (
     *tensor_core.AGREEMENTS,
     *power.EIE,
     *index_matching.AGREEMENTS,
+    *sigma.AGREEMENTS,
     *whole_models.AGREEMENTS,
 )
 
