@@ -5,7 +5,7 @@ model ──▶ scored matrices ──▶ pools that share a budget ──▶ pa
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -20,7 +20,6 @@ from pruning.profiles import OWL, layer_sparsities
 from pruning.recipe import (
     PatternKnobs,
     Recipe,
-    as_json,
     check_source,
     checked,
     heads_of,
@@ -29,7 +28,7 @@ from pruning.recipe import (
     recipe_with,
 )
 from pruning.reconstruct import DEFAULT_UPDATE, UPDATES, output_error
-from pruning.report import Pruning, report_of, total_of
+from pruning.report import Chosen, Pruning, pruning_of
 from pruning.scores import SCORES
 from pruning.scoring import (
     MASK_ONLY,
@@ -141,9 +140,9 @@ def prune_matrices(
     for pool in pools:
         tell(f"{recipe.pattern} at sparsity {recipe.sparsity:g}: {matrices[pool.members[0]].name}")
         targets = _targets([matrices[i] for i in pool.members], recipe)
-        found = masks_of(pattern, targets, pool, recipe.budget, recipe.count)
-        free = best_weights([t.scores for t in targets], kept_weights(found))
-        for i, mask, best in zip(pool.members, found, free, strict=True):
+        masks = masks_of(pattern, targets, pool, recipe.budget, recipe.count)
+        best_of = best_weights([t.scores for t in targets], kept_weights(masks))
+        for i, mask, best in zip(pool.members, masks, best_of, strict=True):
             pruned[i], fine[i] = mask, best
     weights: list[NDArray[np.floating[Any]] | None] = [
         _masked(m.weight, p.keep) for m, p in zip(matrices, pruned, strict=True)
@@ -153,25 +152,13 @@ def prune_matrices(
         updated = _updated(matrices, pruned, pattern, recipe.update, statistics, tell)
         pruned, weights, errors = (list(part) for part in zip(*updated, strict=True))
     tell("report")
-    masked = tuple(
-        MaskedMatrix(m.name, p.keep, w, m.kind, p.layout, p.slots)
-        for m, p, w in zip(matrices, pruned, weights, strict=True)
-    )
-    reports = tuple(
-        report_of(m, found, pattern, _directed(m, free, recipe), error)
-        for m, found, free, error in zip(matrices, masked, fine, errors, strict=True)
-    )
-    total = total_of(matrices, [p.keep for p in pruned], fine, reports)
-    header = {
-        "model": origin,
-        "method": recipe.pattern,
-        "recipe": as_json(recipe),
-        "seed": recipe.seed,
-        "heads": None if (cut := heads_of(recipe, heads)) is None else asdict(cut),
-        "execution": None if execution is None else execution.as_data(),
-        "report": [asdict(report) for report in reports],
-        "total": asdict(total),
-    }
+    chosen = [
+        Chosen(mask, weight, pattern, free, error, _directed(m, free, recipe))
+        for m, mask, weight, free, error in zip(
+            matrices, pruned, weights, fine, errors, strict=True
+        )
+    ]
+    found = pruning_of(matrices, chosen, recipe, origin, heads_of(recipe, heads), execution)
     measured_on = "the given mask" if recipe.score == MASK_ONLY else Pruning.measured_on
     notes = (
         *about_update,
@@ -179,10 +166,10 @@ def prune_matrices(
         *_notes(matrices, pools, recipe),
         *_left_whole(matrices, pools, recipe),
         *_without_effect(recipe, pattern),
-        *_kept_zeros(masked),
+        *_kept_zeros(found.masks.matrices),
         *_asked_and_got(matrices, pools, pruned, recipe),
     )
-    return Pruning(MaskSet(masked, header), reports, total, recipe, notes, measured_on)
+    return replace(found, notes=notes, measured_on=measured_on)
 
 
 def _shares(matrices: Sequence[ScoredMatrix], pattern: Pattern, recipe: Recipe) -> list[Share]:

@@ -1,7 +1,7 @@
 """What pruning did: the masks, and a report of each matrix and of all together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from operator import truediv
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from pruning.budgets import bytes_of
 from pruning.direction.retention import kept_sum, top_sum
 from pruning.direction.strength import direction_strength
-from pruning.patterns.pattern import Pattern
-from pruning.recipe import Recipe
+from pruning.patterns.pattern import Pattern, Pruned
+from pruning.recipe import Recipe, as_json
 from pruning.scoring import ScoredMatrix
+from pruning.structure.heads import Heads
 from sparse_formats.files.mask_file import write_masks
+from sparse_formats.masks.execution import Execution
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
 from sparse_formats.masks.vectors import Orientation
 
@@ -77,6 +79,7 @@ class Pruning:
     notes: sentences for the user about what was done otherwise than asked.
     measured_on: in words, the masks whose direction the reports give.
     read: what of the model was pruned and what was left out, see `what_was_read`; {} if unknown.
+    target: what was pruned for and what it came to, see `pruning.targets`; {} without a target.
     """
 
     masks: MaskSet
@@ -86,6 +89,7 @@ class Pruning:
     notes: tuple[str, ...] = ()
     measured_on: str = "the fine-grained mask of the same budget"
     read: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """Write the masks, with the kept weights where they are known, as a mask file (.npz).
@@ -94,6 +98,54 @@ class Pruning:
             InputError: the path cannot be written.
         """
         write_masks(Path(path), self.masks)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What became of one matrix.
+
+    pruned: its mask. weight: what is kept, 0 elsewhere; None if unknown. pattern: that the mask is
+    of. fine: the best free choice of as many weights. directed: the mask whose direction is
+    reported, `fine` unless given. error: of the outputs, after an update.
+    """
+
+    pruned: Pruned
+    weight: NDArray[np.floating[Any]] | None
+    pattern: Pattern
+    fine: NDArray[np.bool_]
+    error: float | None
+    directed: NDArray[np.bool_] | None = None
+
+
+def pruning_of(
+    matrices: Sequence[ScoredMatrix],
+    chosen: Sequence[Chosen],
+    recipe: Recipe,
+    origin: str,
+    heads: Heads | None,
+    execution: Execution | None,
+) -> Pruning:
+    """The masks with their reports and their header; `origin` names the model in it."""
+    masked = tuple(
+        MaskedMatrix(m.name, c.pruned.keep, c.weight, m.kind, c.pruned.layout, c.pruned.slots)
+        for m, c in zip(matrices, chosen, strict=True)
+    )
+    reports = tuple(
+        report_of(m, found, c.pattern, c.fine if c.directed is None else c.directed, c.error)
+        for m, found, c in zip(matrices, masked, chosen, strict=True)
+    )
+    total = total_of(matrices, [m.keep for m in masked], [c.fine for c in chosen], reports)
+    header = {
+        "model": origin,
+        "method": recipe.pattern,
+        "recipe": as_json(recipe),
+        "seed": recipe.seed,
+        "heads": None if heads is None else asdict(heads),
+        "execution": None if execution is None else execution.as_data(),
+        "report": [asdict(report) for report in reports],
+        "total": asdict(total),
+    }
+    return Pruning(MaskSet(masked, header), reports, total, recipe)
 
 
 def report_of(

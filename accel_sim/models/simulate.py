@@ -1,6 +1,6 @@
 """The whole way of a whole model: weights, steps, the dense twin, and what the report needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -109,7 +109,7 @@ def simulate_model(
     """
     model = masked.model
     _check(model, request)
-    jobs = _jobs(model, request)
+    jobs = jobs_of(model, [request.prompt, *request.decode[:1]])
     products = [WeightProducts(machine)]
     if machine.dram.resident:
         products.append(
@@ -161,9 +161,8 @@ def _check(model: Transformer, request: Request) -> None:
         )
 
 
-def _jobs(model: Transformer, request: Request) -> list[tuple[ModelMatrix, int]]:
-    """The matrices with the tokens of each kind of step."""
-    steps = [request.prompt, *request.decode[:1]]
+def jobs_of(model: Transformer, steps: Iterable[Step]) -> list[tuple[ModelMatrix, int]]:
+    """The matrices with the tokens that they have in each kind of step, each pair once."""
     found = {}
     for step in steps:
         for matrix in model.matrices:
@@ -194,7 +193,7 @@ def _settled(
     needed, (*resident, loading) = 0, products
     for each in resident:
         runs = each.run(jobs, masks, threads, on_product)
-        needed = sum(resident_bytes(run) for some in _encodings(runs).values() for run in some)
+        needed = sum(resident_bytes(run) for some in encodings_of(runs).values() for run in some)
         if needed <= each.machine.weight_buffer.bytes:
             return each.machine, runs, needed
     return loading.machine, loading.run(jobs, masks, threads, on_product), needed
@@ -216,7 +215,7 @@ def _residence(machine: Machine, needed: int, dense_needed: int) -> str:
     return f"{word}."
 
 
-def _encodings(runs: Runs) -> dict[str, list[LayerRun]]:
+def encodings_of(runs: Runs) -> dict[str, list[LayerRun]]:
     """Of each matrix one run for each encoding that its steps use; that of the last step is last.
 
     The prompt may run best in another mode or with other lane groups than decode.
@@ -235,7 +234,7 @@ def _stored(model: Transformer, runs: Runs) -> dict[str, int]:
     """Bytes of weights of layers and head as the last phase loads them, and of other encodings."""
     head = {m.name for m in model.matrices if m.kind == "head"}
     found = {"layers": 0, "head": 0, "again": 0}
-    for name, encoded in _encodings(runs).items():
+    for name, encoded in encodings_of(runs).items():
         *others, last = (sum(tile.bytes for tile in run.tiles) for run in encoded)
         found["head" if name in head else "layers"] += last
         found["again"] += sum(others)

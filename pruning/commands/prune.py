@@ -4,17 +4,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pruning.commands.options import DataOptions
 from pruning.recipe import OTHER_TABLES, Recipe, check_source, pattern_option
-from sparse_formats.errors import InputError
+from pruning.targets.settings import Goal, check_goal, said
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.options import JsonOption, MemoryOption
 from sparse_formats.terminal.progress import progress
 from sparse_formats.terminal.settings import group, option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pruning.report import Pruning, Total
     from sparse_formats.masks.matrix import MaskSet
     from sparse_formats.terminal.progress import Tell
+    from sparse_formats.terminal.tables import Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,12 @@ class Asked(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(JsonOption, MemoryOption):
-    """Prune a model, or cut a mask into vectors, and write the mask file."""
+class Settings(DataOptions, JsonOption, MemoryOption):
+    """Prune a model, or cut a mask into vectors, and write the mask file.
+
+    With a target (--target-latency, --speedup or --target-energy) the model is pruned until the
+    accelerator meets it, and a text, a table or questions calibrate what is lost.
+    """
 
     CONFIG_FLAGS: ClassVar = ("--config", "--recipe")
     FOREIGN_TABLES: ClassVar = OTHER_TABLES
@@ -52,10 +61,19 @@ class Settings(JsonOption, MemoryOption):
         default=False,
     )
     recipe: Recipe = group(Asked)
+    goal: Goal = group(Goal)
 
 
 def run(settings: Settings) -> "Pruning":
-    """Score the matrices and prune them by the recipe."""
+    """Score the matrices and prune them by the recipe, or until the target is met."""
+    check_goal(settings.goal)
+    if settings.goal.is_given:
+        return _for_machine(settings)
+    if settings.data:
+        raise InputError(
+            "--text, --table and --squad calibrate a target; give --target-latency, --speedup or "
+            "--target-energy, or leave them out"
+        )
     from pruning.models.model_files import heads_with, model_name, read_heads
     from pruning.models.order import HEADER, as_json, read_permutation
     from pruning.pipeline import prune_matrices
@@ -100,10 +118,57 @@ def show(settings: Settings, result: "Pruning") -> None:
             **result.masks.header,
             "notes": result.notes,
             "read": result.read,
+            **({"target": result.target} if result.target else {}),
         }
         emit_json(account, settings.json)
     if not settings.is_json_printed:
         _print(result, settings.out)
+
+
+def _for_machine(settings: Settings) -> "Pruning":
+    """Open the model and prune it until the accelerator meets the target."""
+    from accel_sim.machines.load import load_machine
+    from pruning.models.opening import open_model
+    from pruning.models.order import HEADER, header_of
+    from pruning.recipe import checked
+    from pruning.targets.prune import prune_for_machine
+    from sparse_formats.masks.what_was_read import what_was_read
+
+    model, goal, asked = settings.model, settings.goal, settings.recipe
+    if model is None:
+        raise InputError("a target goes with --model; a mask alone has no outputs to lose")
+    for name in ("scores", "statistics", "permute"):
+        if getattr(settings, name):
+            raise InputError(
+                f"--{name} does not go with a target, which calibrates the model as it is"
+            )
+    default = Recipe()
+    for name in ("sparsity", "budget", "profile", "count"):
+        if getattr(asked, name) != getattr(default, name):
+            raise SettingError(name, "does not go with a target, which says how much is kept")
+    if goal.prefill is not None and asked.tokens != default.tokens:
+        raise SettingError("tokens", "are those through each matrix; with --prefill leave them out")
+    if not settings.data:
+        raise InputError(
+            "a target needs examples to tell what is lost: give --text, or --table or --squad for "
+            "a model of that kind"
+        )
+    settings.only_file()
+    recipe = check_source(checked(asked))
+    memory = [] if goal.memory is None else [f"dram.memory={goal.memory}"]
+    machine = load_machine(vars(asked)["accelerator"], [*memory, *goal.set])
+    with progress() as tell:
+        tell(f"opening {model}")
+        opened = open_model(model, settings.task, recipe.include, recipe.exclude)
+        examples = settings.examples_for(opened, goal.length, recipe.seed)
+        from pruning.data.examples import drawn
+
+        examples = drawn(examples, goal.samples, recipe.seed)
+        found = prune_for_machine(opened, examples, recipe, goal, machine, tell)
+    shapes = {matrix.name: matrix.shape for matrix in opened.matrices}
+    read = what_was_read(shapes, found.masks.header, shapes.keys(), model.name)
+    masks = _with_order(found.masks, header_of(opened.model).get(HEADER))
+    return replace(found, read=read, masks=masks)
 
 
 def _permuted(settings: Settings, recipe: Recipe, tell: "Tell") -> "Pruning":
@@ -160,14 +225,31 @@ def _source(settings: Settings) -> Path:
     return found
 
 
+def _planned_columns() -> "list[Column]":
+    """What the table says besides of a model that met a target."""
+    from sparse_formats.terminal.tables import Column
+
+    return [
+        Column("pattern"),
+        Column("output\nerror", "right"),
+        Column("lane\ngroups", "right", rank=3),
+    ]
+
+
 def _print(pruning: "Pruning", out: Path) -> None:
     from sparse_formats.terminal.tables import Column, new_console, print_table, printable
 
     console = new_console()
     for sentence in pruning.read.get("sentences", ()):
         console.print(printable(sentence), soft_wrap=True)
+    plan = pruning.target.get("plan", [])
     columns = [
         Column("matrix"),
+        *(
+            [Column("pattern"), Column("output\nerror", "right"), Column("lane\ngroups", "right")]
+            if plan
+            else []
+        ),
         Column("kind", rank=2),
         Column("shape", "right", rank=3),
         Column("density", "right"),
@@ -182,6 +264,7 @@ def _print(pruning: "Pruning", out: Path) -> None:
     rows = [
         (
             r.name.removesuffix(".weight"),
+            *_planned(plan[i] if plan else None, r.output_error),
             r.kind,
             f"{r.rows}×{r.cols}",
             f"{r.density:.3f}",
@@ -193,11 +276,12 @@ def _print(pruning: "Pruning", out: Path) -> None:
             _number(r.strength, "+.3f"),
             r.verdict,
         )
-        for r in pruning.reports
+        for i, r in enumerate(pruning.reports)
     ]
     t = pruning.total
     total = (
         f"{t.matrices} matrices",
+        *(("", "", "") if plan else ()),
         "",
         f"{t.weights}",
         f"{t.density:.3f}",
@@ -215,6 +299,7 @@ def _print(pruning: "Pruning", out: Path) -> None:
         "what the best free choice of as many weights holds.",
         f"D fine is the direction strength of {pruning.measured_on}: > 0 horizontal, < 0 vertical. "
         "The command analyze measures the mask that was written.",
+        *_said_of_target(pruning),
         *(f"note: {note}" for note in pruning.notes),
         f"wrote {out}",
     )
@@ -230,6 +315,32 @@ def _said_of_importance(total: "Total") -> tuple[str, ...]:
         f"The {100 * total.density:.1f} % of the weights that are kept hold "
         f"{100 * total.importance_kept:.1f} % of the importance; the best free choice of as many "
         f"would hold {100 * best:.1f} %.",
+    )
+
+
+def _planned(row: "Mapping[str, Any] | None", error: float | None) -> tuple[str, ...]:
+    """The cells of a matrix that say what a plan made of it; none without a plan."""
+    if row is None:
+        return ()
+    return row["pattern"], _number(error, ".3f"), f"{row['lane_groups']}"
+
+
+def _said_of_target(pruning: "Pruning") -> tuple[str, ...]:
+    """What was pruned for and what it came to, in sentences."""
+    found = pruning.target
+    if not found:
+        return ()
+    measure = found["measure"]
+    faster = "" if found["speedup"] is None else f", {found['speedup']:.2f} times the unpruned one"
+    low, high = (said(value, measure) for value in found["reachable"])
+    return (
+        f"{found['accelerator']} takes {said(found['reached'], measure)}{faster}; the target is "
+        f"{said(found['target'], measure)}, and these patterns and densities reach {low} to "
+        f"{high}.",
+        f"The calibration loss of the plan is {found['loss']:.4g} (dense: {found['loss_dense']:.4g}"
+        f"; with errors of equal weight: {found['loss_first']:.4g}); {found['judged']} plans were "
+        "judged.",
+        "The command train recovers it with these masks: --method recovery --mask.",
     )
 
 

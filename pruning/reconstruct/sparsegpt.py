@@ -25,8 +25,18 @@ def sparsegpt(
     Source: SparseGPT (Frantar & Alistarh 2023), algorithm 1; H damped by 1 %, dead inputs dropped
     to 0.
     """
+    return handed_on(weight, gram, inverse_factor(damped(gram)), keep, local)
+
+
+def handed_on(
+    weight: NDArray[np.float64],
+    gram: NDArray[np.float64],
+    u: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    local: Local | None = None,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """As `sparsegpt`; u: the `inverse_factor` of the damped `gram`, for whoever prunes twice."""
     rows, cols = weight.shape
-    u = inverse_factor(damped(gram))
     curvature = 1 / np.square(np.diag(u))
     left = weight.astype(np.float64)
     left[:, np.diag(gram) <= 0] = 0
