@@ -29,8 +29,8 @@ def test_a_copy_more_takes_the_marginal_cost(name: str, measure: str) -> None:
 
 def test_weights_that_do_not_fit_the_chip_are_loaded() -> None:
     keep = np.random.default_rng(0).random((96, 64)) < 0.5
-    machine = load_machine("eie", ["weight_buffer.bytes=6000"])
-    shapes = {f"m{i}": keep.shape for i in range(3)}
+    machine = load_machine("eie", ["weight_buffer.bytes=16000"])
+    shapes = {f"m{i}": keep.shape for i in range(12)}
     masks = [MaskedMatrix(name, keep) for name in shapes]
     system = Matrices(machine, "latency", shapes, 40, Execution())
     total = simulate(Workload.of(MaskSet(tuple(masks)), Activations(40)), machine).total
