@@ -7,6 +7,7 @@ from accel_sim.dataflows.abstract.causes import BETWEEN_PASSES, Cause
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import SHARED, Clock
 from accel_sim.dataflows.cambricon_x import CambriconX
+from accel_sim.dataflows.dual_side import DualSide
 from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.index_matching import IndexMatching
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
@@ -24,6 +25,7 @@ DATAFLOWS: dict[str, type[Machine]] = {
     "tensor_core": TensorCore,
     "index_matching": IndexMatching,
     "sigma": Sigma,
+    "dual_side": DualSide,
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from accel_sim.validation import (
     cambricon_x,
+    dual_side,
     eie,
     index_matching,
     optimus,
@@ -23,6 +24,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "tensor_core": tensor_core.AGREEMENTS,
     "index_matching": index_matching.AGREEMENTS,
     "sigma": sigma.AGREEMENTS,
+    "dual_side": dual_side.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,
 }

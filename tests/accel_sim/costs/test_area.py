@@ -98,6 +98,12 @@ SIGMA = {
     "decompressor": 96 * PICK,
     "zero_skip": 3 * SKIPPER,
 }
+DUAL_SIDE = {
+    "accumulators": 6 * 16 * 32 * 32 * BIT,
+    "queues": 6 * (8 + 16) * 16 * BIT,
+    # Of each operand one of 16 or 32, of each of 128 products one of 16 rows and of 32 columns.
+    "matching": 6 * (8 * 16 + 16 * 32 + 128 * (16 + 32)) / 16 * PICK,
+}
 TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) * 16 * BIT}
 
 
@@ -115,6 +121,11 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
             INDEX_MATCHING,
         ),
         ("sigma", ("dpes=3", "dpe_multipliers=32"), SIGMA),
+        (
+            "dual_side_tensor_core",
+            ("core_rows=2", "core_columns=3", "tile_outputs=16"),
+            DUAL_SIDE,
+        ),
         ("tensor_core_dense", ("tokens=7", "strip_outputs=40"), TENSOR_CORE),
         (
             "tensor_core_2_4",

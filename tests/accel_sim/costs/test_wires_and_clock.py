@@ -83,6 +83,7 @@ def test_is_the_clock_that_of_the_multipliers_registers_in_passes() -> None:
         ("optimus", ("pe_rows=64", "token_columns=16"), 1024 * 96, 1, 0.5, 0.5),
         ("tensor_core_2_4", (), 4096 * 96, 1, 1, 0.5),
         ("snap", (), 252 * 96, 1, 1, 0.5),
+        ("dual_side_tensor_core", (), 4096 * 96, 1, 1, 0.5),
         ("eyeriss_v2", (), 384 * (16 + 16 + 20), 1, 1, 0.5),
         ("sigma", ("dpes=2",), 256 * 96, 0.5, 1, 0.5),
         ("tf_mvp", (), 4096 * 96, 1, 0.5, 0.5),

@@ -5,6 +5,7 @@ import pytest
 
 from accel_sim.dataflows.abstract.account import Tile
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
+from accel_sim.dataflows.dual_side import DualSideArray, run_dual_side
 from accel_sim.dataflows.eie import EieArray, run_eie
 from accel_sim.dataflows.index_matching import IndexMatchingArray, run_index_matching
 from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
@@ -198,4 +199,30 @@ def test_of_sigma() -> None:
         # Three inputs of two tokens pass the engines in each fill.
         "operand_wire_bits": 2 * 3 * 2 * 16,
         "sum_wire_bits": (3 + 1) * 2 * 32,
+    }
+
+
+@pytest.mark.rule(rivals=10)
+def test_of_a_dual_side_tensor_core() -> None:
+    # A core of 4 outputs × 3 tokens, steps of 2 × 2. Input 0: 3 weights, 1 token; input 1: 1 and 3;
+    # input 2: 2 and none.
+    keep = np.array([[1, 0, 1], [1, 0, 0], [1, 1, 0], [0, 0, 1]], np.bool_)
+    nonzero = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 0]], np.bool_)
+    machine = DualSideArray(1, 1, 4, 3, 2, 2)
+    (tile,), _ = run_dual_side(keep, nonzero, 3, machine)
+    assert int(tile.cycles[0]) == 2 + 2 + 4
+    assert tile.storage.bits == 6 * 16 + 12
+    assert once(tile) == {
+        "weight_bits_read": 6 * 16 + 12,
+        "activation_bits_read": 4 * 16 + 9,
+        "activation_bits_written": 4 * 3 * 32,
+        "decoded_bits": 12 + 9,
+        # Three weights for a step each, one activation for two; one weight for two, three for one.
+        "register_bits": 2 * 16 * (3 + 2 + 2 + 3),
+        "macs": 6,
+        "gated_lanes": 4 * 4 - 6,
+        "accumulator_bits": 2 * 32 * 6,
+        "weight_wire_bits": 6 * 16 + 12,
+        "operand_wire_bits": 4 * 16 + 9,
+        "sum_wire_bits": 4 * 3 * 32,
     }

@@ -13,6 +13,7 @@ from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.machines.load import load_machine
+from sparse_formats.formats.bitmap import Bitmap
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix
@@ -51,7 +52,7 @@ def chunks(items: Any, size: int) -> Iterator[Any]:
 
 
 def one_after_the_other(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
-    """EIE, and a systolic array whose outputs stay."""
+    """EIE, outer products, and a systolic array whose outputs stay."""
     return added(products(keep, weight, x, row, range(keep.shape[1])))
 
 
@@ -143,6 +144,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     ),
     "dense": ("tensor_core_dense", ("slots=6", "strip_outputs=8"), dense_slots),
     "2:4": ("tensor_core_2_4", ("slots=6", "strip_outputs=8"), two_of_four),
+    "dual_side": ("dual_side_tensor_core", ("core_rows=2", "tile_outputs=4"), one_after_the_other),
     "optimus": (
         "optimus",
         ("pe_rows=6", "sets=2", "outputs_per_set=4", "window_inputs=8"),
@@ -232,6 +234,7 @@ def earlier_place(lists: index_matching.EntryLists) -> index_matching.EntryLists
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "eie": (RelativeCSC, "encode", shorter_run),
     "optimus": (rcsc, "schedule", earlier_input),
+    "dual_side": (Bitmap, "encode", lambda bitmap: replace(bitmap, keep=np.roll(bitmap.keep, 1))),
     "2:4": (tensor_core, "slots_and_indices", earlier_index),
     "weight": (
         systolic,

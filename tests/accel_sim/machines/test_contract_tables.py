@@ -89,6 +89,7 @@ DATAFLOWS = [
     pytest.param("rcsc", 6, "optimus", marks=rule(rivals=6)),
     pytest.param("index_matching", 8, "snap", marks=rule(rivals=8)),
     pytest.param("sigma", 9, "sigma", marks=rule(rivals=9)),
+    pytest.param("dual_side", 10, "dual_side_tensor_core", marks=rule(rivals=10)),
 ]
 
 
@@ -133,6 +134,7 @@ SECTIONS = {
     "rcsc": 6,
     "index_matching": 8,
     "sigma": 9,
+    "dual_side": 10,
 }
 
 

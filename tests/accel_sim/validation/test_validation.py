@@ -4,6 +4,7 @@ import pytest
 
 from accel_sim.comparisons.terminal import verdict
 from accel_sim.validation import (
+    dual_side,
     eie,
     index_matching,
     optimus,
@@ -28,6 +29,7 @@ QUICK = (
     *power.EIE,
     *index_matching.AGREEMENTS,
     *sigma.AGREEMENTS,
+    *dual_side.AGREEMENTS,
     *whole_models.AGREEMENTS,
 )
 
