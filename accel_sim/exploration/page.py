@@ -5,6 +5,7 @@ from typing import Any
 
 from accel_sim.exploration.scatter import scatters
 from accel_sim.exploration.terminal import (
+    best,
     figure,
     findings,
     measure_keys,
@@ -27,7 +28,8 @@ def study_page(data: Mapping[str, Any], picture: str) -> str:
     picture: a file beside the page, which shows how the search went.
     """
     points = {point["key"]: point for point in data["points"]}
-    sentences = [*summary(data), *(findings(data) if data["front"] else ())]
+    listed = " Each stands below with its reason."
+    sentences = [*summary(data, where=listed), *(findings(data) if data["front"] else ())]
     body = [
         f"<header>\n<h1>Machines like {escaped(data['accelerator'])}</h1>\n</header>",
         section(
@@ -36,10 +38,12 @@ def study_page(data: Mapping[str, Any], picture: str) -> str:
         ),
     ]
     if data["front"]:
-        front = [points[key] for key in data["front"]]
+        is_single = len(data["objectives"]) == 1
+        shown = best(data) if is_single else [points[key] for key in data["front"]]
+        title = f"The best {len(shown)}" if is_single else "The front"
         body += [
             section("Every point that counts", scatters(data)),
-            section("The front", _table(front, data) + _again(data)),
+            section(title, _table(shown, data) + _again(data)),
             section("How the search went", _picture(picture)),
         ]
     body += [section("The space", _space(data)), section("Every point", _every(data)), _foot(data)]
@@ -56,7 +60,8 @@ def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
     )
     rows = []
     for point in points:
-        mark = " (knee)" if point["key"] == data["knee"] else ""
+        mark = f" ({'knee' if len(data['objectives']) > 1 else 'best'})"
+        mark = mark if point["key"] == data["knee"] else ""
         cells = [
             f"<code>{escaped(point['key'])}</code>{mark}",
             *(escaped(value_text(point["values"][name])) for name in axes),

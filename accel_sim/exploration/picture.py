@@ -73,6 +73,7 @@ def _draw_single(panel: "Axes", data: Mapping[str, Any]) -> None:
             linewidths=0,
         )
     panel.set_xlabel("trial")
+    panel.set_xlim(0.5, len(data["points"]) + 0.5)
     _name(panel.set_ylabel, objective)
     panel.grid(alpha=0.2)
 
@@ -80,7 +81,8 @@ def _draw_single(panel: "Axes", data: Mapping[str, Any]) -> None:
 def _draw_search(panel: "Axes", data: Mapping[str, Any]) -> None:
     volumes = data["hypervolume"]
     panel.plot(range(1, len(volumes) + 1), volumes, color=_FRONT, drawstyle="steps-post")
-    panel.set_xlabel("trials")
+    panel.set_xlabel("trial")
+    panel.set_xlim(0.5, len(volumes) + 0.5)
     panel.set_ylabel("hypervolume (share of the box of all points)")
     panel.set_ylim(0, 1)
     panel.grid(alpha=0.2)

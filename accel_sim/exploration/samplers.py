@@ -135,7 +135,7 @@ class Learning:
 def nsga2(space: Space, trials: int, seed: int, objectives: int) -> Sampler:
     """Deb et al., A fast and elitist multiobjective genetic algorithm, 2002."""
     optuna = _optuna()
-    population = max(BATCH, min(50, trials // 5))
+    population = max(BATCH, min(50, trials // 10))
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
     return _learning(space, sampler, seed, objectives)
 

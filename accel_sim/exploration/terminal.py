@@ -14,12 +14,15 @@ from sparse_formats.untrusted import printable
 
 MOST_ROWS = 20
 """Of the front on the terminal; all of it stands in the files."""
+MOST_BEST = 10
+"""Points that are shown where there is one objective, to see how flat the best is."""
 _MOST_REASONS = 3
 
 
 def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console: Console) -> None:
     """What was tried, the front, the knee, and how to run a point again."""
-    for sentence in summary(data, new):
+    where = "" if folder is None else f" {folder / 'explore.csv'} has the reason of each."
+    for sentence in summary(data, new, where):
         console.print(printable(sentence), soft_wrap=True)
     points = {point["key"]: point for point in data["points"]}
     front = [points[key] for key in data["front"]]
@@ -28,6 +31,8 @@ def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console:
     console.print()
     shown = _spread(front)
     names, wanted = list(data["space"]["axes"]), [each["key"] for each in data["objectives"]]
+    if len(wanted) == 1:
+        shown = best(data)
     columns = [
         Column("point"),
         *(Column(_header(name), "right") for name in names),
@@ -38,7 +43,9 @@ def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console:
         Column("bound by", rank=2),
     ]
     print_table(console, columns, [row(point, data) for point in shown])
-    if len(shown) < len(front):
+    if len(wanted) == 1:
+        console.print(f"These are the best {len(shown)} of {data['feasible']:,}.")
+    elif len(shown) < len(front):
         where = "" if folder is None else f"; all of them stand in {folder}"
         console.print(f"{len(shown)} of the {len(front)} points of the front{where}.")
     console.print()
@@ -54,8 +61,19 @@ def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console:
         console.print(f"study    {folder / 'explore.html'}", soft_wrap=True)
 
 
-def summary(data: Mapping[str, Any], new: int | None = None) -> list[str]:
-    """How many points there are, were tried and count, and why others do not."""
+def best(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of one objective, the points that are best in it, the best first."""
+    objective = data["objectives"][0]
+    sign = 1 if objective["better"] == "lower" else -1
+    counted = [point for point in data["points"] if point["reason"] is None]
+    return sorted(counted, key=lambda point: sign * point[objective["key"]])[:MOST_BEST]
+
+
+def summary(data: Mapping[str, Any], new: int | None = None, where: str = "") -> list[str]:
+    """How many points there are, were tried and count, and why others do not.
+
+    where: a sentence on where each of these is listed with its reason.
+    """
     size, trials, feasible = data["space"]["size"], data["trials"], data["feasible"]
     how = "every one of them" if trials == size else f"{trials:,} by {data['sampler']}"
     known = ""
@@ -71,7 +89,7 @@ def summary(data: Mapping[str, Any], new: int | None = None) -> list[str]:
         ]
         more = len(data["reasons"]) - len(reasons)
         reasons += [f"and {more} further reasons"] if more > 0 else []
-        found.append(f"{trials - feasible:,} do not count: {'; '.join(reasons)}.")
+        found.append(f"{trials - feasible:,} do not count: {'; '.join(reasons)}.{where}")
     if not feasible:
         found.append(f"No point counts.{_nearest_miss(data)} Change the limits or the space.")
     return found
