@@ -1,11 +1,12 @@
 """Is a point lost, or simulated twice, when a study or one of its processes is killed?
 
-Run: python benchmarks/exploration/kills.py [--count 20] [--sampler nsga2] [--points 16] [--jobs 2]
+Run: python benchmarks/exploration/kills.py [--count 20] [--sampler nsga2] [--points 40] [--jobs 2]
 
-A study is killed (SIGKILL) at random moments until it was killed so often; each time it is started
-again. By turns the study itself is killed, or one of the processes that it forked, which the study
-must survive. What the record holds after each kill must be a beginning of what an undisturbed study
-writes; in the end all files must be the same bytes.
+A study is killed (SIGKILL) after a random number of further points, and a random moment more,
+until it was killed so often; each time it is started again. By turns the study itself is killed, or
+one of the processes that it forked, which the study must survive. What the record holds after each
+kill must be a beginning of what an undisturbed study writes; in the end all files must be the same
+bytes.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--sampler", default="nsga2")
-    parser.add_argument("--points", type=int, default=16)
+    parser.add_argument("--points", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     words = ["--sampler", given.sampler, "--trials", str(given.points), "--jobs", str(given.jobs)]
@@ -44,7 +45,7 @@ def main() -> None:
         alone, killed = Path(made, "alone"), Path(made, "killed")
         for folder in (alone, killed):
             folder.mkdir()
-        seconds = _run(words, alone)
+        _run(words, alone)
         whole = _files(alone)
         record = (alone / STUDY / RECORD).read_bytes()
         kills = of_workers = starts = ends = 0
@@ -52,7 +53,7 @@ def main() -> None:
             starts += 1
             process = _start(words, killed)
             is_worker = given.jobs > 1 and kills % 2 == 1
-            time.sleep(draw.uniform(0.2, 1) * seconds)
+            _wait(process, killed, draw)
             if is_worker:
                 hit = _kill_a_worker(process, draw)
                 assert process.wait() == 0, "the study did not survive the death of a process"
@@ -83,11 +84,22 @@ def _start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, env=path, stdout=subprocess.DEVNULL)
 
 
-def _run(words: list[str], folder: Path) -> float:
-    """Seconds of an undisturbed study."""
-    begun = time.monotonic()
+def _run(words: list[str], folder: Path) -> None:
+    """An undisturbed study."""
     assert _start(words, folder).wait() == 0
-    return time.monotonic() - begun
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> None:
+    """Until a random number of further points is kept, or the study writes its files; then a bit.
+
+    Moments of a clock would fall before the first point or behind the last one, mostly.
+    """
+    points = _record(folder).count(NEWLINE) + draw.randint(0, 6)
+    while process.poll() is None and _record(folder).count(NEWLINE) < points:
+        if (folder / STUDY / "explore.json").exists():
+            break
+        time.sleep(0.002)
+    time.sleep(draw.uniform(0, 0.2))
 
 
 def _kill_a_worker(process: subprocess.Popen[bytes], draw: random.Random) -> int:
