@@ -1,124 +1,244 @@
-"""The command `compare`: masks × accelerators, each beside the first."""
+"""The command `compare`: masks × accelerators × loads, each beside the first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_sim.commands.model_options import (
+    ModelOptions,
+    given_of,
+    model_of_masks,
+    model_of_shapes,
+    prompt_of,
+    requests_of,
+)
 from accel_sim.commands.simulation_options import (
     A_FILE,
+    A_PATTERN_ELSE,
     SimulationOptions,
     TokenCount,
     check_generated,
     check_of_a_file,
+    density_of,
     patterns,
 )
 from accel_sim.comparisons.equal_size import Equal
-from accel_sim.inputs.defaults import ACCELERATOR, DENSITY, PATTERN, TOKENS
-from accel_sim.machines.builtin import builtin_accelerators
-from sparse_formats.errors import InputError
+from accel_sim.inputs.defaults import ACCELERATOR, PATTERN, TOKENS
+from accel_sim.machines.builtin import builtin_accelerators, builtin_memories
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.output_folder import replace_files
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
 from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
-    from accel_sim.comparisons.compare import Pair
+    from accel_sim.comparisons.measures import Kind
     from accel_sim.dataflows.abstract.dataflow import Machine
     from accel_sim.inputs.workload import Workload
+    from accel_sim.models.weights import MaskedModel
 
-PICTURE, DATA = "compare.png", "compare.json"
+DATA, PAGE, TABLE, PICTURE = "compare.json", "compare.html", "compare.csv", "compare.png"
+
+ALL = "all"
+"""The name of all accelerators that come with the package."""
+
+
+def _accelerators() -> Iterable[str]:
+    return [ALL, *builtin_accelerators()]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SimulationOptions):
-    """Compare masks on accelerators: time, energy, their product and area over the first pair's."""
+class Settings(ModelOptions, SimulationOptions):
+    """Compare masks on accelerators: time, energy and area over the first pair's and over dense.
+
+    With --model, --prefill or --generate whole models are compared instead of single products.
+    """
 
     mask: tuple[Path, ...] = option("Mask file or folder to simulate.", default=())
     pattern: tuple[str, ...] = option(
-        "Pattern of generated masks.", default=(), choices=patterns, otherwise=PATTERN
+        "Pattern of generated masks.",
+        default=(),
+        choices=patterns,
+        or_else=A_PATTERN_ELSE,
+        otherwise=PATTERN,
     )
     accelerator: tuple[str, ...] = option(
         "Accelerator to simulate.",
         default=(ACCELERATOR,),
-        choices=builtin_accelerators,
+        choices=_accelerators,
         or_else=A_FILE,
         reads=True,
+    )
+    memory: tuple[str, ...] = option(
+        "Memory that the accelerators get in place of their own DRAM. Each of several is compared.",
+        default=(),
+        choices=builtin_memories,
+    )
+    set: tuple[str, ...] = option(
+        "Change one value of all accelerators. Each of several values is compared.",
+        default=(),
+        metavar="KEY=VALUE[,VALUE…]",
     )
     equal: Equal = option(
         "Leave the accelerators as they are, or give each as many PEs as make its MACs or its "
         "area equal to the first one's.",
         default="as-is",
     )
-    tokens: TokenCount = option("Tokens through each matrix.", default=TOKENS)
+    tokens: tuple[TokenCount, ...] = option(
+        "Tokens through each matrix. Each of several numbers is compared.",
+        default=(),
+        otherwise=TOKENS,
+        is_separated=True,
+    )
     out: Path | None = option(
-        f"Folder for {DATA} and {PICTURE}.",
+        f"Folder for {DATA}, {TABLE}, {PAGE} and {PICTURE}.",
         default=None,
         writes="folder",
         listed_as="comparison",
-        holds=(DATA, PICTURE),
+        holds=(DATA, PAGE, TABLE, PICTURE),
         is_replayed=False,
     )
 
 
 @dataclass(frozen=True)
 class Result:
-    """pairs: mask by mask, machines in their order. workloads: by the name in the table."""
+    """data: what stands in compare.json. read: what was read of each mask file, in sentences."""
 
-    pairs: tuple[Pair, ...]
-    workloads: Mapping[str, Workload]
-    machines: tuple[Machine, ...]
+    data: Mapping[str, Any]
+    read: tuple[str, ...]
 
 
 def run(settings: Settings) -> Result:
-    """Simulate every mask on every machine."""
-    from accel_sim.comparisons.compare import compare
+    """Simulate every mask on every machine under every load."""
     from accel_sim.comparisons.equal_size import made_equal
-    from accel_sim.machines.load import load_machine
+    from accel_sim.comparisons.variants import variants
 
-    workloads = _workloads(settings)
-    loaded = [load_machine(name) for name in settings.accelerator]
-    machines = made_equal(loaded, settings.equal)
-    pairs = tuple(compare(workloads, machines, settings.threads))
-    return Result(pairs, workloads, tuple(machines))
+    own = variants(_expanded(settings.accelerator), settings.memory, settings.set)
+    machines = dict(zip(own, made_equal(list(own.values()), settings.equal), strict=True))
+    if given_of(settings):
+        return _models(settings, machines)
+    return _products(settings, machines)
 
 
 def show(settings: Settings, result: Result) -> None:
-    """Write the JSON and the picture; print the table and the notes."""
-    from accel_sim.comparisons.terminal import print_pairs
-    from accel_sim.machines.plausibility import implausible
+    """Write the folder and the JSON; print the table and the notes."""
+    from accel_sim.comparisons.compare_terminal import print_comparison
     from sparse_formats.terminal.tables import new_console
     from sparse_formats.untrusted import printable
 
-    data = _data(settings, result)
+    data = result.data
     if settings.out is not None:
+        from accel_sim.comparisons.data import as_csv
+        from accel_sim.comparisons.page import comparison_page
         from accel_sim.comparisons.picture import draw_pairs
+        from sparse_formats.files.atomic import write_text
 
         with replace_files(settings.out, "comparison") as beside:
             draw_pairs(data, beside / PICTURE)
+            write_text(beside / TABLE, as_csv(data))
+            write_text(beside / PAGE, comparison_page(data, PICTURE))
             emit_json(data, beside / DATA)
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)
-    for workload in result.workloads.values():
-        for sentence in workload.origin.get("read", {}).get("sentences", ()):
-            console.print(printable(sentence), soft_wrap=True)
-    print_pairs(result.pairs, console)
-    for name, workload in result.workloads.items():
-        if routed := workload.routed:
-            console.print(f"note     {printable(name)}: {routed}", soft_wrap=True)
-    for name, workload in result.workloads.items():
-        if workload.is_int8:
-            console.print(
-                f"note     {name}: its weights are INT8; every machine runs with its own datatype",
-                soft_wrap=True,
-            )
-    for machine in result.machines:
-        for note in (machine.note, *implausible(machine)):
-            if note:
-                console.print(f"note     {machine.name}: {note}", soft_wrap=True)
+    for sentence in result.read:
+        console.print(printable(sentence), soft_wrap=True)
+    print_comparison(data, console)
+
+
+def _expanded(accelerators: Iterable[str]) -> list[str]:
+    """Every name once; `all` stands for all that come with the package, the default one first."""
+    found: dict[str, None] = {}
+    for name in accelerators:
+        every = (ACCELERATOR, *builtin_accelerators()) if name == ALL else (name,)
+        found |= dict.fromkeys(every)
+    return list(found)
+
+
+def _products(settings: Settings, machines: Mapping[str, Machine]) -> Result:
+    """Single products of weights."""
+    from accel_sim.comparisons.compare import compare
+
+    workloads = _workloads(settings)
+    pairs = list(compare(workloads, machines, settings.threads, settings.tokens or (TOKENS,)))
+    masks = {name: workload.origin for name, workload in workloads.items()}
+    read = [each.origin.get("read", {}).get("sentences", ()) for each in workloads.values()]
+    int8 = [name for name, workload in workloads.items() if workload.is_int8]
+    data = _data("products", settings, pairs, machines, masks, int8)
+    return Result(data, tuple(sentence for sentences in read for sentence in sentences))
+
+
+def _models(settings: Settings, machines: Mapping[str, Machine]) -> Result:
+    """Whole models."""
+    from accel_sim.comparisons.compare_models import compare_models
+
+    for each in fields(SimulationOptions):
+        single = ("experts_per_token", "expert_load", "activation_density")
+        if each.name in single and getattr(settings, each.name) != each.default:
+            raise SettingError(each.name, "is of single products; leave it out with whole models")
+    if settings.tokens:
+        raise SettingError("tokens", "is of single products; a whole model has --prefill")
+    models, masks = _masked_models(settings)
+    prefill = prompt_of(settings, next(iter(models.values())))
+    requests = requests_of(settings, prefill)
+    pairs = list(compare_models(models, machines, requests, settings.threads))
+    int8 = [name for name, model in models.items() if model.is_int8]
+    settings = replace(settings, prefill=prefill)
+    return Result(_data("model", settings, pairs, machines, masks, int8), ())
+
+
+def _data(
+    kind: Kind,
+    settings: Settings,
+    pairs: Any,
+    machines: Mapping[str, Machine],
+    masks: Mapping[str, Mapping[str, Any]],
+    int8: list[str],
+) -> dict[str, Any]:
+    """What stands in compare.json."""
+    from accel_sim.comparisons.data import as_json
+
+    subject = settings.shapes if settings.shapes and not settings.mask else settings.model
+    if subject is None:
+        subject = "1 mask" if len(masks) == 1 else f"{len(masks)} masks"
+    if kind == "model":
+        subject = f"{subject}: prompts of {settings.prefill}, {settings.generate} generated"
+    about = {
+        "command": command_line("accel_sim", "compare", _resolved(settings)),
+        "subject": subject,
+        "equal": settings.equal,
+    }
+    data = as_json(kind, pairs, machines, masks, about)
+    if int8:
+        note = "The weights are INT8; every machine runs with its own datatype."
+        data["notes"]["masks"].append({"of": int8, "note": note})
+    return data
+
+
+def _resolved(settings: Settings) -> Settings:
+    """The settings with what was taken where nothing was said."""
+    if settings.shapes is None:
+        return replace(settings, pattern=())
+    return replace(settings, pattern=settings.pattern or (PATTERN,))
+
+
+def _names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Mask files by their name in the table: that of the file, the path where two have the same."""
+    found = list(paths)
+    names = [path.name for path in found]
+    return {path.name if names.count(path.name) == 1 else str(path): path for path in found}
+
+
+def _generated(settings: Settings) -> dict[str, tuple[str, float]]:
+    """Pattern and density of generated masks by their name in the table."""
+    prefix = f"{settings.shapes} " if settings.mask else ""
+    return {
+        f"{prefix}{pattern}": (pattern, density_of(pattern, settings.density))
+        for pattern in settings.pattern or (PATTERN,)
+    }
 
 
 def _workloads(settings: Settings) -> dict[str, Workload]:
@@ -134,11 +254,10 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
         check_generated(paths[0], own)
     if not paths:
         check_of_a_file(settings)
-    activations = Activations(settings.tokens, settings.activation_density, settings.seed)
+    activations = Activations(TOKENS, settings.activation_density, settings.seed)
     include, exclude = settings.include, settings.exclude
-    names = [path.name for path in paths]
     workloads = {
-        path.name if names.count(path.name) == 1 else str(path): Workload.of(
+        name: Workload.of(
             path,
             activations,
             include=include,
@@ -146,13 +265,13 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
             experts_per_token=settings.experts_per_token,
             expert_load=settings.expert_load,
         )
-        for path in paths
+        for name, path in _names(paths).items()
     }
-    for pattern in (settings.pattern or (PATTERN,)) if shapes is not None else ():
-        workloads[f"{shapes} {pattern}"] = Workload.generated(
+    for name, (pattern, density) in _generated(settings).items() if shapes is not None else ():
+        workloads[name] = Workload.generated(
             shapes or "",
             activations,
-            density=DENSITY if settings.density is None else settings.density,
+            density=density,
             pattern=pattern,
             seed=settings.seed,
             include=include,
@@ -161,20 +280,32 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
     return workloads
 
 
-def _data(settings: Settings, result: Result) -> dict[str, Any]:
-    """What stands in compare.json."""
-    from accel_sim.comparisons.energy_order import energy_orders
-
-    is_generated = settings.shapes is not None
-    resolved = replace(
-        settings,
-        density=DENSITY if is_generated and settings.density is None else settings.density,
-        pattern=(settings.pattern or (PATTERN,)) if is_generated else (),
-    )
-    return {
-        "command": command_line("accel_sim", "compare", resolved),
-        "equal": settings.equal,
-        "masks": [workload.origin for workload in result.workloads.values()],
-        "pairs": [pair.as_data(result.pairs[0]) for pair in result.pairs],
-        "energy_orders": [order.as_data() for order in energy_orders(result.pairs)],
-    }
+def _masked_models(
+    settings: Settings,
+) -> tuple[dict[str, MaskedModel], dict[str, Mapping[str, Any]]]:
+    """The model with each of the masks, and where these came from."""
+    if (settings.model is None) == (settings.shapes is None):
+        raise InputError("give either --model NAME_OR_FOLDER or --shapes NAME, but not both")
+    models: dict[str, MaskedModel] = {}
+    masks: dict[str, Mapping[str, Any]] = {}
+    if settings.shapes is not None:
+        if settings.mask:
+            raise SettingError("mask", "belongs to --model; --shapes generates its masks")
+        for name, (pattern, density) in _generated(settings).items():
+            models[name], masks[name] = model_of_shapes(
+                settings.shapes, density, pattern, settings.seed, settings.head_density
+            )
+        return models, masks
+    for name, value in (
+        ("density", settings.density is not None),
+        ("pattern", settings.pattern),
+        ("head_density", settings.head_density is not None),
+    ):
+        if value:
+            raise SettingError(name, "belongs to masks generated with --shapes; leave it out")
+    names = settings.include, settings.exclude
+    for name, path in _names(settings.mask).items():
+        models[name], masks[name] = model_of_masks(settings.model or "", path, *names)
+    if not models:
+        models["dense"], masks["dense"] = model_of_masks(settings.model or "", None)
+    return models, masks

@@ -30,7 +30,7 @@ def run(settings: Settings) -> Diff:
 
 def show(settings: Settings, result: Diff) -> None:
     """Print what differs."""
-    from accel_sim.comparisons.terminal import print_diff
+    from accel_sim.comparisons.diff_terminal import print_diff
     from sparse_formats.terminal.tables import new_console
 
     print_diff(result, new_console())

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from accel_sim.commands.accelerator_options import AcceleratorOptions, accelerator, for_int8
+from accel_sim.commands.model_options import (
+    ModelOptions,
+    known_models,
+    model_of_masks,
+    model_of_shapes,
+    prompt_of,
+    requests_of,
+)
 from accel_sim.commands.output_options import OutputOptions, given_prompt
 from accel_sim.commands.simulation_options import (
     A_PATTERN_ELSE,
@@ -34,35 +40,20 @@ if TYPE_CHECKING:
 
 DATA, PAGE, TABLE, PICTURE = "model.json", "model.html", "operators.csv", "sweep.png"
 
-Tokens = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
-TokensOrNone = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
-CacheBits = Annotated[int, msgspec.Meta(ge=1, le=32)]
-
-
-def _known_models() -> Iterable[str]:
-    from accel_sim.models.families import KNOWN
-
-    return KNOWN
-
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(AcceleratorOptions, OutputOptions, NameOptions, JsonOption, MemoryOption):
+class Settings(
+    ModelOptions, AcceleratorOptions, OutputOptions, NameOptions, JsonOption, MemoryOption
+):
     """Simulate a whole transformer: products, attention, KV cache, vector unit and head."""
 
-    model: str | None = option(
-        "Model to simulate; of a folder its config.json is read.",
-        default=None,
-        choices=_known_models,
-        or_else="a folder with a config.json",
-        reads=True,
-    )
     mask: Path | None = option(
         "Mask file or folder of the model's matrices. Without it they are dense.", default=None
     )
     shapes: str | None = option(
         "Simulate this known model with generated masks in all layers.",
         default=None,
-        choices=_known_models,
+        choices=known_models,
     )
     density: Share | None = option(
         "Kept share of generated masks.", default=None, otherwise=ITS_DENSITY
@@ -73,33 +64,6 @@ class Settings(AcceleratorOptions, OutputOptions, NameOptions, JsonOption, Memor
         choices=patterns,
         or_else=A_PATTERN_ELSE,
         otherwise=PATTERN,
-    )
-    head_density: Share | None = option(
-        "Give the head a generated mask with this share of its weights kept.", default=None
-    )
-    prefill: Tokens | None = option(
-        "Tokens of the prompt of each request.",
-        default=None,
-        otherwise="those that are given, else 128; of a model of images, those of one image",
-    )
-    generate: TokensOrNone = option("Tokens to generate for each request.", default=0)
-    batch: tuple[Count, ...] = option(
-        "Requests that run together. Several numbers make a sweep.",
-        default=(1,),
-        is_separated=True,
-    )
-    context: tuple[Whole, ...] = option(
-        "Tokens of each request that are cached before its prompt. Several numbers make a sweep.",
-        default=(0,),
-        is_separated=True,
-    )
-    scores: Literal["rows", "tiles", "dram"] | None = option(
-        "Where scores of attention stay: rows or tiles on chip, or the DRAM.",
-        default=None,
-        otherwise="rows where they fit, else tiles",
-    )
-    cache_bits: CacheBits | None = option(
-        "Bits of a number in the KV cache.", default=None, otherwise="those of an operand"
     )
     seed: Whole = option("Random seed for generated masks.", default=0)
     advice: bool = option("Simulate what would help.", default=False)
@@ -134,7 +98,7 @@ def run(settings: Settings) -> tuple[ModelReport, ...]:
     command = command_line("accel_sim", "model", settings)
     compute = None if prompt is None else _computation(settings, prompt, masked, machine)
     reports = []
-    for request in _requests(settings):
+    for request in requests_of(settings, settings.prefill or 1):
         found = _simulate(masked, request, machine, settings)
         advice = None
         if settings.advice:
@@ -183,9 +147,6 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
 
 def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
     """The model with its masks, and where these came from."""
-    from accel_sim.models.config import read_model
-    from accel_sim.models.weights import MaskedModel, generated, masked, with_head
-
     if (settings.model is None) == (settings.shapes is None):
         raise InputError("give either --model NAME_OR_FOLDER or --shapes NAME, but not both")
     pattern = settings.pattern or PATTERN
@@ -193,60 +154,26 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
         if settings.mask is not None:
             raise SettingError("mask", "belongs to --model; --shapes generates its masks")
         density = density_of(pattern, settings.density)
-        model = read_model(settings.shapes)
-        found = generated(model, density, pattern, settings.seed, settings.head_density)
-        origin = {"source": "generated", "sha256": None, "shapes": settings.shapes}
-        return found, {**origin, "density": density, "pattern": pattern, "seed": settings.seed}
+        return model_of_shapes(
+            settings.shapes, density, pattern, settings.seed, settings.head_density
+        )
     given = [name for name in ("density", "pattern") if getattr(settings, name) is not None]
     if given and settings.head_density is None:
         raise SettingError(given[0], "belongs to masks generated with --shapes; leave it out")
-    model = read_model(settings.model or "")
-    if settings.mask is None:
-        found, origin = MaskedModel(model, {}), {"source": "dense", "sha256": None}
-    else:
-        from sparse_formats.files.mask_file import read_masks, sha256_of
-        from sparse_formats.masks.selection import select
-
-        masks = read_masks(settings.mask)
-        names = [matrix.name for matrix in masks.matrices]
-        chosen = names
-        if settings.include or settings.exclude:
-            chosen = select(names, settings.include, settings.exclude)
-        wanted = set(chosen)
-        matrices = (matrix for matrix in masks.matrices if matrix.name in wanted)
-        found = masked(model, matrices, str(settings.mask))
-        origin = {"source": str(settings.mask), "sha256": sha256_of(settings.mask)}
+    names = settings.include, settings.exclude
+    found, origin = model_of_masks(settings.model or "", settings.mask, *names)
     if settings.head_density is not None:
+        from accel_sim.models.weights import with_head
+
         found = with_head(found, settings.head_density, pattern, settings.seed)
     return found, origin
 
 
 def _prompt(settings: Settings, masked: MaskedModel, prompt: Prompt | None) -> int:
     """Tokens of the prompt where nothing is said."""
-    if settings.prefill is not None:
-        return settings.prefill
-    if prompt is not None and prompt.tokens is not None:
+    if settings.prefill is None and prompt is not None and prompt.tokens is not None:
         return prompt.tokens
-    if masked.model.patch:
-        return masked.model.most_tokens or 1
-    return 128
-
-
-def _requests(settings: Settings) -> list[Request]:
-    from accel_sim.models.simulate import Request
-
-    return [
-        Request(
-            prefill=settings.prefill or 1,
-            generate=settings.generate,
-            batch=batch,
-            context=context,
-            scores=settings.scores,
-            cache_bits=settings.cache_bits,
-        )
-        for batch in settings.batch
-        for context in settings.context
-    ]
+    return prompt_of(settings, masked)
 
 
 def _computation(
@@ -259,7 +186,7 @@ def _computation(
     from accel_sim.models.outputs.parameters import read_parameters
     from accel_sim.models.outputs.prompt import prompt_ids
 
-    request, *others = _requests(settings)
+    request, *others = requests_of(settings, settings.prefill or 1)
     if others:
         raise SettingError("check", "computes one output; give one --batch and one --context")
     check_machine(machine)

@@ -29,7 +29,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class EnergyOrder:
-    """accelerators: from least to most energy on `mask`.
+    """accelerators: from least to most energy on `mask`, which names the tokens where they differ.
 
     wires_from, wires_to: how many times as much wires may cost for the order to hold; None: any.
     """
@@ -46,11 +46,20 @@ class EnergyOrder:
 
 
 def energy_orders(pairs: Sequence[Pair]) -> list[EnergyOrder]:
-    """The order on each mask, in the masks' order; none where there is one machine."""
-    by_mask: dict[str, list[Pair]] = {}
+    """The order on each mask with each number of tokens, as they come, without the dense runs.
+
+    None where there is one machine.
+    """
+    groups: dict[tuple[str, int], list[Pair]] = {}
     for pair in pairs:
-        by_mask.setdefault(pair.mask, []).append(pair)
-    return [_order(mask, of_mask) for mask, of_mask in by_mask.items() if len(of_mask) > 1]
+        if pair.mask != pair.dense:
+            groups.setdefault((pair.mask, pair.tokens), []).append(pair)
+    is_one = len({tokens for _, tokens in groups}) == 1
+    return [
+        _order(mask if is_one else f"{mask} with {tokens} tokens", group)
+        for (mask, tokens), group in groups.items()
+        if len(group) > 1
+    ]
 
 
 def _order(mask: str, pairs: Iterable[Pair]) -> EnergyOrder:

@@ -361,8 +361,8 @@ def notes_on_use(layers: Sequence[LayerResult], machine: Machine) -> list[str]:
     note = f"This machine stores the mask as follows: {stored}."
     if padding:
         note += (
-            f" {_percent(executed, padding)} of the multiplications that occupy lanes are of kept "
-            "weights; the rest is the cost of this pattern on this machine."
+            f" A kept weight needs {_percent(executed, padding)} of the issued multiplications; "
+            "the rest is the cost of this pattern on this machine."
         )
     return [note]
 

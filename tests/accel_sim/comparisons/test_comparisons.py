@@ -96,7 +96,9 @@ def test_does_compare_normalise_to_the_first_pair(
     assert call(monkeypatch, "compare", *words) == 0
     assert "systolic_os" in capsys.readouterr().out
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
-    first, second = json.loads((out / "compare.json").read_text())["pairs"]
+    assert (out / "compare.html").exists()
+    first, second, *dense = json.loads((out / "compare.json").read_text())["pairs"]
+    assert [pair["mask"] for pair in dense] == ["dense", "dense"]
     assert set(first["over_first"].values()) == {1.0}
     assert second["over_first"]["latency_s"] == second["latency_s"] / first["latency_s"]
     assert second["energy_delay_js"] == second["energy_j"] * second["latency_s"]
@@ -136,6 +138,12 @@ def test_does_the_command_in_a_comparison_give_it_again(
         (("--shapes", "8x8", "--equal", "mac"), "'mac'"),
         (("--shapes", "8x8", "--threads", "0"), "--threads is 0"),
         (("--shapes", "8x8", "--accelerator", "eye"), "'eye' is neither known"),
+        (("--shapes", "8x8", "--set", "lanes"), "--set is 'lanes'; write KEY=VALUE"),
+        (("--shapes", "8x8", "--set", "lanes=8,"), "--set is 'lanes=8,'; write KEY=VALUE"),
+        (("--shapes", "8x8", "--tokens", "0,4"), "--tokens"),
+        (("--prefill", "4"), "give either --model NAME_OR_FOLDER or --shapes NAME"),
+        (("--shapes", "gpt2-small", "--prefill", "4", "--tokens", "4"), "--tokens is of single"),
+        (("--model", "gpt2-small", "--pattern", "mvp"), "--pattern belongs to masks generated"),
     ],
 )
 def test_is_a_comparison_that_cannot_be_refused(
@@ -182,9 +190,10 @@ def test_do_skipped_zeros_hold_no_lane() -> None:
     whole = MaskedMatrix("m", np.ones((64, 40), np.bool_))
     work = Workload.of([whole], Activations(4, 0.5))
     eie = load_machine("eie")
-    (pair,) = compare({"whole": work}, [eie])
+    pair, dense = compare({"whole": work}, [eie])
     assert simulate(work, eie).total.macs_skipped > 0
-    assert pair.kept_share == 1.0
+    assert dense.cycles == pair.cycles
+    assert pair.needed_share == 1.0
 
 
 @pytest.mark.rule(rivals=1)

@@ -3,8 +3,8 @@
 import pytest
 
 from accel_sim.comparisons.compare import Pair, compare
+from accel_sim.comparisons.compare_terminal import order_sentences
 from accel_sim.comparisons.energy_order import energy_orders
-from accel_sim.comparisons.terminal import order_sentences
 from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
@@ -17,7 +17,10 @@ def pair(accelerator: str, energy: float, wires: float, low: float, high: float)
         accelerator=accelerator,
         macs=1,
         stored="",
-        kept_share=None,
+        dense="dense",
+        tokens=1,
+        density=None,
+        needed_share=None,
         bound_by=None,
         cycles=1,
         latency_s=1.0,
@@ -36,7 +39,7 @@ def test_where_does_the_order_flip() -> None:
     assert order.accelerators == ("a", "b")
     assert (order.wires_from, order.wires_to) == (0, pytest.approx(5 / 3))
     assert [flip.case for flip in order.flips] == ["high", None]
-    assert order_sentences(order) == [
+    assert order_sentences(order.as_data()) == [
         "Energy on m, from least to most: a, b.",
         "This order holds where wires cost from 0.00 to 1.67 times what the tables say.",
         "b needs less than a with every row of the cost tables high.",
@@ -48,7 +51,7 @@ def test_where_does_the_order_flip_without_wires() -> None:
     # Without wires a needs 9 and c 4; with them 10 and 12. They meet at 5/7.
     (order,) = energy_orders([pair("a", 10, 1, 5, 30), pair("c", 12, 8, 6, 40)])
     assert (order.wires_from, order.wires_to) == (pytest.approx(5 / 7), None)
-    assert order_sentences(order)[1:] == [
+    assert order_sentences(order.as_data())[1:] == [
         "This order holds where wires cost at least 0.71 times what the tables say.",
         "It also holds with every row of the cost tables low, and with all high.",
         "c needs less than a where wires cost less than 0.71 times.",
@@ -61,6 +64,6 @@ def test_has_one_machine_no_order() -> None:
 
 def test_is_the_energy_of_wires_that_of_the_report() -> None:
     work = Workload.of([random_matrix((40, 48), 0.4)], Activations(3))
-    (found,) = compare({"m": work}, [load_machine("systolic_ws")])
+    found, _ = compare({"m": work}, [load_machine("systolic_ws")])
     assert 0 < found.energy_wires_j < found.energy_j
     assert found.energy_band_j["low"] < found.energy_j < found.energy_band_j["high"]

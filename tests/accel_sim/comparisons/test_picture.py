@@ -10,9 +10,11 @@ from accel_sim.comparisons.picture import draw_pairs
 RATIOS = {"latency_s": 1.0, "energy_j": 2.0, "energy_delay_js": 2.0, "area_mm2": 1.0}
 
 
+@pytest.mark.parametrize("count", [1, 27])  # bars, and a scatter
 @pytest.mark.parametrize("name", ["q", "$x_$", "$\\frac{$", "漢字", "a\x1b[31m\0b", ""])
-def test_is_a_name_drawn_as_it_is(name: str, tmp_path: Path) -> None:
-    data = {"pairs": [{"mask": name, "accelerator": name, "over_first": RATIOS}]}
+def test_is_a_name_drawn_as_it_is(name: str, count: int, tmp_path: Path) -> None:
+    pair = {"mask": name, "accelerator": name, "tokens": 1, "is_dense": False, **RATIOS}
+    data = {"kind": "products", "pairs": [{**pair, "over_first": RATIOS}] * count}
     # Warnings are errors here, such as that of a letter that the font lacks.
     draw_pairs(data, tmp_path / "a.png")
     picture = (tmp_path / "a.png").read_bytes()

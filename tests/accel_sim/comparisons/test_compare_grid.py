@@ -1,0 +1,167 @@
+"""Does a comparison have every row that was asked for, and say what a run of its own says?"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from accel_sim.commands import compare, model
+from accel_sim.comparisons.compare_terminal import MOST_ROWS, print_comparison
+from accel_sim.comparisons.data import as_csv
+from accel_sim.comparisons.page import comparison_page
+from accel_sim.comparisons.variants import variants
+from accel_sim.machines.builtin import builtin_accelerators
+from accel_sim.machines.load import load_machine
+from sparse_formats.errors import InputError
+from sparse_formats.terminal.tables import SafeConsole
+from tests.accel_sim.models.test_command import CONFIG, mask_of
+
+
+def data_of(**settings: Any) -> dict[str, Any]:
+    return dict(compare.run(compare.Settings(**settings)).data)
+
+
+def printed(data: dict[str, Any], width: int = 80) -> list[str]:
+    """The lines that a terminal of so many columns shows."""
+    text = io.StringIO()
+    console: Console = SafeConsole(file=text, width=width, highlight=False, markup=False)
+    print_comparison(data, console)
+    return [
+        line[i : i + width]
+        for line in text.getvalue().splitlines()
+        for i in range(0, max(len(line), 1), width)
+    ]
+
+
+def test_has_a_machine_a_variant_for_each_memory_and_value() -> None:
+    found = variants(
+        ["systolic_ws", "optimus"],
+        ["ddr4_3200", "hbm2_2000"],
+        ["clock.clock_hz=1e8,2e8"],
+    )
+    assert list(found) == [
+        f"{name} {memory} clock_hz={clock}"
+        for name in ("systolic_ws", "optimus")
+        for memory in ("ddr4_3200", "hbm2_2000")
+        for clock in ("1e8", "2e8")
+    ]
+    one = found["optimus hbm2_2000 clock_hz=2e8"]
+    assert one == load_machine("optimus", ["dram.memory=hbm2_2000", "clock.clock_hz=2e8"])
+    # What is the same for all is in no name, and a list in brackets is one value.
+    assert list(variants(["tf_mvp"], ["hbm2_2000"], ["array.lane_groups=[1,2]"])) == ["tf_mvp"]
+    assert list(variants(["tf_mvp"], [], ["array.lane_groups=[1,2],[1]"])) == [
+        "tf_mvp lane_groups=[1,2]",
+        "tf_mvp lane_groups=[1]",
+    ]
+
+
+def test_is_a_value_that_one_machine_lacks_named() -> None:
+    with pytest.raises(InputError, match=r"unknown key 'array\.lanes'"):
+        variants(["tf_mvp", "systolic_ws"], [], ["array.lanes=8"])
+
+
+def test_has_each_number_of_tokens_its_dense_run() -> None:
+    data = data_of(
+        shapes="64x48,48x64",
+        pattern=("2:4",),
+        accelerator=("tensor_core_2_4", "systolic_os"),
+        tokens=(16, 256),
+    )
+    rows = [(p["mask"], p["tokens"], p["accelerator"]) for p in data["pairs"]]
+    assert rows == [
+        (mask, tokens, machine)
+        for mask in ("2:4", "dense")
+        for tokens in (16, 256)
+        for machine in ("tensor_core_2_4", "systolic_os")
+    ]
+    by_row = dict(zip(rows, data["pairs"], strict=True))
+    for (mask, tokens, machine), pair in by_row.items():
+        dense = by_row["dense", tokens, machine]
+        assert pair["over_dense"]["latency_s"] == pair["latency_s"] / dense["latency_s"]
+        assert pair["over_dense"]["energy_j"] == pair["energy_j"] / dense["energy_j"]
+        assert pair["density"] == (0.5 if mask == "2:4" else 1)
+        assert pair["is_dense"] == (mask == "dense")
+    # An array of its own dense shape takes a mask for dense; the sparse one halves its work, and
+    # moves as many activations.
+    assert by_row["2:4", 256, "systolic_os"]["over_dense"]["latency_s"] == 1
+    assert by_row["2:4", 256, "tensor_core_2_4"]["over_dense"]["latency_s"] < 0.8
+
+
+def test_have_masks_of_other_shapes_a_dense_run_of_their_own(tmp_path: Path) -> None:
+    paths = tuple(tmp_path / f"{name}.npz" for name in "ab")
+    for path, size in zip(paths, (16, 24), strict=True):
+        np.savez(path, m=np.eye(size))
+    pairs = data_of(mask=paths, tokens=(2,))["pairs"]
+    assert [pair["mask"] for pair in pairs] == ["a.npz", "b.npz", "dense", "dense b.npz"]
+    assert [pair["dense"] for pair in pairs[:2]] == ["dense", "dense b.npz"]
+
+
+def test_says_a_whole_model_what_the_command_model_says(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    mask, name = mask_of(tmp_path), "tensor_core_2_4"
+    load = {"model": str(tmp_path), "prefill": 8, "generate": 3, "batch": (1, 2)}
+    data = data_of(mask=(mask,), accelerator=(name,), **load)
+    reports = model.run(model.Settings(mask=mask, accelerator=name, **load))
+    assert [(p["mask"], p["batch"]) for p in data["pairs"]] == [
+        (mask.name, 1), (mask.name, 2), ("dense", 1), ("dense", 2)
+    ]  # fmt: skip
+    for pair, report in zip(data["pairs"], reports, strict=False):
+        answer = report.answer
+        assert pair["time_to_first_token_s"] == answer["time_to_first_token_s"]
+        assert pair["time_per_output_token_s"] == answer["time_per_output_token_s"]["mean"]
+        assert pair["tokens_per_second"] == answer["tokens_per_second"]
+        assert pair["energy_per_output_token_j"] == answer["energy_per_output_token_j"]
+        assert pair["memory_bytes"] == answer["memory_bytes"]["total"]
+        # The dense row is the twin of the report.
+        gained = answer["speedup_vs_dense"]
+        assert 1 / pair["over_dense"]["time_to_first_token_s"] == pytest.approx(gained["prefill"])
+        ratio = 1 / pair["over_dense"]["time_per_output_token_s"]
+        assert ratio == pytest.approx(gained["output_token"])
+    assert "TPOT: time per output token" in " ".join(printed(data))
+    assert f"{tmp_path}: prompts of 8, 3 generated" in comparison_page(data, "compare.png")
+
+
+def test_are_all_machines_on_one_mask_a_screen() -> None:
+    for equal in ("as-is", "macs", "area"):
+        data = data_of(shapes="64x48", accelerator=("all",), equal=equal, tokens=(4,))
+        own = [pair for pair in data["pairs"] if not pair["is_dense"]]
+        assert {pair["accelerator"] for pair in own} == set(builtin_accelerators())
+        lines = printed(data)
+        assert len(lines) <= 40
+        assert all(any(name in line for line in lines) for name in builtin_accelerators())
+        if equal == "macs":
+            assert {pair["macs"] for pair in own} == {4096}
+
+
+def test_are_rows_that_are_left_out_counted() -> None:
+    pairs = data_of(shapes="16x16", tokens=(1,))["pairs"]
+    whole = data_of(shapes="16x16", tokens=tuple(range(1, MOST_ROWS // 2 + 2)))
+    assert len(pairs) == 2
+    lines = " ".join(printed(whole))
+    assert f"{MOST_ROWS // 2 + 1} rows of dense runs are in the JSON" in lines
+
+
+def test_is_the_table_the_same_in_csv_and_page() -> None:
+    data = data_of(shapes="16x16", pattern=("fine", "row"), tokens=(1,))
+    rows = list(csv.DictReader(io.StringIO(as_csv(data))))
+    assert [row["mask"] for row in rows] == ["fine", "row", "dense"]
+    for row, pair in zip(rows, data["pairs"], strict=True):
+        assert float(row["latency_s"]) == pair["latency_s"]
+        assert float(row["over_dense.energy_j"]) == pair["over_dense"]["energy_j"]
+    page = comparison_page(data, "compare.png")
+    assert page.count("<tr>") == 4
+    assert "cannot keep 20 % exactly" in page  # three of 16 rows are 18.75 %
+
+
+def test_is_a_name_no_markup(tmp_path: Path) -> None:
+    path = tmp_path / "<b>[red]x.npz"
+    np.savez(path, m=np.eye(4))
+    data = data_of(mask=(path,), tokens=(1,))
+    assert "<b>" not in comparison_page(data, "compare.png")
+    assert any("<b>[red]x.npz" in line for line in printed(data))
+    json.dumps(data)
