@@ -135,7 +135,8 @@ def test_are_all_machines_on_one_mask_a_screen() -> None:
         assert len(lines) <= 40
         assert all(any(name in line for line in lines) for name in builtin_accelerators())
         if equal == "macs":
-            assert {pair["macs"] for pair in own} == {4096}
+            # Some machines grow by many MACs at once.
+            assert all(0.95 * 4096 < pair["macs"] <= 4096 for pair in own)
 
 
 def test_are_rows_that_are_left_out_counted() -> None:
