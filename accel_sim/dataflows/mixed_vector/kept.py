@@ -23,10 +23,10 @@ class Store(Protocol):
 
 
 class Kept:
-    """What was used last, up to so many bytes, of any number of matrices."""
+    """What was used last of any number of matrices. bytes: of all of it, about."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
+        self._most_bytes, self.bytes = most_bytes, 0
         self._items: OrderedDict[Hashable, tuple[MaskedMatrix, int, Any]] = OrderedDict()
         self._lock = Lock()
 
@@ -45,10 +45,10 @@ class Kept:
         with self._lock:
             # With the matrix, so that no other object gets its id.
             self._items[id(matrix), key] = matrix, size, item
-            self._bytes += size
-            while self._bytes > self._most_bytes:
+            self.bytes += size
+            while self.bytes > self._most_bytes:
                 _, (_, dropped, _) = self._items.popitem(last=False)
-                self._bytes -= dropped
+                self.bytes -= dropped
 
 
 def _bytes(item: Lines | list[EncodedTile]) -> int:

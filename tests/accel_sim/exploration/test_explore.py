@@ -3,7 +3,11 @@
 import csv
 import io
 import json
+import os
 import shlex
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -144,6 +148,28 @@ def test_a_cluster_writes_the_same_bytes(cluster: Any) -> None:
     alone = files()
     STUDY.rename("alone")
     explored(*SHAPES, *VARY, "--cluster", cluster.scheduler_address)
+    assert files() == alone
+
+
+def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(cluster: Any) -> None:
+    more = ("--vary", "dram.bytes_per_cycle=8,16,32,64")
+    explored(*SHAPES, *VARY, *more)
+    alone = files()
+    STUDY.rename("alone")
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        record = STUDY / "record.jsonl"
+        while not (record.exists() and record.stat().st_size):
+            time.sleep(0.001)
+        killed.append(next(iter(cluster.workers.values())).pid)
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    explored(*SHAPES, *VARY, *more, "--cluster", cluster.scheduler_address)
+    killer.join()
+    assert killed
     assert files() == alone
 
 
