@@ -166,6 +166,11 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
         from accel_sim.models.weights import with_head
 
         found = with_head(found, settings.head_density, pattern, settings.seed)
+        origin |= {
+            "head_density": settings.head_density,
+            "head_pattern": pattern,
+            "head_seed": settings.seed,
+        }
     return found, origin
 
 

@@ -96,7 +96,9 @@ def model_of_masks(
     names = [matrix.name for matrix in masks.matrices]
     wanted = set(select(names, include, exclude) if include or exclude else names)
     matrices = (matrix for matrix in masks.matrices if matrix.name in wanted)
-    origin = {"source": str(mask), "sha256": sha256_of(mask)}
+    origin: dict[str, Any] = {"source": str(mask), "sha256": sha256_of(mask)}
+    if include or exclude:
+        origin |= {"include": list(include), "exclude": list(exclude)}
     return masked(found, matrices, str(mask)), origin
 
 
@@ -112,8 +114,9 @@ def model_of_shapes(
     from accel_sim.models.weights import generated
 
     found = generated(read_model(shapes), density, pattern, seed, head_density)
-    origin = {"source": "generated", "sha256": None, "shapes": shapes}
-    return found, {**origin, "density": density, "pattern": pattern, "seed": seed}
+    origin: dict[str, Any] = {"source": "generated", "sha256": None, "shapes": shapes}
+    origin |= {"density": density, "pattern": pattern, "seed": seed}
+    return found, origin if head_density is None else {**origin, "head_density": head_density}
 
 
 def prompt_of(settings: ModelOptions, masked: MaskedModel) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from accel_sim.comparisons.compare import compare
-from accel_sim.comparisons.diff import diff
+from accel_sim.comparisons.diff import Input, diff
 from accel_sim.comparisons.equal_size import made_equal
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
@@ -230,18 +230,24 @@ def test_does_diff_name_what_changed(
         assert call(monkeypatch, *run) == 0
     before, after, one = paths
     found = diff(before, after)
-    assert found.machine == (("array.pe_latency_cycles", "4", "9"),)
-    assert found.layers[0].causes[0].what == "pipeline"
+    assert found.inputs == (Input("machine", "array.pe_latency_cycles", "4", "9"),)
+    assert found.parts[0].causes[0].what == "pipeline"
     # 8 groups of 16 tokens, five cycles more each, for as many tiles as there are.
     tiles = [layer["tiles"] for layer in json.loads(before.read_text())["layers"]]
-    changed = [layer.causes[0].difference for layer in found.layers]
+    changed = [layer.causes[0].difference for layer in found.parts]
     assert changed == [5 * 8 * count for count in tiles]
     assert sum(c.difference for c in found.total.causes) == found.total.cycles.difference
     assert diff(before, before).is_same
-    assert diff(before, one).missing == ("b",)
+    with pytest.raises(InputError, match=r"other matrices: b \(16×24 and none\); --other-matrices"):
+        diff(before, one)
+    fewer = diff(before, one, is_other_allowed=True)
+    assert fewer.missing == ("b",) and not fewer.inputs
     capsys.readouterr()
     assert call(monkeypatch, "diff", str(before), str(after)) == 0
-    assert "pipeline +" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.index("array.pe_latency_cycles") < text.index("pipeline +")
+    assert call(monkeypatch, "diff", str(before), str(one)) == 2
+    assert "--other-matrices" in capsys.readouterr().err
 
 
 def test_does_diff_name_what_changed_most_first(tmp_path: Path) -> None:
