@@ -36,6 +36,7 @@ from sparse_formats.terminal.settings import option
 
 if TYPE_CHECKING:
     from accel_sim.comparisons.measures import Kind
+    from accel_sim.comparisons.quality import Study
     from accel_sim.dataflows.abstract.dataflow import Machine
     from accel_sim.inputs.workload import Workload
     from accel_sim.models.weights import MaskedModel
@@ -58,6 +59,10 @@ class Settings(ModelOptions, SimulationOptions):
     """
 
     mask: tuple[Path, ...] = option("Mask file or folder to simulate.", default=())
+    study: Path | None = option(
+        "Folder of a study, or TOML file, that names masks with their measured quality.",
+        default=None,
+    )
     pattern: tuple[str, ...] = option(
         "Pattern of generated masks.",
         default=(),
@@ -201,7 +206,9 @@ def _data(
     """What stands in compare.json."""
     from accel_sim.comparisons.data import as_json
 
-    subject = settings.shapes if settings.shapes and not settings.mask else settings.model
+    study = _study(settings)
+    is_generated = settings.shapes and not _files(settings)
+    subject = settings.shapes if is_generated else settings.model
     if subject is None:
         subject = "1 mask" if len(masks) == 1 else f"{len(masks)} masks"
     if kind == "model":
@@ -210,8 +217,9 @@ def _data(
         "command": command_line("accel_sim", "compare", _resolved(settings)),
         "subject": subject,
         "equal": settings.equal,
+        "quality": {"measure": study.measure, "better": study.better} if study.quality else None,
     }
-    data = as_json(kind, pairs, machines, masks, about)
+    data = as_json(kind, pairs, machines, masks, about, study.quality)
     if int8:
         note = "The weights are INT8; every machine runs with its own datatype."
         data["notes"]["masks"].append({"of": int8, "note": note})
@@ -225,16 +233,31 @@ def _resolved(settings: Settings) -> Settings:
     return replace(settings, pattern=settings.pattern or (PATTERN,))
 
 
-def _names(paths: Iterable[Path]) -> dict[str, Path]:
-    """Mask files by their name in the table: that of the file, the path where two have the same."""
-    found = list(paths)
-    names = [path.name for path in found]
-    return {path.name if names.count(path.name) == 1 else str(path): path for path in found}
+def _study(settings: Settings) -> Study:
+    from accel_sim.comparisons.quality import Study, read_study
+
+    return Study({}, {}) if settings.study is None else read_study(settings.study)
+
+
+def _files(settings: Settings) -> dict[str, Path]:
+    """Mask files by their name in the table, those of a study behind the others.
+
+    A file has its own name, its path where two have the same; the study says those of its masks.
+    """
+    names = [path.name for path in settings.mask]
+    found = {
+        path.name if names.count(path.name) == 1 else str(path): path for path in settings.mask
+    }
+    of_study = _study(settings).masks
+    for name in of_study:
+        if name in found:
+            raise InputError(f"{settings.study} and --mask both have a mask called {name}")
+    return {**found, **of_study}
 
 
 def _generated(settings: Settings) -> dict[str, tuple[str, float]]:
     """Pattern and density of generated masks by their name in the table."""
-    prefix = f"{settings.shapes} " if settings.mask else ""
+    prefix = f"{settings.shapes} " if _files(settings) else ""
     return {
         f"{prefix}{pattern}": (pattern, density_of(pattern, settings.density))
         for pattern in settings.pattern or (PATTERN,)
@@ -246,12 +269,12 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
     from accel_sim.inputs.activations import Activations
     from accel_sim.inputs.workload import Workload
 
-    paths, shapes = settings.mask, settings.shapes
+    paths, shapes = _files(settings), settings.shapes
     if not paths and shapes is None:
-        raise InputError("give --mask FILE, once for each mask, or --shapes NAME")
+        raise InputError("give --mask FILE, once for each mask, --study FOLDER, or --shapes NAME")
     if shapes is None:
         own = [("--density", settings.density is not None), ("--pattern", settings.pattern)]
-        check_generated(paths[0], own)
+        check_generated(next(iter(paths.values())), own)
     if not paths:
         check_of_a_file(settings)
     activations = Activations(TOKENS, settings.activation_density, settings.seed)
@@ -265,7 +288,7 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
             experts_per_token=settings.experts_per_token,
             expert_load=settings.expert_load,
         )
-        for name, path in _names(paths).items()
+        for name, path in paths.items()
     }
     for name, (pattern, density) in _generated(settings).items() if shapes is not None else ():
         workloads[name] = Workload.generated(
@@ -289,8 +312,9 @@ def _masked_models(
     models: dict[str, MaskedModel] = {}
     masks: dict[str, Mapping[str, Any]] = {}
     if settings.shapes is not None:
-        if settings.mask:
-            raise SettingError("mask", "belongs to --model; --shapes generates its masks")
+        for name in ("mask", "study"):
+            if getattr(settings, name):
+                raise SettingError(name, "belongs to --model; --shapes generates its masks")
         for name, (pattern, density) in _generated(settings).items():
             models[name], masks[name] = model_of_shapes(
                 settings.shapes, density, pattern, settings.seed, settings.head_density
@@ -304,7 +328,7 @@ def _masked_models(
         if value:
             raise SettingError(name, "belongs to masks generated with --shapes; leave it out")
     names = settings.include, settings.exclude
-    for name, path in _names(settings.mask).items():
+    for name, path in _files(settings).items():
         models[name], masks[name] = model_of_masks(settings.model or "", path, *names)
     if not models:
         models["dense"], masks["dense"] = model_of_masks(settings.model or "", None)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from accel_sim.comparisons.data import varying
 from accel_sim.comparisons.measures import LOADS, MEASURES, Measure
-from accel_sim.reports.number_text import UNKNOWN, number, share, times
+from accel_sim.comparisons.quality import quality_measure
+from accel_sim.reports.number_text import UNKNOWN, share, times
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 
@@ -86,10 +87,10 @@ def _figures(
         add("stored as", 10, [pair["stored"] for pair in pairs], "left")
     add("MACs", 6, [f"{pair['macs']:,}" for pair in pairs])
     add("bound by", 5, [pair["bound_by"] or UNKNOWN for pair in pairs], "left")
-    if any(pair.get("quality") is not None for pair in pairs):
-        words = f"{data['quality']['measure']}"
-        texts = [number(pair["quality"], ",.4g") for pair in pairs]
-        found.insert(0, (Column(words, "right", 1), texts))
+    if data["quality"] is not None:
+        measure = quality_measure(data["quality"])
+        texts = [measure.text(pair["quality"]) for pair in pairs]
+        found.insert(0, (Column(measure.header, "right", 1), texts))
     return found
 
 
@@ -158,6 +159,8 @@ def _footnotes(data: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> l
         )
     else:
         said[0] += " needed: share of issued multiplications that a kept weight needs."
+    if (quality := data["quality"]) is not None:
+        said.append(f"quality: {quality['measure']}, {quality['better']} is better.")
     if len(shown) < len(data["pairs"]):
         said.append(
             f"{len(data['pairs']) - len(shown)} rows of dense runs are in the JSON, the CSV and "

@@ -21,11 +21,12 @@ def as_json(
     machines: Mapping[str, Machine],
     masks: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
+    quality: Mapping[str, float],
 ) -> dict[str, Any]:
     """Everything that a comparison found out, JSON-able; equal inputs give equal data.
 
     machines, masks: by the name in the table, masks with where they came from. about: the command
-    and what else was asked for.
+    and what else was asked for. quality: of the masks for which it is known, by the same name.
     """
     orders = energy_orders([pair for pair in pairs if isinstance(pair, Pair)])
     return {
@@ -34,20 +35,23 @@ def as_json(
         **about,
         "versions": versions(),
         "masks": [{"name": name, **origin} for name, origin in masks.items()],
-        "pairs": _pairs(kind, pairs),
+        "pairs": _pairs(kind, pairs, quality),
         "energy_orders": [order.as_data() for order in orders],
         "notes": _notes(pairs),
         "accelerators": {name: resolved(machine) for name, machine in machines.items()},
     }
 
 
-def _pairs(kind: Kind, pairs: Sequence[Pair] | Sequence[ModelPair]) -> list[dict[str, Any]]:
+def _pairs(
+    kind: Kind, pairs: Sequence[Pair] | Sequence[ModelPair], quality: Mapping[str, float]
+) -> list[dict[str, Any]]:
     first = pairs[0]
     by_place = {(pair.mask, pair.accelerator, pair.load): pair for pair in pairs}
     found = []
     for pair in pairs:
         dense = by_place[pair.dense, pair.accelerator, pair.load]
         data = {key: value for key, value in asdict(pair).items() if key != "notes"}
+        data["quality"] = quality.get(pair.mask)
         if isinstance(pair, Pair):
             data["energy_delay_js"] = pair.energy_delay_js
         found.append(

@@ -27,7 +27,7 @@ class Measure:
         """A value with its unit."""
         if self.is_scaled:
             return quantity(value, self.unit)
-        return number(value)
+        return number(value, ",.2f" if value is None or abs(value) >= 1 else ".3g")
 
 
 AREA = Measure("area_mm2", "area mm²", "area\nmm²", "mm²", is_scaled=False)

@@ -10,10 +10,16 @@ from urllib.parse import quote
 from accel_sim.comparisons.compare_terminal import note_text, order_sentences
 from accel_sim.comparisons.data import varying
 from accel_sim.comparisons.measures import LOADS, MEASURES
+from accel_sim.comparisons.quality import quality_measure
 from accel_sim.reports.html import card_grid, document, note_list, section
 from accel_sim.reports.html_tables import scrolled, table_row
-from accel_sim.reports.number_text import UNKNOWN, number, share, times
+from accel_sim.reports.number_text import UNKNOWN, share, times
 from sparse_formats.untrusted import escaped
+
+_CAPTION = (
+    "Shorter bars are better, and hatched ones are dense runs. Of points, those further left and "
+    "down are better; names stand at those that no other beats."
+)
 
 
 def comparison_page(data: Mapping[str, Any], picture: str) -> str:
@@ -24,9 +30,9 @@ def comparison_page(data: Mapping[str, Any], picture: str) -> str:
     body = [
         f"<header>\n<h1>{escaped(title)}</h1>\n{_facts(data)}\n</header>",
         section("The best of each figure", _cards(data)),
-        section("Every pair", _table(data)),
         f'<figure>\n<img src="{escaped(quote(picture))}" alt="the pairs">\n'
-        "<figcaption>Left and down is better. Over the first pair.</figcaption>\n</figure>",
+        f"<figcaption>{_CAPTION}</figcaption>\n</figure>",
+        section("Every pair", _table(data)),
         *([section("Who needs less energy", note_list(orders))] if orders else []),
         *([section("Notes", note_list(notes))] if notes else []),
         section("Masks", note_list(_mask(mask) for mask in data["masks"])),
@@ -57,7 +63,8 @@ def _cards(data: Mapping[str, Any]) -> str:
             continue
         sign = -1 if measure.is_rate else 1
         best = min(known, key=lambda pair: sign * pair[measure.key])
-        where = f"{best['mask']} on {best['accelerator']}"
+        loads = [f"{words} {best[key]:,}" for key, words in LOADS[data["kind"]].items()]
+        where = ", ".join([f"{best['mask']} on {best['accelerator']}", *loads])
         cards.append((measure.words, measure.text(best[measure.key]), where))
     return card_grid(cards)
 
@@ -115,8 +122,9 @@ def _more(data: Mapping[str, Any], pair: Mapping[str, Any]) -> Sequence[tuple[st
             ("needed", share(pair["needed_share"]), "number"),
             ("cycles", f"{pair['cycles']:,}", "number"),
         ]
-    if data.get("quality"):
-        found.append((data["quality"]["measure"], number(pair["quality"], ",.4g"), "number"))
+    if data["quality"] is not None:
+        measure = quality_measure(data["quality"])
+        found.append((measure.words, measure.text(pair["quality"]), "number"))
     return found
 
 

@@ -1,5 +1,7 @@
 """A comparison drawn: bars where they fit a screen, else points of time and energy.
 
+Where the quality of masks is known, it is drawn over time instead.
+
 data: as in compare.json.
 """
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from accel_sim.comparisons.data import varying
 from accel_sim.comparisons.measures import DRAWN, LOADS, MEASURES, Measure
+from accel_sim.comparisons.quality import quality_measure
 from sparse_formats.files.pictures import drawable, own_style, write_png
 
 if TYPE_CHECKING:
@@ -45,7 +48,9 @@ def draw_pairs(data: Mapping[str, Any], path: Path) -> None:
     if len(pairs) > MOST_BARS:
         pairs = [pair for pair in pairs if not pair["is_dense"]]
     with own_style():
-        if len(pairs) <= MOST_BARS:
+        if data["quality"] is not None:
+            _scatter(data, [pair for pair in pairs if pair["quality"] is not None], measures, path)
+        elif len(pairs) <= MOST_BARS:
             measures = [measure for measure in measures if not measure.is_rate]
             _bars(data, pairs, measures[:_MOST_PANELS], path)
         else:
@@ -113,13 +118,18 @@ def _scatter(
     measures: Sequence[Measure],
     path: Path,
 ) -> None:
-    """Time and energy, a panel for each load; a colour a mask, a mark an accelerator."""
+    """Time and energy, or quality over time, a panel for each load.
+
+    A mask has a colour, an accelerator a mark.
+    """
     from matplotlib.figure import Figure
 
     known = {measure.key: measure for measure in measures}
     across, up = next(
         (known[x], known[y]) for x, y in DRAWN[data["kind"]] if x in known and y in known
     )
+    if data["quality"] is not None:
+        up = quality_measure(data["quality"])
     keys = [key for key in varying(data, pairs) if key not in ("mask", "accelerator")]
     by_load: dict[str, list[Mapping[str, Any]]] = {}
     for pair in pairs:
@@ -153,13 +163,19 @@ def _scatter(
 def _finish(axes: "Axes", title: str, across: Measure, up: Measure) -> None:
     from matplotlib.ticker import EngFormatter
 
-    axes.set(xscale="log", yscale="log", xlabel=across.words, ylabel=up.words)
+    more = ", more is better" if up.is_rate else ""
+    axes.set(xscale="log", xlabel=across.words)
+    axes.set_ylabel(drawable(up.words + more), parse_math=False)
+    if up.is_scaled:
+        axes.set_yscale("log")
     axes.set_title(title, fontsize=10)
     axes.margins(0.15)
     for axis, measure in ((axes.xaxis, across), (axes.yaxis, up)):
+        axis.set_tick_params(which="both", labelsize=8)
+        if not measure.is_scaled:
+            continue
         axis.set_major_formatter(EngFormatter(measure.unit))
         axis.set_minor_formatter(EngFormatter(measure.unit))
-        axis.set_tick_params(which="both", labelsize=8)
     axes.tick_params(axis="x", which="both", labelrotation=45)
     axes.grid(visible=True, which="both", color="0.92")
     axes.set_axisbelow(True)
@@ -171,10 +187,11 @@ def _name_front(
 ) -> None:
     """Write the names of the pairs that no other beats in both figures."""
     x, y = (measure.key for measure in measures)
+    sign = -1 if measures[1].is_rate else 1
     best, is_above = float("inf"), False
-    for pair in sorted(pairs, key=lambda pair: (pair[x], pair[y])):
-        if pair[y] < best:
-            best, is_above = pair[y], not is_above
+    for pair in sorted(pairs, key=lambda pair: (pair[x], sign * pair[y])):
+        if sign * pair[y] < best:
+            best, is_above = sign * pair[y], not is_above
             axes.annotate(
                 drawable(f"{pair['mask']} · {pair['accelerator']}"),
                 (pair[x], pair[y]),

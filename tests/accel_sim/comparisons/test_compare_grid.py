@@ -1,6 +1,7 @@
 """Does a comparison have every row that was asked for, and say what a run of its own says?"""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from accel_sim.commands import compare, model
 from accel_sim.comparisons.compare_terminal import MOST_ROWS, print_comparison
 from accel_sim.comparisons.data import as_csv
 from accel_sim.comparisons.page import comparison_page
+from accel_sim.comparisons.picture import draw_pairs
 from accel_sim.comparisons.variants import variants
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
@@ -166,3 +168,59 @@ def test_is_a_name_no_markup(tmp_path: Path) -> None:
     assert "<b>" not in comparison_page(data, "compare.png")
     assert any("<b>[red]x.npz" in line for line in printed(data))
     json.dumps(data)
+
+
+STUDY = """
+[quality]
+measure = "perplexity"
+better = "lower"
+[masks]
+"mvp 0.8" = { file = "points/a.npz", quality = 31.5 }
+"fine 0.8" = { file = "points/b.npz", quality = 29.25 }
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "points").mkdir()
+    for name in "ab":
+        np.savez(tmp_path / "points" / f"{name}.npz", m=np.eye(16))
+    (tmp_path / "masks.toml").write_text(STUDY)
+    return tmp_path
+
+
+def test_stands_the_quality_of_a_study_beside_its_masks(study: Path, tmp_path: Path) -> None:
+    data = data_of(study=study, tokens=(1,))
+    found = {pair["mask"]: pair["quality"] for pair in data["pairs"]}
+    assert found == {"mvp 0.8": 31.5, "fine 0.8": 29.25, "dense": None}
+    assert [mask["sha256"] for mask in data["masks"]] == [
+        hashlib.sha256((study / "points" / f"{name}.npz").read_bytes()).hexdigest() for name in "ab"
+    ]
+    text = " ".join(printed(data))
+    assert "31.50" in text and "quality: perplexity, lower is better." in text
+    assert '<td class="number">31.50</td>' in comparison_page(data, "compare.png")
+    assert as_csv(data).count(",29.25,") == 1
+    # The file itself will do.
+    assert data_of(study=study / "masks.toml", tokens=(1,))["pairs"] == data["pairs"]
+    draw_pairs(data, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[masks]\n", "names no mask"),
+        ("[space]\n", "unknown table 'space'"),
+        ('[masks]\na = { file = "none.npz" }\n', "there is no"),
+        ('[masks]\na = { file = "points/a.npz", quality = 1 }\n', "say what it is by a table"),
+    ],
+)
+def test_is_a_study_that_cannot_be_refused(study: Path, text: str, reason: str) -> None:
+    (study / "masks.toml").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        data_of(study=study, tokens=(1,))
+
+
+def test_are_two_masks_of_one_name_refused(study: Path) -> None:
+    (study / "masks.toml").write_text(STUDY.replace("mvp 0.8", "a.npz"))
+    with pytest.raises(InputError, match=r"both have a mask called a\.npz"):
+        data_of(study=study, mask=(study / "points" / "a.npz",))
