@@ -165,7 +165,7 @@ def _flat(table: Mapping[str, Any], dataflow: str, where: str) -> Iterator[tuple
             try:
                 yield full_key(key, dataflow, WEIGHTS), value
             except InputError as error:
-                raise InputError(f"{where}: {error}") from None
+                raise InputError(f"{where} {error}") from None
 
 
 def _values(

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _BATCHES_A_PROCESS = 4
-_MOST_ITEMS = 32
+_MOST_ITEMS = 8
 """Of a batch: what is lost, at most, when its process is killed."""
 _MOST_DEATHS = 3
 """Of processes in a row without one more result, until the work is given up."""
