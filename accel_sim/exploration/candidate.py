@@ -4,6 +4,7 @@ A candidate is small and says all, so that any process can simulate it. What doe
 the machine is kept from one candidate to the next.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -119,6 +120,8 @@ def _measured(candidate: Candidate) -> dict[str, Any]:
         machine = _machine(candidate, model.is_int8)
         found = _of_model(candidate, candidate.prefill, model, machine)
     latency, energy = found["cycles"] / machine.clock.clock_hz, found["energy_j"]
+    if not math.isfinite(energy * latency):
+        raise InputError("its latency or energy is too large for a number of 64 bits")
     return {
         **found,
         "latency_s": latency,
