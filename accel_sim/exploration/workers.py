@@ -29,6 +29,10 @@ _MOST_DEATHS = 3
 """Of processes in a row without one more result, until the work is given up."""
 
 
+_PATIENCE_S = 10.0
+"""How long a scheduler may take to answer, and its first worker to come."""
+
+
 class Workers(Protocol):
     """Whoever does the work."""
 
@@ -173,7 +177,7 @@ def _connected(address: str) -> Iterator[Any]:
             "cluster", "needs Dask; install it with: pip install 'mvpsim[explore]'"
         ) from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=_PATIENCE_S)
     except (OSError, ValueError) as error:
         raise SettingError(
             "cluster",
@@ -181,6 +185,12 @@ def _connected(address: str) -> Iterator[Any]:
             "`dask scheduler`, or give the address that it prints",
         ) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE_S)
+        except TimeoutError:
+            raise SettingError(
+                "cluster", f"is {address}, which has no worker; start one: dask worker {address}"
+            ) from None
         yield client
 
 

@@ -14,7 +14,9 @@ from sparse_formats.terminal.settings import settings_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sparse_formats", "kernels", "accel_sim", "pruning")
-HEAVY = {"matplotlib", "numba", "pandas", "scipy", "torch", "transformers"}
+HEAVY = {
+    *("distributed", "matplotlib", "numba", "optuna", "pandas", "scipy", "torch", "transformers")
+}
 
 
 def commands(package: str) -> dict[str, Command]:

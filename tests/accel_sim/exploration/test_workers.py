@@ -5,6 +5,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,16 @@ def test_an_error_of_an_item_comes_from_another_process_as_it_is() -> None:
 def test_workers_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingError, match="jobs belongs to this machine"), open_workers(2, "x"):
         pass
+
+
+def test_a_cluster_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    made: Any = LocalCluster(n_workers=0, dashboard_address=":0")
+    with made as cluster:
+        address = cluster.scheduler_address
+        # Not before: the cluster itself must have time to start.
+        monkeypatch.setattr("accel_sim.exploration.workers._PATIENCE_S", 2.0)
+        refused = pytest.raises(SettingError, match="no worker; start one: dask worker tcp://")
+        with refused, open_workers(cluster=address):
+            pass
