@@ -338,7 +338,7 @@ def _said_of_target(pruning: "Pruning") -> tuple[str, ...]:
         f"{said(found['target'], measure)}, and these patterns and densities reach {low} to "
         f"{high}.",
         f"The calibration loss of the plan is {found['loss']:.4g} (dense: {found['loss_dense']:.4g}"
-        f"; with errors of equal weight: {found['loss_first']:.4g}); {found['judged']} plans were "
+        f"; before the search: {found['loss_first']:.4g}); {found['judged']} plans were "
         "judged.",
         "The command train recovers it with these masks: --method recovery --mask.",
     )

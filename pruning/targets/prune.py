@@ -170,8 +170,7 @@ def searched(
     tell: Tell,
 ) -> Found:
     """The outer search; budgets are less by what the first plan takes beyond its costs."""
-    ones = np.ones(len(table.names))
-    start = close(table, system, ones, target)
+    start = close(table, system, table.weights, target)
     beyond = 0.0 if start is None else start.whole - table.cost(start.plan)
 
     def loss_of(plan: Plan) -> float:

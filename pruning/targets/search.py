@@ -1,8 +1,8 @@
 """The outer search: how much the error of each matrix matters, with the calibration loss as judge.
 
 Errors of outputs do not say what they do to the model behind them. So each has a coefficient. The
-search begins with what each matrix does alone, then draws around the best found so far, in a
-neighbourhood that shrinks.
+search begins with the number of weights of each matrix, tries what each matrix does alone, then
+draws around the best found so far, in a neighbourhood that shrinks.
 
 Source: SPDY (Frantar & Alistarh, ICML 2022), section 3.3, which draws coefficients at random, then
 changes a tenth of the best ones; to begin with single matrices is this project's own.
@@ -31,7 +31,7 @@ WIDTH = 0.3, 2.0
 class Found:
     """loss: of the plan by these coefficients; judged: plans that were judged in all.
 
-    first: the loss with all coefficients 1; dense: the loss of the unpruned model.
+    first: the loss with those that it began with; dense: the loss of the unpruned model.
     """
 
     coefficients: Coefficients
@@ -49,7 +49,7 @@ def search(
     seed: int,
     tell: Tell = lambda step: None,
 ) -> Found:
-    """The coefficients whose plan has the least loss.
+    """The coefficients whose plan has the least loss; without draws those that it begins with.
 
     solve: coefficients → the plan of least error within the budget.
     """
@@ -64,13 +64,13 @@ def search(
         plan = solve(coefficients)
         return float("inf") if plan is None else of_plan(plan)
 
-    best: Coefficients = np.ones(len(table.names))
+    best = table.weights
     dense, least = of_plan(table.dense), judged(best)
     first = least
     if draws:
         tell("outer search: each matrix alone")
         alone = sensitivities(table, solve(best) or table.cheapest, of_plan)
-        for tried in (alone, np.sqrt(alone)):
+        for tried in (np.ones(len(best)), alone, np.sqrt(alone), np.sqrt(alone * best)):
             if (loss := judged(tried)) < least:
                 best, least = tried, loss
     rng = np.random.default_rng(seed)

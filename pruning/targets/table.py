@@ -54,6 +54,12 @@ class Table:
             errors[i, : len(some)] = [row.error for row in some]
         return cls(tuple(names), tuple(map(tuple, rows)), costs, errors)
 
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How many weights each matrix has, their mean 1."""
+        sizes = np.array([np.prod(rows[0].stored.shape) for rows in self.rows], np.float64)
+        return sizes / sizes.mean()
+
     def chosen(self, plan: Plan) -> list[Row]:
         """The row of each matrix."""
         return [rows[i] for rows, i in zip(self.rows, plan, strict=True)]
