@@ -12,6 +12,7 @@ from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.index_matching import IndexMatching
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.rcsc import Rcsc
+from accel_sim.dataflows.scnn import Scnn
 from accel_sim.dataflows.sigma import Sigma
 from accel_sim.dataflows.systolic import Systolic
 from accel_sim.dataflows.tensor_core import TensorCore
@@ -26,6 +27,7 @@ DATAFLOWS: dict[str, type[Machine]] = {
     "index_matching": IndexMatching,
     "sigma": Sigma,
     "dual_side": DualSide,
+    "scnn": Scnn,
 }
 
 

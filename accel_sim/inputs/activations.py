@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.inputs.convolution import Convolution
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
@@ -38,12 +39,17 @@ class Inputs:
     where nothing depends on them. nonzero: bool (tokens, inputs), None where no operand is zero.
     given_nonzero: int64 (inputs,), in how many tokens each input is not zero as given, before it
     was rounded to the machine's operands; None for as many as `nonzero` says.
+
+    Of a convolution tokens are positions, and inputs what a kernel covers there. plane: bool
+    (channels, height, width), which activations are not zero; None where none is.
     """
 
     tokens: int
     x: NDArray[Any] | None
     nonzero: NDArray[np.bool_] | None
     given_nonzero: NDArray[np.int64] | None = None
+    convolution: Convolution | None = None
+    plane: NDArray[np.bool_] | None = None
     _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
 
     def macs_effectual(self, kept: NDArray[np.integer[Any]]) -> int:

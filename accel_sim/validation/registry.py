@@ -9,6 +9,7 @@ from accel_sim.validation import (
     index_matching,
     optimus,
     power,
+    scnn,
     sigma,
     systolic,
     tensor_core,
@@ -25,6 +26,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "index_matching": index_matching.AGREEMENTS,
     "sigma": sigma.AGREEMENTS,
     "dual_side": dual_side.AGREEMENTS,
+    "scnn": scnn.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,
 }

@@ -104,6 +104,12 @@ DUAL_SIDE = {
     # Of each operand one of 16 or 32, of each of 128 products one of 16 rows and of 32 columns.
     "matching": 6 * (8 * 16 + 16 * 32 + 128 * (16 + 32)) / 16 * PICK,
 }
+SCNN = {
+    "accumulators": 6 * 256 * 24 * BIT,
+    "queues": 6 * (50 * (16 + 4) + (2 + 4) * 16) * BIT,
+    # Twice as many banks as the 8 products of a cycle, each of which chooses one of the 8.
+    "matching": 6 * 16 * 7 * 24 * MUX,
+}
 TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) * 16 * BIT}
 
 
@@ -126,6 +132,7 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
             ("core_rows=2", "core_columns=3", "tile_outputs=16"),
             DUAL_SIDE,
         ),
+        ("scnn", ("pe_rows=2", "pe_cols=3", "weights=2", "accumulators=256"), SCNN),
         ("tensor_core_dense", ("tokens=7", "strip_outputs=40"), TENSOR_CORE),
         (
             "tensor_core_2_4",

@@ -9,9 +9,11 @@ from accel_sim.dataflows.dual_side import DualSideArray, run_dual_side
 from accel_sim.dataflows.eie import EieArray, run_eie
 from accel_sim.dataflows.index_matching import IndexMatchingArray, run_index_matching
 from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
+from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
 from accel_sim.dataflows.sigma import SigmaArray, run_sigma
 from accel_sim.dataflows.systolic import SystolicArray, run_systolic
 from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
+from accel_sim.inputs.convolution import Convolution
 
 
 def once(tile: Tile) -> dict[str, int]:
@@ -226,3 +228,44 @@ def test_of_a_dual_side_tensor_core() -> None:
         "operand_wire_bits": 4 * 16 + 9,
         "sum_wire_bits": 4 * 3 * 32,
     }
+
+
+@pytest.mark.rule(rivals=11)
+def test_of_scnn() -> None:
+    # Two PEs of 2 × 2 multipliers; 3 tokens: two in the first, one in the second. Input 0 is kept
+    # by three outputs, input 1 by one, input 2 by none; token 1 has a zero in input 0.
+    machine = ScnnArray(2, 1, weights=2, activations=2)
+    keep = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0]], np.bool_)
+    nonzero = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 1]], np.bool_)
+    (tile,), _ = run_tokens(keep, nonzero, 3, machine)
+    stored = 4 * (16 + 4) + 3 * 2
+    assert tile.storage.bits == stored
+    # First PE: 2 cycles for 1 · 3 products, 1 for 2 · 1; second: 2 for 1 · 3, 1 for 1 · 1.
+    assert once(tile) == {
+        "weight_bits_read": stored,
+        "activation_bits_read": 8 * (16 + 4),
+        "activation_bits_written": 3 * 3 * 24,
+        # Four weights into two queues, each read out for one vector of activations.
+        "register_bits": 16 * (2 * 4 + 2 * 4) + 2 * 24 * 9,
+        "macs": 9,
+        "gated_lanes": 6 * 4 - 9,
+        "accumulator_bits": 2 * 24 * 9,
+        "adds": 0,
+        "weight_wire_bits": stored,
+        "operand_wire_bits": 8 * (16 + 4),
+        "sum_wire_bits": 3 * 3 * 24,
+    }
+
+
+@pytest.mark.rule(rivals=11)
+def test_of_scnn_s_halo() -> None:
+    # 4 × 1 inputs in two PEs, a kernel of 3 × 1 that keeps its first row: sums of 4 positions in
+    # each PE, for 2 positions of outputs.
+    shape = Convolution(1, 4, 1, 3, 1, padding=0)
+    machine = ScnnArray(2, 1, weights=2, activations=2)
+    (tile,), sizes = run_convolution(np.array([[True, False, False]]), None, shape, machine)
+    assert sizes.tolist() == [2]
+    assert once(tile)["adds"] == 8 - 2
+    # Rows 2 and 3 would belong to positions 2 and 3, which the plane of outputs has not.
+    assert (once(tile)["macs"], int(tile.executed[0]), int(tile.padding[0])) == (4, 2, 8 - 2)
+    assert tile.storage.bits == 20 + 2

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accel_sim.dataflows import cambricon_x, index_matching, rcsc, sigma, systolic, tensor_core
+from accel_sim.dataflows import (
+    cambricon_x,
+    index_matching,
+    rcsc,
+    scnn,
+    sigma,
+    systolic,
+    tensor_core,
+)
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
 from accel_sim.inputs.activations import Inputs, Layer
@@ -52,7 +60,7 @@ def chunks(items: Any, size: int) -> Iterator[Any]:
 
 
 def one_after_the_other(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
-    """EIE, outer products, and a systolic array whose outputs stay."""
+    """EIE, SCNN, outer products, and a systolic array whose outputs stay."""
     return added(products(keep, weight, x, row, range(keep.shape[1])))
 
 
@@ -151,6 +159,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
         sets_of_three,
     ),
     "matching": ("snap", ("cores=2", "pe_columns=3", "outputs_per_pe=4"), columns_of_three),
+    "scnn": ("scnn", ("pe_rows=2", "pe_cols=2", "accumulators=8"), one_after_the_other),
     "sigma": ("sigma", ("dpes=3", "dpe_multipliers=5", "strip_outputs=8"), fills_of_fifteen),
 }
 
@@ -231,6 +240,12 @@ def earlier_place(lists: index_matching.EntryLists) -> index_matching.EntryLists
     return replace(lists, place=np.maximum(lists.place - 1, 0))
 
 
+def a_run_less(runs: tuple[Any, Any]) -> tuple[Any, Any]:
+    input_, run = runs[0], runs[1].copy()
+    run[np.flatnonzero(run)[0]] -= 1
+    return input_, run
+
+
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "eie": (RelativeCSC, "encode", shorter_run),
     "optimus": (rcsc, "schedule", earlier_input),
@@ -241,6 +256,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
         "blocks",
         lambda tiles: [(strip, out, (max(i - 1, 0), k)) for strip, out, (i, k) in tiles],
     ),
+    "scnn": (scnn, "zero_runs", a_run_less),
     "sigma": (sigma, "places", lambda held: replace(held, input=np.maximum(held.input - 1, 0))),
     "matching": (index_matching, "entry_lists", earlier_place),
     "cambricon": (cambricon_x, "kept_of_windows", lambda kept: np.roll(kept, 1, axis=1)),

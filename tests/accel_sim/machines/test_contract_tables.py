@@ -90,6 +90,7 @@ DATAFLOWS = [
     pytest.param("index_matching", 8, "snap", marks=rule(rivals=8)),
     pytest.param("sigma", 9, "sigma", marks=rule(rivals=9)),
     pytest.param("dual_side", 10, "dual_side_tensor_core", marks=rule(rivals=10)),
+    pytest.param("scnn", 11, "scnn", marks=rule(rivals=11)),
 ]
 
 
@@ -135,6 +136,7 @@ SECTIONS = {
     "index_matching": 8,
     "sigma": 9,
     "dual_side": 10,
+    "scnn": 11,
 }
 
 

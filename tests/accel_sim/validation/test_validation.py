@@ -9,6 +9,7 @@ from accel_sim.validation import (
     index_matching,
     optimus,
     power,
+    scnn,
     sigma,
     systolic,
     tensor_core,
@@ -30,6 +31,7 @@ QUICK = (
     *index_matching.AGREEMENTS,
     *sigma.AGREEMENTS,
     *dual_side.AGREEMENTS,
+    *scnn.AGREEMENTS,
     *whole_models.AGREEMENTS,
 )
 
