@@ -22,7 +22,7 @@ from accel_sim.dataflows.abstract.timeline import (
 from accel_sim.models.dense_product import DenseProducts, Product
 from accel_sim.models.transformer import Step, Transformer, first_key, keys_of, query_blocks
 from accel_sim.models.vector_unit import Rows, VectorWork, online_softmax, softmax
-from sparse_formats.errors import InputError
+from sparse_formats.errors import SettingError
 
 Residency = Literal["rows", "tiles", "dram"]
 RESIDENCIES: tuple[Residency, ...] = get_args(Residency)
@@ -160,10 +160,14 @@ class AttentionUnit:
             ]
             if found:
                 return min(found, key=lambda each: (_with_loads(each), -each.query_block))
-        raise InputError(
-            f"the scores of {SMALLEST_BLOCK} queries do not fit the activation buffer of "
-            f"{self._machine.name}; set activation_buffer.bytes to more than {self._room}"
+        queries = block_sizes(step.tokens)[0]
+        needed = self._score_bytes(step, window, wanted[-1], queries)
+        said = (
+            f"scores of {queries} {'query' if queries == 1 else 'queries'} take {needed:,} bytes, "
+            f"more than the {self._room:,} of the activation buffer of {self._machine.name}"
         )
+        other = "tiles or dram" if wanted[-1] == "rows" else "dram"
+        raise SettingError("scores", f"has to be {other}, because {said}")
 
     @property
     def _room(self) -> int:

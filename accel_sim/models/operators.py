@@ -89,7 +89,7 @@ def _before(model: Transformer, step: Step, unit: Vector) -> Iterator[Operator]:
             None,
             vector_unit.look_up(numbers, tables, model.patch > 0, unit),
             tokens,
-            (0, width),
+            (width if model.patch else 0, width),
             ((tables * tokens, width), (1, model.vectors)),
         )
     if model.embedding_norm:

@@ -7,9 +7,10 @@ from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.models.output_check import said_of_output
 from accel_sim.models.report import VECTOR
+from accel_sim.models.verdict import pruning_words
 from accel_sim.reports.html import card_grid, document, footer, note_list, section
 from accel_sim.reports.html_tables import accelerator_table, parts_table, scrolled, table_row
-from accel_sim.reports.number_text import change, number, quantity, share_of, times
+from accel_sim.reports.number_text import change, number, quantity, share_of
 from sparse_formats.untrusted import escaped
 
 _VECTOR_WORDS = "the vector unit works and the array has nothing to do"
@@ -76,25 +77,13 @@ def _heading(data: Mapping[str, Any], title: str) -> str:
 
 def _verdict(data: Mapping[str, Any]) -> str:
     answer = data["answer"]
-    gained, most = answer["speedup_vs_dense"], answer["most_speedup_by_pruning"]
     said = [
-        "The first token takes "
-        f"<strong>{quantity(answer['time_to_first_token_s'], 's')}</strong>, "
-        f"{times(gained['prefill'])} as fast as dense."
+        f"The first token takes <strong>{quantity(answer['time_to_first_token_s'], 's')}</strong>."
     ]
     if (token := answer["time_per_output_token_s"]) is not None:
-        said.append(
-            f"Each further one takes <strong>{quantity(token['mean'], 's')}</strong>, "
-            f"{times(gained['output_token'])} as fast as dense."
-        )
-    if answer["layer_weight_ratio"] is not None:
-        at_most = f"{times(most['prefill'])} for the prompt"
-        if gained["output_token"] is not None:
-            at_most += f" and {times(most['output_token'])} for an output token"
-        said.append(
-            f"The weights of the layers are {times(answer['layer_weight_ratio'])} smaller. If "
-            f"their products took no time, the gain would be {at_most}; the rest is not pruned."
-        )
+        said.append(f"Each further one takes <strong>{quantity(token['mean'], 's')}</strong>.")
+    if pruning := pruning_words(answer):
+        said.append(escaped(f"Pruning: {pruning}"))
     for name, phase in data["phases"].items():
         slow = max(phase["by_kind"], key=lambda each: each["cycles"])
         part = share_of(slow["cycles"], phase["cycles"], ".0f")

@@ -14,6 +14,7 @@ from accel_sim.models.output_check import OutputCheck
 from accel_sim.models.phases import OperatorTotal, Phase
 from accel_sim.models.simulate import ModelRun, memory_bytes
 from accel_sim.models.transformer import cache_bytes
+from accel_sim.models.verdict import staying
 from accel_sim.models.work import BYTES, Waits, energy, together
 from accel_sim.reports.report import csv_text, versions
 
@@ -165,6 +166,23 @@ class ModelReport:
             "layer_weight_ratio": _ratio(
                 run.dense_weight_bytes["layers"], run.weight_bytes["layers"]
             ),
+            "stays": self._stays,
+        }
+
+    @property
+    def _stays(self) -> dict[str, list[dict[str, Any]] | None] | None:
+        """What is not pruned and takes most of the time; None where nothing is pruned."""
+        run = self.run
+        masks = run.masked.masks
+        if not masks:
+            return None
+        pruned = frozenset(m.kind for m in run.model.matrices if m.name in masks)
+        phases = {"prefill": "prefill", "output_token": "decode"}
+        return {
+            key: staying(self.by_kind[name], pruned, self.phases[name]["cycles"])
+            if name in self.phases
+            else None
+            for key, name in phases.items()
         }
 
     @property

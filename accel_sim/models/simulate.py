@@ -139,6 +139,7 @@ def simulate_model(
             note
             for note in (
                 *masked.notes,
+                _part_of_image(model, request),
                 _residence(machine, needed, dense_needed),
                 machine.note,
                 *implausible(machine),
@@ -150,9 +151,13 @@ def simulate_model(
 
 def _check(model: Transformer, request: Request) -> None:
     if request.generate and not model.is_causal:
-        raise SettingError("generate", f"is {request.generate}, but {model.family} generates none")
+        raise SettingError(
+            "generate", f"is {request.generate}, but {model.family} generates none; leave it out"
+        )
     if request.context and not model.is_causal:
-        raise SettingError("context", f"is {request.context}, but {model.family} has no cache")
+        raise SettingError(
+            "context", f"is {request.context}, but {model.family} has no cache; leave it out"
+        )
     most, tokens = model.most_tokens, request.tokens
     if most is not None and tokens > most:
         raise InputError(
@@ -197,6 +202,15 @@ def _settled(
         if needed <= each.machine.weight_buffer.bytes:
             return each.machine, runs, needed
     return loading.machine, loading.run(jobs, masks, threads, on_product), needed
+
+
+def _part_of_image(model: Transformer, request: Request) -> str:
+    if not model.patch or request.prefill == model.most_tokens:
+        return ""
+    return (
+        f"An image has {model.most_tokens} tokens in this model, of which only {request.prefill} "
+        "are taken."
+    )
 
 
 def _residence(machine: Machine, needed: int, dense_needed: int) -> str:

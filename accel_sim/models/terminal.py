@@ -7,6 +7,7 @@ from rich.console import Console
 
 from accel_sim.models.output_check import said_of_output
 from accel_sim.models.report import ModelReport, OperatorResult
+from accel_sim.models.verdict import pruning_words
 from accel_sim.reports.number_text import change, number, quantity, share_of
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
@@ -48,12 +49,13 @@ def _print_operators(report: ModelReport, console: Console) -> None:
             row += _decode(decode[each.kind], report)
         rows.append(row)
     requests = f"{request.batch} request{'s' if request.batch > 1 else ''}"
+    tokens = f"{request.prefill} token{'s' if request.prefill > 1 else ''}"
     cached = f" behind {request.context} cached" if request.context else ""
     print_table(
         console,
         columns,
         rows,
-        title=f"{run.model.family} on {run.machine.title}: {requests} of {request.prefill} tokens"
+        title=f"{run.model.family} on {run.machine.title}: {requests} of {tokens}"
         f"{cached}, {request.generate} generated",
         total=_total(report, bool(decode)),
     )
@@ -162,29 +164,16 @@ def _scores(report: ModelReport) -> str:
     said = []
     for name, phase in report.phases.items():
         for each in phase["attention"]:
-            where, queries = words[each["scores"]], each["query_block"]
+            where, block = words[each["scores"]], each["query_block"]
+            queries = "1 query" if block == 1 else f"{block} queries"
             window = "" if each["window"] is None else f", window {each['window']}"
-            said.append(f"{where} in {name}, {queries} queries at a time{window}")
+            said.append(f"{where} in {name}, {queries} at a time{window}")
     return "; ".join(dict.fromkeys(said))
 
 
 def _pruning(answer: Mapping[str, Any]) -> list[str]:
-    """What pruning gains, and what it could gain at most."""
-    gained, most = answer["speedup_vs_dense"], answer["most_speedup_by_pruning"]
-    layers = answer["layer_weight_ratio"]
-    if layers is None or most["end_to_end"] is None:
-        return []
-    said = (
-        f"pruning                  weights of the layers {number(layers)}× smaller: the prompt is "
-        f"{number(gained['prefill'])}× as fast as dense (at most {number(most['prefill'])}× if the "
-        "pruned products took no time)"
-    )
-    if gained["output_token"] is not None:
-        said += (
-            f", an output token {number(gained['output_token'])}× (at most "
-            f"{number(most['output_token'])}×), because what is not pruned stays"
-        )
-    return [f"{said}."]
+    said = pruning_words(answer)
+    return [f"pruning                  {said}"] if said else []
 
 
 def _helps(advice: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.models.transformer import ModelMatrix, Transformer
-from sparse_formats.errors import InputError
+from sparse_formats.errors import InputError, SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.matrix_names import layer_of, plain_name
 from sparse_formats.masks.synthetic.generate import generate, said_of_density
@@ -124,7 +124,9 @@ def with_head(found: MaskedModel, density: float, pattern: str, seed: int) -> Ma
     """
     heads = [m for m in found.model.matrices if m.kind == "head"]
     if not heads:
-        raise InputError(f"a model of {found.model.family} has no head to prune; leave it out")
+        raise SettingError(
+            "head_density", f"is {density:g}, but {found.model.family} has no head; leave it out"
+        )
     (head,) = heads
     (mask,) = generate([_shape(head, found.model)], density, pattern, seed)
     note = f"The head has a generated mask of density {density:g}, whose quality nobody has seen."

@@ -54,7 +54,7 @@ def test_a_folder_with_a_configuration_and_masks_of_some_matrices(
     text = capsys.readouterr().out
     for word in (
         *("15 of the 16 token columns", "QKᵀ", "softmax", "head", "time to first token"),
-        *("time per output token", "peak memory", "pruning"),
+        *("time per output token", "peak memory", "pruning", "because what is not pruned stays"),
         *("--cache-bits 8", "--batch 2", "--head-density", "--set vector.elements_per_cycle=128"),
     ):
         assert word in text
@@ -100,6 +100,11 @@ def test_weights_in_eight_bits_run_on_a_machine_of_eight_bits(
         (["--density", "0.5"], "--density belongs to masks generated with --shapes"),
         (["--shapes", "gpt2-small"], "either --model NAME_OR_FOLDER or --shapes NAME"),
         (["--batch", "0"], "--batch"),
+        (
+            ["--prefill", "64", "--scores", "rows", "--set", "activation_buffer.bytes=5000"],
+            # Two blocks of 64 × 64 scores of two bytes.
+            "--scores has to be tiles or dram, because scores of 64 queries take 16,384 bytes",
+        ),
     ],
 )
 def test_wrong_words_end_in_one_line(
@@ -194,3 +199,30 @@ def test_an_output_that_cannot_be_computed(
     monkeypatch.chdir(folder)
     assert call(monkeypatch, "model", "--model", str(folder), *words) == 2
     assert re.search(said, " ".join(capsys.readouterr().err.split()))
+
+
+def test_a_model_without_masks_says_nothing_of_pruning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "report"
+    assert call(monkeypatch, "model", "--model", str(folder), "--out", str(out)) == 2
+    words = ("model", "--model", str(folder), "--prefill", "1", "--out", str(out))
+    assert call(monkeypatch, *words) == 0
+    text = capsys.readouterr().out
+    assert "1 request of 1 token," in text
+    assert "1 query at a time" in text
+    assert "pruning" not in text
+    assert "Pruning:" not in (out / "model.html").read_text()
+
+
+def test_a_part_of_an_image_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"model_type": "vit", "hidden_size": 32, "num_hidden_layers": 1, "image_size": 16}
+    config |= {"patch_size": 8, "num_attention_heads": 2, "intermediate_size": 64}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = ("model", "--model", str(folder))
+    assert call(monkeypatch, *words) == 0
+    assert "An image" not in capsys.readouterr().out
+    assert call(monkeypatch, *words, "--prefill", "3") == 0
+    assert "An image has 5 tokens in this model, of which only 3 are" in capsys.readouterr().out

@@ -153,6 +153,10 @@ def test_positions_of_an_image_are_added_to_its_patches() -> None:
     assert embedding.actions["activation_bits_read"] == 16 * 2 * 5 * 32
     assert embedding.actions["activation_bits_written"] == 16 * 5 * 32
     assert embedding.actions["vector_operations"] == 5 * 32
+    # A buffer of 256 bytes holds patch and sum of two tokens; the other three come and go.
+    tiny = load_machine("tensor_core_dense", ["activation_buffer.bytes=256"])
+    moved = of_kind(dense(VIT, tiny, prefill=5, scores="dram"), "embedding").dram_bytes
+    assert moved["activations"] == 2 * 3 * 32 * 2
 
 
 def test_the_largest_operator_of_a_gated_model_is_its_activation() -> None:
