@@ -149,6 +149,10 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
     """The model with its masks, and where these came from."""
     if (settings.model is None) == (settings.shapes is None):
         raise InputError("give either --model NAME_OR_FOLDER or --shapes NAME, but not both")
+    names = settings.include, settings.exclude
+    for name, value in zip(("include", "exclude"), names, strict=True):
+        if value and settings.mask is None:
+            raise SettingError(name, "chooses among the masks of --mask; leave it out")
     pattern = settings.pattern or PATTERN
     if settings.shapes is not None:
         if settings.mask is not None:
@@ -157,10 +161,9 @@ def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:
         return model_of_shapes(
             settings.shapes, density, pattern, settings.seed, settings.head_density
         )
-    given = [name for name in ("density", "pattern") if getattr(settings, name) is not None]
-    if given and settings.head_density is None:
-        raise SettingError(given[0], "belongs to masks generated with --shapes; leave it out")
-    names = settings.include, settings.exclude
+    for name, is_used in (("density", False), ("pattern", settings.head_density is not None)):
+        if getattr(settings, name) is not None and not is_used:
+            raise SettingError(name, "belongs to masks generated with --shapes; leave it out")
     found, origin = model_of_masks(settings.model or "", settings.mask, *names)
     if settings.head_density is not None:
         from accel_sim.models.weights import with_head

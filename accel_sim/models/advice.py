@@ -102,7 +102,11 @@ def _changes(
     if request.decode:
         batch = 2 * request.batch
         found.append(
-            ("batch", "twice the requests at once", of_request(f"--batch {batch}", batch=batch))
+            (
+                "batch",
+                "twice the requests at once, each time divided by them",
+                of_request(f"--batch {batch}", batch=batch),
+            )
         )
     dense_head = [m for m in run.model.matrices if m.kind == "head" and m.name in masked.dense]
     if head is not None and dense_head and masked.masks:

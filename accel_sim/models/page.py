@@ -14,6 +14,7 @@ from accel_sim.reports.number_text import change, number, quantity, share_of
 from sparse_formats.untrusted import escaped
 
 _VECTOR_WORDS = "the vector unit works and the array has nothing to do"
+_DRAM_WORDS = "waiting for weights, keys and values, or embeddings to arrive from the DRAM"
 _OPERATION_WORDS = "operations of the vector unit"
 
 _MEMORY_WORDS = {
@@ -87,7 +88,9 @@ def _verdict(data: Mapping[str, Any]) -> str:
     for name, phase in data["phases"].items():
         slow = max(phase["by_kind"], key=lambda each: each["cycles"])
         part = share_of(slow["cycles"], phase["cycles"], ".0f")
-        said.append(f"In {name} most of the time, {part}, goes to {escaped(slow['kind'])}.")
+        said.append(
+            f"In {name} {escaped(slow['kind'])} takes the largest part, {part} of the time."
+        )
     return f'<p class="verdict">{" ".join(said)}</p>'
 
 
@@ -161,7 +164,7 @@ def _operator(each: Mapping[str, Any], phase: Mapping[str, Any], *, has_macs: bo
 def _causes(phase: Mapping[str, Any], dataflow: str) -> str:
     words = {name: cause.words for name, cause in causes_of(dataflow).items()}
     causes = {cause: cycles for cause, cycles in phase["cycles_by_cause"].items() if cycles}
-    words[VECTOR] = _VECTOR_WORDS
+    words |= {VECTOR: _VECTOR_WORDS, "dram": _DRAM_WORDS}
     return parts_table("cause", "cycles", causes, phase["cycles"], words, lambda n: f"{n:,}")
 
 

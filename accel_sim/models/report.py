@@ -207,7 +207,13 @@ class ModelReport:
             if run.request.decode and tokens < columns
             else ""
         )
-        return tuple(note for note in (idle, *run.notes, *self.notes) if note)
+        waits = any(
+            each.kind == "QKᵀ" and each.cycles_by_cause.get("dram")
+            for results in self.by_kind.values()
+            for each in results
+        )
+        loads = "The time of QKᵀ has the wait for keys and values from the DRAM." if waits else ""
+        return tuple(note for note in (idle, *run.notes, loads, *self.notes) if note)
 
 
 def _in_order(causes: Mapping[str, int], writeback: int, order: Sequence[str]) -> dict[str, int]:

@@ -98,6 +98,8 @@ def test_weights_in_eight_bits_run_on_a_machine_of_eight_bits(
     [
         (["--prefill", "65"], "65 tokens, but the model tells 64 positions"),
         (["--density", "0.5"], "--density belongs to masks generated with --shapes"),
+        (["--density", "0.5", "--head-density", "0.2"], "--density belongs to masks generated"),
+        (["--include", "c_fc"], "--include chooses among the masks of --mask; leave it out"),
         (["--shapes", "gpt2-small"], "either --model NAME_OR_FOLDER or --shapes NAME"),
         (["--batch", "0"], "--batch"),
         (
