@@ -184,7 +184,7 @@ def run(settings: Settings) -> Result:
     data = as_json(
         verdict,
         _machines(study, verdict),
-        planned.skipped,
+        (*planned.skipped, *_notes(study)),
         command_line("pruning", "frontier", settings),
         {"name": _name(settings), "facts": _facts(settings, study)},
     )
@@ -378,8 +378,24 @@ def _machines(study: "Study", verdict: "Verdict") -> dict[str, dict[str, Any]]:
             "area_mm2": sum(machine_area(machine).values()),
             "dense_latency_s": figures.latency_s,
             "dense_energy_j": figures.energy_j,
-            "note": machine.note,
         }
+    return found
+
+
+def _notes(study: "Study") -> list[str]:
+    """What is counted, and what to know of the machines."""
+    from accel_sim.machines.plausibility import implausible
+    from pruning.frontier.machines import machine_of
+
+    found = []
+    if study.load.request is None:
+        found.append(
+            "Only products of weights are counted, matrix by matrix; with --prefill the whole "
+            "model runs, attention and head included."
+        )
+    for name in study.accelerators:
+        machine = machine_of(name, study.memory)
+        found += [f"{name}: {note}" for note in (machine.note, *implausible(machine)) if note]
     return found
 
 

@@ -52,7 +52,7 @@ def _picture(picture: bytes) -> str:
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     caption = (
         "Every point on every machine. Large points are on the front of quality, latency and "
-        "energy; the line joins those that nobody beats in the two quantities of a panel; white "
+        "energy; the line joins those that nobody beats in the two quantities of a panel; hollow "
         "points cannot be told from a floor."
     )
     return (

@@ -34,9 +34,23 @@ def draw(data: Mapping[str, Any], path: Path) -> None:
             grid[0][0].set_yscale("log")
             grid[0][0].invert_yaxis()
         handles, labels = grid[0][0].get_legend_handles_labels()
-        found = dict(zip(labels, handles, strict=True))
+        found = _legend(dict(zip(labels, handles, strict=True)))
         figure.legend(found.values(), found.keys(), loc="outside right center", fontsize=8)
         write_png(path, figure, 130)
+
+
+def _legend(found: dict[str, Any]) -> dict[str, Any]:
+    """One entry a pattern, filled even where its last point is hollow; then what hollow means."""
+    from matplotlib.lines import Line2D
+
+    legend: dict[str, Any] = {}
+    for label, handle in found.items():
+        if not isinstance(handle, Line2D):
+            handle.set_facecolor(handle.get_edgecolor())
+            handle.set_alpha(1.0)
+        legend[label] = handle
+    hollow = Line2D([], [], marker="o", color="black", markerfacecolor="none", linestyle="none")
+    return {**legend, "hollow: like a floor": hollow}
 
 
 def _quality_label(data: Mapping[str, Any]) -> str:
@@ -76,10 +90,11 @@ def _panel(
             marker=_SHAPES[
                 which // len(_COLOURS) % len(_SHAPES) if which >= len(_COLOURS) else which
             ],
-            facecolor="white" if is_worthless else colour,
-            edgecolor="#BBBBBB" if is_worthless else colour,
+            facecolor="none" if is_worthless else colour,
+            edgecolor=colour,
+            linewidth=0.8,
             alpha=1.0 if figures["on_front"] else 0.45,
-            label="like a floor" if is_worthless else drawable(point["pattern"]),
+            label=drawable(point["pattern"]),
             zorder=2,
         )
     _front(axes, data, machine, quantity, scale)
