@@ -14,6 +14,7 @@ from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in, resident_bytes
 from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.inputs.convolutions import said_of_convolutions
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.machines.plausibility import implausible
 from accel_sim.reports.report import Report, layer_result, notes_on_use
@@ -69,6 +70,7 @@ def simulate(
         *workload.notes,
         *workload.said_of_density({layer.name: layer.nnz for layer in layers}),
         workload.routed,
+        said_of_convolutions(workload.convolutions, workload.tokens(), machine.name),
         _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,
         *implausible(given),
@@ -213,7 +215,9 @@ def each_layer(
         for index, matrix in enumerate(workload.matrices()):
             if not tokens[matrix.name]:
                 continue
-            layer = Layer(index, matrix, tokens[matrix.name])
+            layer = Layer(
+                index, matrix, tokens[matrix.name], workload.convolutions.get(matrix.name)
+            )
             waiting.append(pool.submit(within_the_budget, layer))
             if len(waiting) > at_once:
                 yield waiting.popleft().result()

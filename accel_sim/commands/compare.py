@@ -287,6 +287,7 @@ def _workloads(settings: Settings) -> dict[str, Workload]:
             exclude=exclude,
             experts_per_token=settings.experts_per_token,
             expert_load=settings.expert_load,
+            convolutions=settings.convolutions,
         )
         for name, path in paths.items()
     }

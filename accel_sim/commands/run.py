@@ -174,6 +174,7 @@ def _workload(settings: Settings) -> Workload:
             exclude=settings.exclude,
             experts_per_token=settings.experts_per_token,
             expert_load=settings.expert_load,
+            convolutions=settings.convolutions,
         )
     check_of_a_file(settings)
     return Workload.generated(
@@ -206,7 +207,13 @@ def _activations(settings: Settings, workload: Workload) -> Activations:
         return Activations(tokens, settings.activation_density, settings.seed)
     if settings.activation_density != 1:
         raise InputError("give either --activations FILE or --activation-density, but not both")
-    return read_activations(settings.activations, workload.names, settings.tokens, settings.seed)
+    return read_activations(
+        settings.activations,
+        workload.names,
+        settings.tokens,
+        settings.seed,
+        workload.convolutions,
+    )
 
 
 def _simulate(

@@ -77,6 +77,12 @@ class SimulationOptions(NameOptions, JsonOption, MemoryOption):
         otherwise="as much as the others",
         is_separated=True,
     )
+    convolutions: Path | None = option(
+        "TOML file with a table for each convolution of a mask file, by the name of its weights: "
+        "input, stride, padding, and the kernel of weights that are stored as a matrix.",
+        default=None,
+        suffix=".toml",
+    )
     activation_density: Share = option("Share of drawn activations that are not zero.", default=1.0)
     seed: Whole = option("Random seed for masks and activations.", default=0)
     threads: Count | None = option(
@@ -96,6 +102,8 @@ def check_of_a_file(settings: SimulationOptions) -> None:
     for name in ("experts_per_token", "expert_load"):
         if getattr(settings, name):
             raise SettingError(name, "is about the experts of a mask file; leave it out")
+    if settings.convolutions is not None:
+        raise SettingError("convolutions", "is about those of a mask file; leave it out")
 
 
 def check_generated(mask: Path, settings: Iterable[tuple[str, object]]) -> None:

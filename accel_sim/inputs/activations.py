@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accel_sim.inputs import convolutions
 from accel_sim.inputs.convolution import Convolution
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, SettingError, nearest
@@ -23,12 +24,14 @@ CHECKED_TOKENS = 256
 class Layer:
     """A masked matrix and its place in the model.
 
-    tokens: how many of all go through it; None for all of them.
+    tokens: how many of all go through it; None for all of them. convolution: what its matrix was
+    made of, None where that is no convolution.
     """
 
     index: int
     matrix: MaskedMatrix
     tokens: int | None = None
+    convolution: convolutions.Convolution | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 Those of an expert's matrix are of the tokens that were routed to it, which may be none.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,19 @@ from sparse_formats.memory import budget
 
 
 def read_activations(
-    path: Path, names: Iterable[str], tokens: int | None = None, seed: int = 0
+    path: Path,
+    names: Iterable[str],
+    tokens: int | None = None,
+    seed: int = 0,
+    convolutions: Collection[str] = (),
 ) -> Activations:
     """The recorded inputs of the matrices `names`: a 2-D array (tokens, inputs) of each.
 
     path: .npz or .safetensors; floats, integers or booleans, of as many tokens in every array, or
     of fewer in those of experts.
     tokens: how many there must be, if it was said. seed: of the values where booleans stand.
-    Arrays of other names are left alone.
+    Arrays of other names are left alone. convolutions: matrices with as many tokens as they have
+    output positions.
 
     Raises:
         InputError: the file is missing, damaged, pickled or of another kind; a matrix is missing;
@@ -35,7 +40,7 @@ def read_activations(
     """
     with budget(), parsing(path, "a file of activations", "record them again"):
         arrays = _arrays(path, list(names))
-    first, whole = _all_tokens(arrays)
+    first, whole = _all_tokens({n: x for n, x in arrays.items() if n not in convolutions} or arrays)
     for name, x in arrays.items():
         where = f"{path}: activations of {name}"
         if x.dtype.kind not in "biuf":
@@ -47,7 +52,7 @@ def read_activations(
                 f"{where} have {x[token, column]} at token {token}, input {column}; "
                 "give finite numbers"
             )
-        if expert_of(name) is not None and len(x) <= whole:
+        if (expert_of(name) is not None and len(x) <= whole) or (name in convolutions and len(x)):
             continue
         if tokens is not None and len(x) != tokens:
             raise SettingError("tokens", f"is {tokens}, but {where} hold {len(x)} tokens")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.inputs.activations import Activations
+from accel_sim.inputs.convolutions import Convolution, convolutions_of, read_geometry
 from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
@@ -41,7 +42,7 @@ class Workload:
     notes: what a reader of the results must know of them. is_int8: all matrices hold 8-bit numbers;
     is_weighted: some matrix holds weights. execution: how often matrices run, and for how many of
     the tokens; expert_load: what the experts of a layer get in proportion to, by number. shapes: of
-    the matrices, where their masks are generated.
+    the matrices, where their masks are generated. convolutions: by the names of their matrices.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Workload:
     execution: Execution = field(default_factory=Execution)
     expert_load: tuple[float, ...] = ()
     shapes: tuple[MatrixShape, ...] = ()
+    convolutions: Mapping[str, Convolution] = field(default_factory=dict)
 
     def said_of_density(self, nnz: Mapping[str, int]) -> tuple[str, ...]:
         """How near generated masks with so many kept weights, by name, come to what was asked for.
@@ -69,20 +71,27 @@ class Workload:
     def tokens(self) -> dict[str, int]:
         """How many tokens go through each matrix, by name; see `masks.execution.tokens_of`.
 
-        Of recorded activations as many as were recorded.
+        Of a convolution as many as it has output positions, where they are known. Of recorded
+        activations as many as were recorded.
 
         Raises:
             SettingError: an expert_load that does not fit the experts.
         """
         recorded = self.activations.recorded
         if recorded is not None:
-            return {
+            found = {
                 name: len(recorded[name])
-                if name in recorded and expert_of(name) is not None
+                if name in recorded and (expert_of(name) is not None or name in self.convolutions)
                 else self.activations.tokens
                 for name in self.names
             }
-        return tokens_of(self.names, self.activations.tokens, self.execution, self.expert_load)
+        else:
+            found = tokens_of(self.names, self.activations.tokens, self.execution, self.expert_load)
+        return found | {
+            name: convolution.positions
+            for name, convolution in self.convolutions.items()
+            if convolution.positions is not None
+        }
 
     @property
     def routed(self) -> str:
@@ -110,16 +119,18 @@ class Workload:
         exclude: Sequence[str] = (),
         experts_per_token: int | None = None,
         expert_load: Sequence[float] = (),
+        convolutions: Path | None = None,
     ) -> Self:
         """The matrices of `masks`, those whose names match some of `include` and none of `exclude`.
 
         masks: a mask file or folder, what `read_masks` returns, arrays by name, or matrices one
         after the other. activations: 128 drawn tokens if not given. experts_per_token: in place of
         what the model's config.json says. expert_load: of each expert of a layer, all alike if not
-        given.
+        given. convolutions: a TOML file of their geometry (`inputs.convolutions`).
 
         Raises:
-            InputError: a file that cannot be read, masks of another kind, names that match nothing.
+            InputError: a file that cannot be read, masks of another kind, names that match nothing,
+                geometry that does not fit.
         """
         found, origin = _masks(masks)
         execution = execution_in(found.header, str(origin["source"]))
@@ -128,6 +139,10 @@ class Workload:
         header = {**found.header, "execution": execution.as_data()}
         names = set(select([m.name for m in found.matrices], include, exclude))
         chosen = [matrix for matrix in found.matrices if matrix.name in names]
+        geometry = {} if convolutions is None else read_geometry(convolutions)
+        unfolded = convolutions_of(
+            found.shapes, found.header.get("convolutions", {}), geometry, str(convolutions)
+        )
         dtypes = [m.weight_dtype for m in chosen if m.is_weighted]
         return cls(
             names=tuple(matrix.name for matrix in chosen),
@@ -141,6 +156,7 @@ class Workload:
             is_weighted=bool(dtypes),
             execution=execution,
             expert_load=tuple(expert_load),
+            convolutions={name: c for name, c in unfolded.items() if name in names},
         )
 
     @classmethod

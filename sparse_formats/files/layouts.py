@@ -1,6 +1,7 @@
 """Which arrays of a file are weights: how each is called, laid out, decoded, or left out, and why.
 
-A matrix is read where it is a 2-D array, or one expert of a 3-D array of experts. Weights that
+A matrix is read where it is a 2-D array, or one expert of a 3-D array of experts; masks are read of
+convolutions too, 4-D arrays (outputs, inputs, height, width). Weights that
 other tools store in several arrays are put together where the format says how; where it does not,
 the file is refused by the name of the array and of the format. Everything else that has two axes
 or more is left out by name.
@@ -9,6 +10,7 @@ Sources: torch.nn.utils.prune and torch.ao.pruning (`NAME_orig`, `NAME_mask`; a 
 `original` and `mask`); compressed-tensors 0.9.4, sparse-bitmask and sparse-24-bitmask.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -88,6 +90,7 @@ _LEFT_OUT: tuple[tuple[str, str], ...] = (
 )
 """What is left out: pattern of the name, and what the array is."""
 
+_CONVOLUTION = "a convolution"
 _EXPERTS = (
     r"experts?(?:[._]|$)|_exps(?:\.|$)"
     r"|(?:^|\.)(?:moe|block_sparse_moe)\.(?:input|output)_linear"
@@ -112,13 +115,41 @@ class Contents:
     """The matrices of a file by name, 2-D and unread; what else is there; what was decoded.
 
     sizes: the shape of every array, of one axis too. decoded: the names of matrices by the layout
-    they were put together from. slices: names of experts, cut out of one array.
+    they were put together from. slices: names of experts, cut out of one array. convolutions: 4-D
+    arrays, which are also among those left out.
     """
 
     matrices: Mapping[str, Stored]
     sizes: Mapping[str, tuple[int, ...]]
     left_out: tuple[LeftOut, ...] = ()
     decoded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    convolutions: Mapping[str, Stored] = field(default_factory=dict)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks can be read: of matrices or of convolutions."""
+        return bool(self.matrices or self.convolutions)
+
+    def with_convolutions(self, path: Path) -> "Contents":
+        """The same with each convolution as a matrix of outputs × (inputs · height · width)."""
+        left_out = tuple(item for item in self.left_out if item.name not in self.convolutions)
+        unfolded = {
+            name: _as_matrix(path, name, array) for name, array in self.convolutions.items()
+        }
+        return replace(self, matrices={**self.matrices, **unfolded}, left_out=left_out)
+
+
+def _as_matrix(path: Path, name: str, array: Stored) -> Stored:
+    outputs, *others = array.shape
+    shape = (outputs, math.prod(others))
+
+    def read() -> NDArray[Any]:
+        check_shape(path, name, *shape)
+        return array.read().reshape(shape)
+
+    read_keep = array.read_keep
+    keep = None if read_keep is None else lambda: read_keep().reshape(shape)
+    return replace(array, shape=shape, read=read, read_keep=keep)
 
 
 def contents(path: Path, arrays: Mapping[str, Stored], is_model: bool) -> Contents:
@@ -132,6 +163,7 @@ def contents(path: Path, arrays: Mapping[str, Stored], is_model: bool) -> Conten
     whole, decoded = _put_together(path, arrays)
     matrices: dict[str, Stored] = {}
     left_out: list[LeftOut] = []
+    convolutions: dict[str, Stored] = {}
     has_floats = any(a.kind in "fF" and a.axes == 2 for a in whole.values())
     claimed = {name for names in decoded.values() for name in names}
     for name, array in whole.items():
@@ -148,12 +180,15 @@ def contents(path: Path, arrays: Mapping[str, Stored], is_model: bool) -> Conten
             why = "integers beside floating-point weights"
         if why is not None:
             left_out.append(LeftOut(name, array.shape, why))
+            is_weight = array.kind == "f" and name.endswith("weight")
+            if why.startswith(_CONVOLUTION) and array.axes == 4 and (is_weight or not is_model):
+                convolutions[name] = array
         elif array.axes == 2:
             matrices[name] = array
         else:
             matrices |= dict(_slices(name, array))
     sizes = {name: array.shape for name, array in whole.items()}
-    return Contents(matrices, sizes, tuple(left_out), decoded)
+    return Contents(matrices, sizes, tuple(left_out), decoded, convolutions)
 
 
 def _check_not_refused(path: Path, name: str, array: Stored, claimed: set[str]) -> None:
@@ -178,7 +213,8 @@ def _why_left_out(name: str, array: Stored) -> str | None:
     if array.axes == 3 and re.search(_EXPERTS, name) and not name.endswith("bias"):
         return None if 0 not in array.shape else "an array without entries"
     if array.axes >= 4 or "conv" in name.lower():
-        return f"a convolution of {array.axes} axes, which is not simulated yet"
+        not_done = "pruned" if array.axes == 4 else "simulated yet"
+        return f"{_CONVOLUTION} of {array.axes} axes, which is not {not_done}"
     return f"an array of {array.axes} axes, which is no matrix"
 
 

@@ -177,14 +177,14 @@ def _npy_masks(path: Path) -> MaskSet:
 
 def _npy_array(path: Path) -> Matrices:
     found = matrices(path, npz.stored_npy(path), None, is_model=False)
-    if not found.contents.matrices:
+    if not found.contents.has_masks:
         raise InputError(f"{path} holds no 2-D array of numbers; save one mask or weight matrix")
     return found
 
 
 def _npz_arrays(archive: npz.Npz) -> Matrices:
     found = matrices(archive.path, npz.stored(archive), None, is_model=False)
-    if not found.contents.matrices:
+    if not found.contents.has_masks:
         raise npz.no_matrix(archive)
     return found
 
@@ -204,7 +204,7 @@ def _model(path: Path) -> Matrices:
     reads(*files.read)
     tensors = model_files.read_tensors(files)
     found = matrices(path, tensors, read_config(path), is_model=True)
-    if not found.contents.matrices:
+    if not found.contents.has_masks:
         raise InputError(
             f"{path} holds no 2-D tensor that is a matrix of a model{found.left_out_in_short}; "
             "give the weights or masks of a model"

@@ -47,6 +47,7 @@ class Matrices:
     def header(self) -> dict[str, Any]:
         """What a reader must know of the file, as JSON-able data; a key only where it says much.
 
+        convolutions: the shapes (outputs, inputs, height, width) of those read as matrices.
         stored_in_out: names of matrices that were transposed; orientation: how that was known.
         decoded: by layout, names of matrices that were put together from several arrays.
         left_out: name, shape and reason of each array of two axes or more that is not read.
@@ -60,6 +61,11 @@ class Matrices:
             known += ", which nearly fit both ways; a config.json beside them would tell"
         quantised = None if self.config is None else self.config.quantised_by
         header = {
+            "convolutions": {
+                name: list(array.shape)
+                for name, array in self.contents.convolutions.items()
+                if name in self.contents.matrices
+            },
             "stored_in_out": turned,
             "orientation": known,
             "decoded": {layout: list(names) for layout, names in self.contents.decoded.items()},
@@ -92,9 +98,14 @@ class Matrices:
         return replace(self, notes=(*self.notes, *notes))
 
     def masks(self) -> MaskSet:
-        """All matrices, read. Raises InputError for weights that are no numbers."""
-        self._claim(1)
-        return MaskSet(in_network_order(self._masked()), self.header)
+        """All matrices, read, and convolutions as matrices of outputs × (inputs · height · width).
+
+        Raises:
+            InputError: weights that are no numbers.
+        """
+        whole = replace(self, contents=self.contents.with_convolutions(self.path))
+        whole._claim(1)
+        return MaskSet(in_network_order(whole._masked()), whole.header)
 
     def weights(self) -> Weights:
         """All arrays, read, in the file's order."""

@@ -148,7 +148,8 @@ class MaskSet:
     def from_arrays(cls, arrays: Mapping[Any, Any]) -> Self:
         """The masks of 2-D arrays (out, in) by name, in the order given; see `from_array`.
 
-        The arrays stay as they are: masks and weights are copies.
+        A 4-D array (out, in, height, width) is a convolution, and becomes a matrix of outputs ×
+        (inputs · height · width). The arrays stay as they are: masks and weights are copies.
 
         Raises:
             InputError: as `MaskedMatrix.from_array`; no arrays, or not by name.
@@ -160,12 +161,15 @@ class MaskSet:
             )
         if not arrays:
             raise InputError("there are no masks; give at least one 2-D array by name")
-        return cls(
-            tuple(
-                MaskedMatrix.from_array(str(name), np.array(array))
-                for name, array in arrays.items()
+        whole = {str(name): np.array(array) for name, array in arrays.items()}
+        convolutions = {name: list(a.shape) for name, a in whole.items() if a.ndim == 4}
+        matrices = (
+            MaskedMatrix.from_array(
+                name, array.reshape(len(array), -1) if name in convolutions else array
             )
+            for name, array in whole.items()
         )
+        return cls(tuple(matrices), {"convolutions": convolutions} if convolutions else {})
 
 
 _VERY_LARGE = 2**28

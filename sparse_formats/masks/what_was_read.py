@@ -23,6 +23,7 @@ class _Header(msgspec.Struct, frozen=True):
     """What is looked for in the header of masks, which a file may have brought."""
 
     left_out: list[_LeftOut] = []
+    convolutions: dict[str, list[int]] = {}
     stored_in_out: list[str] = []
     orientation: str = ""
     decoded: dict[str, list[str]] = {}
@@ -82,6 +83,14 @@ def _why(name: str) -> str:
 
 
 def _sentences(header: _Header) -> Iterator[str]:
+    if header.convolutions:
+        name, shape = next(iter(header.convolutions.items()))
+        yield (
+            f"{_counted(len(header.convolutions), 'convolution', 'convolutions')} ({name} of "
+            f"{'×'.join(map(str, shape))}{', …' if len(header.convolutions) > 1 else ''}) "
+            f"{'was' if len(header.convolutions) == 1 else 'were'} read as matrices of outputs × "
+            "(inputs · height · width)."
+        )
     if header.stored_in_out:
         known = f", as is known from {header.orientation}" if header.orientation else ""
         yield (

@@ -204,6 +204,26 @@ def test_are_plain_weights_of_a_model_called_quantised_read_and_told(tmp_path: P
 # --- left out -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+def test_are_masks_read_of_convolutions_and_weights_to_prune_not(
+    tmp_path: Path, ending: str
+) -> None:
+    kernel = np.arange(8 * 4 * 3 * 2, dtype=np.float32).reshape(8, 4, 3, 2) % 3
+    path = saved(tmp_path, {PLAIN: PRUNED, "conv1.weight": kernel}, ending)
+    found = read_masks(path)
+    matrix = next(m for m in found.matrices if m.name == "conv1.weight")
+    # Column (input · 3 + row) · 2 + column of the kernel.
+    assert matrix.shape == (8, 24) and matrix.weight is not None
+    assert matrix.weight[5, (2 * 3 + 1) * 2 + 1] == kernel[5, 2, 1, 1]
+    assert np.array_equal(matrix.keep.reshape(kernel.shape), kernel != 0)
+    assert found.header["convolutions"] == {"conv1.weight": [8, 4, 3, 2]}
+    assert "left_out" not in found.header
+    model = read_model(path)
+    assert list(model.matrices) == [PLAIN]
+    (item,) = model.header["left_out"]
+    assert "a convolution of 4 axes" in item["why"]
+
+
 @pytest.mark.parametrize(
     ("name", "array", "why"),
     [
@@ -216,7 +236,6 @@ def test_are_plain_weights_of_a_model_called_quantised_read_and_told(tmp_path: P
         ("head_mask", np.ones((12, 12), np.float32), "heads or neurons"),
         ("pruned_heads", np.ones((4, 2), np.int64), "heads or neurons"),
         ("layers.0.mlp.up_proj.exp_avg", DENSE, "optimizer"),
-        ("conv1.weight", np.ones((8, 4, 3, 3), np.float32), "a convolution of 4 axes"),
         ("mixer.conv1d.weight", np.ones((8, 1, 4), np.float32), "a convolution of 3 axes"),
         ("cls_token", np.ones((1, 1, 8), np.float32), "an array of 3 axes"),
     ],

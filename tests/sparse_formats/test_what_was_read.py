@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
     arrays = {
         QUERY: np.eye(4, 8, dtype=np.float32),
         "wte.weight": np.ones((10, 8), np.float32),
-        "patch.conv.weight": np.ones((2, 2, 3, 3), np.float32),
+        "patch.conv.weight": np.ones((2, 2, 9), np.float32),
         "h.0.attn.bias": np.ones((4, 4), np.float32),
         "h.0.ln.weight": np.ones(8, np.float32),
     }
@@ -38,13 +38,13 @@ def test_is_everything_of_two_axes_counted_and_named(model: Path) -> None:
     assert (read["matrices"], read["weights"]) == (1, 32)
     assert {item["name"]: item["shape"] for item in read["left_out"]} == {
         "wte.weight": [10, 8],
-        "patch.conv.weight": [2, 2, 3, 3],
+        "patch.conv.weight": [2, 2, 9],
         "h.0.attn.bias": [4, 4],
     }
     first, second = read["sentences"]
     assert first == "Read 1 matrix with 32 weights from m."
     assert second.startswith("3 arrays with 132 numbers (80.5 %) were left out (wte.weight: an emb")
-    assert "patch.conv.weight: a convolution of 4 axes" in second
+    assert "patch.conv.weight: a convolution of 3 axes" in second
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,181 @@
+"""Convolutions: what their weights and a small file say of them (docs/rivals.md §1)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from sparse_formats.errors import InputError, nearest
+from sparse_formats.files.toml import read_toml
+
+Pair = tuple[int, int]
+"""Of height and width."""
+
+_Size = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
+_Edge = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
+# Lists, because msgspec 0.22 misreads a pair beside a number that has a range.
+_Sizes = Annotated[list[_Size], msgspec.Meta(min_length=2, max_length=2)]
+_Edges = Annotated[list[_Edge], msgspec.Meta(min_length=2, max_length=2)]
+
+
+class Geometry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the table of a convolution may say; one number stands for height and width.
+
+    input: size of the picture that it reads; kernel: only of a matrix, whose shape does not say it.
+    """
+
+    input: _Size | _Sizes | None = None
+    stride: _Size | _Sizes = 1
+    padding: _Edge | _Edges = 0
+    kernel: _Size | _Sizes | None = None
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of `inputs` pictures into `outputs`.
+
+    size: of each picture that it reads, None where nobody says; kernel, stride, padding (on each
+    side): height and width.
+    """
+
+    outputs: int
+    inputs: int
+    kernel: Pair
+    size: Pair | None = None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+
+    @property
+    def output_size(self) -> Pair | None:
+        """Height and width of the pictures that it writes."""
+        if self.size is None:
+            return None
+        height, width = (
+            (size + 2 * padding - kernel) // stride + 1
+            for size, kernel, stride, padding in zip(
+                self.size, self.kernel, self.stride, self.padding, strict=True
+            )
+        )
+        return height, width
+
+    @property
+    def positions(self) -> int | None:
+        """Output positions: the columns of its product."""
+        return None if self.output_size is None else self.output_size[0] * self.output_size[1]
+
+
+def read_geometry(path: Path) -> dict[str, Geometry]:
+    """A table for each convolution, by the name of its weights.
+
+    Raises:
+        InputError: not such a file; an unknown key, or a value that cannot be.
+    """
+    found = {}
+    for name, table in read_toml(path).items():
+        try:
+            found[name] = msgspec.convert(table, Geometry)
+        except msgspec.ValidationError as error:
+            raise InputError(
+                f'{path}: table ["{name}"]: {error}; give input, stride, padding and kernel, '
+                "each as one whole number or as [height, width]"
+            ) from error
+    if not found:
+        raise InputError(
+            f"{path} holds no table; give one for each convolution, such as "
+            '["conv1.weight"] with input, stride and padding'
+        )
+    return found
+
+
+def convolutions_of(
+    shapes: Mapping[str, Pair],
+    stored: Mapping[str, Any],
+    geometry: Mapping[str, Geometry],
+    where: str,
+) -> dict[str, Convolution]:
+    """The convolutions among matrices, by name.
+
+    shapes: of all matrices. stored: the 4-D shapes of those that were read from 4-D arrays.
+    geometry: what is known besides, from the file `where`.
+
+    Raises:
+        InputError: geometry of what is not there, or that does not fit the weights.
+    """
+    for name in geometry:
+        if name not in shapes:
+            raise InputError(f"{where}: there is no matrix {name}{nearest(name, shapes)}")
+    return dict(_convolutions(shapes, stored, geometry, where))
+
+
+def _convolutions(
+    shapes: Mapping[str, Pair],
+    stored: Mapping[str, Any],
+    geometry: Mapping[str, Geometry],
+    where: str,
+) -> Iterator[tuple[str, Convolution]]:
+    for name, (outputs, columns) in shapes.items():
+        if name not in stored and name not in geometry:
+            continue
+        said = geometry.get(name, Geometry())
+        kernel = None if said.kernel is None else _pair(said.kernel)
+        if name in stored:
+            height, width = (int(n) for n in stored[name][2:])
+            if kernel not in (None, (height, width)):
+                raise InputError(
+                    f"{where}: kernel of {name} is {said.kernel}, but its weights are "
+                    f"{height}×{width}; leave kernel out"
+                )
+            kernel = height, width
+        if kernel is None:
+            raise InputError(
+                f"{where}: {name} is a matrix of {outputs}×{columns}; give its kernel too, so that "
+                "its inputs are known"
+            )
+        inputs, odd = divmod(columns, kernel[0] * kernel[1])
+        if odd:
+            raise InputError(
+                f"{where}: {name} has {columns} columns, which are no whole number of kernels of "
+                f"{kernel[0]}×{kernel[1]}"
+            )
+        size = None if said.input is None else _pair(said.input)
+        found = Convolution(outputs, inputs, kernel, size, _pair(said.stride), _pair(said.padding))
+        if found.output_size is not None and min(found.output_size) < 1:
+            raise InputError(
+                f"{where}: {name} has a kernel of {kernel[0]}×{kernel[1]}, larger than its input "
+                f"with padding; give another input or padding"
+            )
+        yield name, found
+
+
+def said_of_convolutions(
+    convolutions: Mapping[str, Convolution], tokens: Mapping[str, int], machine: str
+) -> str:
+    """How convolutions run as products, and what of it was assumed; "" where there are none."""
+    if not convolutions:
+        return ""
+    known = {name: c.output_size for name, c in convolutions.items() if c.output_size is not None}
+    unknown = [name for name in convolutions if name not in known]
+    count = len(convolutions)
+    name = next(iter(convolutions))
+    what = f"1 convolution ({name}) runs" if count == 1 else f"{count} convolutions ({name}, …) run"
+    text = (
+        f"{what} as a product of outputs × (inputs · height · width of the kernel), because "
+        f"{machine} has no convolution of its own; its tokens are output positions, and unfolded "
+        "inputs are drawn each by itself."
+    )
+    if known:
+        name, (height, width) = next(iter(known.items()))
+        text += f" Of {len(known)} the output positions are known ({name}: {height}×{width})."
+    if unknown:
+        more = "" if len(unknown) == 1 else ", …"
+        text += (
+            f" Of {len(unknown)} the size of the input is not known ({unknown[0]}{more}), so "
+            f"{tokens[unknown[0]]} positions are assumed; --convolutions FILE says it."
+        )
+    return text
+
+
+def _pair(value: int | list[int]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
