@@ -7,6 +7,7 @@ from accel_sim.dataflows.abstract.causes import BETWEEN_PASSES, Cause
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import SHARED, Clock
 from accel_sim.dataflows.cambricon_x import CambriconX
+from accel_sim.dataflows.channel_merging import ChannelMerging
 from accel_sim.dataflows.dual_side import DualSide
 from accel_sim.dataflows.eie import Eie
 from accel_sim.dataflows.index_matching import IndexMatching
@@ -28,6 +29,7 @@ DATAFLOWS: dict[str, type[Machine]] = {
     "sigma": Sigma,
     "dual_side": DualSide,
     "scnn": Scnn,
+    "channel_merging": ChannelMerging,
 }
 
 

@@ -110,6 +110,11 @@ SCNN = {
     # Twice as many banks as the 8 products of a cycle, each of which chooses one of the 8.
     "matching": 6 * 16 * 7 * 24 * MUX,
 }
+CHANNEL_MERGING = {
+    "accumulators": 16 * 6 * 32 * BIT,
+    "queues": (16 + 4 * 6) * 16 * BIT,
+    "matching": 16 * 6 * 4 / 16 * PICK,
+}
 TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) * 16 * BIT}
 
 
@@ -133,6 +138,7 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
             DUAL_SIDE,
         ),
         ("scnn", ("pe_rows=2", "pe_cols=3", "weights=2", "accumulators=256"), SCNN),
+        ("channel_merging", ("outputs=16", "tokens=6", "merged_inputs=4"), CHANNEL_MERGING),
         ("tensor_core_dense", ("tokens=7", "strip_outputs=40"), TENSOR_CORE),
         (
             "tensor_core_2_4",

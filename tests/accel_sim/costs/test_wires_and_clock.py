@@ -87,6 +87,7 @@ def test_is_the_clock_that_of_the_multipliers_registers_in_passes() -> None:
         ("eyeriss_v2", (), 384 * (16 + 16 + 20), 1, 1, 0.5),
         ("sigma", ("dpes=2",), 256 * 96, 0.5, 1, 0.5),
         ("scnn", (), 1024 * (32 + 32 + 24), 1, 1 / 16, 1 / 16),
+        ("channel_merging", (), 4096 * 96, 1, 1, 0.5),
         ("tf_mvp", (), 4096 * 96, 1, 0.5, 0.5),
         ("tf_mvp", ("datatype=int8",), 4096 * (16 + 16 + 32), 1, 0.5, 0.5),
     ],

@@ -5,6 +5,7 @@ import pytest
 
 from accel_sim.dataflows.abstract.account import Tile
 from accel_sim.dataflows.cambricon_x import CambriconXArray, run_cambricon_x
+from accel_sim.dataflows.channel_merging import ChannelMergingArray, run_channel_merging
 from accel_sim.dataflows.dual_side import DualSideArray, run_dual_side
 from accel_sim.dataflows.eie import EieArray, run_eie
 from accel_sim.dataflows.index_matching import IndexMatchingArray, run_index_matching
@@ -269,3 +270,26 @@ def test_of_scnn_s_halo() -> None:
     # Rows 2 and 3 would belong to positions 2 and 3, which the plane of outputs has not.
     assert (once(tile)["macs"], int(tile.executed[0]), int(tile.padding[0])) == (4, 2, 8 - 2)
     assert tile.storage.bits == 20 + 2
+
+
+@pytest.mark.rule(rivals=12)
+def test_of_channel_merging() -> None:
+    # Two cells high, two tokens wide. Input 0 keeps output 0, input 2 output 1: they merge; input 3
+    # keeps both, input 1 none.
+    keep = np.array([[1, 0, 0, 1], [0, 0, 1, 1]], np.bool_)
+    machine = ChannelMergingArray(outputs=2, tokens=2, merged_inputs=2)
+    (tile,), _ = run_channel_merging(keep, 2, machine)
+    stored = 2 * 2 * (16 + 1) + 2 * 2 * 2
+    assert tile.storage.bits == stored
+    assert once(tile) == {
+        "weight_bits_read": stored,
+        "activation_bits_read": 3 * 2 * 16,
+        "activation_bits_written": 2 * 2 * 32,
+        "decoded_bits": 2 * 2,
+        "register_bits": 2 * 16 * (4 + 3 * 2),
+        "macs": 8,
+        "accumulator_bits": 2 * 32 * 8,
+        "weight_wire_bits": stored,
+        "operand_wire_bits": 3 * 2 * 16,
+        "sum_wire_bits": 2 * 2 * 32,
+    }

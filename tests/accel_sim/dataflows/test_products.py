@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows import (
     cambricon_x,
+    channel_merging,
     index_matching,
     rcsc,
     scnn,
@@ -24,6 +25,7 @@ from accel_sim.machines.load import load_machine
 from sparse_formats.formats.bitmap import Bitmap
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.dataflows.test_channel_merging import merged
 from tests.accel_sim.workloads import random_matrix
 
 pytestmark = pytest.mark.rule(rivals=1)
@@ -140,6 +142,15 @@ def fills_of_fifteen(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int
     return added(fills)
 
 
+def merged_channels(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+    """Tiles of 8 outputs, at most 3 inputs a group: the groups in turn."""
+    first = row - row % 8
+    terms = []
+    for group in merged(keep[first : first + 8], 3):
+        terms += [weight[row, c] * x[:, c] for c in group if keep[row, c]]
+    return added(terms)
+
+
 WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     "eie": ("eie", ("pes=3", "outputs_per_pe=4", "run_bits=1"), one_after_the_other),
     "output": ("systolic_os", ("rows=4", "cols=3"), one_after_the_other),
@@ -159,6 +170,11 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
         sets_of_three,
     ),
     "matching": ("snap", ("cores=2", "pe_columns=3", "outputs_per_pe=4"), columns_of_three),
+    "merging": (
+        "channel_merging",
+        ("outputs=8", "tokens=4", "merged_inputs=3"),
+        merged_channels,
+    ),
     "scnn": ("scnn", ("pe_rows=2", "pe_cols=2", "accumulators=8"), one_after_the_other),
     "sigma": ("sigma", ("dpes=3", "dpe_multipliers=5", "strip_outputs=8"), fills_of_fifteen),
 }
@@ -256,6 +272,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
         "blocks",
         lambda tiles: [(strip, out, (max(i - 1, 0), k)) for strip, out, (i, k) in tiles],
     ),
+    "merging": (channel_merging, "merge", lambda groups: np.maximum(groups - 1, 0)),
     "scnn": (scnn, "zero_runs", a_run_less),
     "sigma": (sigma, "places", lambda held: replace(held, input=np.maximum(held.input - 1, 0))),
     "matching": (index_matching, "entry_lists", earlier_place),
