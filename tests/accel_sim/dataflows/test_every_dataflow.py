@@ -80,7 +80,7 @@ def test_is_a_pattern_that_cannot_be_used_told() -> None:
     assert layers[1].macs_padding == 32 * 32 * 5 - layers[1].macs_executed
     # Slots of the one matrix are full, of the other a weight each; a token is multiplied by all.
     kept, slots = 32 * 16 + int(random.keep.sum()), 32 * 16 + 32 * 32
-    assert f"{100 * kept / slots:.1f} % of the multiplications" in note
+    assert f"{100 * kept / slots:.1f} % of the issued multiplications" in note
     machine = load_machine("tf_mvp")
     assert notes_on_use(run(machine, random), machine) == []
 
