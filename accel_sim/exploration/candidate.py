@@ -4,10 +4,10 @@ A candidate is small and says all, so that any process can simulate it. What doe
 the machine is kept from one candidate to the next.
 """
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from math import isfinite, prod
 from threading import Lock
 from typing import Any
 
@@ -120,7 +120,7 @@ def _measured(candidate: Candidate) -> dict[str, Any]:
         machine = _machine(candidate, model.is_int8)
         found = _of_model(candidate, candidate.prefill, model, machine)
     latency, energy = found["cycles"] / machine.clock.clock_hz, found["energy_j"]
-    if not math.isfinite(energy * latency):
+    if not isfinite(energy * latency):
         raise InputError("its latency or energy is too large for a number of 64 bits")
     return {
         **found,
@@ -164,6 +164,9 @@ def _of_matrices(candidate: Candidate, workload: Workload, machine: Machine) -> 
         "cycles": sum(time.cycles for of_layer in times for time in of_layer),
         "energy_j": sum(energy_of(total.actions, machine).values()),
         "bound_by": bound_by(total.causes),
+        "kept_share": _share(
+            sum(each.nnz for each in runs), sum(prod(each.shape) for each in runs)
+        ),
     }
 
 
@@ -186,7 +189,16 @@ def _of_model(
         "cycles": report.run.cycles.all,
         "energy_j": sum(phase["energy_j"] for phase in report.phases.values()),
         "bound_by": bound_by(causes),
+        "kept_share": _share(
+            sum(mask.nnz for mask in model.masks.values()),
+            sum(mask.size for mask in model.masks.values()),
+        ),
     }
+
+
+def _share(kept: int, size: int) -> float:
+    """Of the weights that have a mask; 1 where none has."""
+    return kept / size if size else 1.0
 
 
 _encodings = Kept(2**29)

@@ -9,13 +9,18 @@ from typing import Any
 from accel_sim.exploration.measures import MEASURES, QUALITY
 from accel_sim.exploration.plan import Plan
 from accel_sim.exploration.study import Study, Trial
+from accel_sim.inputs.workload import GENERATED
+from accel_sim.machines.plausibility import implausible
 from accel_sim.reports.report import versions
 from sparse_formats.files.toml import toml_text
 from sparse_formats.untrusted import csv_cell
 
 SCHEMA_VERSION = 1
 
-_GENERATED = "The masks were generated, not trained, so the results are not those of a model."
+_WEIGHTS_ALONE = (
+    "Only products of weights are counted: attention products, softmax, norms and the KV cache are "
+    "not. --model counts them."
+)
 
 
 def as_json(plan: Plan, study: Study, command: str) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def as_json(plan: Plan, study: Study, command: str) -> dict[str, Any]:
             for each in study.goal.objectives
         ],
         "limits": {limit.measure.key: limit.most for limit in study.goal.limits},
-        "notes": [_GENERATED] if plan.base.shapes is not None else [],
+        "notes": _notes(plan),
         "trials": len(study.trials),
         "feasible": len(study.feasible),
         "reasons": _reasons(study),
@@ -63,6 +68,17 @@ def as_json(plan: Plan, study: Study, command: str) -> dict[str, Any]:
     }
 
 
+def _notes(plan: Plan) -> list[str]:
+    """What a reader must know of every point."""
+    base = plan.base
+    return [
+        *([plan.machine.note] if plan.machine.note else []),
+        *implausible(plan.machine),
+        *([GENERATED] if base.shapes is not None else []),
+        *([_WEIGHTS_ALONE] if base.prefill is None else []),
+    ]
+
+
 def _reasons(study: Study) -> dict[str, int]:
     """Why points do not count, and of how many each is true; the most frequent first."""
     found = Counter(_kind(trial, study) for trial in study.trials if not trial.is_feasible)
@@ -81,7 +97,13 @@ def as_csv(data: Mapping[str, Any]) -> str:
     """One row a point, in the order of the trials; the names of axes and measures are columns."""
     points = data["points"]
     axes = [*data["space"]["axes"], *data["space"]["links"]]
-    measures = ["cycles", *(measure.key for measure in MEASURES.values()), QUALITY, "bound_by"]
+    measures = [
+        "cycles",
+        *(measure.key for measure in MEASURES.values()),
+        QUALITY,
+        "bound_by",
+        "kept_share",
+    ]
     columns = [key for key in measures if any(key in point for point in points)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -15,7 +15,7 @@ from accel_sim.exploration.terminal import (
 )
 from accel_sim.reports.html import document, note_list, section
 from accel_sim.reports.html_tables import scrolled, table_row
-from accel_sim.reports.number_text import value_text
+from accel_sim.reports.number_text import share, value_text
 from sparse_formats.untrusted import escaped
 
 _MOST_ROWS = 1000
@@ -53,10 +53,10 @@ def study_page(data: Mapping[str, Any], picture: str) -> str:
 def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
     axes, measures = list(data["space"]["axes"]), measure_keys(data)
     headers = [*axes, *(measure_words(key, data) for key in measures)]
-    classes = ["text", *("number" for _ in headers), "text"]
+    classes = ["text", *("number" for _ in headers), "number", "text"]
     head = "".join(
         f'<th scope="col" class="{css}">{escaped(header)}</th>'
-        for header, css in zip(["point", *headers, "bound by"], classes, strict=True)
+        for header, css in zip(["point", *headers, "kept", "bound by"], classes, strict=True)
     )
     rows = []
     for point in points:
@@ -66,6 +66,7 @@ def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
             f"<code>{escaped(point['key'])}</code>{mark}",
             *(escaped(value_text(point["values"][name])) for name in axes),
             *(escaped(figure(point.get(key), key)) for key in measures),
+            escaped(share(point.get("kept_share"))),
             escaped(str(point.get("bound_by") or "–").replace("_", " ")),
         ]
         rows.append(table_row(cells, classes))

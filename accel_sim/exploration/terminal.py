@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from accel_sim.exploration.measures import MEASURES, QUALITY
-from accel_sim.reports.number_text import number, quantity, value_text
+from accel_sim.exploration.space import WEIGHTS
+from accel_sim.reports.number_text import number, quantity, share, value_text
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 
@@ -40,6 +41,7 @@ def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console:
             Column(_header(measure_words(key, data)), "right", int(key not in wanted))
             for key in measure_keys(data)
         ),
+        Column("kept", "right", rank=1 if set(names) & set(WEIGHTS) else 3),
         Column("bound by", rank=2),
     ]
     print_table(console, columns, [row(point, data) for point in shown])
@@ -165,6 +167,7 @@ def row(point: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
         point["key"] + mark,
         *(value_text(point["values"][name]) for name in data["space"]["axes"]),
         *(figure(point.get(key), key) for key in measure_keys(data)),
+        share(point.get("kept_share")),
         point.get("bound_by") or "–",
     ]
 

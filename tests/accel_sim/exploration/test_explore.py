@@ -73,6 +73,7 @@ def test_every_point_is_what_run_says_of_its_file() -> None:
         assert point["energy_j"] == pytest.approx(total["energy_j"], rel=1e-14)
         assert point["area_mm2"] == report["area_mm2"]["total"]
         assert point["bound_by"] == total["bound_by"]
+        assert point["kept_share"] == total["density"]
         for key, value in point["values"].items():
             section, leaf = key.split(".")
             assert report["accelerator"][section][leaf]["value"] == value
