@@ -84,6 +84,11 @@ class MaskMachine(Machine):
         product, outputs = check_product(matrix, x, self.numbers, 0, multiply)
         return replace(run, product=product, outputs=outputs)
 
+    def layer_bytes(self, matrix: MaskedMatrix) -> int:
+        """Where it is multiplied, also the operands and the order of a tile, as measured."""
+        multiplied = 16 * matrix.size + 80 * matrix.nnz if matrix.is_weighted else 0
+        return super().layer_bytes(matrix) + multiplied
+
     def multiplication(
         self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
     ) -> Multiplication:
