@@ -87,7 +87,10 @@ def encoder(values: Mapping[str, Any]) -> Architecture:
 
 
 def vision(values: Mapping[str, Any]) -> Architecture:
-    """ViT without a head: pre-norm, biases everywhere, one token of the class."""
+    """ViT and DeiT: pre-norm, biases everywhere, tokens of the class, and a head for pictures.
+
+    DeiT has a second token, to distil with.
+    """
     d, layers, f = (
         values["hidden_size"],
         values["num_hidden_layers"],
@@ -95,9 +98,13 @@ def vision(values: Mapping[str, Any]) -> Architecture:
     )
     heads, side = values["num_attention_heads"], values["patch_size"]
     patches = (values["image_size"] // side) ** 2
+    class_tokens = 2 if values["model_type"] == "deit" else 1
+    labels = values["num_labels"] if "architectures" in values else 0
     matrices = [Weights("patch", d, 3 * side * side, is_once=True)]
     matrices += [Weights(kind, d, d) for kind in ("Q", "K", "V", "attention out")]
     matrices += [Weights("FFN1", f, d), Weights("FFN2", d, f)]
+    if labels:
+        matrices.append(Weights("head", labels, d, is_once=True))
     return Architecture(
         layers=layers,
         width=d,
@@ -106,16 +113,16 @@ def vision(values: Mapping[str, Any]) -> Architecture:
         head_width=d // heads,
         ffn=f,
         matrices=matrices,
-        tables=[patches + 1],
+        tables=[patches + class_tokens],
         windows=[None] * layers,
-        # The token of the class is a row of its own, and so is the bias of the patches.
-        vectors=2 * d + 2 * d + layers * (2 * 2 * d + 4 * d + f + d),
+        # Tokens of the class are rows of their own, and so is the bias of the patches.
+        vectors=labels + 2 * d + (class_tokens + 1) * d + layers * (2 * 2 * d + 4 * d + f + d),
         is_gated=False,
         activation="gelu",
         norm="layer",
         is_pre_norm=True,
         is_causal=False,
-        class_tokens=1,
+        class_tokens=class_tokens,
     )
 
 
@@ -228,8 +235,11 @@ def llama_like(values: Mapping[str, Any]) -> Architecture:
 FAMILIES = {
     "bert": encoder,
     "roberta": encoder,
+    "xlm-roberta": encoder,
+    "camembert": encoder,
     "distilbert": encoder,
     "vit": vision,
+    "deit": vision,
     "gpt2": gpt2,
     "opt": opt,
     "llama": llama_like,

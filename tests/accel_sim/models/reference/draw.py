@@ -9,7 +9,7 @@ import numpy as np
 
 from accel_sim import Machine, load_machine
 from accel_sim.machines.builtin import builtin_accelerators
-from tests.accel_sim.models.reference.architecture import FAMILIES
+from tests.accel_sim.models.reference.architecture import FAMILIES, encoder, vision
 from tests.accel_sim.models.reference.model import Asked
 
 
@@ -32,10 +32,12 @@ def drawn(seed: int) -> Drawn:
     family = rng.choice(list(FAMILIES))
     values = config(family, rng)
     accelerator = rng.choice(["tf_mvp", *builtin_accelerators()])
-    is_vision, is_encoder = family == "vit", FAMILIES[family].__name__ in ("encoder", "vision")
+    is_vision = family in ("vit", "deit")
+    is_encoder = FAMILIES[family] in (encoder, vision)
     prefill = rng.choice([1, 2, rng.randint(3, 70), rng.randint(64, 300)])
     if is_vision:
-        prefill = (values["image_size"] // values["patch_size"]) ** 2 + 1
+        class_tokens = {"vit": 1, "deit": 2}[family]
+        prefill = (values["image_size"] // values["patch_size"]) ** 2 + class_tokens
     asked = Asked(
         prefill=prefill,
         generate=0 if is_encoder else rng.choice([0, 1, 2, 4]),
@@ -64,7 +66,7 @@ def config(family: str, rng: random.Random) -> dict[str, Any]:
         "max_position_embeddings": positions,
     }
     match family:
-        case "bert" | "roberta":
+        case "bert" | "roberta" | "xlm-roberta" | "camembert":
             return {**plain, "type_vocab_size": rng.choice([1, 2])}
         case "distilbert":
             return {
@@ -76,8 +78,13 @@ def config(family: str, rng: random.Random) -> dict[str, Any]:
                 "vocab_size": vocab,
                 "max_position_embeddings": positions,
             }
-        case "vit":
-            return {**plain, "image_size": rng.choice([8, 24, 40]), "patch_size": 4}
+        case "vit" | "deit":
+            values = {**plain, "image_size": rng.choice([8, 24, 40]), "patch_size": 4}
+            if rng.random() < 0.5:
+                name = {"vit": "ViT", "deit": "DeiT"}[family]
+                values["architectures"] = [f"{name}ForImageClassification"]
+                values["num_labels"] = rng.randint(2, 90)
+            return values
         case "gpt2":
             return {
                 "model_type": family,
@@ -125,6 +132,7 @@ def settings(accelerator: str, rng: random.Random) -> list[str]:
         *maybe("energy.scale", 1.7),
         *maybe("energy.table", "7nm", "45nm"),
         *maybe("dram.row_bytes", 512),
+        *maybe("dram.resident", "true"),
     ]
     if accelerator.startswith("tf_mvp"):
         found += maybe("array.datatype", "int8", "fp8", "bf16")

@@ -1,12 +1,11 @@
 """§2, §5 and §6: the operators of a step, laid out in time, and what they come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accel_sim.costs.energy import energy_of
 from accel_sim.costs.tables import energy_pj, node_factor
-from accel_sim.dataflows.abstract.account import Tile
 from accel_sim.dataflows.abstract.dataflow import Machine
 from tests.accel_sim.models.reference import vector_unit
 from tests.accel_sim.models.reference.architecture import Architecture, Weights
@@ -82,31 +81,26 @@ class Reference:
 
     def _resident_bytes(self) -> int:
         """Room of all tiles, with what stands beside them, in each encoding."""
-        needed = 0
+        return sum(product.room for _, products in self._stored() for product in products.values())
+
+    def _stored(self) -> Iterator[tuple[str, dict[str, Product]]]:
+        """Of each matrix its kind, and its encodings; that of decode is last."""
         for weights in self.model.matrices:
             for layer in [None] if weights.is_once else range(self.model.layers):
-                encodings: set[tuple[Any, ...]] = set()
+                found: dict[str, Product] = {}
                 for step in self.steps()[:2]:
                     product = self.product(weights, layer, self.tokens(weights, step))
-                    encodings.add(tuple(_stored(tile) for tile in product.tiles))
-                needed += sum(room for tiles in encodings for room, _ in tiles)
-        return needed
+                    found.setdefault(str(product.encoding), product)
+                yield weights.kind, found
 
     def memory(self) -> dict[str, int]:
         """§6, peak memory: bytes of each part."""
         model, b, asked = self.model, self.machine.operand_bytes, self.asked
-        found = {"layers": 0, "head": 0, "again": 0}
-        for weights in model.matrices:
-            for layer in [None] if weights.is_once else range(model.layers):
-                encodings: list[tuple[Any, ...]] = []
-                sizes: list[int] = []
-                for step in self.steps()[:2]:
-                    product = self.product(weights, layer, self.tokens(weights, step))
-                    encodings.append(tuple(_stored(tile) for tile in product.tiles))
-                    sizes.append(product.stored_bytes)
-                found["head" if weights.kind == "head" else "layers"] += sizes[-1]
-                if encodings[0] != encodings[-1]:
-                    found["again"] += sizes[0]
+        parts = {"layers": 0, "head": 0, "again": 0}
+        for kind, products in self._stored():
+            *others, last = (product.stored_bytes for product in products.values())
+            parts["head" if kind == "head" else "layers"] += last
+            parts["again"] += sum(others)
         tables = sum(model.tables) * model.width
         if model.is_tied and ("head", None) not in self.masks:
             tables -= model.tables[0] * model.width
@@ -114,7 +108,7 @@ class Reference:
         numbers = 2 * model.layers * model.kv_heads * model.head_width * tokens * asked.batch
         bits = asked.cache_bits or 8 * b
         return {
-            **found,
+            **parts,
             "embedding": b * (tables + model.vectors),
             "cache": -(-numbers * bits // 8) if model.is_causal else 0,
             "activations": b * max(self._operands()),
@@ -160,12 +154,6 @@ class Reference:
         run = StepRun(self, step)
         run.all()
         return run.operators
-
-
-def _stored(tile: Tile) -> tuple[Any, ...]:
-    """Bytes on the chip, and what tells encodings of a matrix apart."""
-    room = tile.bytes if tile.room is None else tile.room
-    return room + tile.head_bytes, (tile.rows, tile.cols, tile.storage)
 
 
 @dataclass

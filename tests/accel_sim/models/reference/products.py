@@ -15,7 +15,10 @@ from tests.accel_sim.models.reference.timeline import Part, Timeline, up
 
 @dataclass(frozen=True)
 class Product:
-    """The tiles of a matrix with the passes of each, for so many tokens."""
+    """The tiles of a matrix with the passes of each, for so many tokens.
+
+    encoding: what tells apart the ways in which the matrix is stored.
+    """
 
     rows: int
     cols: int
@@ -23,10 +26,19 @@ class Product:
     nnz: int
     tiles: tuple[Tile, ...]
     groups: tuple[int, ...]
+    encoding: tuple[Any, ...]
 
     @property
     def pass_cycles(self) -> int:
         return sum(self.of_all(tile.cycles) for tile in self.tiles)
+
+    @property
+    def room(self) -> int:
+        """Bytes on the chip, with what stands beside the tiles there."""
+        return sum(
+            (tile.bytes if tile.room is None else tile.room) + tile.head_bytes
+            for tile in self.tiles
+        )
 
     @property
     def padding(self) -> int:
@@ -67,7 +79,8 @@ def dense(rows: int, cols: int, tokens: int, machine: Machine) -> Product:
 
 def _product(run: LayerRun, nnz: int) -> Product:
     sizes = tuple(int(size) for size in run.group_sizes)
-    return Product(*run.shape, sum(sizes), nnz, run.tiles, sizes)
+    encoding = run.orientation, run.lane_groups, run.lane_select, [t.storage for t in run.tiles]
+    return Product(*run.shape, sum(sizes), nnz, run.tiles, sizes, encoding)
 
 
 @dataclass(frozen=True)
