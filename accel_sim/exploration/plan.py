@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from accel_sim.exploration.measures import (
     objectives_of,
     read_limits,
 )
-from accel_sim.exploration.record import content_hash
+from accel_sim.exploration.record import code_hash, content_hash
 from accel_sim.exploration.samplers import SAMPLERS, Sampler
 from accel_sim.exploration.space import WEIGHTS, Choice, Space, read_space, vary_table
 from accel_sim.exploration.study import Result
@@ -39,6 +38,12 @@ from sparse_formats.files.mask_file import sha256_of
 from sparse_formats.files.toml import read_toml
 
 _STORED_BY = (*WEIGHTS, "array", "scheduler", "decompressor", "weight_buffer")
+_COMPUTED_BY = (
+    *("accel_sim/costs", "accel_sim/dataflows", "accel_sim/inputs", "accel_sim/machines"),
+    *("accel_sim/models", "accel_sim/pipeline.py", "accel_sim/exploration/candidate.py"),
+    *("sparse_formats/files", "sparse_formats/formats", "sparse_formats/masks"),
+)
+"""The code that a result depends on."""
 _TABLES = ("space", "constraints", "masks", "quality")
 
 
@@ -160,7 +165,7 @@ class Plan:
         asked = ("tokens", "activation_density", "prefill", "generate", "batch", "context")
         model = self.base.model
         return {
-            "version": version("mvpsim"),
+            "code": code_hash(*_COMPUTED_BY),
             "dataflow": self.machine.dataflow,
             "machine": {section: asdict(getattr(self.machine, section)) for section in sections},
             "asked": {name: getattr(self.base, name) for name in asked},

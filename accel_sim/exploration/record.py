@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ KEY = "key"
 """Where a line says whose result it is."""
 
 _HASH_DIGITS = 16
+_ROOT = Path(__file__).parents[2]
+_CODE = (".py", ".csv")
+"""Programs, and the tables of costs. What a machine's file says is in its values."""
 _PATIENCE_S = 10.0
 """How long the processes of a killed writer may take to notice that it is gone."""
 
@@ -30,6 +34,20 @@ def content_hash(content: Any) -> str:
     """16 hexadecimal digits for JSON-able `content`; the order of a mapping's keys is no matter."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
+
+
+@lru_cache(maxsize=8)
+def code_hash(*parts: str) -> str:
+    """Of the code in these folders and files, by their path from that of our packages."""
+    digest = hashlib.sha256()
+    for part in parts:
+        path = _ROOT / part
+        found = [path] if path.is_file() else path.rglob("*")
+        for file in sorted(file for file in found if file.suffix in _CODE):
+            content = file.read_bytes()
+            digest.update(f"{file.name}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()[:_HASH_DIGITS]
 
 
 class Record(Mapping[str, dict[str, Any]]):

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_sim.exploration.record import content_hash
+from accel_sim.exploration.record import code_hash, content_hash
 from pruning.frontier.plan import Point
 from pruning.frontier.study import Load, Study
 from pruning.recipe import as_json as recipe_json
@@ -21,8 +21,6 @@ from sparse_formats.files.mask_file import sha256_of
 
 if TYPE_CHECKING:
     from accel_sim.dataflows.abstract.dataflow import Machine
-
-_ROOT = Path(__file__).parents[2]
 
 _CODE: Mapping[str, tuple[str, ...]] = {
     "masks": (
@@ -65,7 +63,7 @@ def mask_key(study: Study, point: Point) -> str:
         "recipe": None if point.recipe is None else recipe_json(point.recipe),
         "model": None if study.model is None else model_hash(study.model),
         "shapes": study.shapes,
-        "code": code_hash("masks"),
+        "code": code_hash(*_CODE["masks"]),
     }
     if study.statistics is not None:
         content["statistics"] = file_hash(study.statistics)
@@ -75,7 +73,7 @@ def mask_key(study: Study, point: Point) -> str:
             "data": file_hash(recovery.data),
             "kind": recovery.task,
             "torch": version("torch"),
-            "code": code_hash("training"),
+            "code": code_hash(*_CODE["training"]),
         }
     return content_hash(content)
 
@@ -94,7 +92,7 @@ def quality_key(study: Study, masks: str) -> str:
             "human": None if measure.human is None else file_hash(measure.human),
             "settings": settings,
             "torch": version("torch"),
-            "code": code_hash("quality"),
+            "code": code_hash(*_CODE["quality"]),
         }
     )
 
@@ -110,7 +108,7 @@ def machine_key(study: Study, masks: str, machine: "Machine") -> str:
             "machine": resolved(machine),
             "tokens": load.tokens,
             "request": None if load.request is None else asdict(load.request),
-            "code": code_hash("machines"),
+            "code": code_hash(*_CODE["machines"]),
         }
     )
 
@@ -128,17 +126,6 @@ def model_hash(path: Path) -> str:
     if path.is_dir():
         _update(digest, (f for f in path.rglob("*") if f.suffix in (".json", ".txt", ".model")))
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=8)
-def code_hash(kind: str) -> str:
-    """Of the code that computes such results."""
-    digest = hashlib.sha256()
-    for part in _CODE[kind]:
-        path = _ROOT / part
-        found = [path] if path.is_file() else path.rglob("*")
-        _update(digest, (file for file in found if file.suffix in (".py", ".csv")))
-    return digest.hexdigest()[:16]
 
 
 def _update(digest: Any, files: Iterable[Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accel_sim.exploration.record import content_hash, open_record, read_record
+from accel_sim.exploration.record import code_hash, content_hash, open_record, read_record
 from sparse_formats.errors import InputError
 
 TWO = {"a": {"cycles": 1, "energy_j": 0.1}, "b": {"reason": "too\nlarge \u202e"}}
@@ -78,6 +78,23 @@ def test_a_second_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             pass
         other.kill()
     write_two(path)  # the lock went with its process
+
+
+def test_the_hash_of_code_changes_with_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accel_sim.exploration.record._ROOT", tmp_path)
+    (tmp_path / "a").mkdir()
+    found = set()
+    for name, text in (("a/b.py", "1"), ("a/b.py", "2"), ("a/c.csv", "2"), ("d.py", "")):
+        (tmp_path / name).write_text(text)
+        code_hash.cache_clear()
+        found.add(code_hash("a", "d.py" if name == "d.py" else "a/b.py"))
+    (tmp_path / "a/notes.txt").write_text("no code")
+    code_hash.cache_clear()
+    assert code_hash("a", "d.py") in found
+    assert len(found) == 4
+    code_hash.cache_clear()
 
 
 def test_the_hash_is_that_of_the_content() -> None:
