@@ -141,6 +141,7 @@ class AttentionUnit:
         self._residency: Residency | None = residency
         self._cache_bits = cache_bits
         self.products = DenseProducts(machine)
+        self._known: dict[tuple[Step, int | None], AttentionRun] = {}
 
     def run(self, step: Step, window: int | None) -> AttentionRun:
         """A layer's attention in `step`, of whose tokens each sees `window` at most.
@@ -148,6 +149,12 @@ class AttentionUnit:
         Raises:
             InputError: no query block fits the activation buffer.
         """
+        key = step, window
+        if key not in self._known:
+            self._known[key] = self._chosen(step, window)
+        return self._known[key]
+
+    def _chosen(self, step: Step, window: int | None) -> AttentionRun:
         wanted: tuple[Residency, ...] = ("rows", "tiles")
         if self._residency is not None:
             wanted = (self._residency,)

@@ -3,8 +3,9 @@
 docs/whole_models.md §5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -125,10 +126,11 @@ class ModelRunner:
             spilled = segment.read_bytes + segment.write_bytes - loaded
             moved = {"embedding": loaded, "activations": spilled}
             bits = 8 * machine.operand_bytes
-            work = of_vector(operator.kind, operator.layer, operator.work, bits, moved)
-            return _Known(work, segment)
+            work = partial(of_vector, operator.kind, operator.layer, operator.work, bits, moved)
+            return _Known(segment, work)
         run = self._weights[operator.matrix.name, operator.tokens]
-        return _Known(of_weights(run, operator.layer, machine), segment_of(run, machine))
+        work = partial(of_weights, run, operator.layer, machine)
+        return _Known(segment_of(run, machine), work)
 
     def _behind(self, operator: VectorOperator) -> VectorOperator:
         """The operator as it runs behind the product that it follows, where units overlap.
@@ -177,10 +179,14 @@ class ModelRunner:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """An operator that is the same in each step."""
+    """An operator that is the same in each step. counted: its work, which a twin need not know."""
 
-    work: Work
     segment: Segment
+    counted: Callable[[], Work]
+
+    @cached_property
+    def work(self) -> Work:
+        return self.counted()
 
 
 @dataclass(frozen=True)

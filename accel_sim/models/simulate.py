@@ -63,12 +63,13 @@ class Cycles:
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """A request on a machine. machine: as it holds the weights; dense: the twin without
+    """A request on a machine. settled: the machine as it holds the weights; dense: the twin without
     pruning; without_pruned: the twin when its pruned products take no time; weight_bytes: that are
     stored, of the layers, of the head and again in a second encoding, and the same of the twin.
     """
 
     machine: Machine
+    settled: Machine
     masked: MaskedModel
     request: Request
     prefill: Phase
@@ -127,6 +128,7 @@ def simulate_model(
 
     return ModelRun(
         machine=machine,
+        settled=settled,
         masked=masked,
         request=request,
         prefill=runner.phase("prefill", [request.prompt]),

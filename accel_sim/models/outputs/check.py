@@ -61,7 +61,7 @@ def check_output(
     """
     model, request = run.model, run.request
     attention = AttentionUnit(model, run.machine, request.scores, 8 * run.machine.operand_bytes)
-    forward = ForwardPass(run.masked, parameters, run.machine, attention)
+    forward = ForwardPass(run.masked, parameters, run.settled, attention)
     outputs = forward.step(ids)
     if model.head_rows:
         steps = [outputs]
