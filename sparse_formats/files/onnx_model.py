@@ -2,7 +2,8 @@
 
 Exporters rename and transpose weights, so names tell nothing for sure. A matrix is what a MatMul or
 Gemm multiplies by; the node says whether it is stored (in, out), and its path what it is called
-where the tensor's own name was lost. Constants that other nodes use are left out by name.
+where the tensor's own name was lost. Masks are read of the weights of a Conv, too. Constants that
+other nodes use are left out by name.
 """
 
 import re
@@ -39,7 +40,7 @@ _ZERO_POINTS = {
 
 _REFUSED = ("MatMulNBits", "MatMulBnb4", "QMoE", "GatherBlockQuantized")
 _WHAT = {
-    "Gather": "an embedding", "Conv": "a convolution, which is not simulated yet",
+    "Gather": "an embedding", "Conv": "a convolution that is not pruned, or not simulated yet",
     "ConvTranspose": "a convolution, which is not simulated yet",
     "LSTM": "weights of a recurrent layer", "GRU": "weights of a recurrent layer",
     "RNN": "weights of a recurrent layer",
@@ -64,9 +65,13 @@ class _Operand:
 
 @dataclass
 class _Found:
-    """Matrices by what they are called, and what is known of each; `names` by tensor and side."""
+    """Matrices by what they are called, and what is known of each; `names` by tensor and side.
+
+    convolutions: by the names of their tensors.
+    """
 
     matrices: dict[str, Stored] = field(default_factory=dict)
+    convolutions: dict[str, Stored] = field(default_factory=dict)
     turned: set[str] = field(default_factory=set)
     decoded: dict[str, list[str]] = field(default_factory=dict)
     names: dict[tuple[str, bool], str] = field(default_factory=dict)
@@ -93,16 +98,19 @@ def read(path: Path) -> Matrices:
             )
         if node.op in _PRODUCTS:
             _add(path, graph, makers, node, found)
+        if node.op == "Conv":
+            _add_convolution(graph, node, found)
     contents = Contents(
         found.matrices,
         {},
         tuple(_left_out(graph, {tensor for tensor, _ in found.names})),
         {op: tuple(names) for op, names in found.decoded.items()},
+        found.convolutions,
     )
     execution = Execution(runs={name: n for name, n in found.uses.items() if n > 1})
     orientation = StoredInOut(frozenset(found.turned), "the nodes that multiply by them")
     matrices = Matrices(path, contents, orientation, None, (), execution)
-    if not found.matrices:
+    if not contents.has_masks:
         raise InputError(
             f"{path} multiplies by no constant matrix{matrices.left_out_in_short}; export the "
             "model with its weights"
@@ -149,6 +157,16 @@ def _add(path: Path, graph: Graph, makers: Mapping[str, Node], node: Node, found
         name = found.names[key]
         found.uses[name] = found.uses.get(name, 0) + 1
         return
+
+
+def _add_convolution(graph: Graph, node: Node, found: _Found) -> None:
+    """The weights of a Conv, if they are constant, 4-D, and of one group of inputs."""
+    tensor = _input(graph, node, 1)
+    is_plain = tensor is not None and tensor.stored.kind == "f" and tensor.stored.axes == 4
+    if tensor is None or not is_plain or node.attributes.get("group", 1) != 1:
+        return
+    found.convolutions[tensor.name] = tensor.stored
+    found.uses[tensor.name] = found.uses.get(tensor.name, 0) + 1
 
 
 def _constant(

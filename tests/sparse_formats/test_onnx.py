@@ -257,7 +257,7 @@ def test_what_no_node_multiplies_by_is_left_out_by_name(tmp_path: Path) -> None:
     }  # fmt: skip
     nodes = [
         helper.make_node("Gather", ["embed.weight", "x"], ["a"]),
-        helper.make_node("Conv", ["a", "conv.weight"], ["b"]),
+        helper.make_node("Conv", ["a", "conv.weight"], ["b"], group=2),
         helper.make_node("Add", ["b", "mask"], ["c"]),
         helper.make_node("MatMul", ["c", "experts"], ["d"]),
         matmul("w.weight"),
@@ -266,11 +266,28 @@ def test_what_no_node_multiplies_by_is_left_out_by_name(tmp_path: Path) -> None:
     assert list(found.shapes) == ["w.weight"]
     assert {item["name"]: item["why"] for item in found.header["left_out"]} == {
         "embed.weight": "an embedding",
-        "conv.weight": "a convolution, which is not simulated yet",
+        "conv.weight": "a convolution that is not pruned, or not simulated yet",
         "mask": "a constant of the node Add, which is no matrix product",
         "unused": "a constant that nothing uses",
         "experts": "an array of 3 axes, which is no matrix",
     }
+
+
+def test_masks_are_read_of_convolutions(tmp_path: Path) -> None:
+    kernel = np.arange(2 * 3 * 3 * 2, dtype=np.float32).reshape(2, 3, 3, 2) % 2
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.weight"], ["a"]),
+        helper.make_node("Conv", ["a", "conv.weight"], ["b"]),
+    ]
+    path = write(tmp_path / "m.onnx", nodes, {"conv.weight": kernel})
+    found = read_masks(path)
+    (matrix,) = found.matrices
+    assert matrix.name == "conv.weight"
+    assert np.array_equal(matrix.keep, kernel.reshape(2, 18) != 0)
+    assert found.header["convolutions"] == {"conv.weight": [2, 3, 3, 2]}
+    assert execution_in(found.header).runs_of("conv.weight") == 2
+    with pytest.raises(InputError, match="no 2-D floating-point matrix"):
+        read_model(path)
 
 
 def test_a_matrix_that_several_nodes_use_runs_as_often(tmp_path: Path) -> None:
