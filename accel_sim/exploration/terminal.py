@@ -1,6 +1,7 @@
 """A study on the terminal: the front as a table, the knee, and what to type next."""
 
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ MOST_ROWS = 20
 MOST_BEST = 10
 """Points that are shown where there is one objective, to see how flat the best is."""
 _MOST_REASONS = 3
+_HEADER_WIDTH = 12
 
 
 def print_study(data: Mapping[str, Any], new: int, folder: Path | None, console: Console) -> None:
@@ -174,7 +176,9 @@ def row(point: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
 
 def _header(name: str) -> str:
     """A name on several short lines."""
-    return name.replace(".", ".\n").replace("_", "_\n").replace(" × ", " ×\n")
+    if " " in name:
+        return "\n".join(textwrap.wrap(name, _HEADER_WIDTH))
+    return name.replace(".", ".\n").replace("_", "_\n")
 
 
 def _spread(front: Sequence[Any]) -> list[Any]:
