@@ -47,7 +47,7 @@ class DenseProducts:
         """`outputs` × `inputs` by `tokens`."""
         shape = (outputs, inputs, tokens)
         if shape not in self._found:
-            matrix = MaskedMatrix("dense", np.ones((outputs, inputs), np.bool_))
+            matrix = MaskedMatrix("QKᵀ or AV", np.ones((outputs, inputs), np.bool_))
             run = self._run(Layer(0, matrix, tokens), Inputs(tokens, None, None))
             time = alone(run, self._machine)
             self._found[shape] = _product(self._machine.account(run, time), time.cycles)
@@ -57,7 +57,7 @@ class DenseProducts:
         """How the same product is computed, on a machine that computes products."""
         shape = (outputs, inputs, tokens)
         if shape not in self._multiplications:
-            matrix = MaskedMatrix("dense", np.ones((outputs, inputs), np.bool_))
+            matrix = MaskedMatrix("QKᵀ or AV", np.ones((outputs, inputs), np.bool_))
             self._multiplications[shape] = self._machine.multiplication(
                 matrix, tokens, is_dense=True
             )

@@ -233,3 +233,10 @@ def test_where_the_dram_is_slow_the_ratio_of_generation_is_that_of_the_bytes() -
     assert speedup == pytest.approx(of_dense / moved, rel=0.02)
     # Kept weights have indices too, so less is saved than of their number.
     assert speedup < by_hand / (by_hand - 2 * 2 * 0.8 * layers)
+
+
+@pytest.mark.parametrize(("cached", "room"), [(100, 100 * 2 * 4 * 32 * 2), (1000, 655_360 // 4)])
+def test_cached_keys_and_values_take_a_quarter_of_the_weight_buffer(cached: int, room: int) -> None:
+    """Numbers of two bytes: keys and values of 4 heads of 32 for each token."""
+    unit = AttentionUnit(transformer(LLAMA, "a test"), load_machine("tf_mvp"), None, 16)
+    assert unit.run(Step(1, 1, cached), None).segment.room[0] == room
