@@ -12,6 +12,7 @@ from accel_sim.models.outputs.parameters import Parameters
 from accel_sim.models.simulate import ModelRun, Request
 from accel_sim.models.transformer import Transformer
 from sparse_formats.errors import SettingError
+from sparse_formats.memory import holding
 
 SAMPLES = 4
 """How often the masked model is computed with its roundings moved."""
@@ -57,8 +58,30 @@ def check_output(
     masked model is given the same ones. seed: of the roundings.
 
     Raises:
-        InputError: numbers beyond the datatype; what `ForwardPass` refuses.
+        InputError: numbers beyond the datatype; more memory than the run may take.
     """
+    needed = _bytes(run, parameters, ids.size + len(ids) * len(run.request.decode))
+    with holding(needed, "computing the output"):
+        return _checked(run, parameters, ids, prompt, seed)
+
+
+def _bytes(run: ModelRun, parameters: Parameters, tokens: int) -> int:
+    """Memory that it takes for so many tokens of all requests together.
+
+    The entries of products, of the prompt and of decode; a matrix in FP64 three times; in FP64 the
+    scores of a layer, and what passes through the widest product.
+    """
+    model, products = run.model, parameters.products.values()
+    entries = sum(4 * p.weight.size if p.keep is None else 32 * p.kept.sum() for p in products)
+    largest = max(p.weight.size for p in products)
+    widest = max(len(p.weight) for p in products)
+    scores = model.heads * tokens**2 // run.request.batch
+    return int(2 * entries + 24 * largest + 8 * (6 * scores + 8 * tokens * widest))
+
+
+def _checked(
+    run: ModelRun, parameters: Parameters, ids: NDArray[np.int64], prompt: str, seed: int
+) -> OutputCheck:
     model, request = run.model, run.request
     attention = AttentionUnit(model, run.machine, request.scores, 8 * run.machine.operand_bytes)
     forward = ForwardPass(run.masked, parameters, run.settled, attention)

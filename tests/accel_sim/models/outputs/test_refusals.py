@@ -11,12 +11,13 @@ from safetensors.numpy import load_file, save_file
 
 from accel_sim.machines.load import load_machine
 from accel_sim.models.config import read_model
-from accel_sim.models.outputs.check import check_machine, check_request
+from accel_sim.models.outputs.check import check_machine, check_output, check_request
 from accel_sim.models.outputs.parameters import read_parameters
 from accel_sim.models.outputs.prompt import prompt_ids, read_prompt
-from accel_sim.models.simulate import Request
+from accel_sim.models.simulate import Request, simulate_model
 from accel_sim.models.weights import MaskedModel
 from sparse_formats.errors import InputError
+from sparse_formats.memory import OWN_BYTES, budget
 from tests.accel_sim.models.outputs.small_models import made, masked_model, masks_of
 
 
@@ -156,3 +157,13 @@ def test_a_text_needs_a_tokenizer(tmp_path: Path) -> None:
         read_prompt(tmp_path, "a text", None)
     with pytest.raises(InputError, match="not both"):
         read_prompt(tmp_path, "a text", tmp_path / "ids.txt")
+
+
+def test_an_output_that_takes_too_much_memory(folder: Path) -> None:
+    found = dense(folder)
+    run = simulate_model(found, Request(prefill=38), load_machine("tf_mvp"), threads=1)
+    parameters, ids = read_parameters(folder, found), np.ones((1, 38), np.int64)
+    with budget(OWN_BYTES + 100_000), pytest.raises(InputError, match="computing the output takes"):
+        check_output(run, parameters, ids, "ones")
+    with budget(OWN_BYTES + 10_000_000):
+        assert check_output(run, parameters, ids, "ones").is_equal
