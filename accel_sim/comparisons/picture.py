@@ -7,7 +7,7 @@ data: as in compare.json.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from sparse_formats.files.pictures import drawable, own_style, write_png
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 MOST_BARS = 26
 """Pairs up to which bars are drawn: a screen."""
@@ -32,7 +34,10 @@ _WIDE = 10
 """Ratio of the longest bar to the shortest from which on their axis is logarithmic."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000")
-MARKS = "osD^v<>PX*hp"
+MARKS = (
+    *("o", "s", "D", "^", "v", "<", ">", "P", "X", "*", "h", "p", "d", "8"),
+    *((4, 1, 0), (6, 1, 0), (3, 1, 0), (8, 1, 0), (4, 1, 45), (3, 1, 180)),
+)
 """Colours of masks and marks of machines in a scatter, in this order; both begin anew behind the
 last."""
 
@@ -161,7 +166,7 @@ def _scatter(
 
 
 def _finish(axes: "Axes", title: str, across: Measure, up: Measure) -> None:
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     more = ", more is better" if up.is_rate else ""
     axes.set(xscale="log", xlabel=across.words)
@@ -175,7 +180,8 @@ def _finish(axes: "Axes", title: str, across: Measure, up: Measure) -> None:
         if not measure.is_scaled:
             continue
         axis.set_major_formatter(EngFormatter(measure.unit))
-        axis.set_minor_formatter(EngFormatter(measure.unit))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="both", labelrotation=45)
     axes.grid(visible=True, which="both", color="0.92")
     axes.set_axisbelow(True)
@@ -202,10 +208,10 @@ def _name_front(
             )
 
 
-def _legends(figure: "Figure", colours: Mapping[str, str], marks: Mapping[str, str]) -> None:
+def _legends(figure: "Figure", colours: Mapping[str, str], marks: Mapping[str, Any]) -> None:
     from matplotlib.lines import Line2D
 
-    def entry(name: str, colour: str, mark: str) -> Line2D:
+    def entry(name: str, colour: str, mark: Any) -> Line2D:
         look = {"color": colour, "marker": mark, "markersize": 8, "linestyle": "none"}
         return Line2D([], [], label=drawable(name), **look)  # type: ignore[arg-type]
 
@@ -223,7 +229,7 @@ def _legends(figure: "Figure", colours: Mapping[str, str], marks: Mapping[str, s
             text.set_parse_math(False)
 
 
-def _in_turn(names: Sequence[str], looks: Sequence[str]) -> dict[str, str]:
+def _in_turn(names: Sequence[str], looks: Sequence[T]) -> dict[str, T]:
     return {name: looks[i % len(looks)] for i, name in enumerate(dict.fromkeys(names))}
 
 
