@@ -62,7 +62,8 @@ def section(cells: Cells) -> list[str]:
         parts += [
             "Here it is pruned while it learns, on a GPU (`python -m benchmarks.quality.gpu`). "
             f"Perplexity is on all of `test`. The dense model reaches {dense:.1f} before any "
-            "training.\n",
+            "training. One seed is run, and its learning rate is chosen, not tuned: the rows show "
+            "that this runs on a GPU, and do not rank the patterns.\n",
             table(
                 ["pattern", "sparsity", "density", "output error", "perplexity", "cycles", "µJ"],
                 [_row(c) for c in sorted(trained, key=lambda c: (c["sparsity"], what(c)))],

@@ -68,7 +68,7 @@ class LoRAPrune(Method):
         self.count, r = len(self.matrices), taken(self.Knobs, rates).rank
         # As LoRA begins: A as PyTorch begins a linear layer, B at 0, so that W is what it was.
         inner = [
-            (torch.rand(r, m.shape[1], device=m.device) * 2 - 1) / math.sqrt(m.shape[1])
+            ((torch.rand(r, m.shape[1]) * 2 - 1) / math.sqrt(m.shape[1])).to(m.device)
             for m in self.matrices
         ]
         outer = [torch.zeros(m.shape[0], r, device=m.device) for m in self.matrices]
