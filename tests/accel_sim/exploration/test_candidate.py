@@ -48,8 +48,7 @@ def mask(tmp_path: Path) -> Path:
     return tmp_path / "m.npz"
 
 
-@pytest.mark.parametrize("density", [1.0, 0.5])
-@pytest.mark.parametrize("most_bytes", [2**29, 20_000])
+@pytest.mark.parametrize(("density", "most_bytes"), [(1.0, 2**29), (0.5, 20_000)])
 def test_what_is_kept_changes_no_result(
     mask: Path, density: float, most_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
