@@ -20,18 +20,17 @@ from accel_sim.dataflows import (
 )
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
-from accel_sim.inputs.activations import Inputs, Layer
+from accel_sim.dataflows.mixed_vector import product
+from accel_sim.dataflows.registry import DATAFLOWS
+from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.machines.load import load_machine
 from sparse_formats.formats.bitmap import Bitmap
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.dataflows.test_channel_merging import merged
-from tests.accel_sim.workloads import random_matrix
+from tests.accel_sim.workloads import random_matrix, roomy, simulated
 
 pytestmark = pytest.mark.rule(rivals=1)
-
-Row = list[tuple[np.float32, NDArray[np.float32]]]
-"""Of one output: each kept weight in the order of its inputs, and those inputs of all tokens."""
 
 
 def tree(terms: list[Any]) -> Any:
@@ -288,6 +287,30 @@ def test_is_an_index_off_by_one_in_what_is_stored_seen(
     right = getattr(where, name)
     monkeypatch.setattr(where, name, lambda *given, **named: change(right(*given, **named)))
     assert run(way, load(way))[0].product.is_equal is False
+
+
+def test_has_every_dataflow_an_order_and_a_fault_here() -> None:
+    rivals = set(DATAFLOWS) - {"mixed_vector"}
+    assert {load(way).dataflow for way in WAYS} == rivals
+    assert {load(way).dataflow for way in FAULTS} == rivals
+
+
+@pytest.mark.parametrize("field", ["lo", "unit"])
+def test_is_an_entry_of_mixed_vectors_that_is_off_by_one_seen(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = product.machine_product
+
+    def wrong(tiles: Any, *others: Any) -> NDArray[Any]:
+        entries = tiles[0].stream.entries
+        places = getattr(entries, field).copy()
+        places[np.argmax(places)] -= 1
+        stream = replace(tiles[0].stream, entries=replace(entries, **{field: places}))
+        return right([tiles[0]._replace(stream=stream), *tiles[1:]], *others)
+
+    monkeypatch.setattr(product, "machine_product", wrong)
+    (layer,) = simulated([random_matrix((16, 32), 0.5)], roomy(), Activations(3), threads=1)
+    assert layer.product is not None and layer.product["is_equal"] is False
 
 
 def test_is_an_order_that_leaves_the_matrix_refused() -> None:
