@@ -231,6 +231,7 @@ def _study(settings: Settings) -> "Study":
         raise SettingError("generate", "goes with --prefill, which simulates the whole model")
     if settings.prefill is not None and settings.tokens is not None:
         raise SettingError("tokens", "is for matrices by themselves; give it or --prefill")
+    _check_whole(settings)
     if settings.jobs > 1 and settings.device != "cpu":
         raise SettingError("jobs", f"is {settings.jobs}, but one device computes; give 1")
     for kind in ("patterns", "sparsities", "accelerators", "seeds"):
@@ -259,6 +260,18 @@ def _study(settings: Settings) -> "Study":
         threads=settings.threads,
     )
     return replace(study, fingerprint=fingerprint(study))
+
+
+def _check_whole(settings: Settings) -> None:
+    """Refuse to simulate a whole model that is not there as a whole."""
+    model = settings.model
+    if settings.prefill is None or model is None or (model / "config.json").is_file():
+        return
+    raise SettingError(
+        "prefill",
+        f"simulates the whole model, but {model} has no config.json that says what it consists "
+        "of; give a Hugging Face folder, or --tokens for the matrices alone",
+    )
 
 
 def _check_drawn(settings: Settings) -> None:

@@ -34,23 +34,27 @@ def draw(data: Mapping[str, Any], path: Path) -> None:
             grid[0][0].set_yscale("log")
             grid[0][0].invert_yaxis()
         handles, labels = grid[0][0].get_legend_handles_labels()
-        found = _legend(dict(zip(labels, handles, strict=True)))
+        found = _legend(dict(zip(labels, handles, strict=True)), patterns)
         figure.legend(found.values(), found.keys(), loc="outside right center", fontsize=8)
         write_png(path, figure, 130)
 
 
-def _legend(found: dict[str, Any]) -> dict[str, Any]:
-    """One entry a pattern, filled even where its last point is hollow; then what hollow means."""
+def _legend(found: dict[str, Any], patterns: Sequence[str]) -> dict[str, Any]:
+    """One entry a pattern, filled even where its points are hollow; then what hollow means."""
     from matplotlib.lines import Line2D
 
-    legend: dict[str, Any] = {}
-    for label, handle in found.items():
-        if not isinstance(handle, Line2D):
-            handle.set_facecolor(handle.get_edgecolor())
-            handle.set_alpha(1.0)
-        legend[label] = handle
-    hollow = Line2D([], [], marker="o", color="black", markerfacecolor="none", linestyle="none")
-    return {**legend, "hollow: like a floor": hollow}
+    def marker(shape: str, colour: str, fill: str) -> Line2D:
+        return Line2D(
+            [], [], marker=shape, color=colour, markerfacecolor=fill, linestyle="none", markersize=5
+        )
+
+    drawn = {
+        drawable(pattern): marker(_SHAPES[i % len(_SHAPES)], colour, colour)
+        for i, pattern in enumerate(patterns)
+        for colour in [_COLOURS[i % len(_COLOURS)]]
+    }
+    hollow = {"hollow: like a floor": marker("o", "black", "none")}
+    return {label: drawn.get(label, handle) for label, handle in found.items()} | hollow
 
 
 def _quality_label(data: Mapping[str, Any]) -> str:
@@ -87,9 +91,7 @@ def _panel(
             at,
             height,
             s=34 if figures["on_front"] else 18,
-            marker=_SHAPES[
-                which // len(_COLOURS) % len(_SHAPES) if which >= len(_COLOURS) else which
-            ],
+            marker=_SHAPES[which % len(_SHAPES)],
             facecolor="none" if is_worthless else colour,
             edgecolor=colour,
             linewidth=0.8,

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,34 @@ def test_what_does_not_go_together_is_refused(
     with pytest.raises(InputError, match=message):
         call(COMMANDS, *given, *more)
     assert not (tmp_path / "study" / "points").exists()
+
+
+@pytest.mark.parametrize("stopped", ["_make_masks", "_measure", "_simulate"])
+def test_a_study_that_was_stopped_anywhere_ends_in_the_same(
+    stopped: str, given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*given, "--sparsities", ".5"]
+    call(COMMANDS, *words)
+    whole = {
+        str(file.relative_to(tmp_path / "study")): file.read_bytes()
+        for file in (tmp_path / "study").rglob("*")
+        if file.name in ("frontier.csv", "mask.npz", "quality.json", "figures.json")
+    }
+    shutil.rmtree(tmp_path / "study")
+    part, calls = getattr(evaluate, stopped), []
+
+    def stopping(*arguments: Any) -> Any:
+        calls.append(None)
+        found = part(*arguments)
+        if len(calls) % 2 == 0:  # when its files are there, and the point is not at its end
+            raise RuntimeError("stopped")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, stopped, stopping)
+        with pytest.raises(RuntimeError, match="stopped"):
+            call(COMMANDS, *words)
+    call(COMMANDS, *words)
+    for name, content in whole.items():
+        assert (tmp_path / "study" / name).read_bytes() == content, name
+    assert len(list((tmp_path / "study" / "points").iterdir())) == 5
