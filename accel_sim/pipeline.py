@@ -70,7 +70,9 @@ def simulate(
         *workload.notes,
         *workload.said_of_density({layer.name: layer.nnz for layer in layers}),
         workload.routed,
-        said_of_convolutions(workload.convolutions, workload.tokens(), machine.name),
+        said_of_convolutions(
+            workload.convolutions, workload.tokens(), machine.name, machine.runs_convolutions
+        ),
         _residence(machine, needed, dense_machine) if given.dram.resident else "",
         machine.note,
         *implausible(given),
@@ -177,11 +179,11 @@ class _DenseRuns:
 
     def __init__(self, machine: Machine) -> None:
         self._run = machine.dense_baseline()
-        self._without_zeros: dict[tuple[int, int, int], LayerRun] = {}
+        self._without_zeros: dict[tuple[Any, ...], LayerRun] = {}
         self._lock = Lock()
 
     def of(self, layer: Layer, inputs: Inputs) -> LayerRun:
-        shape = (*layer.matrix.shape, inputs.tokens)
+        shape = (*layer.matrix.shape, inputs.tokens, inputs.convolution)
         if inputs.nonzero is not None:
             return self._run(layer, inputs)
         with self._lock:

@@ -19,7 +19,7 @@ from accel_sim.dataflows.abstract.machine_sections import Bits, Size, SizeOrZero
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine, Tiles
 from accel_sim.dataflows.abstract.product import Order
 from accel_sim.inputs.activations import Inputs, group_tokens
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.convolutions import Convolution
 from sparse_formats.errors import InputError
 from sparse_formats.storage import Storage, bits_for
 
@@ -90,6 +90,7 @@ class Scnn(MaskMachine):
     array: ScnnArray
 
     dataflow = "scnn"
+    runs_convolutions = True
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
         "outside": Cause("products of positions outside of the plane of outputs", "#882255"),
@@ -115,7 +116,9 @@ class Scnn(MaskMachine):
     def tiles(self, keep: Keep, inputs: Inputs) -> Tiles:
         if inputs.convolution is None:
             return run_tokens(keep, inputs.nonzero, inputs.tokens, self.array)
-        return run_convolution(keep, inputs.plane, inputs.convolution, self.array)
+        shape, nonzero = inputs.convolution, inputs.nonzero
+        planes = None if nonzero is None else shape.fold(nonzero)
+        return run_convolution(keep, planes, shape, self.array)
 
     def orders(self, keep: Keep, weight: NDArray[Any]) -> Iterator[Order]:
         if keep.size:
@@ -186,41 +189,39 @@ def run_tokens(keep: Keep, nonzero: Keep | None, tokens: int, machine: ScnnArray
 
 
 def run_convolution(
-    keep: Keep, plane: NDArray[np.bool_] | None, shape: Convolution, machine: ScnnArray
+    keep: Keep, planes: NDArray[np.bool_] | None, shape: Convolution, machine: ScnnArray
 ) -> Tiles:
     """Tiles of bool mask `keep` (outputs × inputs of the matrix), and the positions: one group.
 
-    plane: bool (channels, height, width); None where no activation is zero.
+    planes: bool (inputs, height, width), which activations are not zero; None where none is.
 
     Raises:
         InputError: sums of one output do not fit the accumulators of a PE.
     """
-    if plane is None:
-        plane = np.ones((shape.channels, shape.height, shape.width), np.bool_)
-    stride, padding = shape.stride, shape.padding
-    high, wide = -(-shape.height // machine.pe_rows), -(-shape.width // machine.pe_cols)
-    live = np.zeros((machine.pes, shape.channels, stride, stride), np.int64)
+    assert shape.size is not None and shape.positions is not None
+    (height, width), (down, across) = shape.size, shape.padding
+    (kernel_rows, kernel_cols), (row_step, col_step) = shape.kernel, shape.stride
+    if planes is None:
+        planes = np.ones((shape.inputs, height, width), np.bool_)
+    high, wide = -(-height // machine.pe_rows), -(-width // machine.pe_cols)
+    live = np.zeros((machine.pes, shape.inputs, row_step, col_step), np.int64)
     for pe in range(machine.pes):
         row, col = pe // machine.pe_cols * high, pe % machine.pe_cols * wide
-        part = plane[:, row : row + high, col : col + wide]
-        for a in range(stride):
-            for b in range(stride):
-                of_phase = part[:, (a - padding - row) % stride :: stride]
-                of_phase = of_phase[:, :, (b - padding - col) % stride :: stride]
+        part = planes[:, row : row + high, col : col + wide]
+        for a in range(row_step):
+            for b in range(col_step):
+                of_phase = part[:, (a - down - row) % row_step :: row_step]
+                of_phase = of_phase[:, :, (b - across - col) % col_step :: col_step]
                 live[pe, :, a, b] = np.count_nonzero(of_phase, axis=(1, 2))
-    c, r, q = np.unravel_index(
-        np.arange(shape.inputs), (shape.channels, shape.kernel_height, shape.kernel_width)
-    )
-    channel = (c * stride + r % stride) * stride + q % stride
-    reached = -(-shape.height // high) * -(-shape.width // wide)
-    useful = np.count_nonzero(shape.unfold(plane), axis=0).astype(np.int64)
-    sums = -(-(high + shape.kernel_height - 1) // stride)
-    sums *= -(-(wide + shape.kernel_width - 1) // stride)
+    c, r, q = np.unravel_index(np.arange(keep.shape[1]), (shape.inputs, *shape.kernel))
+    channel = (c * row_step + r % row_step) * col_step + q % col_step
+    reached = -(-height // high) * -(-width // wide)
+    useful = np.count_nonzero(shape.unfold(planes), axis=0).astype(np.int64)
+    sums = -(-(high + kernel_rows - 1) // row_step) * -(-(wide + kernel_cols - 1) // col_step)
     halo = max(0, reached * sums - shape.positions)
     parts = [Part(live.reshape(machine.pes, -1), reached, halo, useful)]
     sizes = group_tokens(shape.positions, shape.positions)
-    kernel = shape.kernel_height * shape.kernel_width
-    return _tiles(keep, channel, parts, sizes, sums, kernel, machine), sizes
+    return _tiles(keep, channel, parts, sizes, sums, kernel_rows * kernel_cols, machine), sizes
 
 
 def zero_runs(keep: Keep) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,8 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accel_sim.inputs import convolutions
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.convolutions import Convolution
 from accel_sim.inputs.datatypes import DATATYPES, Datatype
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
@@ -31,7 +30,7 @@ class Layer:
     index: int
     matrix: MaskedMatrix
     tokens: int | None = None
-    convolution: convolutions.Convolution | None = None
+    convolution: Convolution | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +42,8 @@ class Inputs:
     given_nonzero: int64 (inputs,), in how many tokens each input is not zero as given, before it
     was rounded to the machine's operands; None for as many as `nonzero` says.
 
-    Of a convolution tokens are positions, and inputs what a kernel covers there. plane: bool
-    (channels, height, width), which activations are not zero; None where none is.
+    convolution: whose positions the tokens are and whose kernels cover the inputs; None where it is
+    none, or its size is not known.
     """
 
     tokens: int
@@ -52,7 +51,6 @@ class Inputs:
     nonzero: NDArray[np.bool_] | None
     given_nonzero: NDArray[np.int64] | None = None
     convolution: Convolution | None = None
-    plane: NDArray[np.bool_] | None = None
     _packed: dict[int, NDArray[np.uint64]] = field(default_factory=dict, repr=False)
 
     def macs_effectual(self, kept: NDArray[np.integer[Any]]) -> int:
@@ -122,21 +120,24 @@ class Activations:
         Raises:
             InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
         """
-        if not layer.matrix.size or (self.is_dense and not is_multiplied):
-            return Inputs(self._tokens(layer), None, None)
+        convolution = _known(layer.convolution)
+        is_padded = convolution is not None and any(convolution.padding)
+        if not layer.matrix.size or (self.is_dense and not is_multiplied and not is_padded):
+            return Inputs(self._tokens(layer), None, None, convolution=convolution)
         x = self.operands(layer, datatype)
-        nonzero = None if self.is_dense else x != 0
+        nonzero = None if self.is_dense and not is_padded else x != 0
         if nonzero is not None and nonzero.all():
             nonzero = None
         given = None
         if self.recorded is not None:
             given = np.count_nonzero(self.recorded[layer.matrix.name], axis=0).astype(np.int64)
-        return Inputs(self._tokens(layer), x, nonzero, given)
+        return Inputs(self._tokens(layer), x, nonzero, given, convolution)
 
     def layer_bytes(self, layer: Layer) -> int:
         """Memory for the inputs of a layer, drawn and counted."""
         tokens = self._tokens(layer)
-        drawn = min(tokens, CHECKED_TOKENS) if self.is_dense else tokens
+        is_whole = not self.is_dense or _known(layer.convolution) is not None
+        drawn = tokens if is_whole else min(tokens, CHECKED_TOKENS)
         return 16 * drawn * layer.matrix.shape[1]
 
     def operands(self, layer: Layer, datatype: Datatype) -> NDArray[Any]:
@@ -148,6 +149,9 @@ class Activations:
             InputError: the recorded inputs are missing, of another shape, or beyond the datatype.
         """
         matrix, tokens = layer.matrix, self._tokens(layer)
+        convolution = _known(layer.convolution)
+        if self.recorded is None and convolution is not None and matrix.size:
+            return convolution.unfold(self._drawn_planes(convolution, layer.index, datatype))
         if self.recorded is None:
             return self.draw(matrix.shape[1], layer.index, datatype, tokens)
         if matrix.name not in self.recorded:
@@ -188,8 +192,26 @@ class Activations:
             x[rng.random(shape) >= self.density] = 0
         return x
 
+    def _drawn_planes(
+        self, convolution: Convolution, layer_index: int, datatype: Datatype
+    ) -> NDArray[Any]:
+        """Drawn operands (inputs, height, width) of a convolution of known size."""
+        assert convolution.size is not None
+        rng = np.random.default_rng([self.seed, layer_index])
+        height, width = convolution.size
+        shape = convolution.inputs, height * width
+        planes = datatype.draw(rng, shape)
+        if not self.is_dense:
+            planes[rng.random(shape) >= self.density] = 0
+        return planes.reshape(-1, height, width)
+
     def _tokens(self, layer: Layer) -> int:
         return self.tokens if layer.tokens is None else layer.tokens
+
+
+def _known(convolution: Convolution | None) -> Convolution | None:
+    """A convolution whose positions are known."""
+    return convolution if convolution is not None and convolution.positions else None
 
 
 @njit(cache=True, nogil=True)

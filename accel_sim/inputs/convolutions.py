@@ -1,11 +1,14 @@
 """Convolutions: what their weights and a small file say of them (docs/rivals.md §1)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.toml import read_toml
@@ -48,6 +51,11 @@ class Convolution:
     padding: Pair = (0, 0)
 
     @property
+    def columns(self) -> int:
+        """Of the matrix: inputs of an output."""
+        return self.inputs * self.kernel[0] * self.kernel[1]
+
+    @property
     def output_size(self) -> Pair | None:
         """Height and width of the pictures that it writes."""
         if self.size is None:
@@ -64,6 +72,34 @@ class Convolution:
     def positions(self) -> int | None:
         """Output positions: the columns of its product."""
         return None if self.output_size is None else self.output_size[0] * self.output_size[1]
+
+    def unfold(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """What the kernel covers at each position: (positions, columns), zeros where it is padding.
+
+        planes: (inputs, height, width), of the size that is known.
+        """
+        (down, across), (row_step, col_step) = self.padding, self.stride
+        padded = np.pad(planes, ((0, 0), (down, down), (across, across)))
+        windows = sliding_window_view(padded, self.kernel, axis=(1, 2))
+        # (inputs, positions down, positions across, kernel rows, kernel columns)
+        windows = windows[:, ::row_step, ::col_step].transpose(1, 2, 0, 3, 4)
+        return windows.reshape(windows.shape[0] * windows.shape[1], -1)
+
+    def fold(self, live: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which inputs any position finds live: bool (inputs, height, width).
+
+        live: bool (positions, columns), as `unfold` gives it.
+        """
+        assert self.size is not None and self.output_size is not None
+        (down, across), (height, width) = self.padding, self.size
+        padded = np.zeros((self.inputs, height + 2 * down, width + 2 * across), np.bool_)
+        (row_step, col_step), (rows, cols) = self.stride, self.output_size
+        columns = live.T.reshape(self.inputs, *self.kernel, rows, cols)
+        for r in range(self.kernel[0]):
+            for q in range(self.kernel[1]):
+                covered = padded[:, r:, q:][:, ::row_step, ::col_step][:, :rows, :cols]
+                covered |= columns[:, r, q]
+        return padded[:, down : down + height, across : across + width]
 
 
 def read_geometry(path: Path) -> dict[str, Geometry]:
@@ -150,31 +186,51 @@ def _convolutions(
 
 
 def said_of_convolutions(
-    convolutions: Mapping[str, Convolution], tokens: Mapping[str, int], machine: str
+    convolutions: Mapping[str, Convolution],
+    tokens: Mapping[str, int],
+    machine: str,
+    is_native: bool,
 ) -> str:
-    """How convolutions run as products, and what of it was assumed; "" where there are none."""
-    if not convolutions:
-        return ""
+    """How convolutions run, and what of it was assumed; "" where there are none.
+
+    is_native: the machine runs those of known size as what they are.
+    """
     known = {name: c.output_size for name, c in convolutions.items() if c.output_size is not None}
     unknown = [name for name in convolutions if name not in known]
-    count = len(convolutions)
-    name = next(iter(convolutions))
-    what = f"1 convolution ({name}) runs" if count == 1 else f"{count} convolutions ({name}, …) run"
-    text = (
-        f"{what} as a product of outputs × (inputs · height · width of the kernel), because "
-        f"{machine} has no convolution of its own; its tokens are output positions, and unfolded "
-        "inputs are drawn each by itself."
-    )
+    text = []
+    unfolded = [name for name in convolutions if not is_native or name in unknown]
+    if is_native and known:
+        text.append(f"{_counted(list(known), 'runs', 'run')} as what {_they(known)}.")
+    if unfolded:
+        why = f"{machine} has no convolution of its own"
+        if is_native:
+            why = "their size is not known" if len(unfolded) > 1 else "its size is not known"
+        text.append(
+            f"{_counted(unfolded, 'runs', 'run')} as a product of outputs × (inputs · height · "
+            f"width of the kernel), because {why}; its tokens are output positions."
+        )
     if known:
         name, (height, width) = next(iter(known.items()))
-        text += f" Of {len(known)} the output positions are known ({name}: {height}×{width})."
+        text.append(f"Of {len(known)} the output positions are known ({name}: {height}×{width}).")
     if unknown:
         more = "" if len(unknown) == 1 else ", …"
-        text += (
-            f" Of {len(unknown)} the size of the input is not known ({unknown[0]}{more}), so "
-            f"{tokens[unknown[0]]} positions are assumed; --convolutions FILE says it."
+        text.append(
+            f"Of {len(unknown)} the size of the input is not known ({unknown[0]}{more}), so "
+            f"{tokens[unknown[0]]} positions are assumed, and unfolded inputs are drawn each by "
+            "itself; --convolutions FILE says it."
         )
-    return text
+    return " ".join(text)
+
+
+def _counted(names: Sequence[str], one: str, several: str) -> str:
+    """How many convolutions, the first by its name, and the verb that follows."""
+    if len(names) == 1:
+        return f"1 convolution ({names[0]}) {one}"
+    return f"{len(names)} convolutions ({names[0]}, …) {several}"
+
+
+def _they(convolutions: Sized) -> str:
+    return "it is" if len(convolutions) == 1 else "they are"
 
 
 def _pair(value: int | list[int]) -> Pair:

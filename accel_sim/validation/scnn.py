@@ -9,7 +9,7 @@ import numpy as np
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.convolutions import Convolution
 from accel_sim.machines.load import load_machine
 from accel_sim.validation.agreement import Agreement
 from accel_sim.validation.power import FACTOR
@@ -51,8 +51,8 @@ MODULES = (
 """3a, 3b, 4a to 4e, 5a, 5b of GoogLeNet (Szegedy et al., CVPR 2015)."""
 
 
-def convolutions() -> list[tuple[int, Convolution]]:
-    """Outputs and geometry of each of the 54."""
+def convolutions() -> list[Convolution]:
+    """All 54 of them."""
     found = []
     for m in MODULES:
         for channels, outputs, kernel in (
@@ -63,8 +63,8 @@ def convolutions() -> list[tuple[int, Convolution]]:
             (m.reduced_5, m.outputs_5, 5),
             (m.channels, m.pooled, 1),
         ):
-            shape = Convolution(channels, m.side, m.side, kernel, kernel, padding=kernel // 2)
-            found.append((outputs, shape))
+            size, around = (m.side, m.side), (kernel // 2, kernel // 2)
+            found.append(Convolution(outputs, channels, (kernel, kernel), size, (1, 1), around))
     return found
 
 
@@ -72,20 +72,23 @@ def convolutions() -> list[tuple[int, Convolution]]:
 def cycles(density: float) -> int:
     """Of all convolutions, with random weights and activations of this density (seed 0)."""
     rng, total = np.random.default_rng(0), 0
-    for outputs, shape in convolutions():
-        keep = rng.random((outputs, shape.inputs)) < density
-        plane = rng.random((shape.channels, shape.height, shape.width)) < density
-        tiles, sizes = run_convolution(keep, plane, shape, MACHINE)
+    for shape in convolutions():
+        assert shape.size is not None
+        keep = rng.random((shape.outputs, shape.columns)) < density
+        planes = rng.random((shape.inputs, *shape.size)) < density
+        tiles, sizes = run_convolution(keep, planes, shape, MACHINE)
         total += total_cycles(tiles, len(sizes))
     return total
 
 
 def dense_cycles() -> int:
     """Of DCNN: as many PEs, each with a dot product of 16."""
-    return sum(
-        -(-shape.height // 8) * -(-shape.width // 8) * outputs * -(-shape.inputs // 16)
-        for outputs, shape in convolutions()
-    )
+    total = 0
+    for shape in convolutions():
+        assert shape.size is not None
+        part = -(-shape.size[0] // 8) * -(-shape.size[1] // 8)
+        total += part * shape.outputs * -(-shape.columns // 16)
+    return total
 
 
 def speed(density: float) -> float:

@@ -80,7 +80,8 @@ class Machine(ABC):
     DRAM and for write-back. changes: for advice, none if the dataflow has not named any. Whether
     any mask is stored as it is, whether its report numbers the array's last cycle as SCALE-Sim
     does, whether a bank of its weight buffer is read and written in one cycle, whether these banks
-    stand in the PEs instead of beside the array, and the key that sets its datatype, if any.
+    stand in the PEs instead of beside the array, the
+    key that sets its datatype, if any, and whether it runs convolutions as what they are.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Machine(ABC):
     has_second_port: ClassVar[bool] = False
     weights_in_array: ClassVar[bool] = False
     datatype_key: ClassVar[str | None] = None
+    runs_convolutions: ClassVar[bool] = False
 
     @classmethod
     def own_sections(cls) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.scnn import ScnnArray
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.convolutions import Convolution
 
 
 @dataclass
@@ -45,10 +45,11 @@ def held_of(plane: NDArray[np.bool_], machine: ScnnArray) -> list[Held]:
 
 
 def sums_of(shape: Convolution, machine: ScnnArray) -> int:
-    high = ceil(shape.height / machine.pe_rows)
-    wide = ceil(shape.width / machine.pe_cols)
-    return ceil((high + shape.kernel_height - 1) / shape.stride) * ceil(
-        (wide + shape.kernel_width - 1) / shape.stride
+    assert shape.size is not None
+    high = ceil(shape.size[0] / machine.pe_rows)
+    wide = ceil(shape.size[1] / machine.pe_cols)
+    return ceil((high + shape.kernel[0] - 1) / shape.stride[0]) * ceil(
+        (wide + shape.kernel[1] - 1) / shape.stride[1]
     )
 
 
@@ -56,17 +57,23 @@ def run_pass(
     kernels: NDArray[np.bool_], held: list[Held], reached: int, shape: Convolution, array: ScnnArray
 ) -> Pass:
     """One tile of kernels (outputs, channels, rows, columns) with what each PE holds."""
-    s, p = shape.stride, shape.padding
+    (s, s_across), (p, p_across) = shape.stride, shape.padding
+    assert shape.output_size is not None
+    height, width = shape.output_size
     outputs, channels, rows, cols = kernels.shape
     taken, products, used, reads = [0] * len(held), 0, 0, 0
     useful = []
     for pe, held_here in enumerate(held):
-        for c, a, b in product(range(channels), range(s), range(s)):
-            activations = [(x, y) for x, y in held_here[c] if (x + p) % s == a and (y + p) % s == b]
+        for c, a, b in product(range(channels), range(s), range(s_across)):
+            activations = [
+                (x, y)
+                for x, y in held_here[c]
+                if (x + p) % s == a and (y + p_across) % s_across == b
+            ]
             weights = [
                 (k, r, q)
                 for k, r, q in product(range(outputs), range(rows), range(cols))
-                if kernels[k, c, r, q] and r % s == a and q % s == b
+                if kernels[k, c, r, q] and r % s == a and q % s_across == b
             ]
             for first_activation in range(0, len(activations), array.activations):
                 reads += len(weights)
@@ -75,10 +82,9 @@ def run_pass(
                     for x, y in activations[first_activation:][: array.activations]:
                         for k, r, q in weights[first_weight:][: array.weights]:
                             products += 1
-                            down, across = (x + p - r) // s, (y + p - q) // s
-                            inside = 0 <= down < shape.output_height
-                            if inside and 0 <= across < shape.output_width:
-                                position = down * shape.output_width + across
+                            down, across = (x + p - r) // s, (y + p_across - q) // s_across
+                            if 0 <= down < height and 0 <= across < width:
+                                position = down * width + across
                                 useful.append((k, position, (c * rows + r) * cols + q))
     longest, busy, lanes = max(taken), sum(taken), array.weights * array.activations
     balanced = min(longest, ceil(busy / reached))

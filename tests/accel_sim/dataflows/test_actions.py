@@ -14,7 +14,7 @@ from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
 from accel_sim.dataflows.sigma import SigmaArray, run_sigma
 from accel_sim.dataflows.systolic import SystolicArray, run_systolic
 from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.convolutions import Convolution
 
 
 def once(tile: Tile) -> dict[str, int]:
@@ -262,7 +262,7 @@ def test_of_scnn() -> None:
 def test_of_scnn_s_halo() -> None:
     # 4 × 1 inputs in two PEs, a kernel of 3 × 1 that keeps its first row: sums of 4 positions in
     # each PE, for 2 positions of outputs.
-    shape = Convolution(1, 4, 1, 3, 1, padding=0)
+    shape = Convolution(1, 1, (3, 1), (4, 1))
     machine = ScnnArray(2, 1, weights=2, activations=2)
     (tile,), sizes = run_convolution(np.array([[True, False, False]]), None, shape, machine)
     assert sizes.tolist() == [2]

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, total_cycles
 from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
-from accel_sim.inputs.activations import Activations
-from accel_sim.inputs.convolution import Convolution
+from accel_sim.inputs.activations import Activations, Inputs, Layer
+from accel_sim.inputs.convolutions import Convolution
 from accel_sim.machines.load import load_machine
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
@@ -49,8 +48,8 @@ def check_pass(tile: Tile, group: int, found: Pass) -> None:
     channels=st.integers(1, 3),
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 2),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     weights=densities,
     activations=densities,
     seed=st.integers(0, 99),
@@ -61,14 +60,14 @@ def test_is_a_convolution_that_of_the_plain_machine(
     channels: int,
     size: tuple[int, int],
     kernel: tuple[int, int],
-    stride: int,
-    padding: int,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
     weights: float,
     activations: float,
     seed: int,
 ) -> None:
-    assume(kernel[0] <= size[0] + 2 * padding and kernel[1] <= size[1] + 2 * padding)
-    shape = Convolution(channels, *size, *kernel, stride, padding)
+    assume(all(kernel[i] <= size[i] + 2 * padding[i] for i in range(2)))
+    shape = Convolution(outputs, channels, kernel, size, stride, padding)
     rng = np.random.default_rng(seed)
     kernels = rng.random((outputs, channels, *kernel)) < weights
     plane = rng.random((channels, *size)) < activations
@@ -125,7 +124,7 @@ def test_is_a_product_that_of_the_plain_machine(
     first = 0
     for group, size in enumerate(sizes.tolist()):
         plane = nonzero[first : first + size].T[:, :, None]
-        shape = Convolution(inputs, size, 1)
+        shape = Convolution(outputs, inputs, (1, 1), (size, 1))
         reached = ceil(size / ceil(size / pes))
         for tile in tiles:
             kernels = keep[slice(*tile.rows), :, None, None]
@@ -170,38 +169,63 @@ def test_are_zeros_of_activations_worth_what_another_program_found(
     assert np.mean(found) == pytest.approx(theirs, rel=0.03)
 
 
-def unfolded(shape: Convolution, plane: NDArray[np.int64]) -> list[list[int]]:
-    """By hand: each position's kernel, padding as 0."""
-    found = []
-    for down in range(shape.output_height):
-        for across in range(shape.output_width):
-            row = []
-            for c in range(shape.channels):
-                for r in range(shape.kernel_height):
-                    for q in range(shape.kernel_width):
-                        x = down * shape.stride + r - shape.padding
-                        y = across * shape.stride + q - shape.padding
-                        is_inside = 0 <= x < shape.height and 0 <= y < shape.width
-                        row.append(int(plane[c, x, y]) if is_inside else 0)
-            found.append(row)
-    return found
-
-
 @pytest.mark.parametrize(
-    "shape", [Convolution(2, 5, 4, 3, 2, 1, 1), Convolution(1, 7, 7, 3, 3, 2, 0)]
+    "shape",
+    [
+        Convolution(1, 2, (3, 2), (5, 4), (1, 1), (1, 1)),
+        Convolution(1, 1, (3, 3), (7, 7), (2, 2), (0, 0)),
+        Convolution(1, 2, (1, 2), (5, 6), (2, 3), (0, 2)),
+    ],
 )
-def test_is_a_plane_unfolded_as_by_hand(shape: Convolution) -> None:
-    plane = 1 + np.arange(shape.channels * shape.height * shape.width).reshape(
-        shape.channels, shape.height, shape.width
+def test_is_what_is_folded_what_was_unfolded(shape: Convolution) -> None:
+    assert shape.size is not None
+    planes = np.random.default_rng(0).random((shape.inputs, *shape.size)) < 0.5
+    # Inputs that no kernel covers are lost.
+    covered = shape.fold(np.ones((shape.positions or 0, shape.columns), np.bool_))
+    assert (shape.fold(shape.unfold(planes)) == planes & covered).all()
+    assert covered.any()
+
+
+def test_does_the_machine_run_convolutions_as_what_they_are() -> None:
+    # A 3 × 3 kernel that halves; the file's activations are unfolded ones, as for any machine.
+    shape = Convolution(6, 4, (3, 3), (9, 10), (2, 2), (1, 1))
+    rng = np.random.default_rng(0)
+    keep, planes = rng.random((6, 36)) < 0.5, rng.random((4, 9, 10)) < 0.4
+    nonzero = shape.unfold(planes)
+    matrix = MaskedMatrix("m", keep, np.where(keep, rng.standard_normal((6, 36)), 0))
+    x = np.where(nonzero, 1.0, 0.0)
+    machine = load_machine("scnn", ["operands.datatype=fp16"])
+    found = machine.run(
+        Layer(0, matrix, convolution=shape),
+        Inputs(len(x), x, nonzero, convolution=shape),
+        is_checked=True,
     )
-    assert shape.unfold(plane).tolist() == unfolded(shape, plane)
+    tiles, _ = run_convolution(keep, planes, shape, ScnnArray())
+    assert [int(t.cycles[0]) for t in found.tiles] == [int(t.cycles[0]) for t in tiles]
+    assert sum(int(tile.executed[0]) for tile in found.tiles) == found.macs_effectual
+    assert found.product is not None and found.product.is_equal
 
 
-def test_is_a_kernel_larger_than_its_input_refused() -> None:
-    with pytest.raises(InputError, match="larger than the padded input"):
-        Convolution(1, 2, 2, 5, 5)
-    with pytest.raises(InputError, match="stride of 1 or more"):
-        Convolution(1, 2, 2, stride=0)
+def test_has_every_machine_the_zeros_of_the_same_pictures() -> None:
+    matrix = MaskedMatrix("m", np.random.default_rng(0).random((6, 36)) < 0.5)
+    shape = Convolution(6, 4, (3, 3), (9, 10), (1, 1), (1, 1))
+    layer = Layer(0, matrix, 90, shape)
+    drawn = {
+        name: Activations(1, 0.5).inputs(layer, load_machine(name).numbers, is_multiplied=False)
+        for name in ("scnn", "eie", "sigma")
+    }
+    kept = matrix.keep.sum(axis=0)
+    assert len({inputs.macs_effectual(kept) for inputs in drawn.values()}) == 1
+    # What a kernel covers at one position, another one covers at the next.
+    nonzero = drawn["eie"].nonzero
+    assert nonzero is not None
+    by_kernel = nonzero.reshape(9, 10, 4, 3, 3)
+    assert (by_kernel[:, 1:, :, :, 1] == by_kernel[:, :-1, :, :, 2]).all()
+    # Padding is a zero, also where no picture has one.
+    dense = Activations(1).inputs(layer, load_machine("eie").numbers, is_multiplied=False)
+    assert dense.nonzero is not None
+    assert not dense.nonzero.reshape(9, 10, 4, 3, 3)[0, :, :, 0].any()
+    assert dense.nonzero.reshape(9, 10, 4, 3, 3)[0, 0, :, 1:, 1:].all()
 
 
 def test_does_the_machine_run_tokens_as_its_plane() -> None:
