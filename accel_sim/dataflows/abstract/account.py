@@ -155,7 +155,8 @@ class LayerRun:
     PE's lanes work as, lane_select: among how many inputs each lane chooses, and entries: of all
     tiles, 0 where the dataflow has none. pe_load: entries of each PE row, () where the dataflow
     deals none out. product: None where it was not computed; outputs: (rows, tokens) of the tokens
-    that were multiplied, in the accumulators' type.
+    that were multiplied, in the accumulators' type. picture_inputs: of a convolution that
+    runs as what it is, every tile over all of them; None elsewhere.
     """
 
     name: str
@@ -173,6 +174,17 @@ class LayerRun:
     pe_load: Sequence[int] = ()
     product: ProductCheck | None = None
     outputs: NDArray[Any] | None = None
+    picture_inputs: int | None = None
+
+    @property
+    def inputs_held(self) -> int:
+        """Inputs of a token that the activation buffer holds.
+
+        Of a convolution that runs as what it is they are the picture's, shared by its positions.
+        """
+        if self.picture_inputs is None:
+            return self.shape[1]
+        return -(-self.picture_inputs // self.tokens)
 
     @property
     def tokens(self) -> int:

@@ -77,6 +77,7 @@ class MaskMachine(Machine):
             group_sizes=sizes,
             macs_effectual=inputs.macs_effectual(np.count_nonzero(matrix.keep, axis=0)),
             format=self.format_of(matrix.keep),
+            picture_inputs=self._picture_inputs(inputs),
         )
         if not is_checked or not matrix.is_weighted or inputs.x is None:
             return run
@@ -96,6 +97,13 @@ class MaskMachine(Machine):
         keep = np.ones(matrix.shape, np.bool_) if is_dense else matrix.keep
         _, _, block = self._fitting(keep, Inputs(tokens, None, None), matrix.name)
         return partial(self._multiply, keep, block)
+
+    def _picture_inputs(self, inputs: Inputs) -> int | None:
+        """Inputs of the pictures of a convolution that runs as what it is."""
+        shape = inputs.convolution
+        if shape is None or shape.size is None or not self.runs_convolutions:
+            return None
+        return shape.inputs * shape.size[0] * shape.size[1]
 
     def dense_baseline(self) -> Callable[[Layer, Inputs], LayerRun]:
         return self._run_dense

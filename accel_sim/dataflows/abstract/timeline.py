@@ -185,13 +185,13 @@ def tokens_off_chip(run: LayerRun, machine: Machine) -> int:
     room = machine.activation_buffer.bytes
     if run.input_ranges > 1:
         room -= machine.accumulator_bytes * run.tokens * max(tile.outputs for tile in run.tiles)
-    of_a_token = machine.operand_bytes * max(sum(run.shape), 1)
+    of_a_token = machine.operand_bytes * max(run.shape[0] + run.inputs_held, 1)
     return max(run.tokens - max(room, 0) // of_a_token, 0)
 
 
 def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     """What the DRAM moves for each tile of the layer, every run rounded up to bursts."""
-    (rows, cols), off_chip = run.shape, tokens_off_chip(run, machine)
+    rows, off_chip = run.shape[0], tokens_off_chip(run, machine)
 
     def part(runs: int, bytes_: int) -> Part:
         return part_of(runs, bytes_, machine)
@@ -207,7 +207,10 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     loads = []
     for i, tile in enumerate(run.tiles):
         is_last = i + 1 == len(run.tiles) or run.tiles[i + 1].strip != tile.strip
-        inputs = of_tokens(tile.cols[1] - tile.cols[0], cols)
+        # A tile that reads all inputs reads what is held of them.
+        span = tile.cols[1] - tile.cols[0]
+        read = run.inputs_held if span == run.shape[1] else span
+        inputs = of_tokens(read, run.inputs_held)
         outputs = of_tokens(tile.outputs, rows) if is_last else Part(0, 0)
         weights = Part(0, 0) if machine.dram.resident else part(1, tile.bytes)
         loads.append(Load(weights, inputs, outputs))

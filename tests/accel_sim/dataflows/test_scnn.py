@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.abstract.account import Tile, total_cycles
+from accel_sim.dataflows.abstract.timeline import tokens_off_chip
 from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.convolutions import Convolution
@@ -204,6 +205,19 @@ def test_does_the_machine_run_convolutions_as_what_they_are() -> None:
     assert [int(t.cycles[0]) for t in found.tiles] == [int(t.cycles[0]) for t in tiles]
     assert sum(int(tile.executed[0]) for tile in found.tiles) == found.macs_effectual
     assert found.product is not None and found.product.is_equal
+
+
+def test_is_the_picture_held_and_not_what_it_is_unfolded_to() -> None:
+    shape = Convolution(8, 4, (3, 3), (16, 16), (1, 1), (1, 1))
+    matrix = MaskedMatrix("m", np.ones((8, 36), np.bool_))
+    inputs = Inputs(256, None, None, convolution=shape)
+    # 256 positions of 8 outputs and of 4 inputs, two bytes each; unfolded they would be 36.
+    loads = {}
+    for name in ("scnn", "eie"):
+        machine = load_machine(name, [f"activation_buffer.bytes={256 * 12 * 2}"])
+        run = machine.run(Layer(0, matrix, 256, shape), inputs)
+        loads[name] = tokens_off_chip(run, machine)
+    assert loads == {"scnn": 0, "eie": 256 - 256 * 12 // 44}
 
 
 def test_has_every_machine_the_zeros_of_the_same_pictures() -> None:
