@@ -18,10 +18,13 @@ import pytest
 
 from accel_sim import read_masks
 from accel_sim.__main__ import COMMANDS
+from accel_sim.commands import explore
 from accel_sim.exploration.record import read_record
+from accel_sim.exploration.samplers import SAMPLERS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import write_masks
 from sparse_formats.terminal.command import call
+from sparse_formats.terminal.settings import settings_of
 
 SHAPES = ("--shapes", "96x64,64x96", "--tokens", "32")
 VARY = (
@@ -307,6 +310,11 @@ def test_a_sampler_tries_as_many_different_points_as_it_may(sampler: str) -> Non
     assert len(points) == data["trials"] == 40
     other = found_by(*SHAPES, *more, "--sampler", sampler, "--trials", 40, "--seed", 1)
     assert {tuple(point["values"].values()) for point in other["points"]} != points
+
+
+def test_every_sampler_can_be_asked_for() -> None:
+    (setting,) = (each for each in settings_of(explore.Settings) if each.name == "sampler")
+    assert setting.choices == tuple(SAMPLERS)
 
 
 def test_its_command_makes_the_study_again() -> None:
