@@ -18,8 +18,8 @@ from sparse_formats.untrusted import printable
 MOST_ROWS = 20
 """Rows up to which a table has those of dense runs too: with what stands around it, a screen."""
 
-MOST_MASK = 26
-"""Characters of a mask's name in the table."""
+MOST_NAME = 36
+"""Characters of a name in the table."""
 
 _FEW_NOTES = 3
 """Notes on accelerators that are printed; more are counted."""
@@ -29,7 +29,10 @@ _FEW_ORDERS, _FEW_FLIPS, _MOST_WIRES = 2, 2, 2.0
 in compare.json alone."""
 
 _FEW_NAMES = 3
-"""Names that stand before a note."""
+"""Names that stand before a note, and of machines that need least energy, of more than a few."""
+
+_FEW_MACHINES = 10
+"""Machines up to which all are named in the order of energy, and changes of that order are told."""
 
 _WORDS = {"mask": "mask", "accelerator": "accelerator"}
 
@@ -76,6 +79,8 @@ def _figures(
         if all(value is None for value in values):
             continue
         own, first, dense = ranks[measure.key]
+        if measure.key == "prefill_energy_j" and not _generates(data):
+            own, dense = 1, 4  # there is no other energy
         add(measure.header, own, [measure.text(value) for value in values])
         for over, rank in (("over_first", first), ("over_dense", dense)):
             if rank is not None:
@@ -115,6 +120,11 @@ _RANKS: Mapping[str, Mapping[str, tuple[int, int | None, int | None]]] = {
 None where that column is left out."""
 
 
+def _generates(data: Mapping[str, Any]) -> bool:
+    """Whether any whole model generates tokens behind the first."""
+    return any(pair["time_per_output_token_s"] is not None for pair in data["pairs"])
+
+
 def _over(pair: Mapping[str, Any], over: str, measure: Measure) -> str:
     if over == "over_dense" and pair["is_dense"]:
         return ""
@@ -124,9 +134,9 @@ def _over(pair: Mapping[str, Any], over: str, measure: Measure) -> str:
 def _named(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    if len(value) <= MOST_MASK:
+    if len(value) <= MOST_NAME:
         return str(value)
-    half = (MOST_MASK - 1) // 2
+    half = (MOST_NAME - 1) // 2
     return f"{value[:half]}…{value[-half:]}"
 
 
@@ -153,10 +163,10 @@ def _footnotes(data: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> l
         "accelerator's own dense run."
     ]
     if data["kind"] == "model":
-        said.append(
-            "TTFT: time to first token. TPOT: time per output token, on average. Energy a token: "
-            "of each behind the first."
-        )
+        words = "TTFT: time to first token."
+        if _generates(data):
+            words += " TPOT: time per output token, on average. Energy a token: of these tokens."
+        said.append(words)
     else:
         said[0] += " needed: share of issued multiplications that a kept weight needs."
     if (quality := data["quality"]) is not None:
@@ -176,13 +186,20 @@ def _order_sentences(data: Mapping[str, Any]) -> list[str]:
             f"Which accelerator needs least energy on each of the {len(orders)} masks and numbers "
             "of tokens, and within which band of the cost tables, is in the JSON and on the page."
         ]
-    return [sentence for order in orders for sentence in order_sentences(order, _FEW_FLIPS)]
+    return [
+        sentence
+        for order in orders
+        for sentence in order_sentences(
+            order, _FEW_FLIPS if len(order["accelerators"]) <= _FEW_MACHINES else 0
+        )
+    ]
 
 
 def order_sentences(order: Mapping[str, Any], most: int | None = None) -> list[str]:
     """Which machine needs less energy, within which band, and where that flips.
 
-    most: flips that are told, those nearest to what the tables say.
+    most: flips that are told, those nearest to what the tables say; None for all of them and all
+        machines.
     """
     least, top = order["wires_from"], order["wires_to"]
     if top is not None:
@@ -195,8 +212,11 @@ def order_sentences(order: Mapping[str, Any], most: int | None = None) -> list[s
     by_case = [flip for flip in flips if flip["case"] is not None]
     by_wires = [flip for flip in flips if flip["wires"] is not None]
     by_wires = [flip for flip in by_wires if flip["wires"] <= _MOST_WIRES]
+    names = order["accelerators"]
+    if most is not None and len(names) > _FEW_MACHINES:
+        names = [*names[:_FEW_NAMES], "…", names[-1]]
     sentences = [
-        f"Energy on {order['mask']}, from least to most: {', '.join(order['accelerators'])}.",
+        f"Energy on {order['mask']}, from least to most: {', '.join(names)}.",
         f"This order holds {where}.",
     ]
     if not by_case:
@@ -205,7 +225,8 @@ def order_sentences(order: Mapping[str, Any], most: int | None = None) -> list[s
     told = near if most is None else near[:most]
     sentences += [_flip_sentence(flip) for flip in told]
     if len(told) < len(near):
-        sentences.append(f"{len(near) - len(told)} more changes of the order are in the JSON.")
+        more = " more" if told else ""
+        sentences.append(f"{len(near) - len(told)}{more} changes of the order are in the JSON.")
     return sentences
 
 

@@ -36,7 +36,7 @@ MEASURES: Mapping[Kind, tuple[Measure, ...]] = {
     "products": (
         Measure("latency_s", "time", "time", "s"),
         Measure("energy_j", "energy", "energy", "J"),
-        Measure("energy_delay_js", "energy × delay", "energy ×\ndelay", "Js"),
+        Measure("energy_delay_js", "energy × delay", "EDP", "Js"),
         AREA,
     ),
     "model": (
