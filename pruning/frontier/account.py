@@ -43,6 +43,7 @@ def as_json(
         "verdict": list(sentences(verdict)),
         "notes": [*notes(verdict), *skipped],
         "machines": machines,
+        "trained_dense": None if verdict.trained is None else _result(verdict.trained),
         "floors": [_result(result) for result in verdict.floors],
         "points": [_candidate(c, verdict) for c in verdict.candidates],
         "impossible": [

@@ -7,8 +7,12 @@ from typing import Any
 from accel_sim.reports.html import card_grid, document, note_list, section
 from accel_sim.reports.html_tables import scrolled, table_row
 from accel_sim.reports.number_text import quantity, times
+from pruning.frontier.plan import FLOORS
 from pruning.frontier.words import percent
 from sparse_formats.untrusted import escaped
+
+_TIMES_FROM = 10
+"""Losses beyond are said as a multiple, and nobody asks for their error."""
 
 
 def page(data: Mapping[str, Any], picture: bytes) -> str:
@@ -70,11 +74,17 @@ def _table(data: Mapping[str, Any]) -> str:
         f'<th scope="col" class="{"text" if i in (0, 5) else "number"}">{escaped(title)}</th>'
         for i, title in enumerate(titles)
     )
-    rows = "\n".join(_row(each, machines) for each in (*data["points"], *data["floors"]))
+    rows = "\n".join(_row(each, machines) for each in every_row(data))
     return scrolled(
         f'<table class="parts">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n'
         "</table>"
     )
+
+
+def every_row(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of the table: points, the dense model that was trained too, floors."""
+    trained = data["trained_dense"]
+    return [*data["points"], *([] if trained is None else [trained]), *data["floors"]]
 
 
 def _row(point: Mapping[str, Any], machines: Sequence[str]) -> str:
@@ -112,7 +122,7 @@ def _row(point: Mapping[str, Any], machines: Sequence[str]) -> str:
 def worth(point: Mapping[str, Any]) -> str:
     """Where a point is on the front, or the floor that it is like."""
     if point["kind"] != "pruned":
-        return "" if point["kind"] == "dense" else "floor"
+        return "floor" if point["kind"] in FLOORS else ""
     if point["cannot_be_told_from"]:
         return f"like the {point['cannot_be_told_from'].replace('zeroed', 'zeroed model')}"
     fronts = [name for name, figures in point["machines"].items() if figures["on_front"]]
@@ -125,14 +135,14 @@ def loss_text(point: Mapping[str, Any]) -> str:
     """The share of quality that is lost, with its standard error."""
     if point.get("loss") is None:
         return "–"
-    if point["loss_error"] is None or not point["loss_error"]:
+    if not point["loss_error"] or point["loss"] > _TIMES_FROM:
         return percent_signed(point["loss"])
     return f"{percent_signed(point['loss'])} ± {100 * point['loss_error']:.2g}"
 
 
 def percent_signed(share: float) -> str:
     """0.031 → "3.1 %"; −0.02 → "−2.0 %"."""
-    if share > 10:
+    if share > _TIMES_FROM:
         return f"{share + 1:.3g}×"
     return f"{100 * share:.1f} %".replace("-", "−")
 
@@ -151,7 +161,7 @@ def _commands(data: Mapping[str, Any]) -> str:
             ),
             ("text", "text", "text"),
         )
-        for point in (*data["points"], *data["floors"])
+        for point in every_row(data)
         for folder, commands in zip(point["folders"], point["commands"], strict=True)
     )
     heads = "".join(

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pruning.frontier.page import loss_text, worth
+from pruning.frontier.page import every_row, loss_text, worth
 from pruning.frontier.words import percent
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
@@ -25,7 +25,7 @@ def print_study(data: Mapping[str, Any], console: Console) -> None:
     for name in machines:
         columns += [Column(f"{name}\n× faster", "right"), Column("× less\nenergy", "right", rank=1)]
     columns.append(Column("worth", rank=0 if has_quality else 1))
-    rows = [_row(point, data) for point in (*data["points"], *data["floors"])]
+    rows = [_row(point, data) for point in every_row(data)]
     for sentence in data["verdict"]:
         console.print(printable(sentence), soft_wrap=True)
     console.print()

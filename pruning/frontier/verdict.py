@@ -83,13 +83,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """reference: whose quality losses refer to. fronts: by machine, candidates nobody beats.
+    """reference: whose quality losses refer to. trained: the dense model that was trained as long
+    as the others, if there is training. fronts: by machine, candidates nobody beats.
 
     resolution: the loss that the measure can just tell, two standard errors in the median of the
     candidates; None without a measure.
     """
 
     reference: Result | None
+    trained: Result | None
     candidates: tuple[Candidate, ...]
     floors: tuple[Result, ...]
     impossible: tuple[Result, ...]
@@ -113,6 +115,7 @@ def judge(results: Sequence[Result], tolerances: Sequence[float]) -> Verdict:
     machines = list(dense.machines)
     return Verdict(
         reference=reference,
+        trained=next((r for r in there if r.kind == "trained dense"), None),
         candidates=candidates,
         floors=tuple(floors),
         impossible=tuple(result for result in results if result.impossible),

@@ -118,8 +118,8 @@ def _nearest(choice: Choice) -> str:
     if nearest is None or nearest.loss is None:
         return ""
     return (
-        f"; of what is, {result_words(nearest.result)} lose least, {percent(nearest.loss)}, and "
-        f"are {_gains(nearest, choice)}"
+        f"; of what is, the least is lost by {result_words(nearest.result)}: "
+        f"{percent(nearest.loss)}, {_gains(nearest, choice)}"
     )
 
 

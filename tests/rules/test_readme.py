@@ -66,6 +66,16 @@ def test_do_the_python_lines_run(code: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_is_the_importance_kept_that_which_the_demo_prints(folder: Path) -> None:
+    words = ["--model", "$MODEL", "--method", "mvp", "--sparsity", "0.8", "--out", "demo.npz"]
+    done = run([sys.executable, "-m", "pruning", "prune", *words], folder)
+    said = re.search(r"hold ([\d.]+ %) of the importance; .* would hold ([\d.]+ %)", done.stdout)
+    assert said is not None, done.stderr
+    for share in said.groups():
+        assert share in README
+
+
+@pytest.mark.slow
 def test_is_every_line_shown_one_that_the_demo_prints(folder: Path) -> None:
     # The machine and its counts are exact, so the README's figures must be today's, to the digit.
     (shown,) = [block for block in blocks("") if "tf_mvp: 128 tokens" in block]

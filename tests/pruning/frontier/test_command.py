@@ -132,6 +132,7 @@ def test_every_point_is_trained_where_that_is_asked_for(
     (dense, point) = data["points"]
     assert (dense["seeds"], point["seeds"]) == ([0], [0, 1])
     assert data["reference"] in ("dense", "dense, trained as long")
+    assert data["trained_dense"]["seeds"] == [0, 1]
     assert [floor["kind"] for floor in data["floors"]] == ["zeroed", "random mask"]
     assert point["commands"][1][0].startswith("python -m pruning train")
     # What was trained can be measured again: the model stands in the folder.
