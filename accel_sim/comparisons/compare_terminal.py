@@ -24,7 +24,7 @@ MOST_NAME = 36
 _FEW_NOTES = 3
 """Notes on accelerators that are printed; more are counted."""
 
-_FEW_ORDERS, _FEW_FLIPS, _MOST_WIRES = 2, 2, 2.0
+_FEW_ORDERS, _FEW_FLIPS, _MOST_WIRES = 2, 1, 2.0
 """Orders by energy and flips of each that are printed; flips at more times the cost of wires are
 in compare.json alone."""
 
