@@ -64,7 +64,7 @@ class ChannelMerging(MaskMachine):
     dataflow = "channel_merging"
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
-        "unused_cells": Cause("cells of a group of inputs that hold no kept weight", "#AA3377"),
+        "unused_cells": Cause("cells of a group of inputs that hold no kept weight", "#994455"),
         "array_edge": ARRAY_EDGE,
         "pipeline": PIPELINE,
     }

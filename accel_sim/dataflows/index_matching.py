@@ -92,9 +92,9 @@ class IndexMatching(MaskMachine):
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
         "array_edge": ARRAY_EDGE,
-        "unmatched": Cause("multipliers without a matching pair beside busy ones", "#56B4E9"),
+        "unmatched": Cause("multipliers without a matching pair beside busy ones", "#4477AA"),
         "imbalance": IMBALANCE,
-        "no_match": Cause("comparing windows in which no index matches", "#F0E442"),
+        "no_match": Cause("comparing windows in which no index matches", "#CCBB44"),
         "pipeline": PIPELINE,
     }
     changes: ClassVar[Mapping[str, Change]] = CHANGES

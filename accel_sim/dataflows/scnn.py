@@ -93,9 +93,9 @@ class Scnn(MaskMachine):
     runs_convolutions = True
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
-        "outside": Cause("products of positions outside of the plane of outputs", "#882255"),
+        "outside": Cause("products of positions outside of the plane of outputs", "#CC6677"),
         "array_edge": ARRAY_EDGE,
-        "fragments": Cause("vectors of weights or activations that are not full", "#56B4E9"),
+        "fragments": Cause("vectors of weights or activations that are not full", "#6699CC"),
         "imbalance": IMBALANCE,
         "pipeline": PIPELINE,
     }

@@ -82,10 +82,10 @@ class Sigma(MaskMachine):
     dataflow = "sigma"
     causes: ClassVar[Mapping[str, Cause]] = {
         "compute": COMPUTE,
-        "streamed_zeros": Cause("multiplying activations that are zero", "#882255"),
+        "streamed_zeros": Cause("multiplying activations that are zero", "#EE6677"),
         "array_edge": ARRAY_EDGE,
-        "bandwidth": Cause("waiting for the engines' networks to deliver activations", "#44AA99"),
-        "fill": Cause("setting networks and loading weights into the multipliers", "#AAAA00"),
+        "bandwidth": Cause("waiting for the engines' networks to deliver activations", "#228833"),
+        "fill": Cause("setting networks and loading weights into the multipliers", "#999933"),
         "pipeline": PIPELINE,
     }
     changes: ClassVar[Mapping[str, Change]] = CHANGES
