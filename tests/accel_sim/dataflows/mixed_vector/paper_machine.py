@@ -88,7 +88,10 @@ def both(
     simulator = load_mixed_vector("tf_mvp", [*PAPER, *settings])
     machine, matrices = Machine.of(simulator), matrices_of(masks)
     some = activations or Activations(1)
-    yield reference(matrices, inputs_of(matrices, some, machine.array.datatype), machine).layers
+    inputs = inputs_of(matrices, some, machine.array.datatype)
+    recorded = some.recorded or {}
+    given = [recorded.get(m.name, x) for m, x in zip(matrices, inputs, strict=True)]
+    yield reference(matrices, inputs, machine, given).layers
     yield simulated(matrices, simulator, some, threads=1)
 
 
