@@ -90,7 +90,8 @@ def both(
     some = activations or Activations(1)
     inputs = inputs_of(matrices, some, machine.array.datatype)
     recorded = some.recorded or {}
-    given = [recorded.get(m.name, x) for m, x in zip(matrices, inputs, strict=True)]
+    pairs = zip(matrices, inputs, strict=True)
+    given: list[Any] = [recorded.get(matrix.name, x) for matrix, x in pairs]
     yield reference(matrices, inputs, machine, given).layers
     yield simulated(matrices, simulator, some, threads=1)
 
