@@ -143,7 +143,7 @@ class MaskMachine(Machine):
         weights stay there.
 
         Raises:
-            InputError: naming the matrix, if a tile of one output does not fit.
+            InputError: naming the matrix, if it or a tile of one output does not fit.
         """
         share = 1 if self.dram.resident else 2
         room, block = self.weight_buffer.bytes // share, max(len(keep), 1)
@@ -152,7 +152,10 @@ class MaskMachine(Machine):
             sizes: NDArray[np.int64] = np.zeros(0, np.int64)
             for first in range(0, max(len(keep), 1), block):
                 strips = tiles[-1].strip + 1 if tiles else 0
-                of_block, sizes = self.tiles(keep[first : first + block], inputs)
+                try:
+                    of_block, sizes = self.tiles(keep[first : first + block], inputs)
+                except InputError as error:
+                    raise InputError(f"matrix {name}: {error}") from error
                 tiles += [_behind(tile, first, strips) for tile in of_block]
                 largest = max((tile.bytes for tile in tiles), default=0)
                 if largest > room:

@@ -220,6 +220,17 @@ def test_is_the_picture_held_and_not_what_it_is_unfolded_to() -> None:
     assert loads == {"scnn": 0, "eie": 256 - 256 * 12 // 44}
 
 
+def test_is_a_convolution_of_too_many_sums_refused_by_name() -> None:
+    shape = Convolution(1, 1, (3, 3), (16, 16), (1, 1), (1, 1))
+    layer = Layer(0, MaskedMatrix("stem", np.ones((1, 9), np.bool_)), 256, shape)
+    machine = load_machine("scnn", ["accumulators=15"])
+    # 2 × 2 inputs of a PE reach 4 × 4 positions.
+    with pytest.raises(
+        InputError, match=r"matrix stem: .* 16 sums .* set array\.accumulators to 16"
+    ):
+        machine.run(layer, Inputs(256, None, None, convolution=shape))
+
+
 def test_has_every_machine_the_zeros_of_the_same_pictures() -> None:
     matrix = MaskedMatrix("m", np.random.default_rng(0).random((6, 36)) < 0.5)
     shape = Convolution(6, 4, (3, 3), (9, 10), (1, 1), (1, 1))
