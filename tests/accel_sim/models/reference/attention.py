@@ -261,16 +261,14 @@ class Plan:
     def lay(self, line: Timeline) -> int:
         """Run behind the operator before; the cycles that are waited for the DRAM."""
         dram, begin = self.machine.dram, line.now
+        parts = self.with_start
         if self.is_ahead:
             parts = [part for each in self.ahead for part in each]
-            earliest = 0 if dram.prefetch_across_layers else begin
-            read = sum(part.bytes(dram) for part in parts)
-            room = min(read, self.machine.weight_buffer.bytes // 4)
-            load = line.load(parts, earliest, room)
-            ready = load.first_byte + self.lead()
-        else:
-            load = line.load(self.with_start, begin)
-            ready = load.end
+        read = sum(part.bytes(dram) for part in parts if part.kind == "cache")
+        room = min(read, self.machine.weight_buffer.bytes // 4)
+        earliest = 0 if self.is_ahead and dram.prefetch_across_layers else begin
+        load = line.load(parts, earliest, room)
+        ready = load.first_byte + self.lead() if self.is_ahead else load.end
         start = max(begin, ready)
         line.now = start + self.schedule.cycles
         load.released = load.place_free = line.now
