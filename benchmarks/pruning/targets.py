@@ -1,7 +1,6 @@
 """Does pruning for a machine do what docs/prune_for_a_machine.md says of it?
 
-    python -m benchmarks.pruning.targets met --data DATA       # targets met, and refused
-    python -m benchmarks.pruning.targets sums                  # table sums against whole models
+    python -m benchmarks.pruning.targets machines --data DATA  # targets met, sums of the table
     python -m benchmarks.pruning.targets speed --data DATA     # seconds of the table
     python -m benchmarks.pruning.targets quality --data DATA   # against uniform ratios and FLOPs
 
@@ -92,30 +91,35 @@ def ready(
         yield Ready(opened, examples, task, recipe, system, table, seconds)
 
 
-def met(arguments: argparse.Namespace) -> None:
-    """Each machine and family: three reachable targets, and two that are not."""
-    from pruning.targets.closing import close, reachable
-
+def machines(arguments: argparse.Namespace) -> None:
+    """Each machine and family: the time of the table, its sums, and three reachable targets."""
+    text = arguments.data / "wikitext-2" / "valid.txt"
     for name in arguments.models:
         for machine in MACHINES:
             for family in FAMILIES:
-                text, model = arguments.data / "wikitext-2" / "valid.txt", arguments.folder
-                with ready(
-                    model_of(name, model), text, machine, [family], 0, 8, update="none"
-                ) as r:
-                    least, most = reachable(r.table, r.system)
-                    for share in (0.2, 0.5, 0.8):
-                        target = least + share * (most - least)
-                        ones = np.ones(len(r.table.names))
-                        found = close(r.table, r.system, ones, target)
-                        whole = float("nan") if found is None else simulated(r, found.plan)
-                        row = {
-                            "model": name, "machine": machine, "family": family, "share": share,
-                            "least": least, "most": most, "target": target, "result": whole,
-                            "ratio": whole / target, "is_met": 0.98 * target <= whole <= target,
-                            "rounds": None if found is None else found.rounds,
-                        }  # fmt: skip
-                        keep("met", row)
+                model = model_of(name, arguments.folder)
+                with ready(model, text, machine, [family], 0, 8, update="none") as r:
+                    of = {"model": name, "machine": machine, "family": family}
+                    keep("sums", {**of, "table_s": round(r.seconds, 1), **sums(r)})
+                    for row in met(r):
+                        keep("met", {**of, **row})
+
+
+def met(r: Ready) -> Iterator[dict[str, Any]]:
+    """Three targets between the least and the most that can be reached."""
+    from pruning.targets.closing import close, reachable
+
+    least, most = reachable(r.table, r.system)
+    for share in (0.2, 0.5, 0.8):
+        target = least + share * (most - least)
+        found = close(r.table, r.system, r.table.weights, target)
+        whole = None if found is None else simulated(r, found.plan)
+        yield {
+            "share": share, "least": least, "most": most, "target": target,
+            "ratio": None if whole is None else whole / target,
+            "is_met": whole is not None and 0.98 * target <= whole <= target,
+            "simulations": None if found is None else found.rounds,
+        }  # fmt: skip
 
 
 def simulated(r: Ready, plan: tuple[int, ...]) -> float:
@@ -139,27 +143,18 @@ def masks_of(r: Ready, plan: tuple[int, ...]) -> Any:
     return MaskSet(tuple(masks), header)
 
 
-def sums(arguments: argparse.Namespace) -> None:
+def sums(r: Ready) -> dict[str, Any]:
     """How far sums of marginal costs are from the whole model, all levels alike and mixed."""
-    for name in arguments.models:
-        for machine in MACHINES:
-            for family in FAMILIES:
-                text = arguments.data / "wikitext-2" / "valid.txt"
-                with ready(
-                    model_of(name, arguments.folder), text, machine, [family], 0, 8, update="none"
-                ) as r:
-                    count, levels = len(r.table.names), len(r.table.rows[0])
-                    uniform = [(level,) * count for level in range(levels)]
-                    rng = np.random.default_rng(0)
-                    mixed = [tuple(map(int, rng.integers(0, levels, count))) for _ in range(100)]
-                    row: dict[str, Any] = {"model": name, "machine": machine, "family": family}
-                    for kind, plans in (("uniform", uniform), ("mixed", mixed)):
-                        off = [r.table.cost(p) / r.table.whole(p, r.system) - 1 for p in plans]
-                        row |= {
-                            f"{kind}_worst": max(off, key=abs),
-                            f"{kind}_mean": float(np.mean(np.abs(off))),
-                        }
-                    keep("sums", row)
+    count, levels = len(r.table.names), len(r.table.rows[0])
+    uniform = [(level,) * count for level in range(levels)]
+    rng = np.random.default_rng(0)
+    mixed = [tuple(map(int, rng.integers(0, levels, count))) for _ in range(100)]
+    found = {}
+    for kind, plans in (("uniform", uniform), ("mixed", mixed)):
+        off = [r.table.cost(plan) / r.table.whole(plan, r.system) - 1 for plan in plans]
+        found[f"{kind}_worst"] = round(max(off, key=abs), 5)
+        found[f"{kind}_mean"] = round(float(np.mean(np.abs(off))), 5)
+    return found
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -449,7 +444,7 @@ def main() -> None:
     """Run one of the measurements."""
     global RESULTS
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["met", "sums", "speed", "quality"])
+    parser.add_argument("what", choices=["machines", "speed", "quality"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folder", type=Path, help="where en.npz and minilm lie, not installed")
     parser.add_argument("--lee", type=Path, help="gensim's test_data")
@@ -470,7 +465,7 @@ def main() -> None:
         from benchmarks.quality.commands import installed
 
         arguments.lee = installed("gensim") / "test" / "test_data"
-    {"met": met, "sums": sums, "speed": speed, "quality": quality}[arguments.what](arguments)
+    {"machines": machines, "speed": speed, "quality": quality}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ def _for_machine(settings: Settings) -> "Pruning":
     from pruning.models.opening import open_model
     from pruning.models.order import HEADER, header_of
     from pruning.recipe import checked
+    from pruning.targets.levels import levels_of
     from pruning.targets.prune import prune_for_machine
     from sparse_formats.masks.what_was_read import what_was_read
 
@@ -157,6 +158,7 @@ def _for_machine(settings: Settings) -> "Pruning":
     recipe = check_source(checked(asked))
     memory = [] if goal.memory is None else [f"dram.memory={goal.memory}"]
     machine = load_machine(vars(asked)["accelerator"], [*memory, *goal.set])
+    levels_of((recipe.pattern, *goal.alternatives), vars(recipe), goal)  # refuses before it is long
     with progress() as tell:
         tell(f"opening {model}")
         opened = open_model(model, settings.task, recipe.include, recipe.exclude)
@@ -337,9 +339,8 @@ def _said_of_target(pruning: "Pruning") -> tuple[str, ...]:
         f"{found['accelerator']} takes {said(found['reached'], measure)}{faster}; the target is "
         f"{said(found['target'], measure)}, and these patterns and densities reach {low} to "
         f"{high}.",
-        f"The calibration loss of the plan is {found['loss']:.4g} (dense: {found['loss_dense']:.4g}"
-        f"; before the search: {found['loss_first']:.4g}); {found['judged']} plans were "
-        "judged.",
+        f"The outputs of the plan are {found['loss']:.4g} from those of the unpruned model, and "
+        f"were {found['loss_first']:.4g} before the search, which judged {found['judged']} plans.",
         "The command train recovers it with these masks: --method recovery --mask.",
     )
 

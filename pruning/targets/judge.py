@@ -1,4 +1,4 @@
-"""The calibration loss of a model whose matrices are replaced: the judge of the outer search."""
+"""How far a model with other matrices is from the unpruned one: the judge of the outer search."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ BATCH = 8
 
 
 class Judge:
-    """The mean loss on the first examples, in nats.
+    """The divergence of outputs on the first examples from those of the model as it was.
 
-    A model without a loss on these examples, such as an encoder on plain text, is judged by
-    ‖H − Ĥ‖² / ‖H‖² of its last hidden states H. A context: at its end the model has its weights.
+    Of logits the Kullback-Leibler divergence of the probabilities, in nats, mean over tokens; of
+    other outputs, such as hidden states H, ‖H − Ĥ‖² / ‖H‖². The loss itself would not do: on text
+    that the model does not know well it falls where pruning only makes the model less certain.
+    A context: at its end the model has its weights.
     """
 
     def __init__(self, opened: OpenModel, examples: Examples, tokens: int = TOKENS) -> None:
@@ -30,8 +32,7 @@ class Judge:
         self._examples = Examples(_first(examples, tokens), examples.pad)
         self._own = {matrix.name: matrix.weight() for matrix in opened.matrices}
         self._in_place: dict[str, Any] = {}
-        self.has_loss = any(key in self._examples.rows[0] for key in ("labels", "start_positions"))
-        self._hidden = [] if self.has_loss else list(self._hidden_states())
+        self._whole = [self._outputs(batch) for batch in self._batches()]
 
     def __enter__(self) -> "Judge":
         return self
@@ -41,7 +42,7 @@ class Judge:
             self._put(name, weight)
 
     def __call__(self, weights: Mapping[str, Any]) -> float:
-        """The loss with these weights; of each matrix something with a method `weight`.
+        """The divergence with these weights; of each matrix something with a method `weight`.
 
         Matrices that are the same object as at the last call stay where they are.
         """
@@ -49,7 +50,12 @@ class Judge:
             if self._in_place.get(name) is not stored:
                 self._put(name, stored.weight())
                 self._in_place[name] = stored
-        return self._loss() if self.has_loss else self._distance()
+        total = 0.0
+        for whole, batch in zip(self._whole, self._batches(), strict=True):
+            ours = self._outputs(batch)
+            off = [_divergence(name, theirs, ours[name]) for name, theirs in whole.items()]
+            total += len(batch["input_ids"]) * sum(off) / len(off)
+        return total / len(self._examples)
 
     def _put(self, name: str, weight: NDArray[np.floating[Any]]) -> None:
         matrix = self._opened.by_name[name]
@@ -62,31 +68,26 @@ class Judge:
             for first in range(0, count, BATCH)
         ]
 
-    def _loss(self) -> float:
-        import torch
-
-        total = examples = 0.0
-        with torch.inference_mode():
-            for batch in self._batches():
-                count = len(next(iter(batch.values())))
-                total += count * float(self._opened.model(**batch).loss)
-                examples += count
-        return total / examples
-
-    def _hidden_states(self) -> "list[Tensor]":
+    def _outputs(self, batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
+        """Logits of the model, or where it has none, its last hidden states."""
         import torch
 
         with torch.inference_mode():
-            return [
-                self._opened.model(**batch).last_hidden_state.double() for batch in self._batches()
-            ]
+            found = self._opened.model(**batch)
+        logits = {key: value for key, value in found.items() if "logits" in key}
+        return logits or {"last_hidden_state": found["last_hidden_state"]}
 
-    def _distance(self) -> float:
-        off = whole = 0.0
-        for ours, theirs in zip(self._hidden_states(), self._hidden, strict=True):
-            off += float((ours - theirs).square().sum())
-            whole += float(theirs.square().sum())
-        return off / max(whole, 1e-30)
+
+def _divergence(name: str, theirs: "Tensor", ours: "Tensor") -> float:
+    """How far our output, (…, classes) if it is of logits, is from theirs."""
+    import torch
+
+    theirs, ours = theirs.float(), ours.float()
+    if "logits" not in name or ours.shape[-1] == 1:
+        off, whole = (ours - theirs).square().sum(), theirs.square().sum()
+        return float(off / whole.clamp_min(1e-30))
+    wanted, found = (torch.log_softmax(each, -1) for each in (theirs, ours))
+    return float((wanted.exp() * (wanted - found)).sum(-1).mean())
 
 
 def _first(examples: Examples, tokens: int) -> list[Mapping[str, Any]]:

@@ -235,7 +235,6 @@ def _account(
         "table_sum": table.cost(closed.plan),
         "simulations": closed.rounds,
         "judged": found.judged,
-        "loss_dense": found.dense,
         "loss_first": found.first,
         "loss": found.loss,
         "plan": [

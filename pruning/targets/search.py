@@ -1,6 +1,7 @@
 """The outer search: how much the error of each matrix matters, with the calibration loss as judge.
 
-Errors of outputs do not say what they do to the model behind them. So each has a coefficient. The
+That loss is how far the outputs are from those of the unpruned model (`judge`). Errors of outputs
+of single matrices do not say what they do to the model behind them. So each has a coefficient. The
 search begins with the number of weights of each matrix, tries what each matrix does alone, then
 draws around the best found so far, in a neighbourhood that shrinks.
 
@@ -31,13 +32,12 @@ WIDTH = 0.3, 2.0
 class Found:
     """loss: of the plan by these coefficients; judged: plans that were judged in all.
 
-    first: the loss with those that it began with; dense: the loss of the unpruned model.
+    first: the loss with those that it began with.
     """
 
     coefficients: Coefficients
     loss: float
     first: float
-    dense: float
     judged: int
 
 
@@ -65,8 +65,7 @@ def search(
         return float("inf") if plan is None else of_plan(plan)
 
     best = table.weights
-    dense, least = of_plan(table.dense), judged(best)
-    first = least
+    least = first = judged(best)
     if draws:
         tell("outer search: each matrix alone")
         alone = sensitivities(table, solve(best) or table.cheapest, of_plan)
@@ -79,7 +78,7 @@ def search(
         tried = best * neighbour(rng, len(best), 1 - number / draws)
         if (loss := judged(tried)) < least:
             best, least = tried, loss
-    return Found(best, least, first, dense, len(known))
+    return Found(best, least, first, len(known))
 
 
 def sensitivities(table: Table, plan: Plan, loss_of: Loss) -> Coefficients:

@@ -109,7 +109,7 @@ def check_goal(goal: Goal) -> None:
     """Refuse settings that do not go together.
 
     Raises:
-        InputError: two targets; a setting of a target without one.
+        InputError: two targets; one without a unit; a setting of a target without one.
     """
     given = [name for name in _TARGETS if getattr(goal, name) is not None]
     flags = [f"--{name.replace('_', '-')}" for name in given]
@@ -124,6 +124,10 @@ def check_goal(goal: Goal) -> None:
                     "leave it out",
                 )
         return
+    if goal.target_latency is not None:
+        amount(goal.target_latency, "latency")
+    if goal.target_energy is not None:
+        amount(goal.target_energy, "energy")
     for name in ("generate", "batch"):
         default = next(s.default for s in settings_of(Goal) if s.name == name)
         if goal.prefill is None and getattr(goal, name) != default:

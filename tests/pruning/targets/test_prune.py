@@ -10,7 +10,6 @@ import pytest
 
 from accel_sim import Activations, Machine, Workload, load_machine, simulate
 from pruning.data.examples import Examples, text_windows
-from pruning.models.masking import apply_masks
 from pruning.models.opening import OpenModel, assemble
 from pruning.patterns import PATTERNS, make_pattern
 from pruning.recipe import Recipe, checked
@@ -119,16 +118,32 @@ def test_the_same_seed_gives_the_same_masks(small: tuple[OpenModel, Examples]) -
         assert (a.keep == b.keep).all()
 
 
-def test_the_loss_told_is_that_of_the_masked_model(small: tuple[OpenModel, Examples]) -> None:
-    """The plan of the last draw is closed once more, so draws = 0 keeps both the same."""
+class Weight:
+    """What a judge takes of a matrix."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def weight(self) -> Any:
+        return self.value
+
+
+def test_a_language_model_is_judged_by_its_divergence(
+    small: tuple[OpenModel, Examples],
+) -> None:
     opened, examples = small
-    found = pruned(small, machine_of(), replace(QUICK, speedup=2, draws=0))
-    judged = Judge(opened, examples)
-    first = Examples(examples.rows[: len(judged._examples)], examples.pad)
-    apply_masks(opened, found.masks)
-    with torch.no_grad():
-        losses = [float(opened.model(**first.batch([i])).loss) for i in range(len(first))]
-    assert found.target["loss"] == pytest.approx(np.mean(losses), rel=2e-3)
+    batch = examples.batch(range(len(examples)))
+
+    def probabilities() -> Any:
+        with torch.no_grad():
+            return torch.softmax(opened.model(**batch).logits.double(), -1)
+
+    before, changed = probabilities(), {m.name: 2 * m.weight() for m in opened.matrices}
+    with Judge(opened, examples) as judge:
+        told = judge({name: Weight(value) for name, value in changed.items()})
+        after = probabilities()
+    apart = (before * (before / after).log()).sum(-1).mean()
+    assert told == pytest.approx(float(apart), rel=1e-3) and told > 0
 
 
 @pytest.mark.parametrize("name", PATTERNS)
@@ -151,13 +166,6 @@ def test_an_encoder_is_judged_by_its_hidden_states(tiny: Callable[..., Any], wor
     rows = [{"input_ids": [2, *range(4 + i, 16 + i), 3]} for i in range(6)]
     judge = Judge(opened, Examples(rows))
     own = {m.name: m.weight() for m in opened.matrices}
-
-    class Weight:
-        def __init__(self, value: Any) -> None:
-            self.value = value
-
-        def weight(self) -> Any:
-            return self.value
 
     with judge:
         assert judge({name: Weight(value) for name, value in own.items()}) == pytest.approx(

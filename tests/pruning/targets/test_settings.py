@@ -30,6 +30,7 @@ def test_what_is_said_can_be_given_again(value: float) -> None:
     ("goal", "message"),
     [
         (Goal(speedup=2, target_latency="1ms"), "--target-latency and --speedup are two targets"),
+        (Goal(target_latency="2"), "target_latency is '2'; give a number above 0 and a unit"),
         (Goal(draws=5), "draws belongs to a target"),
         (Goal(set=("array.lanes=8",)), "set belongs to a target"),
         (Goal(speedup=2, generate=5), "generate goes with a prompt; give --prefill"),
