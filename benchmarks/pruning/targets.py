@@ -27,6 +27,7 @@ RESULTS = ROOT / "out" / "targets"
 MACHINES = ("tf_mvp", "tensor_core_2_4", "eie")
 FAMILIES = ("vector:8", "2:4", "fine")
 LENGTHS = ("vector:4", "vector:8", "vector:16")
+METHODS = ("machine", "unsearched", "flops", "uniform")
 SAMPLES, LENGTH = {"glassllm": 128, "minilm": 64}, 128
 
 
@@ -176,7 +177,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 
 def quality(arguments: argparse.Namespace) -> None:
-    """Every cell of a model, a target and a seed, several at once; a cell is three methods."""
+    """Every cell of a model, a target and a seed, several at once, by each method."""
     cells = [
         (name, speedup, seed)
         for name in arguments.models
@@ -211,7 +212,7 @@ def _kept_cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> N
 
 
 def _cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The quality of the three methods at one target."""
+    """The quality of the methods at one target."""
     from pruning.targets.closing import CLOSE, close
     from pruning.targets.judge import Judge
     from pruning.targets.prune import searched
@@ -219,7 +220,7 @@ def _cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> Iterat
     name, speedup, seed = cell
     model = model_of(name, arguments.folder)
     text = arguments.data / "wikitext-2" / "valid.txt"
-    of = {"score": "wanda", "update": "sparsegpt"}
+    of = {"score": "wanda", "update": arguments.update}
     # A model as small as glassllm is faster on a core than on a GPU.
     device = arguments.device if name == "minilm" else "cpu"
     with ready(model, text, "tf_mvp", arguments.patterns, seed, SAMPLES[name], device, **of) as r:
@@ -230,21 +231,27 @@ def _cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> Iterat
                 rows = r.table.chosen(plan)
                 return judge({n: row.stored for n, row in zip(r.table.names, rows, strict=True)})
 
-            found = searched(
-                r.table, r.system, target, judge, arguments.draws, seed, lambda step: None
-            )
-            closed = close(r.table, r.system, found.coefficients, target)
-            assert closed is not None and closed.whole >= CLOSE * target
-            unsearched = close(r.table, r.system, r.table.weights, target)
-            assert unsearched is not None
-            plans: dict[str, Any] = {
-                "machine": masks_of(r, closed.plan),
-                "machine, no search": masks_of(r, unsearched.plan),
-                "flops": masks_of(r, by_flops(r, target, loss_of, arguments.draws, seed)),
-            }
-            uniform, pattern, loss = best_uniform(r, target, judge, arguments.patterns)
-            plans["uniform"] = uniform
-            losses = {"uniform": loss, "machine": loss_of(closed.plan)}
+            plans: dict[str, Any] = {}
+            losses, pattern = {}, "+".join(arguments.patterns)
+            if "machine" in arguments.methods:
+                found = searched(
+                    r.table, r.system, target, judge, arguments.draws, seed, lambda step: None
+                )
+                closed = close(r.table, r.system, found.coefficients, target)
+                assert closed is not None and closed.whole >= CLOSE * target
+                plans["machine"] = masks_of(r, closed.plan)
+                losses["machine"] = loss_of(closed.plan)
+            if "unsearched" in arguments.methods:
+                unsearched = close(r.table, r.system, r.table.weights, target)
+                assert unsearched is not None
+                plans["machine, no search"] = masks_of(r, unsearched.plan)
+            if "flops" in arguments.methods:
+                plan = by_flops(r, target, loss_of, arguments.draws, seed)
+                plans["flops"] = masks_of(r, plan)
+            if "uniform" in arguments.methods:
+                plans["uniform"], pattern, losses["uniform"] = best_uniform(
+                    r, target, judge, arguments.patterns
+                )
         for method, masks in plans.items():
             whole = r.system.simulated(masks)
             yield {
@@ -305,7 +312,9 @@ def best_uniform(
 
     best: tuple[Any, str, float] | None = None
     errors = {
-        m.name: OutputError(m.weight, r.task.known[m.name].gram, is_updated=True)
+        m.name: OutputError(
+            m.weight, r.task.known[m.name].gram, is_updated=r.recipe.update != "none"
+        )
         for m in r.task.matrices
     }
     from dataclasses import replace
@@ -453,6 +462,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--update", choices=["none", "sparsegpt"], default="sparsegpt")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", action="store_true", help="only the first cell of quality")

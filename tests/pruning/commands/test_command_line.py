@@ -9,8 +9,7 @@ import pytest
 
 from pruning.commands.analyze import picture_name
 from pruning.models.model_files import model_name
-from pruning.pipeline import as_json
-from pruning.recipe import Recipe
+from pruning.recipe import Recipe, as_json
 from pruning.statistics.matrix_statistics import Statistics, generator, write_statistics
 from sparse_formats.files.mask_file import read_masks
 from tests.tiers import slow
