@@ -43,6 +43,12 @@ def read_study(path: Path) -> Study:
         InputError: a file that cannot be read or is of another form; a mask that is not there.
     """
     file = path / MASKS if path.is_dir() else path
+    if not file.exists():
+        missing = f"{path} holds no {MASKS}" if path.is_dir() else f"{path} does not exist"
+        raise InputError(
+            f"{missing}; give the folder of a study that measured quality, or a TOML file "
+            "with [masks]"
+        )
     content = read_toml(file)
     for key in content:
         if key not in _TABLES:

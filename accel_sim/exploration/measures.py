@@ -69,7 +69,7 @@ def read_limits(words: Iterable[str], table: Mapping[str, Limit]) -> tuple[Limit
             number = text
         if key in given:
             raise SettingError("under", f"gives {key} twice; give it once")
-        given[key] = limit_of(key, number, f"--under {word}:")
+        given[key] = limit_of(key, number, f"--under {word}: {key}")
     return tuple({**table, **given}.values())
 
 

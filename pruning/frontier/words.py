@@ -97,11 +97,13 @@ def _choice(choices: Sequence[Choice]) -> str:
     if choice.fastest is None:
         other = choice.thriftiest
         if other is None:
-            said = f"{within}: nothing that was tried is faster than dense or takes less energy"
-            return f"{said}{_nearest(choice)}."
+            return (
+                f"{within}: nothing that can be recommended is faster than dense or takes less "
+                f"energy{_nearest(choice)}."
+            )
         return (
-            f"{within}: nothing that was tried is faster than dense; {result_words(other.result)} "
-            f"takes {other.saving[choice.machine]:.1f}× less energy."
+            f"{within}: nothing that can be recommended is faster than dense; "
+            f"{result_words(other.result)} takes {other.saving[choice.machine]:.1f}× less energy."
         )
     text = f"{within}: {result_words(choice.fastest.result)}, {_gains(choice.fastest, choice)}"
     if choice.thriftiest is not None:
@@ -118,7 +120,7 @@ def _nearest(choice: Choice) -> str:
     if nearest is None or nearest.loss is None:
         return ""
     return (
-        f"; of what is, the least is lost by {result_words(nearest.result)}: "
+        f"; beyond that the least loss is that of {result_words(nearest.result)}: "
         f"{percent(nearest.loss)}, {_gains(nearest, choice)}"
     )
 

@@ -108,7 +108,7 @@ class MixedVectors(VectorsOfAMenu, VectorPattern):
         "Share of the importance that algorithm A accepts to lose.", default=EPSILON
     )
     accelerator: str = option(
-        "Accelerator that algorithm D simulates.",
+        "Accelerator that algorithm D simulates, and that a target of prune is for.",
         default="tf_mvp",
         choices=_accelerators,
         or_else="the path of a .toml file",

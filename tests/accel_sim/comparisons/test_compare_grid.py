@@ -220,6 +220,13 @@ def test_is_a_study_that_cannot_be_refused(study: Path, text: str, reason: str) 
         data_of(study=study, tokens=(1,))
 
 
+def test_is_a_folder_without_masks_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no masks\.toml; give the folder of a study"):
+        data_of(study=tmp_path, tokens=(1,))
+    with pytest.raises(InputError, match=r"none does not exist; give the folder of a study"):
+        data_of(study=tmp_path / "none", tokens=(1,))
+
+
 def test_are_two_masks_of_one_name_refused(study: Path) -> None:
     (study / "masks.toml").write_text(STUDY.replace("mvp 0.8", "a.npz"))
     with pytest.raises(InputError, match=r"both have a mask called a\.npz"):

@@ -104,11 +104,22 @@ def test_choices_keep_within_the_tolerance_and_are_said_once() -> None:
     far = result("pruned", "vector:8", 0.8, quality(0.9 * 0.93), 100 / 3.1, 100 / 2.4)
     verdict = judge(study(near, far), [0.001, 0.01, 0.05, 0.1])
     assert sentences(verdict) == (
-        "Within 0.1 % of dense on chip: nothing that was tried is faster than dense or takes less "
-        "energy; of what is, the least is lost by vectors of 8 at 50 %: 0.5 %, 1.5× faster, 1.2× "
-        "less energy.",
+        "Within 0.1 % of dense on chip: nothing that can be recommended is faster than dense or "
+        "takes less energy; beyond that the least loss is that of vectors of 8 at 50 %: 0.5 %, "
+        "1.5× faster, 1.2× less energy.",
         "Within 1 and 5 % of dense on chip: vectors of 8 at 50 %, 1.5× faster, 1.2× less energy.",
         "Within 10 % of dense on chip: vectors of 8 at 80 %, 3.1× faster, 2.4× less energy.",
+    )
+
+
+def test_what_cannot_be_told_from_a_floor_is_not_said_to_gain_nothing() -> None:
+    fast = result("pruned", "2:4", 0.5, quality(0.5), 50, 50)
+    verdict = judge(study(fast), [0.99])
+    (candidate,) = (c for c in verdict.candidates if not c.is_dense)
+    assert candidate.beaten_by == "random mask" and candidate.speedup["chip"] == 2
+    assert sentences(verdict) == (
+        "Within 99 % of dense on chip: nothing that can be recommended is faster than dense or "
+        "takes less energy.",
     )
 
 
