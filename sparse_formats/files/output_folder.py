@@ -67,7 +67,7 @@ def check_owned(folder: Path, output: str, names: Iterable[str]) -> None:
         for name in _not_listed(folder, names, [listed]):
             what = "was changed since" if name in listed else f"is not part of an earlier {output}"
             raise InputError(
-                f"{folder} holds a {name} that {what}; move it away or give another folder"
+                f"{folder} holds {name}, which {what}; move it away or give another folder"
             )
 
 

@@ -63,10 +63,10 @@ def test_are_files_of_others_neither_taken_nor_removed(tmp_path: Path) -> None:
     (folder / "notes").write_text("mine")
     write(folder, a="2")
     assert held(folder) == {"a": "2", "notes": "mine"}
-    with pytest.raises(InputError, match="holds a notes that is not part of an earlier report"):
+    with pytest.raises(InputError, match="holds notes, which is not part of an earlier report"):
         write(folder, notes="ours")
     (folder / "a").write_text("edited by hand")
-    with pytest.raises(InputError, match="holds a a that was changed since"):
+    with pytest.raises(InputError, match="holds a, which was changed since"):
         write(folder, a="3")
     assert held(folder) == {"a": "edited by hand", "notes": "mine"}
 
@@ -87,7 +87,7 @@ def test_can_a_folder_hold_two_outputs(tmp_path: Path) -> None:
         "report": ["a"],
         "comparison": ["c"],
     }
-    with pytest.raises(InputError, match="holds a c that is not part of an earlier report"):
+    with pytest.raises(InputError, match="holds c, which is not part of an earlier report"):
         write(tmp_path, "report", c="2")
 
 
@@ -107,7 +107,7 @@ def test_is_a_folder_with_files_of_others_refused_before_anything_is_computed(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a").write_text("mine")
-    with pytest.raises(InputError, match="holds a a that is not part of an earlier report"):
+    with pytest.raises(InputError, match="holds a, which is not part of an earlier report"):
         check_outputs([Output(tmp_path, "--out", "folder", "report", ("a",))], [])
 
 

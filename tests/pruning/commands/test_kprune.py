@@ -252,6 +252,6 @@ def test_the_result_does_not_take_the_place_of_what_came_meanwhile(
     status, _, error = run(
         "kprune", "--model", folder, "--data", data["classes.tsv"], "--flops", 0.5, "--out", out
     )
-    assert status == 2 and error.startswith(f"error: {out} holds a config.json that is not part")
+    assert status == 2 and error.startswith(f"error: {out} holds config.json, which is not part")
     assert [path.name for path in out.iterdir()] == ["config.json"]
     assert (out / "config.json").read_text() == "mine"

@@ -409,7 +409,7 @@ def test_a_new_head_has_a_class_for_each_label(
     call(COMMANDS, *words_given, "--new-head")
     (tmp_path / "saved" / "config.json").rename(tmp_path / "config.json")
     (tmp_path / "saved" / "config.json").write_text("of the user")
-    with pytest.raises(InputError, match=r"saved holds a config\.json that was changed since"):
+    with pytest.raises(InputError, match=r"saved holds config\.json, which was changed since"):
         call(COMMANDS, *words_given, "--new-head")
     (tmp_path / "config.json").replace(tmp_path / "saved" / "config.json")
     saved = open_model(tmp_path / "saved")
