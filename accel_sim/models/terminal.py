@@ -139,7 +139,8 @@ def _summary(report: ModelReport) -> list[str]:
     if report.output is not None:
         lines.append(f"output                   {said_of_output(report.output.as_data())}")
     lines += [_helps(each) for each in report.advice or ()]
-    return [*lines, *report.all_notes[1:]]
+    unasked = ["--advice simulates what would help."] if report.advice is None else []
+    return [*lines, *report.all_notes[1:], *unasked]
 
 
 def _memory(parts: Mapping[str, int]) -> str:

@@ -58,6 +58,7 @@ def test_a_folder_with_a_configuration_and_masks_of_some_matrices(
         *("--cache-bits 8", "--batch 2", "--head-density", "--set vector.elements_per_cycle=128"),
     ):
         assert word in text
+    assert "--advice simulates" not in text
     data = json.loads((out / "model.json").read_text())
     assert data["request"]["prefill"] == 9
     assert len(data["mask"]["sha256"]) == 64
@@ -66,6 +67,13 @@ def test_a_folder_with_a_configuration_and_masks_of_some_matrices(
     assert decode == data["phases"]["decode"]["cycles"]
     dense = next(note for note in data["notes"] if "run dense" in note)
     assert "lm_head" in dense or "more" in dense
+
+
+def test_who_did_not_ask_what_would_help_is_told_how(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "model", "--model", str(folder), "--prefill", "4") == 0
+    assert "--advice simulates what would help." in capsys.readouterr().out
 
 
 def test_several_batches_and_contexts_are_a_sweep_with_a_picture(
