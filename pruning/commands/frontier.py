@@ -160,7 +160,7 @@ class Result:
 def run(settings: Settings) -> Result:
     """Compute what is missing of the study, and judge all of it."""
     from pruning.commands.rerun import write_commands
-    from pruning.frontier.account import as_json, masks_toml
+    from pruning.frontier.account import as_json, check_same_model, masks_toml
     from pruning.frontier.evaluate import is_done
     from pruning.frontier.plan import plan
     from pruning.frontier.results import collect
@@ -169,6 +169,7 @@ def run(settings: Settings) -> Result:
     from sparse_formats.files.output_folder import prepare_folder
 
     study = _study(settings)
+    check_same_model(settings.out / DATA, _name(settings))
     planned = plan(study)
     points = settings.out / POINTS
     prepare_folder(points)

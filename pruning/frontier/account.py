@@ -6,13 +6,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from accel_sim.reports.report import csv_text, versions
 from pruning.frontier.machines import MachineFigures
 from pruning.frontier.results import Result
 from pruning.frontier.verdict import Candidate, Verdict
 from pruning.frontier.words import measure_words, notes, result_words, sentences
+from sparse_formats.errors import InputError
+from sparse_formats.files.reading import read_json
 
 SCHEMA_VERSION = 1
+
+_LARGEST = 10**9
+"""Bytes of frontier.json."""
+
+
+class _Study(msgspec.Struct):
+    name: str
+
+
+class _Written(msgspec.Struct):
+    """What is read back of frontier.json."""
+
+    study: _Study
 
 
 def as_json(
@@ -148,3 +165,19 @@ def _result(result: Result) -> dict[str, Any]:
 
 def _name(candidate: Candidate | None) -> str | None:
     return None if candidate is None else result_words(candidate.result)
+
+
+def check_same_model(path: Path, name: str) -> None:
+    """Refuse to write over the study of another model; path: where its frontier.json would be.
+
+    Raises:
+        InputError: the file is there, and of another model or of none.
+    """
+    if not path.exists():
+        return
+    found = read_json(path, _Written, "a study of frontier", _LARGEST, is_continued=True)
+    if found.study.name != name:
+        raise InputError(
+            f"{path.parent} holds the study of {found.study.name}, not of {name}; "
+            "give another folder to --out"
+        )

@@ -196,6 +196,15 @@ def test_what_does_not_go_together_is_refused(
     assert not (tmp_path / "study" / "points").exists()
 
 
+def test_the_study_of_another_model_is_not_written_over(tmp_path: Path) -> None:
+    words = ["frontier", "--patterns", "fine", "--sparsities", ".5", "--out", tmp_path / "study"]
+    call(COMMANDS, *words, "--shapes", "64x64")
+    before = data_of(tmp_path)
+    with pytest.raises(InputError, match=r"study holds the study of 64x64, not of 32x32; give an"):
+        call(COMMANDS, *words, "--shapes", "32x32")
+    assert data_of(tmp_path) == before
+
+
 @pytest.mark.parametrize("stopped", ["_make_masks", "_measure", "_simulate"])
 def test_a_study_that_was_stopped_anywhere_ends_in_the_same(
     stopped: str, given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
