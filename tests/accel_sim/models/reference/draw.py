@@ -122,7 +122,8 @@ def settings(accelerator: str, rng: random.Random) -> list[str]:
         *maybe("vector.root_operations", 2),
         *maybe("vector.overlaps", "false", "true"),
         *maybe("activation_buffer.bytes", 65536, 131072, 300000),
-        *maybe("weight_buffer.bytes", 100000, 30000),
+        # A tile of eie has whole columns, which need more.
+        *maybe("weight_buffer.bytes", 100000, 160000 if accelerator == "eie" else 30000),
         *maybe("dram.bytes_per_cycle", 3.7, 16, 200),
         *maybe("dram.burst_bytes", 32, 128),
         *maybe("dram.first_latency_cycles", 0, 7, 300),
