@@ -10,6 +10,9 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Okabe and Ito's colours, and a shape each, so that patterns can be told apart without colour."""
 
+_WIDEST = 100.0
+"""How many times the best quality the worst that is drawn may be (chosen)."""
+
 _AXES = (("latency_s", "latency", 1e3, "ms"), ("energy_j", "energy", 1e3, "mJ"))
 
 
@@ -32,7 +35,12 @@ def draw(data: Mapping[str, Any], path: Path) -> None:
         measure = data["measure"]
         if measure is not None and measure["better"] == "lower":
             grid[0][0].set_yscale("log")
-            grid[0][0].invert_yaxis()
+            worst, best = limits(data)
+            grid[0][0].set_ylim(worst, best)
+            if worst < 10 * best:  # a decade or less has few powers of ten to write
+                grid[0][0].yaxis.set_major_formatter("{x:g}")
+                grid[0][0].yaxis.set_minor_formatter("{x:g}")
+            _say_beyond(grid[0][0], data, worst)
         handles, labels = grid[0][0].get_legend_handles_labels()
         found = _legend(dict(zip(labels, handles, strict=True)), patterns)
         figure.legend(found.values(), found.keys(), loc="outside right center", fontsize=8)
@@ -66,6 +74,31 @@ def _quality_label(data: Mapping[str, Any]) -> str:
 
 def _height(point: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:
     return point["sparsity"] if data["measure"] is None else point["quality"]
+
+
+def limits(data: Mapping[str, Any]) -> tuple[float, float]:
+    """The worst and the best quality that are drawn, of one that is better lower.
+
+    Floors do not count: a zeroed model is often so bad that beside it all points look alike.
+    """
+    found = [point["quality"] for point in data["points"] if point["quality"] is not None]
+    best = min(found)
+    worst = min(max(found), _WIDEST * best)
+    margin = max(1.05, (worst / best) ** 0.1)
+    return worst * margin, best / margin
+
+
+def _say_beyond(axes: Any, data: Mapping[str, Any], worst: float) -> None:
+    """Name what is worse than anything that is drawn."""
+    beyond = [
+        f"{result['name']} ({result['quality']:.4g})"
+        for result in (*data["floors"], *data["points"])
+        if result["quality"] is not None and result["quality"] > worst
+    ]
+    if beyond:
+        more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
+        words = drawable(f"worse than drawn: {beyond[0]}{more}")
+        axes.text(0.02, 0.02, words, transform=axes.transAxes, fontsize=6, color="#666666")
 
 
 def _panel(
