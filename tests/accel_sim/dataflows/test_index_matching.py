@@ -13,6 +13,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.dataflows.index_matching_reference import run_pass
 from tests.accel_sim.dataflows.sums import check_sums
+from tests.accel_sim.dataflows.two_sided import Drawn, two_sided
 from tests.accel_sim.workloads import simulated
 
 pytestmark = pytest.mark.rule(rivals=8)
@@ -29,32 +30,14 @@ machines = st.builds(
     tokens_per_pe=st.integers(1, 3),
     pe_latency_cycles=st.integers(0, 2),
 )
-densities = st.sampled_from([0.0, 0.1, 0.4, 0.8, 1.0])
 
 
-@given(
-    machine=machines,
-    outputs=st.integers(1, 14),
-    inputs=st.integers(1, 20),
-    tokens=st.integers(1, 12),
-    weights=densities,
-    activations=densities,
-    seed=st.integers(0, 99),
-)
-def test_is_every_pass_that_of_the_plain_machine(
-    machine: IndexMatchingArray,
-    outputs: int,
-    inputs: int,
-    tokens: int,
-    weights: float,
-    activations: float,
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    keep = rng.random((outputs, inputs)) < weights
-    nonzero = rng.random((tokens, inputs)) < activations
-    tiles, sizes = run_index_matching(keep, None if nonzero.all() else nonzero, tokens, machine)
-    check_sums(tiles, sizes, int(keep.sum()))
+@given(machine=machines, drawn=two_sided(14, 20, 12))
+def test_is_every_pass_that_of_the_plain_machine(machine: IndexMatchingArray, drawn: Drawn) -> None:
+    keep, nonzero = drawn.keep, drawn.nonzero
+    tokens = drawn.tokens
+    tiles, sizes = run_index_matching(keep, drawn.given, tokens, machine)
+    check_sums(tiles, sizes, drawn.nnz)
     ends = np.cumsum(sizes)
     pairs = 0
     for tile in tiles:

@@ -17,6 +17,7 @@ from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.dataflows.scnn_reference import Pass, held_of, run_pass, sums_of
 from tests.accel_sim.dataflows.sums import check_sums
+from tests.accel_sim.dataflows.two_sided import Drawn, two_sided
 from tests.accel_sim.workloads import simulated
 
 pytestmark = pytest.mark.rule(rivals=11)
@@ -95,29 +96,12 @@ def test_is_a_convolution_that_of_the_plain_machine(
     assert executed == int(keep.sum(axis=0) @ unfolded.sum(axis=0))
 
 
-@given(
-    machine=machines,
-    outputs=st.integers(1, 40),
-    inputs=st.integers(1, 9),
-    tokens=st.integers(1, 30),
-    weights=densities,
-    activations=densities,
-    seed=st.integers(0, 99),
-)
-def test_is_a_product_that_of_the_plain_machine(
-    machine: ScnnArray,
-    outputs: int,
-    inputs: int,
-    tokens: int,
-    weights: float,
-    activations: float,
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    keep = rng.random((outputs, inputs)) < weights
-    nonzero = rng.random((tokens, inputs)) < activations
-    tiles, sizes = run_tokens(keep, None if nonzero.all() else nonzero, tokens, machine)
-    check_sums(tiles, sizes, int(keep.sum()))
+@given(machine=machines, drawn=two_sided(40, 9, 30))
+def test_is_a_product_that_of_the_plain_machine(machine: ScnnArray, drawn: Drawn) -> None:
+    keep, nonzero = drawn.keep, drawn.nonzero
+    (outputs, inputs), tokens = keep.shape, drawn.tokens
+    tiles, sizes = run_tokens(keep, drawn.given, tokens, machine)
+    check_sums(tiles, sizes, drawn.nnz)
     pes = machine.pe_rows * machine.pe_cols
     # A plane of one column, divided among all PEs.
     line = ScnnArray(pes, 1, machine.weights, machine.activations,

