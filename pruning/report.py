@@ -191,15 +191,8 @@ def total_of(
     """The sums over all matrices; fines: the best free choices of as many weights."""
     kept = sum(int(np.count_nonzero(k)) for k in keeps)
     weights = sum(k.size for k in keeps)
-    every = [float(m.scores.sum(dtype=np.float64)) for m in matrices]
-    means = [whole / max(m.scores.size, 1) or 1.0 for whole, m in zip(every, matrices, strict=True)]
-    ours, best = (
-        sum(
-            kept_sum(m.scores, mask) / mean
-            for m, mask, mean in zip(matrices, masks, means, strict=True)
-        )
-        for masks in (keeps, fines)
-    )
+    scores = [m.scores for m in matrices]
+    (ours, whole), (best, _) = (_importance(scores, masks) for masks in (keeps, fines))
     counts = [r.vectors for r in reports if r.vectors is not None]
     vectors = sum(counts) if counts else None
     stored = [r.bytes for r in reports if r.bytes is not None]
@@ -208,13 +201,32 @@ def total_of(
         weights=weights,
         kept=kept,
         density=kept / weights if weights else 0.0,
-        importance_kept=_ratio(ours, sum(map(truediv, every, means))),
+        importance_kept=_ratio(ours, whole),
         retention=_ratio(ours, best),
         vectors=vectors,
         mean_length=None if vectors is None else _ratio(kept, vectors),
         flops=2 * kept,
         bytes=sum(stored) if len(stored) == len(reports) else None,
     )
+
+
+def importance_kept(
+    scores: Sequence[NDArray[np.floating[Any]]], keeps: Sequence[NDArray[np.bool_]]
+) -> float | None:
+    """The share of all importance that masks keep, see `Total`; None where there is none."""
+    return _ratio(*_importance(scores, keeps))
+
+
+def _importance(
+    scores: Sequence[NDArray[np.floating[Any]]], keeps: Sequence[NDArray[np.bool_]]
+) -> tuple[float, float]:
+    """What masks keep and all there is, in units of each matrix's mean score."""
+    every = [float(each.sum(dtype=np.float64)) for each in scores]
+    means = [whole / max(each.size, 1) or 1.0 for whole, each in zip(every, scores, strict=True)]
+    kept = sum(
+        kept_sum(each, keep) / mean for each, keep, mean in zip(scores, keeps, means, strict=True)
+    )
+    return kept, sum(map(truediv, every, means))
 
 
 def _units(pruned: MaskedMatrix) -> int | None:

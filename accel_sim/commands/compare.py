@@ -121,7 +121,8 @@ def run(settings: Settings) -> Result:
     from accel_sim.comparisons.equal_size import made_equal
     from accel_sim.comparisons.variants import variants
 
-    own = variants(_expanded(settings.accelerator), settings.memory, settings.set)
+    every = variants(_expanded(settings.accelerator), settings.memory, settings.set)
+    own = {name: variant.machine() for name, variant in every.items()}
     machines = dict(zip(own, made_equal(list(own.values()), settings.equal), strict=True))
     if given_of(settings):
         return _models(settings, machines)

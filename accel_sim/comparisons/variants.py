@@ -1,6 +1,7 @@
 """The machines of a comparison: accelerators × memories × values, each by its own name."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 from accel_sim.dataflows.abstract.dataflow import Machine
@@ -8,9 +9,30 @@ from accel_sim.machines.load import load_machine
 from sparse_formats.errors import SettingError
 
 
+@dataclass(frozen=True)
+class Variant:
+    """An accelerator, by its own name or its file's path, and what is changed of it.
+
+    memory: in place of its own. set: KEY=VALUE words.
+    """
+
+    accelerator: str
+    memory: str | None = None
+    set: tuple[str, ...] = ()
+
+    def machine(self) -> Machine:
+        """The machine.
+
+        Raises:
+            InputError: as `load_machine`.
+        """
+        words = [] if self.memory is None else [f"dram.memory={self.memory}"]
+        return load_machine(self.accelerator, [*words, *self.set])
+
+
 def variants(
     accelerators: Sequence[str], memories: Sequence[str] = (), settings: Sequence[str] = ()
-) -> dict[str, Machine]:
+) -> dict[str, Variant]:
     """Every accelerator with every memory and every combination of values, by its name.
 
     memories: in place of the accelerators' own, where there are any. settings: KEY=VALUE holds for
@@ -20,21 +42,20 @@ def variants(
         InputError: what `load_machine` refuses; a setting without a value.
     """
     values = [_values(setting) for setting in settings]
-    found: dict[str, Machine] = {}
+    found: dict[str, Variant] = {}
     for accelerator in accelerators:
         for memory, *chosen in product(memories or ("",), *values):
-            words = [f"dram.memory={memory}"] if memory else []
-            machine = load_machine(accelerator, [*words, *chosen])
+            variant = Variant(accelerator, memory or None, tuple(chosen))
             differing = [memory] if len(memories) > 1 else []
             differing += [
                 word.rpartition(".")[2] if "." in word.partition("=")[0] else word
                 for word, of_key in zip(chosen, values, strict=True)
                 if len(of_key) > 1
             ]
-            name = " ".join([machine.name, *differing])
+            name = " ".join([variant.machine().name, *differing])
             if name in found:
                 name = " ".join([accelerator, *differing])
-            found[name] = machine
+            found[name] = variant
     return found
 
 

@@ -12,6 +12,7 @@ from pruning.evaluation.measure_settings import KINDS, MeasureSettings
 from pruning.frontier.study import Rules
 from pruning.patterns import forms
 from sparse_formats.errors import InputError, SettingError
+from sparse_formats.files.model_config import NAME as CONFIG
 from sparse_formats.terminal.application import emit_json
 from sparse_formats.terminal.command import command_line
 from sparse_formats.terminal.options import JsonOption, MemoryOption
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 DATA, TABLE, PAGE, PICTURE, MASKS = (
     "frontier.json", "frontier.csv", "frontier.html", "frontier.png", "masks.toml"
 )  # fmt: skip
-POINTS = "points"
+POINTS, DESCRIBED = "points", "model"
 
 TOKENS = 128
 
@@ -85,10 +86,15 @@ class Settings(MeasureSettings, MachineOptions, JsonOption, MemoryOption):
         is_separated=True,
         reads=True,
     )
-    memory: str | None = option(
-        "Memory that every accelerator gets in place of its own DRAM.",
-        default=None,
+    memory: tuple[str, ...] = option(
+        "Memory that the accelerators get in place of their own DRAM. Each of several is tried.",
+        default=(),
         choices=builtin_memories,
+    )
+    set: tuple[str, ...] = option(
+        "Change one value of all accelerators. Each of several values is tried.",
+        default=(),
+        metavar="KEY=VALUE[,VALUE…]",
     )
     tokens: Tokens | None = option(
         "Tokens through each matrix, which runs by itself.", default=None, otherwise=TOKENS
@@ -174,6 +180,7 @@ def run(settings: Settings) -> Result:
     points = settings.out / POINTS
     prepare_folder(points)
     with locked(points, _A_LAUNCH), progress() as tell:
+        _describe(settings, study, tell)
         tell("looking at what is there")
         tasks = _tasks(settings, study, planned)
         missing = [task for task in tasks if not is_done(task)]
@@ -222,8 +229,8 @@ def show(settings: Settings, result: Result) -> None:
 
 def _study(settings: Settings) -> "Study":
     """What is asked, checked as far as it can be before anything is computed."""
+    from accel_sim.comparisons.variants import variants
     from pruning.frontier.identity import fingerprint
-    from pruning.frontier.machines import machine_of
     from pruning.frontier.study import Load, Study
 
     if (settings.model is None) == (settings.shapes is None):
@@ -232,7 +239,6 @@ def _study(settings: Settings) -> "Study":
         raise SettingError("generate", "goes with --prefill, which simulates the whole model")
     if settings.prefill is not None and settings.tokens is not None:
         raise SettingError("tokens", "is for matrices by themselves; give it or --prefill")
-    _check_whole(settings)
     if settings.jobs > 1 and settings.device != "cpu":
         raise SettingError("jobs", f"is {settings.jobs}, but one device computes; give 1")
     for kind in ("patterns", "sparsities", "accelerators", "seeds"):
@@ -242,16 +248,15 @@ def _study(settings: Settings) -> "Study":
         _check_drawn(settings)
     else:
         settings.source()
-    for name in settings.accelerators:
-        machine_of(name, settings.memory)
+    machines = variants(settings.accelerators, settings.memory, settings.set)
     study = Study(
         patterns=settings.patterns,
         sparsities=settings.sparsities,
-        accelerators=tuple(dict.fromkeys(settings.accelerators)),
+        machines=tuple(machines.items()),
         load=Load(settings.tokens or TOKENS, _request(settings)),
         model=settings.model,
         shapes=settings.shapes,
-        memory=settings.memory,
+        described=_described(settings),
         seeds=tuple(dict.fromkeys(settings.seeds)),
         rules=settings.rules,
         statistics=settings.statistics,
@@ -263,16 +268,29 @@ def _study(settings: Settings) -> "Study":
     return replace(study, fingerprint=fingerprint(study))
 
 
-def _check_whole(settings: Settings) -> None:
-    """Refuse to simulate a whole model that is not there as a whole."""
-    model = settings.model
-    if settings.prefill is None or model is None or (model / "config.json").is_file():
+def _described(settings: Settings) -> str:
+    """What says of which matrices the whole model consists: a name, or a folder."""
+    if settings.prefill is None:
+        return ""
+    if settings.model is None:
+        return str(settings.shapes)
+    is_folder = (settings.model / CONFIG).is_file()
+    return str(settings.model if is_folder else settings.out / DESCRIBED)
+
+
+def _describe(settings: Settings, study: "Study", tell: "Tell") -> None:
+    """Write what a model in one file consists of, as a config.json, for `accel_sim model`."""
+    from pruning.models.opening import open_model
+    from sparse_formats.files.atomic import write_text
+    from sparse_formats.files.output_folder import prepare_folder
+
+    folder = settings.out / DESCRIBED
+    if study.model is None or study.described != str(folder):
         return
-    raise SettingError(
-        "prefill",
-        f"simulates the whole model, but {model} has no config.json that says what it consists "
-        "of; give a Hugging Face folder, or --tokens for the matrices alone",
-    )
+    tell(f"opening {study.model}")
+    config = open_model(study.model).model.config.to_json_string(use_diff=False)
+    prepare_folder(folder)
+    write_text(folder / CONFIG, config)
 
 
 def _check_drawn(settings: Settings) -> None:
@@ -326,8 +344,8 @@ def _tasks(settings: Settings, study: "Study", planned: "Plan") -> "list[Task]":
     for point in planned.points:
         masks = mask_key(study, point)
         machines = {
-            name: machine_key(study, masks, machine_of(name, study.memory))
-            for name in study.accelerators
+            name: machine_key(study, masks, machine_of(variant))
+            for name, variant in study.machines
             if point.is_simulated
         }
         task = Task(
@@ -386,7 +404,7 @@ def _machines(study: "Study", verdict: "Verdict") -> dict[str, dict[str, Any]]:
     (dense,) = (c.result for c in verdict.candidates if c.is_dense)
     found = {}
     for name, figures in dense.machines.items():
-        machine = machine_of(name, study.memory)
+        machine = machine_of(study.variants[name])
         found[name] = {
             "macs": machine.macs,
             "area_mm2": sum(machine_area(machine).values()),
@@ -401,16 +419,19 @@ def _notes(study: "Study") -> list[str]:
     from accel_sim.machines.plausibility import implausible
     from pruning.frontier.machines import machine_of
 
-    found = []
+    found: list[str] = []
+    of_note: dict[str, list[str]] = {}
     if study.load.request is None:
         found.append(
             "Only products of weights are counted, matrix by matrix; with --prefill the whole "
             "model runs, attention and head included."
         )
-    for name in study.accelerators:
-        machine = machine_of(name, study.memory)
-        found += [f"{name}: {note}" for note in (machine.note, *implausible(machine)) if note]
-    return found
+    for name, variant in study.machines:
+        machine = machine_of(variant)
+        for note in filter(None, (machine.note, *implausible(machine))):
+            of_note.setdefault(note, []).append(machine.name if note == machine.note else name)
+    said = {note: ", ".join(dict.fromkeys(names)) for note, names in of_note.items()}
+    return [*found, *(f"{names}: {note}" for note, names in said.items())]
 
 
 def _name(settings: Settings) -> str:

@@ -81,6 +81,7 @@ def simulating(task: Task, name: str) -> str:
     """The command that simulates a point on one machine; "" where there is none."""
 
     study, point = task.study, task.point
+    variant = study.variants[name]
     is_dense = point.kind == "dense"
     mask = None if is_dense or study.model is None else task.folder / MASK_FILE
     drawn: dict[str, Any] = {}
@@ -93,9 +94,8 @@ def simulating(task: Task, name: str) -> str:
         }
     if study.load.request is not None:
         asked = model_command.Settings(
-            accelerator=name,
-            memory=study.memory,
-            model=None if drawn else str(study.model or study.shapes),
+            **vars(variant),
+            model=None if drawn else study.described,
             mask=mask,
             prefill=study.load.request.prefill,
             generate=study.load.request.generate,
@@ -108,10 +108,13 @@ def simulating(task: Task, name: str) -> str:
         "accel_sim",
         "run",
         run_command.Settings(
-            accelerator=name, memory=study.memory, mask=mask, tokens=study.load.tokens,
-            check=False, **drawn,
+            **vars(variant),
+            mask=mask,
+            tokens=study.load.tokens,
+            check=False,
+            **drawn,
         ),
-    )  # fmt: skip
+    )
 
 
 def write_commands(task: Task) -> None:

@@ -61,7 +61,8 @@ class Task:
 
     def machine_folder(self, name: str) -> Path:
         """Where the report of an accelerator lies."""
-        return self.folder / f"{Path(name).stem}_{self.machines[name][:8]}"
+        accelerator = Path(self.study.variants[name].accelerator).stem
+        return self.folder / f"{accelerator}_{self.machines[name][:8]}"
 
 
 def is_done(task: Task) -> bool:
@@ -147,7 +148,10 @@ def _masks(task: Task, tell: Tell) -> tuple[MaskSet | None, dict[str, Any]]:
         has_own = pruning.recipe.update not in (None, "none")
         found = pruning.masks if has_own else masks.without_weights(pruning.masks)
     if study.recovery is not None:
-        opened, found = masks.trained(study, point, found, task.folder / "checkpoint", tell)
+        checkpoint = task.folder / "checkpoint"
+        opened, found, importance = masks.trained(study, point, found, checkpoint, tell)
+        if point.kind == "pruned":
+            said["importance_kept"] = importance
         _save(opened, task.folder / MODEL)
     assert found is not None
     kept, size = sum(m.nnz for m in found.matrices), sum(m.size for m in found.matrices)

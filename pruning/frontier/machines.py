@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_sim.comparisons.variants import Variant
 from pruning.frontier.plan import Point
 from pruning.frontier.study import Study
 from sparse_formats.files.atomic import json_text, write_text
@@ -30,16 +31,14 @@ class MachineFigures:
     time_per_token_s: float | None = None
 
 
-@lru_cache(maxsize=32)
-def machine_of(name: str, memory: str | None) -> "Machine":
-    """The accelerator, with another memory where one is named.
+@lru_cache(maxsize=256)
+def machine_of(variant: Variant) -> "Machine":
+    """The accelerator, read once.
 
     Raises:
         InputError: there is none, or its file is wrong.
     """
-    from accel_sim.machines.load import load_machine
-
-    return load_machine(name, [] if memory is None else [f"dram.memory={memory}"])
+    return variant.machine()
 
 
 def simulated(
@@ -52,7 +51,7 @@ def simulated(
     Raises:
         InputError: a matrix or a request does not fit the machine or the model.
     """
-    machine = machine_of(name, study.memory)
+    machine = machine_of(study.variants[name])
     if study.load.request is not None:
         return _whole_model(study, point, masks, machine, command, folder)
     return _matrices(study, point, masks, machine, command, folder)
@@ -155,7 +154,7 @@ def _whole_model(
 def _masked(study: Study, point: Point, masks: MaskSet | None) -> "MaskedModel":
     from accel_sim.models.weights import MaskedModel, generated, masked
 
-    model = _transformer(str(study.model or study.shapes), study.fingerprint)
+    model = _transformer(study.described, study.fingerprint)
     if study.shapes is not None and point.recipe is not None:
         density = round(1 - point.sparsity, 9)
         return generated(model, density, point.pattern, point.seed, None)

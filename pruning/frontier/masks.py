@@ -15,7 +15,7 @@ from pruning.models.model_files import model_name, read_heads
 from pruning.models.order import HEADER, as_json, read_permutation
 from pruning.pipeline import prune_matrices
 from pruning.recipe import Recipe, checked
-from pruning.report import Pruning
+from pruning.report import Pruning, importance_kept
 from pruning.scoring import CHOOSES_WEIGHTS, ScoredMatrix, score_weights
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_model
@@ -111,8 +111,11 @@ def without_weights(masks: MaskSet) -> MaskSet:
 
 def trained(
     study: Study, point: Point, given: MaskSet | None, folder: Path, tell: Tell
-) -> tuple[Any, MaskSet]:
-    """The opened model and its masks after training; a checkpoint in `folder` is taken up.
+) -> tuple[Any, MaskSet, float | None]:
+    """The opened model and its masks after training, and the share of importance that they keep.
+
+    The importance is the magnitude of the weights before the training. A checkpoint in `folder` is
+    taken up.
 
     given: the masks of a floor, which are locked from the first step; None where masks are learned.
 
@@ -136,6 +139,7 @@ def trained(
     examples = examples_of(
         opened, recovery.text, recovery.table, recovery.squad, length, recipe.seed
     )
+    magnitudes = {matrix.name: np.abs(matrix.weight()) for matrix in opened.matrices}
     opened.model.to(torch.device(study.device))  # type: ignore[arg-type]
     training = replace(recovery.training, method=method_of(point, recovery))
     recipe = replace(recipe, score="magnitude", update=None)
@@ -143,7 +147,9 @@ def trained(
         pruner = prepare(opened, recipe, training, given)
     except InputError as error:
         raise Impossible(str(error)) from error
-    return opened, train(opened, pruner, examples, folder, tell=tell).masks
+    found = train(opened, pruner, examples, folder, tell=tell).masks
+    scores = [magnitudes[matrix.name] for matrix in found.matrices]
+    return opened, found, importance_kept(scores, [matrix.keep for matrix in found.matrices])
 
 
 def method_of(point: Point, recovery: Recovery) -> str:

@@ -5,6 +5,7 @@ from dataclasses import MISSING, dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from accel_sim.comparisons.variants import Variant
 from pruning.evaluation.measure_settings import MeasureSettings
 from pruning.recipe import Recipe
 from pruning.training.settings import Training
@@ -65,7 +66,9 @@ class Load:
 class Study:
     """A study. Either `model`, which is pruned and measured, or `shapes`, whose masks are drawn.
 
-    rules: the settings of recipes that all points share. accelerators: built-in names or files.
+    rules: the settings of recipes that all points share. machines: by name.
+    described: what says of which matrices a whole model consists: a folder with a config.json, or
+        the name of a known model; "" where matrices run by themselves.
     device, threads: where PyTorch computes.
     fingerprint: of the content of the files that are named, so that a process that remembers a
     model does not take it for another one of its name.
@@ -73,11 +76,11 @@ class Study:
 
     patterns: tuple[str, ...]
     sparsities: tuple[float, ...]
-    accelerators: tuple[str, ...]
+    machines: tuple[tuple[str, Variant], ...]
     load: Load
     model: Path | None = None
     shapes: str | None = None
-    memory: str | None = None
+    described: str = ""
     seeds: tuple[int, ...] = (0,)
     rules: Any = field(default_factory=Rules)
     statistics: Path | None = None
@@ -86,6 +89,11 @@ class Study:
     device: str = "cpu"
     threads: int = 1
     fingerprint: str = ""
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """The machines by name."""
+        return dict(self.machines)
 
     def recipe(self, pattern: str, sparsity: float, seed: int, **others: Any) -> Recipe:
         """The recipe of one point."""

@@ -23,7 +23,11 @@ def print_study(data: Mapping[str, Any], console: Console) -> None:
             Column("loss", "right"),
         ]
     for name in machines:
-        columns += [Column(f"{name}\n× faster", "right"), Column("× less\nenergy", "right", rank=1)]
+        title = name.replace(" ", "\n")
+        columns += [
+            Column(f"{title}\n× faster", "right"),
+            Column("× less\nenergy", "right", rank=1),
+        ]
     columns.append(Column("worth", rank=0 if has_quality else 1))
     rows = [_row(point, data) for point in every_row(data)]
     for sentence in data["verdict"]:

@@ -53,7 +53,7 @@ def test_has_a_machine_a_variant_for_each_memory_and_value() -> None:
         for clock in ("1e8", "2e8")
     ]
     one = found["optimus hbm2_2000 clock_hz=2e8"]
-    assert one == load_machine("optimus", ["dram.memory=hbm2_2000", "clock.clock_hz=2e8"])
+    assert one.machine() == load_machine("optimus", ["dram.memory=hbm2_2000", "clock.clock_hz=2e8"])
     # What is the same for all is in no name, and a list in brackets is one value.
     assert list(variants(["tf_mvp"], ["hbm2_2000"], ["array.lane_groups=[1,2]"])) == ["tf_mvp"]
     assert list(variants(["tf_mvp"], [], ["array.lane_groups=[1,2],[1]"])) == [

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from accel_sim.__main__ import COMMANDS as SIMULATE
 from pruning.__main__ import COMMANDS
@@ -15,6 +17,7 @@ from pruning.frontier import evaluate
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks
 from sparse_formats.terminal.command import call
+from tests.real_models import GLASSLLM
 
 pytest.importorskip("torch")
 
@@ -135,6 +138,18 @@ def test_every_point_is_trained_where_that_is_asked_for(
     assert data["trained_dense"]["seeds"] == [0, 1]
     assert [floor["kind"] for floor in data["floors"]] == ["zeroed", "random mask"]
     assert point["commands"][1][0].startswith("python -m pruning train")
+    # Of the magnitude before the training, in units of each matrix's mean.
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    shares = []
+    for folder in point["folders"]:
+        kept = whole = 0.0
+        for mask in read_masks(tmp_path / "study" / folder / "mask.npz").matrices:
+            magnitude = np.abs(weights[mask.name])
+            kept += magnitude[mask.keep].sum() / magnitude.mean()
+            whole += magnitude.size
+        shares.append(kept / whole)
+    assert point["importance_kept"] == pytest.approx(np.mean(shares), rel=1e-5)
+    assert data["trained_dense"]["importance_kept"] is None
     # What was trained can be measured again: the model stands in the folder.
     measure = shlex.split(point["commands"][1][1])
     call(COMMANDS, *measure[3:], "--json", tmp_path / "eval.json")
@@ -175,9 +190,53 @@ def test_shapes_are_compared_without_quality(
     assert total["cycles"] == point["machines"]["tf_mvp"]["cycles"]
 
 
+def test_memories_and_values_make_machines_of_their_own(tmp_path: Path) -> None:
+    words = ["frontier", "--shapes", "64x64", "--patterns", "fine", "--sparsities", ".5"]
+    changed = [
+        "--memory",
+        "ddr4_3200",
+        "--set",
+        "array.pe_rows=4,8",
+        "--set",
+        "queue.depth_entries=2",
+    ]
+    call(COMMANDS, *words, *changed, "--out", tmp_path / "study")
+    point = data_of(tmp_path)["points"][1]
+    (commands,) = point["commands"]
+    assert list(point["machines"]) == ["tf_mvp pe_rows=4", "tf_mvp pe_rows=8"]
+    for figures, command in zip(point["machines"].values(), commands, strict=True):
+        call(SIMULATE, *shlex.split(command)[3:], "--json", tmp_path / "run.json")
+        run = json.loads((tmp_path / "run.json").read_text())
+        assert run["total"]["cycles"] == figures["cycles"]
+        assert "--memory ddr4_3200" in command and "queue.depth_entries=2" in command
+    few, many = (figures["cycles"] for figures in point["machines"].values())
+    assert few > many
+
+
+@pytest.mark.skipif(GLASSLLM is None, reason="glassllm is not installed")
+def test_a_model_in_one_file_runs_as_a_whole_too(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(TEXT[:200])
+    words = [
+        "--patterns",
+        "fine",
+        "--sparsities",
+        ".5",
+        "--prefill",
+        4,
+        "--out",
+        tmp_path / "study",
+    ]
+    call(COMMANDS, "frontier", "--model", GLASSLLM, "--text", tmp_path / "text", *words)
+    point = data_of(tmp_path)["points"][1]
+    call(SIMULATE, *shlex.split(point["commands"][0][-1])[3:], "--json", tmp_path / "model.json")
+    answer = json.loads((tmp_path / "model.json").read_text())["answer"]
+    assert answer["time_to_first_token_s"] == point["machines"]["tf_mvp"]["latency_s"]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["--set", "array.lnes=4"], "did you mean 'array.lanes'"),
         (["--shapes", "64x64"], "give either --model FOLDER or --shapes NAME"),
         (["--generate", 4], "goes with --prefill"),
         (["--tokens", 4, "--prefill", 4], "give it or --prefill"),

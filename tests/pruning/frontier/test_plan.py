@@ -2,6 +2,7 @@
 
 import pytest
 
+from accel_sim.comparisons.variants import Variant
 from pruning.evaluation.measure_settings import MeasureSettings
 from pruning.frontier.plan import Plan, plan
 from pruning.frontier.study import Load, Recovery, Study
@@ -15,7 +16,7 @@ def planned(patterns: str, sparsities: tuple[float, ...], **others: object) -> P
     study = Study(
         patterns=tuple(patterns.split(",")),
         sparsities=sparsities,
-        accelerators=("tf_mvp",),
+        machines=(("tf_mvp", Variant("tf_mvp")),),
         load=Load(128),
         **{"model": Path("model"), "measure": MeasureSettings(text=Path("text")), **others},  # type: ignore[arg-type]
     )
