@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DATA, TABLE, PAGE, PICTURE = "explore.json", "explore.csv", "explore.html", "explore.png"
 RECORD, POINTS = "record.jsonl", "points"
+LISTED_AS = "study of explore"
 
 TRIALS = 1000
 PROMPT = 128
@@ -140,7 +141,7 @@ class Settings(AcceleratorOptions, NameOptions, JsonOption, MemoryOption):
         f"each point in {POINTS}.",
         default=None,
         writes="folder",
-        listed_as="study",
+        listed_as=LISTED_AS,
         holds=(DATA, TABLE, PAGE, PICTURE),
     )
 
@@ -158,6 +159,7 @@ def run(settings: Settings) -> Result:
     """Try the points, keeping each one as soon as it is known."""
     from accel_sim.exploration.plan import plan_of, read_space_files
     from accel_sim.exploration.study import search
+    from accel_sim.exploration.subject import check_same_subject
     from accel_sim.exploration.workers import open_workers
 
     files = read_space_files(settings.space)
@@ -171,6 +173,8 @@ def run(settings: Settings) -> Result:
         sampler=settings.sampler,
         seed=settings.seed,
     )
+    if settings.study is not None:
+        check_same_subject(settings.study / DATA, plan.subject)
     new = 0
     with (
         open_workers(settings.jobs, settings.cluster) as workers,
@@ -212,7 +216,7 @@ def show(settings: Settings, result: Result) -> int:
         from sparse_formats.files.atomic import json_text, write_text
         from sparse_formats.files.output_folder import replace_files
 
-        with replace_files(settings.study, "study") as beside:
+        with replace_files(settings.study, LISTED_AS) as beside:
             (beside / POINTS).mkdir()
             for trial in study.trials:
                 text = point_file(plan, trial)

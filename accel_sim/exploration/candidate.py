@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite, prod
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -17,7 +18,7 @@ from accel_sim.dataflows.abstract.account import LayerRun, together
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.dataflows.mixed_vector.kept import Kept, keeping
-from accel_sim.exploration.space import WEIGHTS
+from accel_sim.exploration.space import ACCELERATOR_AXIS, NAMED
 from accel_sim.inputs.activations import Activations, Layer
 from accel_sim.inputs.defaults import ACCELERATOR, DENSITY
 from accel_sim.inputs.workload import Workload
@@ -89,14 +90,16 @@ def candidate_at(base: Candidate, values: Mapping[str, Any], masks: Mapping[str,
 
     Generated masks without a density have the one that their pattern says itself.
     """
-    weights = {name: values[name] for name in WEIGHTS if name in values}
+    weights = {name: values[name] for name in NAMED if name in values}
+    if (accelerator := weights.get(ACCELERATOR_AXIS, "")).endswith(".toml"):
+        weights[ACCELERATOR_AXIS] = str(Path(accelerator).resolve())
     if "mask" in weights:
         weights["mask"] = masks[weights["mask"]]
     pattern = weights.get("pattern", base.pattern)
     if pattern is not None and weights.get("density", base.density) is None:
         own = own_density(pattern)
         weights["density"] = DENSITY if own is None else own
-    chosen = (as_setting(key, value) for key, value in values.items() if key not in WEIGHTS)
+    chosen = (as_setting(key, value) for key, value in values.items() if key not in NAMED)
     return replace(base, set=(*base.set, *chosen), **weights)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from accel_sim.exploration.measures import MEASURES, QUALITY
@@ -30,7 +31,8 @@ def as_json(plan: Plan, study: Study, command: str) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "versions": versions(),
-        "accelerator": plan.machine.title,
+        "subject": asdict(plan.subject),
+        "accelerator": ", ".join(machine.title for machine in plan.machines.values()),
         "space": {
             "size": study.space.size,
             "axes": {axis.name: list(axis.values) for axis in study.space.axes},
@@ -72,10 +74,19 @@ def _notes(plan: Plan) -> list[str]:
     """What a reader must know of every point."""
     base = plan.base
     return [
-        *([plan.machine.note] if plan.machine.note else []),
-        *implausible(plan.machine),
+        *_of_machines(plan),
         *([GENERATED] if base.shapes is not None else []),
         *([_WEIGHTS_ALONE] if base.prefill is None else []),
+    ]
+
+
+def _of_machines(plan: Plan) -> list[str]:
+    """Notes of the accelerators, which are named where there are several."""
+    return [
+        note if len(plan.machines) == 1 else f"{machine.name}: {note}"
+        for machine in plan.machines.values()
+        for note in (machine.note, *implausible(machine))
+        if note
     ]
 
 
@@ -109,7 +120,7 @@ def as_csv(data: Mapping[str, Any]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["key", *axes, *columns, "is_on_front", "reason"])
     for point in points:
-        cells = [point["key"], *(point["values"][name] for name in axes)]
+        cells = [point["key"], *(point["values"].get(name) for name in axes)]
         cells += [point.get(key) for key in columns]
         writer.writerow(map(csv_cell, [*cells, point["is_on_front"], point["reason"]]))
     return text.getvalue()

@@ -64,7 +64,7 @@ def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
         mark = mark if point["key"] == data["knee"] else ""
         cells = [
             f"<code>{escaped(point['key'])}</code>{mark}",
-            *(escaped(value_text(point["values"][name])) for name in axes),
+            *(escaped(value_text(point["values"].get(name))) for name in axes),
             *(escaped(figure(point.get(key), key)) for key in measures),
             escaped(share(point.get("kept_share"))),
             escaped(str(point.get("bound_by") or "–").replace("_", " ")),

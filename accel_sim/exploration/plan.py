@@ -28,16 +28,27 @@ from accel_sim.exploration.measures import (
 )
 from accel_sim.exploration.record import code_hash, content_hash
 from accel_sim.exploration.samplers import SAMPLERS, Sampler
-from accel_sim.exploration.space import WEIGHTS, Choice, Space, read_space, vary_table
+from accel_sim.exploration.space import (
+    ACCELERATOR_AXIS,
+    NAMED,
+    WEIGHTS,
+    Choice,
+    Space,
+    accelerators_in,
+    read_space,
+    vary_table,
+)
 from accel_sim.exploration.study import Result
+from accel_sim.exploration.subject import Subject, load_words
 from accel_sim.exploration.workers import Workers
+from accel_sim.inputs.defaults import ACCELERATOR
 from accel_sim.machines.load import load_machine
 from accel_sim.models.config import read_model
 from sparse_formats.errors import InputError, SettingError, nearest
 from sparse_formats.files.mask_file import sha256_of
 from sparse_formats.files.toml import read_toml
 
-_STORED_BY = (*WEIGHTS, "array", "scheduler", "decompressor", "weight_buffer")
+_STORED_BY = (*NAMED, "array", "scheduler", "decompressor", "weight_buffer")
 _COMPUTED_BY = (
     *("accel_sim/costs", "accel_sim/dataflows", "accel_sim/inputs", "accel_sim/machines"),
     *("accel_sim/models", "accel_sim/pipeline.py", "accel_sim/exploration/candidate.py"),
@@ -75,7 +86,7 @@ def read_space_files(paths: Iterable[Path]) -> SpaceFiles:
             if not isinstance(table, Mapping):
                 raise InputError(f"{path}: {name} is {table!r}; make it a table [{name}]")
         if "space" in content:
-            tables.append((f"{path}: [space]", content["space"]))
+            tables.append((f"{path}: [space]", _placed(content["space"], path.parent)))
         for key, value in content.get("constraints", {}).items():
             if key in limits:
                 raise InputError(f"{path}: [constraints] {key} stands in another file too")
@@ -97,14 +108,31 @@ def read_space_files(paths: Iterable[Path]) -> SpaceFiles:
     return SpaceFiles(tuple(tables), limits, masks, quality)
 
 
+def _placed(table: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The table with the paths of accelerators, which start at the folder of its file."""
+    item = table.get(ACCELERATOR_AXIS)
+    if item is None:
+        return table
+    names = item if isinstance(item, list) else [item]
+    placed = [
+        str(folder / name) if isinstance(name, str) and name.endswith(".toml") else name
+        for name in names
+    ]
+    return {**table, ACCELERATOR_AXIS: placed}
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A study that can begin. base: what all points have in common; masks: by name, if an axis."""
+    """A study that can begin.
+
+    base: what all points have in common. machines: by accelerator, before an axis changes them.
+    masks: by name, if an axis.
+    """
 
     space: Space
     goal: Goal
     base: Candidate
-    machine: Machine
+    machines: Mapping[str, Machine]
     masks: Mapping[str, MaskFile]
     trials: int
     sampler_name: str
@@ -120,14 +148,17 @@ class Plan:
         A value that is that of the machine anyhow leaves no trace, so that a study which gets a
         further axis finds the points that it has.
         """
+        values = self.space.values(choice)
+        accelerator = values.get(ACCELERATOR_AXIS, self.base.accelerator)
         changes = {
             name: value
-            for name, value in self.space.values(choice).items()
-            if name not in WEIGHTS and value != _value_of(self.machine, name)
+            for name, value in values.items()
+            if name not in NAMED and value != _value_of(self.machines[accelerator], name)
         }
         weights = self.candidate(choice).weights
         said = {**asdict(weights), "mask": self._digests.get(weights.mask or "")}
-        return content_hash({**self._common, "changes": changes, "weights": said})
+        common = self._common[accelerator]
+        return content_hash({**common, "changes": changes, "weights": said})
 
     def place(self, choice: Choice) -> tuple[int, ...]:
         """Where a point stands in an order in which neighbours have much in common.
@@ -159,15 +190,36 @@ class Plan:
         return {path: sha256_of(path) for path in dict.fromkeys(paths)}
 
     @cached_property
-    def _common(self) -> dict[str, Any]:
-        """What all points of the study depend on."""
-        sections = sections_of(self.machine.dataflow)
+    def subject(self) -> Subject:
+        """What the study is about."""
+        base, axes = self.base, {axis.name: axis.values for axis in self.space.axes}
+        weights = {name: self._digests[str(mask.path)] for name, mask in self.masks.items()}
+        if base.mask is not None:
+            weights[Path(base.mask).name] = self._digests[base.mask]
+        if base.shapes is not None:
+            for pattern in axes.get("pattern", (base.pattern,)):
+                for density in axes.get("density", (base.density,)):
+                    named = candidate_at(base, {"pattern": pattern, "density": density}, {})
+                    name = f"{base.shapes}, {pattern} at {named.density:g}"
+                    weights[name] = f"drawn with seed {base.seed}"
+        if not weights:
+            weights[f"the dense {base.model}"] = ""
+        names = tuple(machine.name for machine in self.machines.values())
+        return Subject(weights, load_words(base), names)
+
+    @cached_property
+    def _common(self) -> dict[str, dict[str, Any]]:
+        """What all points of an accelerator depend on."""
+        return {name: self._of(machine) for name, machine in self.machines.items()}
+
+    def _of(self, machine: Machine) -> dict[str, Any]:
+        sections = sections_of(machine.dataflow)
         asked = ("tokens", "activation_density", "prefill", "generate", "batch", "context")
         model = self.base.model
         return {
             "code": code_hash(*_COMPUTED_BY),
-            "dataflow": self.machine.dataflow,
-            "machine": {section: asdict(getattr(self.machine, section)) for section in sections},
+            "dataflow": machine.dataflow,
+            "machine": {section: asdict(getattr(machine, section)) for section in sections},
             "asked": {name: getattr(self.base, name) for name in asked},
             "model": None if model is None else repr(read_model(model)),
         }
@@ -191,9 +243,13 @@ def plan_of(
     Raises:
         InputError: whatever cannot be, before anything is simulated.
     """
-    machine = load_machine(base.accelerator, base.set)
     tables = [*files.tables, *vary_table(vary)]
-    space = read_space(tables, machine.dataflow, list(files.masks))
+    accelerators = accelerators_in(tables)
+    if accelerators and base.accelerator != ACCELERATOR:
+        raise SettingError("accelerator", "is given, but it is an axis too; leave one out")
+    machines = {name: load_machine(name, base.set) for name in accelerators or [base.accelerator]}
+    dataflows = {name: machine.dataflow for name, machine in machines.items()}
+    space = read_space(tables, dataflows, list(files.masks))
     objectives = objectives_of(minimise or ("latency", "energy"), files.quality)
     goal = Goal(objectives, read_limits(under, files.limits))
     if sampler is None:
@@ -206,7 +262,7 @@ def plan_of(
         )
     elif sampler != "random" and space.size <= trials:
         sampler = "grid"
-    plan = Plan(space, goal, base, machine, files.masks, trials, sampler, seed)
+    plan = Plan(space, goal, base, machines, files.masks, trials, sampler, seed)
     _check_axes(plan)
     _check_weights(plan)
     return plan
@@ -222,9 +278,9 @@ def _check_axes(plan: Plan) -> None:
     for name in ("pattern", "density"):
         if name in names and base.shapes is None:
             raise InputError(f"the axis {name} is of generated masks; give --shapes NAME")
-    set_keys = [key for key, origin in plan.machine.origins.items() if origin.mark == "set"]
-    for key in set_keys:
-        if key in names:
+    for key in names:
+        origins = [machine.origins.get(key) for machine in plan.machines.values()]
+        if any(origin is not None and origin.mark == "set" for origin in origins):
             raise SettingError("set", f"gives {key} a value, but it is an axis; leave one out")
 
 

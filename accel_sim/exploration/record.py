@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,12 @@ KEY = "key"
 """Where a line says whose result it is."""
 
 _HASH_DIGITS = 16
+_HASH = re.compile(f"[0-9a-f]{{{_HASH_DIGITS}}}")
 _ROOT = Path(__file__).parents[2]
 _CODE = (".py", ".csv")
 """Programs, and the tables of costs. What a machine's file says is in its values."""
+_NAMED = 5
+"""Damaged lines that a message names."""
 _PATIENCE_S = 10.0
 """How long the processes of a killed writer may take to notice that it is gone."""
 
@@ -127,21 +132,41 @@ def _whole(content: bytes) -> bytes:
 
 def _parsed(content: bytes, path: Path) -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
+    damaged: list[int] = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
             result = msgspec.json.decode(line, type=dict[str, Any])
             key = msgspec.convert(result.pop(KEY), str)
         except (ValueError, KeyError, RecursionError):
-            raise InputError(
-                f"{path}: line {number} is not a result; remove this line, and its point will be "
-                "computed again"
-            ) from None
+            key, result = "", {}
+        if not _HASH.fullmatch(key):
+            damaged.append(number)
+            continue
         if key in results:
             raise InputError(
                 f"{path}: line {number} holds {key} for the second time; remove this line"
             )
         results[key] = result
+    if damaged and not results:
+        raise InputError(
+            f"{path} is not the record of a study: no line of it is a result; move it away, or "
+            "give another folder"
+        )
+    if damaged:
+        raise InputError(
+            f"{path}: {_lines(damaged)} no result; remove what is damaged, and its points are "
+            f"computed again: sed -i '{';'.join(f'{n}d' for n in damaged[:_NAMED])}' "
+            f"{shlex.quote(str(path))}"
+        )
     return results
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    """`line 3 is`, `lines 3, 4, 5 and 12 more are`."""
+    if len(numbers) == 1:
+        return f"line {numbers[0]} is"
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    return f"lines {', '.join(map(str, numbers[:_NAMED]))}{more} are"
 
 
 def _write(handle: int, line: bytes) -> None:

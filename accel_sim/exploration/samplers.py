@@ -68,12 +68,21 @@ def _drawn(space: Space, rng: np.random.Generator) -> Iterator[Choice]:
     """Points at random, each once, to the last."""
     seen: set[Choice] = set()
     while 2 * len(seen) < space.size:
-        choice = tuple(int(rng.integers(len(axis.values))) for axis in space.axes)
+        choice = _any(space, rng)
         if choice not in seen:
             seen.add(choice)
             yield choice
     left = [choice for choice in space if choice not in seen]
     yield from (left[i] for i in rng.permutation(len(left)))
+
+
+def _any(space: Space, rng: np.random.Generator) -> Choice:
+    """A point; all are equally likely."""
+    if space.is_branched:
+        # Of axes by themselves, accelerators with few axes would come as often as those with many.
+        count = (space.size.bit_length() + 7) // 8 + 8
+        return space.choice(int.from_bytes(rng.bytes(count)) % space.size)
+    return tuple(int(rng.integers(len(axis.values))) for axis in space.axes)
 
 
 @dataclass
@@ -98,7 +107,7 @@ class Learning:
                 if (choice := self._new()) is not None:
                     self.study.enqueue_trial(self._parameters(choice))
         self._asked = [self.study.ask() for _ in range(BATCH)]
-        return [self._choice(trial) for trial in self._asked]
+        return [self.space.plain(self._choice(trial)) for trial in self._asked]
 
     def tell(self, told: Sequence[Told]) -> None:
         self.is_stalled = all(each.choice in self.tried for each in told)

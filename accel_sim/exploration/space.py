@@ -2,12 +2,16 @@
 
 A space is finite: a range is written by its ends and its step or factor. So every point has a
 number, equal points are recognised, and a small space can be tried to the end.
+
+Where the accelerator is an axis, an axis of a key that one lacks does not exist there: this
+accelerator has one point for all values of that axis.
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from accel_sim.machines.load import full_key, typed_value
@@ -15,7 +19,12 @@ from sparse_formats.errors import InputError, nearest
 from sparse_formats.files.toml import toml_value
 
 WEIGHTS = ("mask", "pattern", "density")
-"""Axes of what is simulated; all others are keys of the machine."""
+"""Axes of what is simulated."""
+
+ACCELERATOR_AXIS = "accelerator"
+"""The axis of which machine it is; all others are keys of the machine."""
+
+NAMED = (*WEIGHTS, ACCELERATOR_AXIS)
 
 Choice = tuple[int, ...]
 """Of each axis, the number of its value."""
@@ -27,7 +36,7 @@ _MOST_VALUES = 10_000
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the machine (`array.lanes`), or one of `WEIGHTS`, and what it may be."""
+    """A key of the machine (`array.lanes`), or one of `NAMED`, and what it may be."""
 
     name: str
     values: tuple[Any, ...]
@@ -51,15 +60,21 @@ class Link:
 
 @dataclass(frozen=True)
 class Space:
-    """All points that may be tried."""
+    """All points that may be tried. lacking: the axes and links that an accelerator has not."""
 
     axes: tuple[Axis, ...]
     links: tuple[Link, ...] = ()
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Points in all."""
-        return math.prod(len(axis.values) for axis in self.axes)
+        return sum(math.prod(map(len, branch)) for branch in self._branches)
+
+    @property
+    def is_branched(self) -> bool:
+        """Whether some accelerator lacks an axis of another."""
+        return any(self.lacking.values())
 
     @property
     def names(self) -> list[str]:
@@ -67,19 +82,61 @@ class Space:
         return [each.name for each in (*self.axes, *self.links)]
 
     def choice(self, number: int) -> Choice:
-        """The point of this number, from 0; the last axis turns fastest."""
+        """The point of this number, from 0; the last axis turns fastest, accelerators slowest."""
+        branches = iter(self._branches)
+        branch = next(branches)
+        while number >= (size := math.prod(map(len, branch))):
+            number, branch = number - size, next(branches)
         found = []
-        for axis in reversed(self.axes):
-            number, index = divmod(number, len(axis.values))
-            found.append(index)
+        for values in reversed(branch):
+            number, index = divmod(number, len(values))
+            found.append(values[index])
         return tuple(reversed(found))
 
+    def plain(self, choice: Choice) -> Choice:
+        """The point that a choice is: axes that its accelerator lacks have their first value."""
+        lacking = self._lacking(choice)
+        return tuple(
+            0 if axis.name in lacking else index
+            for axis, index in zip(self.axes, choice, strict=True)
+        )
+
     def values(self, choice: Choice) -> dict[str, Any]:
-        """What every axis and every linked key is at a point."""
+        """What every axis and every linked key is at a point, without those that it lacks."""
+        lacking = self._lacking(choice)
         found = {
-            axis.name: axis.values[index] for axis, index in zip(self.axes, choice, strict=True)
+            axis.name: axis.values[index]
+            for axis, index in zip(self.axes, choice, strict=True)
+            if axis.name not in lacking
         }
-        return found | {link.name: _times(found[link.follows], link.factor) for link in self.links}
+        return found | {
+            link.name: _times(found[link.follows], link.factor)
+            for link in self.links
+            if link.name not in lacking
+        }
+
+    def _lacking(self, choice: Choice) -> frozenset[str]:
+        names = [axis.name for axis in self.axes]
+        if ACCELERATOR_AXIS not in names:
+            return frozenset()
+        at = names.index(ACCELERATOR_AXIS)
+        return self.lacking.get(self.axes[at].values[choice[at]], frozenset())
+
+    @cached_property
+    def _branches(self) -> tuple[tuple[Sequence[int], ...], ...]:
+        """Of each accelerator, which values of each axis make points of it."""
+        whole = [range(len(axis.values)) for axis in self.axes]
+        names = [axis.name for axis in self.axes]
+        if ACCELERATOR_AXIS not in names:
+            return (tuple(whole),)
+        at = names.index(ACCELERATOR_AXIS)
+        return tuple(
+            tuple(
+                (number,) if i == at else each[:1] if name in self.lacking.get(one, ()) else each
+                for i, (name, each) in enumerate(zip(names, whole, strict=True))
+            )
+            for number, one in enumerate(self.axes[at].values)
+        )
 
     def __iter__(self) -> Iterator[Choice]:
         return (self.choice(number) for number in range(self.size))
@@ -92,39 +149,94 @@ def _times(value: Any, factor: float) -> Any:
     return int(product) if float(product).is_integer() else product
 
 
+def accelerators_in(tables: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The values of the axis of accelerators; none where it is no axis.
+
+    Raises:
+        InputError: they are no names.
+    """
+    found: list[str] = []
+    for where, table in tables:
+        if ACCELERATOR_AXIS in table:
+            item = table[ACCELERATOR_AXIS]
+            names = item if isinstance(item, list) else [item]
+            for name in names:
+                if not isinstance(name, str):
+                    raise InputError(f"{where}: {ACCELERATOR_AXIS} is {name!r}; give names")
+            found += names
+    return list(dict.fromkeys(found))
+
+
 def read_space(
-    tables: Iterable[tuple[str, Mapping[str, Any]]], dataflow: str, masks: Sequence[str]
+    tables: Iterable[tuple[str, Mapping[str, Any]]],
+    dataflows: Mapping[str, str],
+    masks: Sequence[str],
 ) -> Space:
     """The space of `(where, table)`, where a table holds what stands under [space].
 
-    masks: names that the axis "mask" may take; it is an axis where there are some.
+    dataflows: by accelerator, of all that may be chosen. masks: names that the axis "mask" may
+    take; it is an axis where there are some.
 
     Raises:
-        InputError: a key that the machine lacks, a value of another type or out of range, a key
+        InputError: a key that no machine has, a value of another type or out of range, a key
             that stands there twice, links that follow each other or nothing, a space without axes.
     """
+    kinds = list(dict.fromkeys(dataflows.values()))
     axes: dict[str, Axis] = {}
     texts: dict[str, tuple[str, str]] = {}
     places: dict[str, str] = {}
     for where, table in tables:
-        for key, item in _flat(table, dataflow, where):
+        for key, item in _flat(table, kinds, where):
             if key in places:
                 raise InputError(
                     f"{where}: {key} stands in {places[key]} too; leave one of them out"
                 )
             places[key] = where
-            if isinstance(item, str) and key not in WEIGHTS:
+            if isinstance(item, str) and key not in NAMED:
                 texts[key] = item, where
             else:
-                axes[key] = Axis(key, _values(item, key, dataflow, masks, f"{where}: {key}"))
+                axes[key] = Axis(key, _values(item, key, kinds, masks, f"{where}: {key}"))
     if masks and "mask" not in axes:
         axes["mask"] = Axis("mask", tuple(masks))
-    links = tuple(_link(key, axes, texts, dataflow) for key in texts)
+    links = tuple(_link(key, axes, texts, kinds) for key in texts)
     if not axes:
         raise InputError(
             "the space has no axis; give --vary KEY=A,B,C, or a file with [space] by --space"
         )
-    return Space(tuple(axes.values()), links)
+    lacking = {name: _lacking(axes, links, dataflow) for name, dataflow in dataflows.items()}
+    return Space(tuple(axes.values()), links, lacking)
+
+
+def _lacking(axes: Iterable[str], links: Iterable[Link], dataflow: str) -> frozenset[str]:
+    """The axes and links that machines of this dataflow do not have."""
+    found = {name for name in axes if name not in NAMED and not _has(name, dataflow)}
+    followers = {
+        link.name for link in links if not _has(link.name, dataflow) or link.follows in found
+    }
+    return frozenset(found | followers)
+
+
+def _has(key: str, dataflow: str) -> bool:
+    try:
+        return full_key(key, dataflow) == key
+    except InputError:
+        return False
+
+
+def _full_key(key: str, dataflows: Sequence[str], others: Iterable[str]) -> str:
+    """The key's full name on those machines that have it; see `full_key`."""
+    found: dict[str, None] = {}
+    problem: InputError | None = None
+    for dataflow in dataflows:
+        try:
+            found[full_key(key, dataflow, others)] = None
+        except InputError as error:
+            problem = problem or error
+    if not found:
+        raise problem or InputError("no machine")
+    if len(found) > 1:
+        raise InputError(f"{key!r} could mean {' or '.join(found)}; name one")
+    return next(iter(found))
 
 
 def vary_table(words: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -151,7 +263,9 @@ def _with_zero(word: str) -> str:
     return f"0{word}" if re.fullmatch(r"\.\d+", word) else word
 
 
-def _flat(table: Mapping[str, Any], dataflow: str, where: str) -> Iterator[tuple[str, Any]]:
+def _flat(
+    table: Mapping[str, Any], dataflows: Sequence[str], where: str
+) -> Iterator[tuple[str, Any]]:
     """Full keys and what is said of them; `[space.array] lanes = …` is `"array.lanes" = …`."""
     for name, item in table.items():
         if isinstance(item, Mapping) and not set(item) & set(_RANGE_KEYS):
@@ -159,17 +273,17 @@ def _flat(table: Mapping[str, Any], dataflow: str, where: str) -> Iterator[tuple
         else:
             inner = {name: item}
         for key, value in inner.items():
-            if key in WEIGHTS:
+            if key in NAMED:
                 yield key, value
                 continue
             try:
-                yield full_key(key, dataflow, WEIGHTS), value
+                yield _full_key(key, dataflows, NAMED), value
             except InputError as error:
                 raise InputError(f"{where} {error}") from None
 
 
 def _values(
-    item: Any, key: str, dataflow: str, masks: Sequence[str], where: str
+    item: Any, key: str, dataflows: Sequence[str], masks: Sequence[str], where: str
 ) -> tuple[Any, ...]:
     listed = _of_range(item, where) if isinstance(item, Mapping) else item
     if not isinstance(listed, list):
@@ -178,10 +292,11 @@ def _values(
         raise InputError(f"{where} has no value; give at least one")
     found = []
     for value in listed:
-        typed = _weight_value(value, key, masks, where) if key in WEIGHTS else None
+        typed = _named_value(value, key, masks, where) if key in NAMED else None
         if typed is None:
+            having = next(dataflow for dataflow in dataflows if _has(key, dataflow))
             try:
-                typed = typed_value(value, key, dataflow)
+                typed = typed_value(value, key, having)
             except InputError as error:
                 raise InputError(f"{where.removesuffix(key)}{error}") from None
         if typed in found:
@@ -190,7 +305,7 @@ def _values(
     return tuple(found)
 
 
-def _weight_value(value: Any, key: str, masks: Sequence[str], where: str) -> Any:
+def _named_value(value: Any, key: str, masks: Sequence[str], where: str) -> Any:
     if key == "density":
         is_share = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_share or not 0 <= value <= 1:
@@ -237,7 +352,10 @@ def _of_range(item: Mapping[str, Any], where: str) -> list[Any]:
 
 
 def _link(
-    key: str, axes: Mapping[str, Axis], texts: Mapping[str, tuple[str, str]], dataflow: str
+    key: str,
+    axes: Mapping[str, Axis],
+    texts: Mapping[str, tuple[str, str]],
+    dataflows: Sequence[str],
 ) -> Link:
     """The link of a key, through those that it follows, to an axis."""
     factor, name, passed = 1.0, key, [key]
@@ -252,7 +370,7 @@ def _link(
                 '"2 * array.lanes"'
             )
         try:
-            name = full_key(followed.strip(), dataflow, ())
+            name = _full_key(followed.strip(), dataflows, ())
         except InputError as error:
             raise InputError(
                 f"{where}: {passed[-1]} is {text!r}, which names the key that it follows: {error} "

@@ -167,7 +167,7 @@ def row(point: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     mark = " ◄ knee" if point["key"] == data["knee"] and len(data["front"]) > 1 else ""
     return [
         point["key"] + mark,
-        *(value_text(point["values"][name]) for name in data["space"]["axes"]),
+        *(value_text(point["values"].get(name)) for name in data["space"]["axes"]),
         *(figure(point.get(key), key) for key in measure_keys(data)),
         share(point.get("kept_share")),
         point.get("bound_by") or "–",

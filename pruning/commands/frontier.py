@@ -33,6 +33,7 @@ DATA, TABLE, PAGE, PICTURE, MASKS = (
     "frontier.json", "frontier.csv", "frontier.html", "frontier.png", "masks.toml"
 )  # fmt: skip
 POINTS, DESCRIBED = "points", "model"
+LISTED_AS = "study of frontier"
 
 TOKENS = 128
 
@@ -147,7 +148,7 @@ class Settings(MeasureSettings, MachineOptions, JsonOption, MemoryOption):
     out: Path = option(
         "Folder of the study.",
         writes="folder",
-        listed_as="study",
+        listed_as=LISTED_AS,
         holds=(DATA, TABLE, PAGE, PICTURE, MASKS),
     )
     rules: Any = group(Rules)
@@ -210,7 +211,7 @@ def show(settings: Settings, result: Result) -> None:
     from sparse_formats.terminal.tables import new_console
 
     data = result.data
-    with replace_files(settings.out, "study") as beside:
+    with replace_files(settings.out, LISTED_AS) as beside:
         draw(data, beside / PICTURE)
         write_text(beside / PAGE, page(data, (beside / PICTURE).read_bytes()))
         write_text(beside / DATA, json_text(data))

@@ -205,12 +205,116 @@ def test_only_what_is_new_is_simulated(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_other_weights_tokens_or_settings_are_other_points() -> None:
     words = ("--vary", "array.lanes=8,16")
-    explored(*SHAPES, *words)
-    explored(*SHAPES[:2], "--tokens", 16, *words)
-    explored(*SHAPES, *words, "--density", 0.5)
-    explored(*SHAPES, *words, "--set", "dram.bytes_per_cycle=8")
-    explored(*SHAPES, *words, "--seed", 1)
-    assert len(read_record(STUDY / "record.jsonl")) == 10
+    found = [
+        found_by(*SHAPES, *words),
+        found_by(*SHAPES[:2], "--tokens", 16, *words),
+        found_by(*SHAPES, *words, "--density", 0.5),
+        found_by(*SHAPES, *words, "--set", "dram.bytes_per_cycle=8"),
+        found_by(*SHAPES, *words, "--seed", 1),
+    ]
+    assert len({point["key"] for data in found for point in data["points"]}) == 10
+
+
+OTHERS = {
+    "--shapes 64x64 --tokens 32": "which holds a study of 96x64,64x96, mvp at 0.2, and this",
+    "--shapes 96x64,64x96 --tokens 16": "of 32 tokens through each matrix, and this is one of 16",
+    "--shapes 96x64,64x96 --tokens 32 --density .5": "and this is one of 96x64,64x96, mvp at 0.5",
+    "--shapes 96x64,64x96 --tokens 32 --accelerator eie": "of tf_mvp, and this is one of eie;",
+    "--shapes 96x64,64x96 --tokens 32 --exclude 0": "each matrix, without 0; give another folder",
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_the_study_of_something_else_is_not_written_over(words: str) -> None:
+    explored(*SHAPES, "--vary", "dram.bytes_per_cycle=32")
+    before = files()
+    with pytest.raises(InputError, match=OTHERS[words]):
+        explored(*words.split(), "--vary", "dram.bytes_per_cycle=64")
+    assert files() == before
+    more = ("--vary", "density=.2,.5", "--vary", "accelerator=tf_mvp,eie")
+    assert len(explored(*SHAPES, *more, "--vary", "dram.bytes_per_cycle=32")["points"]) == 4
+
+
+def test_a_mask_that_was_changed_is_another_study() -> None:
+    for density in (0.5, 0.2):
+        keep = np.random.default_rng(0).random((64, 96)) < density
+        write_masks(Path("m.npz"), {"a": keep})
+        words = ("--mask", "m.npz", "--tokens", 32, "--vary", "array.lanes=8,16")
+        if density == 0.5:
+            explored(*words)
+    with pytest.raises(
+        InputError, match=r"of m\.npz as it was before, and this is one of m\.npz as"
+    ):
+        explored(*words)
+
+
+def test_a_study_of_frontier_in_the_same_folder_stays() -> None:
+    pytest.importorskip("torch")
+    from pruning.__main__ import COMMANDS as PRUNE
+
+    words = ("frontier", "--shapes", "64x64", "--patterns", "fine", "--sparsities", ".5")
+    call(PRUNE, *words, "--out", STUDY)
+    before = files()
+    explored(*SHAPES, *VARY)
+    call(PRUNE, *words, "--out", STUDY)
+    own = set(before) - {".mvpsim-files.json"}
+    assert {name: files()[name] for name in own} == {name: before[name] for name in own}
+    assert (STUDY / "explore.html").exists()
+
+
+DAMAGED = {
+    b'{"a": 1}\n{"b": 2}\n': r"record.jsonl is not the record of a study: no line of it is",
+    b"\x00\xff\n": r"move it away, or give another folder",
+    b'{"key": "0123456789abcdef", "cycles": 1}\n\nnoise\n': "lines 2, 3 are no result; .*'2d;3d' ",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_record_of_somebody_else_or_damaged_is_said_to_be_so(content: bytes) -> None:
+    STUDY.mkdir()
+    (STUDY / "record.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=DAMAGED[content]):
+        explored(*SHAPES, *VARY)
+    assert lines() == content.splitlines(keepends=True)
+
+
+def test_a_page_of_something_else_is_no_study() -> None:
+    STUDY.mkdir()
+    (STUDY / "explore.json").write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r"explore\.json.*another folder"):
+        explored(*SHAPES, *VARY)
+    assert (STUDY / "explore.json").read_text() == '{"a": 1}'
+
+
+def test_accelerators_are_an_axis_each_with_the_keys_that_it_has() -> None:
+    words = ("--vary", "accelerator=tf_mvp,eie,mine.toml", "--vary", "array.lanes=8,16")
+    Path("mine.toml").write_text('extends = "snap"\n')
+    data = explored(*SHAPES, *words, "--vary", "dram.bytes_per_cycle=32,64")
+    found = [tuple(point["values"].values()) for point in data["points"]]
+    lanes = [("tf_mvp", lanes, width) for lanes in (8, 16) for width in (32, 64)]
+    rest = [(name, width) for name in ("eie", "mine.toml") for width in (32, 64)]
+    assert found == [*lanes, *rest]
+    assert data["space"]["size"] == data["feasible"] == len(found)
+    for point in data["points"]:
+        report = told_by("run", "--config", STUDY / "points" / f"{point['key']}.toml")
+        assert report["total"]["cycles"] == point["cycles"]
+        assert report["accelerator"]["name"] == Path(point["values"]["accelerator"]).stem
+    rows = list(csv.DictReader(io.StringIO((STUDY / "explore.csv").read_text())))
+    assert [row["array.lanes"] for row in rows] == ["8", "8", "16", "16", "", "", "", ""]
+    # What was known of one accelerator alone is known of it among others.
+    alone = found_by(*SHAPES, "--vary", "lanes=8,16", "--vary", "dram.bytes_per_cycle=32,64")
+    assert [p["key"] for p in alone["points"]] == [p["key"] for p in data["points"]][:4]
+
+
+@pytest.mark.parametrize("sampler", ["random", "nsga2", "tpe"])
+def test_a_sampler_tries_different_points_of_different_machines(sampler: str) -> None:
+    more = ("--vary", "accelerator=tf_mvp,eie", "--vary", "array.lanes=4,8,16")
+    more = (*more, "--vary", "array.pe_rows=4,8", "--vary", "dram.bytes_per_cycle=16,32,64")
+    data = found_by(*SHAPES, *more, "--sampler", sampler, "--trials", 15)
+    points = {tuple(point["values"].values()) for point in data["points"]}
+    assert len(points) == data["trials"] == 15
+    assert data["space"]["size"] == 18 + 3
+    assert {point["values"]["accelerator"] for point in data["points"]} == {"tf_mvp", "eie"}
 
 
 def test_points_that_cannot_be_are_kept_with_the_reason() -> None:
@@ -297,6 +401,7 @@ def test_a_pattern_that_cannot_have_a_density_is_a_point_that_cannot_be() -> Non
     reasons = [point["reason"] for point in data["points"]]
     assert reasons[0] == "density is 0.7, but pattern 2:4 keeps at most 0.5; give 0.5 or less"
     assert reasons[1:] == [None] * 3
+    STUDY.rename("before")
     alone = explored(*SHAPES, "--pattern", "2:4", "--vary", "dram.bytes_per_cycle=32,64")
     assert "density = 0.5" in (STUDY / "points" / f"{alone['knee']}.toml").read_text()
 
@@ -347,6 +452,10 @@ WRONG = {
     "--vary array.lanes=4,8 --cluster nowhere": "no Dask scheduler answers",
     "--vary array.lanes=4,8 --batch 2": "belongs to whole models",
     "--vary array.lanes=4,8 --mask x.npz": "give one of --mask FILE, --shapes NAME",
+    "--vary accelerator=tf_mpv,eie": "did you mean 'tf_mvp'",
+    "--vary accelerator=eie,snap --accelerator optimus": "is an axis too; leave one out",
+    "--vary accelerator=eie,snap --vary array.lanes=4,8": "unknown key 'array.lanes'",
+    "--vary accelerator=tf_mvp,eie --set array.lanes=8": "array.lanes",
     "": "the space has no axis",
 }
 

@@ -9,7 +9,8 @@ import pytest
 from accel_sim.exploration.record import code_hash, content_hash, open_record, read_record
 from sparse_formats.errors import InputError
 
-TWO = {"a": {"cycles": 1, "energy_j": 0.1}, "b": {"reason": "too\nlarge \u202e"}}
+A, B = "a" * 16, "b" * 16
+TWO = {A: {"cycles": 1, "energy_j": 0.1}, B: {"reason": "too\nlarge \u202e"}}
 
 
 def write_two(path: Path) -> None:
@@ -25,8 +26,8 @@ def test_what_was_added_is_read_again(tmp_path: Path) -> None:
     assert read_record(path) == TWO
     with open_record(path) as record:
         assert dict(record) == TWO
-        with pytest.raises(ValueError, match="a cannot be added"):
-            record.add("a", {})
+        with pytest.raises(ValueError, match=f"{A} cannot be added"):
+            record.add(A, {})
     assert len(path.read_bytes().splitlines()) == 2
     assert path.read_bytes().isascii()
 
@@ -38,10 +39,10 @@ def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
         path.write_bytes(whole[:length])
-        assert read_record(path) == {"a": TWO["a"]}
+        assert read_record(path) == {A: TWO[A]}
         with open_record(path) as record:
-            assert list(record) == ["a"]
-            record.add("b", TWO["b"])
+            assert list(record) == [A]
+            record.add(B, TWO[B])
         assert path.read_bytes() == whole
 
 
@@ -50,7 +51,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "record.jsonl"
     write_two(path)
     path.write_bytes(path.read_bytes() + line + b"\n")
-    with pytest.raises(InputError, match="line 3 is not a result"):
+    with pytest.raises(InputError, match="line 3 is no result; remove what is damaged"):
         read_record(path)
 
 
@@ -58,7 +59,7 @@ def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     write_two(path)
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(InputError, match="line 3 holds a for the second time"), open_record(path):
+    with pytest.raises(InputError, match=f"line 3 holds {A} for the"), open_record(path):
         pass
 
 
