@@ -2,37 +2,65 @@
 
 A cut takes strips (vertical pieces) first, then segments (horizontal pieces) of what is left, then
 single weights. Which cut is cheapest is estimated in multiply-adds of a vector at full speed. The
-constants were calibrated once on an AVX2 machine; `benchmarks/kernels/test_dispatcher.py` shows
-what the choice loses against the best one.
+prices were calibrated once, on a Zen 4 machine with AVX-512 and with AVX2, which hardly differ;
+`benchmarks/kernels/test_dispatcher.py` shows what the choice loses against the best one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.loops import segments, strips
 from kernels.loops.strips import HEIGHTS
 from kernels.vector_registers import machine
 
 Batch = Literal["one", "few", "many"]
 """Tokens: one; so few that no panel has 8 vectors; more."""
 
-STRIP, SEGMENT = 4.0, 4.6
-"""Of 4 weights, kept or not."""
-STRIP_LOOP, SEGMENT_LOOP = 25.0, 13.0
-"""Of taking up 4 outputs, and of taking up 4 inputs in one chunk of outputs."""
-ROW_WEIGHT = {"many": 1.9, "few": 2.5}
-"""A single weight that reads its input from the second cache."""
-REST_WEIGHT = 2.2
-"""A single weight beside longer pieces, in panels of their width."""
-BLOCK_WEIGHT, BLOCK_LOOP = 1.0, 6.0
-"""A single weight that reads from the first cache, and taking up a row in a block of inputs."""
 
-BLOCK = 96
-"""Inputs of a block: with 8 vectors of tokens they fill three quarters of the first cache."""
-WIDE_BLOCK = 1024
-"""Where a row keeps too few weights for that: what still fits the second cache."""
+@dataclass(frozen=True)
+class Prices:
+    """What pieces cost, in multiply-adds of a vector at full speed.
+
+    strips, segments: by height or length, of each weight in a piece, kept or not. strip_loop: of
+    taking up the outputs of a strip. segment_loop: of taking up the inputs of a segment, for one
+    chunk of outputs. blocks: by inputs of a block of rows, of a weight, and of taking up a row in
+    a block. rest: the same of single weights beside longer pieces.
+    """
+
+    strips: Mapping[int, float]
+    strip_loop: float
+    segments: Mapping[int, float]
+    segment_loop: float
+    blocks: Mapping[int, tuple[float, float]]
+    rest: tuple[float, float]
+
+
+NARROW_BLOCK, FEW_BLOCK, WIDE_BLOCK = 80, 384, 1024
+"""Inputs of a block of rows that stay in the first cache, for many tokens and for few, and such
+that stay in the second one."""
+
+PRICES: dict[Batch, Prices] = {
+    "many": Prices(
+        strips={4: 1.1},
+        strip_loop=57,
+        segments={4: 1.13},
+        segment_loop=10,
+        blocks={NARROW_BLOCK: (1.38, 4.5), WIDE_BLOCK: (2.4, 0)},
+        rest=(2.4, 0),
+    ),
+    "few": Prices(
+        strips={16: 1.04, 4: 1.1},
+        strip_loop=4,
+        segments={16: 1.05, 8: 1.15},
+        segment_loop=14,
+        blocks={FEW_BLOCK: (2.05, 6.5)},
+        rest=(2.15, 8),
+    ),
+}
 
 
 def batch_of(tokens: int) -> Batch:
@@ -45,7 +73,7 @@ def batch_of(tokens: int) -> Batch:
 class Cut:
     """height, least_strip: of strips, and the fewest kept weights that make one; height 0: none.
 
-    length, least_segment: the same of segments, which are of 4, or for one token of spans.
+    length, least_segment: the same of segments, or for one token of spans.
     block: inputs of a block of rows.
     """
 
@@ -62,45 +90,85 @@ class Cut:
 
 def choose(keep: NDArray[np.bool_], batch: Batch, chunk: int) -> Cut:
     """The cheapest cut of the mask `keep` (out, in; both multiples of 16)."""
-    costs = _costs_of_one(keep) if batch == "one" else _costs(keep, batch, chunk)
+    costs = _costs_of_one(keep) if batch == "one" else _costs(keep, PRICES[batch], chunk)
     return min(costs, key=lambda cut: costs[cut])
 
 
 def candidates(batch: Batch) -> dict[str, Cut]:
     """Every cut the dispatcher might choose for some mask, by name: what a benchmark compares."""
     if batch == "one":
-        cuts = {f"strips {height}": Cut(height=height) for height in HEIGHTS}
-        cuts |= {f"spans {length}": Cut(length=length) for length in HEIGHTS}
+        cuts = {f"strips of {height}": Cut(height=height) for height in HEIGHTS}
+        cuts |= {f"spans of {length}": Cut(length=length) for length in HEIGHTS}
         return cuts | {"rows": Cut()}
-    cuts = {f"strips, {least} kept": Cut(4, least) for least in (1, 2, 3, 4)}
-    cuts |= {f"segments, {n} kept": Cut(length=4, least_segment=n) for n in (1, 2, 3, 4)}
-    cuts["strips and segments"] = Cut(4, 4, 4, 4)
-    return cuts | {"rows": Cut(block=WIDE_BLOCK), "rows in blocks": Cut(block=BLOCK)}
+    prices = PRICES[batch]
+    cuts: dict[str, Cut] = {}
+    for side in prices.strips:
+        cuts |= {f"strips of {side}, {n} kept": Cut(side, n) for n in _least(side)}
+    for side in prices.segments:
+        cuts |= {
+            f"segments of {side}, {n} kept": Cut(length=side, least_segment=n) for n in _least(side)
+        }
+    high, long = min(prices.strips), min(prices.segments)
+    cuts["strips and segments"] = Cut(high, high, long, long)
+    return cuts | {f"rows in blocks of {block}": Cut(block=block) for block in prices.blocks}
 
 
-def _costs(keep: NDArray[np.bool_], batch: Batch, chunk: int) -> dict[Cut, float]:
+def _least(side: int) -> tuple[int, ...]:
+    """The fewest kept weights of a piece of so many that a cut may ask for."""
+    return (side // 4, side // 2, side * 3 // 4, side)
+
+
+def _costs(keep: NDArray[np.bool_], prices: Prices, chunk: int) -> dict[Cut, float]:
     rows, cols = keep.shape
     nnz = int(np.count_nonzero(keep))
-    strips = _histogram(_strip_counts(keep, 4))
-    segments = _histogram(_segment_counts(keep, 4))
-    strip_loops = rows // 4 * STRIP_LOOP
-    segment_loops = -(-rows // chunk) * (cols // 4) * SEGMENT_LOOP
-    costs: dict[Cut, float] = {Cut(block=WIDE_BLOCK): nnz * ROW_WEIGHT[batch]}
-    if batch == "many":
-        costs[Cut(block=BLOCK)] = nnz * BLOCK_WEIGHT + rows * -(-cols // BLOCK) * BLOCK_LOOP
-    for n in (1, 2, 3, 4):
-        rest = _weights(strips[:n]) * REST_WEIGHT
-        costs[Cut(4, n)] = _pieces(strips[n:]) * STRIP + strip_loops + rest
-        rest = _weights(segments[:n]) * REST_WEIGHT
-        loops = segment_loops
-        costs[Cut(length=4, least_segment=n)] = _pieces(segments[n:]) * SEGMENT + loops + rest
-    if strips[4] and segments[4]:
-        left = keep.reshape(rows // 4, 4, cols) & (_strip_counts(keep, 4) < 4)[:, None]
-        after = _histogram(_segment_counts(left.reshape(rows, cols), 4))
-        rest = _weights(after[:4]) * REST_WEIGHT
-        pieces = _pieces(strips[4:]) * STRIP + _pieces(after[4:]) * SEGMENT
-        costs[Cut(4, 4, 4, 4)] = pieces + strip_loops + segment_loops + rest
-    return costs
+    costs = {
+        Cut(block=block): nnz * weight + min(nnz, rows * -(-cols // block)) * loop
+        for block, (weight, loop) in prices.blocks.items()
+    }
+    chunks = -(-rows // chunk)
+    for side, price in prices.strips.items():
+        kept = strips.counts(keep, side)
+        for n, pieces, rest in _pieces(kept, side, nnz):
+            loops = rows / side * prices.strip_loop
+            costs[Cut(side, n)] = pieces * side * price + loops + _rest(rest, rows, prices)
+    for side, price in prices.segments.items():
+        kept = segments.counts(keep, side)
+        for n, pieces, rest in _pieces(kept, side, nnz):
+            loops = chunks * (cols / side) * prices.segment_loop
+            cut = Cut(length=side, least_segment=n)
+            costs[cut] = pieces * side * price + loops + _rest(rest, rows, prices)
+    return costs | _costs_of_both(keep, prices, nnz, chunks)
+
+
+def _costs_of_both(
+    keep: NDArray[np.bool_], prices: Prices, nnz: int, chunks: int
+) -> dict[Cut, float]:
+    """Of whole strips, then whole segments of what they leave; nothing where either lacks."""
+    rows, cols = keep.shape
+    high, long = min(prices.strips), min(prices.segments)
+    is_strip = strips.counts(keep, high) == high
+    tall = int(np.count_nonzero(is_strip))
+    if not tall or not np.any(segments.counts(keep, long) == long):
+        return {}
+    left = (keep.reshape(rows // high, high, cols) & ~is_strip[:, None]).reshape(rows, cols)
+    lying = int(np.count_nonzero(segments.counts(left, long) == long))
+    rest = nnz - tall * high - lying * long
+    cost = tall * high * prices.strips[high] + lying * long * prices.segments[long]
+    cost += rows / high * prices.strip_loop + chunks * (cols / long) * prices.segment_loop
+    return {Cut(high, high, long, long): cost + _rest(rest, rows, prices)}
+
+
+def _rest(weights: int, rows: int, prices: Prices) -> float:
+    weight, loop = prices.rest
+    return weights * weight + min(weights, rows) * loop
+
+
+def _pieces(counts: NDArray[np.uint8], side: int, nnz: int) -> list[tuple[int, int, int]]:
+    """For each n of `_least`: n, the pieces that keep so many, and the weights of the others."""
+    # Faster than `bincount`, which widens the counts first.
+    found = np.array([np.count_nonzero(counts == kept) for kept in range(1, side + 1)])
+    weights = found * np.arange(1, side + 1)
+    return [(n, int(found[n - 1 :].sum()), nnz - int(weights[n - 1 :].sum())) for n in _least(side)]
 
 
 def _costs_of_one(keep: NDArray[np.bool_]) -> dict[Cut, float]:
@@ -109,30 +177,6 @@ def _costs_of_one(keep: NDArray[np.bool_]) -> dict[Cut, float]:
     for size in HEIGHTS:
         # The last term: a shorter piece takes as many instructions as one that fills a vector.
         strip, span = size * 4 + 4, size * 4 + 6
-        costs[Cut(height=size)] = float(np.count_nonzero(_strip_counts(keep, size)) * strip)
-        costs[Cut(length=size)] = float(np.count_nonzero(_segment_counts(keep, size)) * span)
+        costs[Cut(height=size)] = float(np.count_nonzero(strips.counts(keep, size)) * strip)
+        costs[Cut(length=size)] = float(np.count_nonzero(segments.counts(keep, size)) * span)
     return costs
-
-
-def _strip_counts(keep: NDArray[np.bool_], height: int) -> NDArray[np.uint8]:
-    rows, cols = keep.shape
-    return keep.reshape(rows // height, height, cols).sum(1, dtype=np.uint8)
-
-
-def _segment_counts(keep: NDArray[np.bool_], length: int) -> NDArray[np.uint8]:
-    rows, cols = keep.shape
-    return keep.reshape(rows, cols // length, length).sum(2, dtype=np.uint8)
-
-
-def _histogram(counts: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many pieces keep 0, 1, 2, 3, 4."""
-    return np.bincount(counts.ravel(), minlength=5)
-
-
-def _weights(histogram: NDArray[np.int64]) -> int:
-    """Kept weights of the pieces that keep 0, 1, …."""
-    return int(histogram @ np.arange(len(histogram)))
-
-
-def _pieces(histogram: NDArray[np.int64]) -> int:
-    return int(histogram.sum())

@@ -125,11 +125,13 @@ def pack(weight: SparseMatrix, tokens: int, cut: Cut | None = None) -> Packed:
     long, least_long = (cut.length, cut.least_segment) if cut.length else (4, 5)
     lying: Segments | Spans
     if tokens > 1:
-        lying = segments.pack(keep, dense, chunk, least_long)
+        lying = segments.pack(keep, dense, chunk, long, least_long)
     else:
         lying = segments.pack_spans(keep, dense, long, least_long)
     block = max(1, min(cut.block, inputs))
-    single = rows.pack(keep, dense, max(1, chunk), block)
+    batch = batch_of(tokens)
+    multiple = {"one": 16, "few": 4, "many": 1}[batch]
+    single = rows.pack(keep, dense, max(1, chunk), block, tokens > 1, multiple)
     return Packed(cut, upright, lying, single, perf_counter() - start)
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.dispatcher import Cut
-from kernels.loops import multiply, panels
+from kernels.loops import multiply, panels, segments
 from kernels.packing import Packed, Prepared, prepare
-from kernels.vector_registers import machine
+from kernels.vector_registers import Machine, machine
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 
 Activation = Literal["relu", "gelu"]
@@ -119,7 +118,7 @@ def _many(
         *_flat(result),
         *last_step,
     )
-    pieces = _panels(result.shape[1], lanes, packed.cut)
+    pieces = _panels(result.shape[1], lanes, packed.cut.has_rows_only, machine())
     _run(
         [
             [(kernel, (*parts, first, last, *tokens)) for kernel, *tokens in pieces]
@@ -136,21 +135,18 @@ def _one(
     last_step: tuple[NDArray[Any], int],
     threads: int,
 ) -> None:
-    rows, cols = prepared.shape
-    # Pieces reach up to the next multiple of 16.
-    if cols % 16 or x.dtype != result.dtype:
-        line = np.zeros(-(-cols // 16) * 16, result.dtype)
-        line[:cols] = x[:, 0]
-    else:
-        line = _readable(x).reshape(-1)
+    rows = prepared.shape[0]
+    # One type of `x` for each type of sums, so that no loop is compiled twice.
+    line = _readable(x if x.dtype == result.dtype else x.astype(result.dtype)).reshape(-1)
     kernel = multiply.one_token(machine().lanes(result.dtype))
     arrays = (*packed.arrays, line, result.reshape(-1), *last_step)
     if threads == 1:
         kernel(*arrays, 0, rows)
         return
-    # Whole strips to each thread.
-    shares = _shares(-(-rows // 16), threads)
-    _run([[(kernel, (*arrays, 16 * first, min(16 * last, rows)))] for first, last in shares])
+    # Whole windows of sorted rows to each thread.
+    step = segments.SORTED
+    shares = _shares(-(-rows // step), threads)
+    _run([[(kernel, (*arrays, step * first, min(step * last, rows)))] for first, last in shares])
 
 
 @cache
@@ -158,11 +154,14 @@ def _no_bias(dtype: Any) -> NDArray[Any]:
     return np.empty(0, dtype)
 
 
-def _panels(tokens: int, lanes: int, cut: Cut) -> list[tuple[Callable[..., None], int, int]]:
+@lru_cache(1024)
+def _panels(
+    tokens: int, lanes: int, has_rows_only: bool, machine: Machine
+) -> list[tuple[Callable[..., None], int, int]]:
     """(kernel, first token, last token): panels of a few widths that cover all tokens."""
     # As many vectors as 4 rows of sums, and one row of inputs, leave registers for.
-    full = 4 if machine().registers == 32 else 3
-    widths = (8, full, 2, 1) if cut.has_rows_only else (full, 2, 1)
+    full = 4 if machine.registers == 32 else 3
+    widths = (8, full, 2, 1) if has_rows_only else (full, 2, 1)
     units = -(-tokens // lanes)
     pieces: list[tuple[Callable[..., None], int, int]] = []
     first = 0
@@ -173,7 +172,8 @@ def _panels(tokens: int, lanes: int, cut: Cut) -> list[tuple[Callable[..., None]
             count -= 1
         if count:
             last = min(first + count * width * lanes, tokens)
-            pieces.append((multiply.many_tokens(lanes, width, width < 8), first, last))
+            kernel = multiply.many_tokens(lanes, width, machine.side(width))
+            pieces.append((kernel, first, last))
             first = last
             units -= count * width
     return pieces

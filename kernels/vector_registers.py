@@ -5,6 +5,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+LINE = 64
+"""Bytes of a line of the first cache on all processors that we know."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,15 @@ class Machine:
     def lanes(self, dtype: np.dtype[Any]) -> int:
         """Elements of `dtype` in one register."""
         return self.bytes // dtype.itemsize
+
+    def side(self, vectors: int) -> int:
+        """Outputs (16, 8 or 4) whose sums stay in registers together, for so many vectors each.
+
+        0 where not even 4 do.
+        """
+        # Beside them there must be room for the vectors of one input, and for one weight.
+        fitting = (side for side in (16, 8, 4) if (side + 1) * vectors < self.registers)
+        return next(fitting, 0)
 
     @property
     def chunk(self) -> int:
@@ -42,3 +55,21 @@ def machine() -> Machine:
     if "+avx2" in features:
         return Machine("AVX2", 32, 16, has_half)
     return Machine("128-bit", 16, 16, has_half)
+
+
+def empty(count: int, dtype: Any) -> NDArray[Any]:
+    """An array like `np.empty(count, dtype)` that starts at a line of the cache.
+
+    A vector that reaches over two lines takes twice as long to read.
+    """
+    dtype = np.dtype(dtype)
+    space = np.empty(count * dtype.itemsize + LINE, np.uint8)
+    start = -space.ctypes.data % LINE
+    return space[start : start + count * dtype.itemsize].view(dtype)
+
+
+def zeros(count: int, dtype: Any) -> NDArray[Any]:
+    """As `empty`, filled with zeros."""
+    array = empty(count, dtype)
+    array[:] = 0
+    return array

@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 
 from kernels.loops import panels, rows, segments, strips
-from kernels.loops.simd import size, zeros
+from kernels.loops.simd import size, to_line, zeros
+from kernels.vector_registers import LINE
 
 PANEL_BYTES = 1 << 18
 """Of activations packed at once: half of a small second cache (512 KiB)."""
@@ -28,12 +29,15 @@ the values that a function closes over for a part of its key."""
 
 
 @cache
-def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
+def many_tokens(lanes: int, count: int, side: int) -> Any:
     """The compiled loop for panels of `count` vectors of `lanes` tokens.
 
-    has_long: whether it has the code for strips and segments, or for rows only.
+    side: 4, 8 or 16 outputs of a strip, or inputs of a segment, are multiplied at once; 0: the loop
+        has the code for rows only.
     """
-    tile, sources = 4 * count, SOURCES
+    sources = SOURCES
+    has_long, has_8, has_4 = side > 0, side > 8, side > 4
+    whole, eight, four = side * count, 8 * count, 4 * count
 
     @njit(cache=True, nogil=True)
     def multiply(
@@ -43,11 +47,13 @@ def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
         strip_indptr: Any,
         strip_columns: Any,
         strip_values: Any,
+        length: int,
         segment_indptr: Any,
         segment_rows: Any,
         segment_values: Any,
         block: int,
         row_indptr: Any,
+        row_order: Any,
         row_columns: Any,
         row_values: Any,
         x: Any,
@@ -72,8 +78,11 @@ def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
         # A line of a panel is `width` tokens; whole panels that fit, but at least one.
         at_once = max(1, PANEL_BYTES // max(1, padded * width * out.itemsize)) * width
         at_once = min(at_once, -(-(last_token - first_token) // width) * width)
-        packed = np.empty(padded * at_once, out.dtype)
-        sums = np.empty(chunk * width, out.dtype)
+        # A vector that reaches over two lines of the cache takes twice as long to read.
+        packed = np.empty(padded * at_once + LINE, out.dtype)
+        packed = packed[to_line(packed) :]
+        sums = np.empty(chunk * width + LINE, out.dtype)
+        sums = sums[to_line(sums) :][: chunk * width]
         for first in range(first_token, last_token, at_once):
             last = min(first + at_once, last_token)
             panels.fill(
@@ -95,41 +104,56 @@ def many_tokens(lanes: int, count: int, has_long: bool) -> Any:
                 for start in range(first, last, width):
                     panel = packed[(start - first) * padded :]
                     sums[:] = 0
-                    if has_long and len(strip_values):
-                        strips.accumulate(
-                            zeros(out, lanes, tile),
-                            vector,
-                            height,
-                            strip_indptr,
-                            strip_columns,
-                            strip_values,
-                            row // height,
-                            (row + here + height - 1) // height,
-                            panel,
-                            sums,
-                        )
-                    if has_long and len(segment_values):
-                        segments.accumulate(
-                            zeros(out, lanes, tile),
-                            vector,
-                            segment_indptr,
-                            segment_rows,
-                            segment_values,
-                            piece,
-                            padded // 4,
-                            panel,
-                            sums,
-                        )
+                    if has_long:
+                        if len(strip_values):
+                            strip, end = row // height, (row + here + height - 1) // height
+                            arrays = (
+                                strip_indptr,
+                                strip_columns,
+                                strip_values,
+                                strip,
+                                end,
+                                panel,
+                                sums,
+                            )
+                            if height >= side:
+                                strips.accumulate(zeros(out, lanes, whole), vector, height, *arrays)
+                            if has_8 and height == 8:
+                                strips.accumulate(zeros(out, lanes, eight), vector, height, *arrays)
+                            if has_4 and height == 4:
+                                strips.accumulate(zeros(out, lanes, four), vector, height, *arrays)
+                        if len(segment_values):
+                            pieces = (
+                                segment_indptr,
+                                segment_rows,
+                                segment_values,
+                                piece,
+                                padded,
+                                panel,
+                                sums,
+                            )
+                            if length >= side:
+                                segments.accumulate(
+                                    zeros(out, lanes, whole), vector, length, *pieces
+                                )
+                            if has_8 and length == 8:
+                                segments.accumulate(
+                                    zeros(out, lanes, eight), vector, length, *pieces
+                                )
+                            if has_4 and length == 4:
+                                segments.accumulate(
+                                    zeros(out, lanes, four), vector, length, *pieces
+                                )
                     if len(row_values):
                         rows.accumulate(
                             vector,
                             row_indptr,
+                            row_order,
                             row_columns,
                             row_values,
                             piece,
                             blocks,
                             chunk,
-                            here,
                             panel,
                             sums,
                         )
@@ -166,10 +190,12 @@ def one_token(lanes: int) -> Any:
         strip_values: Any,
         length: int,
         span_indptr: Any,
+        span_order: Any,
         span_starts: Any,
         span_values: Any,
         block: int,
         row_indptr: Any,
+        row_order: Any,
         row_columns: Any,
         row_values: Any,
         x: Any,
@@ -180,11 +206,18 @@ def one_token(lanes: int) -> Any:
         last: int,
     ) -> None:
         _ = sources
-        # Strips may reach over the last row.
-        sums = np.zeros(-(-(last - first) // 16) * 16, out.dtype)
+        # Strips may reach over the last row, and spans over the last input.
+        sums = np.zeros(-(-(last - first) // 16) * 16 + LINE, out.dtype)
+        sums = sums[to_line(sums) :]
+        line = np.empty(-(-len(x) // 16) * 16 + LINE, out.dtype)
+        line = line[to_line(line) :]
+        for i in range(len(x)):
+            line[i] = x[i]
+        for i in range(len(x), -(-len(x) // 16) * 16):
+            line[i] = 0
         if len(strip_values):
             strip, end = first // height, (last + height - 1) // height
-            arrays = (strip_indptr, strip_columns, strip_values, strip, end, x, sums)
+            arrays = (strip_indptr, strip_columns, strip_values, strip, end, line, sums)
             if height == 16:
                 strips.accumulate_one(zeros(out, lanes, sixteen), *arrays)
             elif height == 8:
@@ -192,7 +225,16 @@ def one_token(lanes: int) -> Any:
             else:
                 strips.accumulate_one(zeros(out, four, quarters), *arrays)
         if len(span_values):
-            arrays = (span_indptr, span_starts, span_values, first, last, x, sums)
+            arrays = (
+                span_indptr,
+                span_order,
+                span_starts,
+                span_values,
+                first,
+                last,
+                line,
+                sums,
+            )
             if length == 16:
                 segments.accumulate_one(zeros(out, lanes, sixteen), *arrays)
             elif length == 8:
@@ -208,7 +250,7 @@ def one_token(lanes: int) -> Any:
                 row_values,
                 first,
                 last,
-                x,
+                line,
                 sums,
             )
         panels.finish(sums, first, last - first, 1, bias, activation)

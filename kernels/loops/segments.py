@@ -1,8 +1,8 @@
-"""Segments: 4 neighbouring inputs of one output. Horizontal vectors.
+"""Segments: 4, 8 or 16 neighbouring inputs of one output. Horizontal vectors.
 
-Row by row they would read all of X for every output. Instead 4 inputs of a panel stay in registers
-while the segments of a chunk of outputs pass by. For one token the inputs are few: there, `Spans`,
-row by row.
+Row by row they would read all of X for every output. Instead some inputs of a panel stay in
+registers while the segments of a chunk of outputs pass by. For one token the inputs are few: there,
+`Spans`, row by row.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,35 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.simd import INSIDE, add, inner, item, load, multiply_add, size, store, total
+from kernels.loops.simd import (
+    INSIDE,
+    inner,
+    item,
+    load,
+    multiply_add,
+    prefetch,
+    size,
+    store,
+    total,
+    vectors,
+)
+from kernels.vector_registers import zeros
 
-LENGTH = 4
+AHEAD = 512
+LENGTHS = (16, 8, 4)
+SORTED = 128
+"""Rows that `Spans` sort. A multiple of 16; threads divide the rows between such windows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """By chunk of outputs, then by 4 inputs.
+    """By chunk of outputs, then by `length` inputs.
 
-    indptr: one item a (chunk, 4 inputs), and the end. rows: outputs within their chunk.
-    values: 4 weights for each, one behind the other; 0 where none is kept.
+    indptr: one item a (chunk, `length` inputs), and the end. rows: outputs within their chunk.
+    values: `length` weights for each, one behind the other; 0 where none is kept.
     """
 
+    length: int
     indptr: NDArray[np.int64]
     rows: NDArray[np.uint16]
     values: NDArray[Any]
@@ -32,50 +48,90 @@ class Segments:
 
 @dataclass(frozen=True, eq=False)
 class Spans:
-    """Row r takes the inputs starts[j] … starts[j] + length − 1, j in indptr[r] … indptr[r+1] − 1.
+    """Row order[i] takes the inputs starts[j] … starts[j] + length − 1.
 
+    j runs from indptr[i] to indptr[i + 1] − 1.
+    order: within each `SORTED` rows, those with fewest spans first.
     values: `length` weights for each, one behind the other; 0 where none is kept.
     """
 
     length: int
     indptr: NDArray[np.int64]
+    order: NDArray[np.uint32]
     starts: NDArray[Any]
     values: NDArray[Any]
 
 
-def pack(left: NDArray[np.bool_], weight: NDArray[Any], chunk: int, least: int) -> Segments:
+def pack(
+    left: NDArray[np.bool_], weight: NDArray[Any], chunk: int, length: int, least: int
+) -> Segments:
     """Take out of the mask `left` every aligned segment that keeps at least `least` weights.
 
     left: bool (out, in), a multiple of 16 inputs; what is packed is set to False.
     """
     rows, cols = left.shape
-    taken = left.reshape(rows, cols // LENGTH, LENGTH).sum(2, dtype=np.uint8) >= least
+    nothing = np.zeros((rows, cols // length), np.bool_)
+    taken = counts(left, length) >= least if least <= length else nothing
     row_of, block_of = np.nonzero(taken)
-    pieces = row_of // chunk * (cols // LENGTH) + block_of
-    indptr = np.zeros(-(-rows // chunk) * (cols // LENGTH) + 1, np.int64)
+    pieces = row_of // chunk * (cols // length) + block_of
+    indptr = np.zeros(-(-rows // chunk) * (cols // length) + 1, np.int64)
     np.cumsum(np.bincount(pieces, minlength=len(indptr) - 1), out=indptr[1:])
     rows_in_chunk = np.empty(len(pieces), np.uint16)
-    values = np.zeros(len(pieces) * LENGTH, weight.dtype)
-    _fill(taken, left, weight, chunk, indptr.copy(), rows_in_chunk, values)
-    return Segments(indptr, rows_in_chunk, values)
+    values = zeros(len(pieces) * length, weight.dtype)
+    _fill(taken, left, weight, chunk, length, indptr.copy(), rows_in_chunk, values)
+    return Segments(length, indptr, rows_in_chunk, values)
 
 
 def pack_spans(left: NDArray[np.bool_], weight: NDArray[Any], length: int, least: int) -> Spans:
     """Take out of the mask `left` every aligned span that keeps at least `least` weights.
 
-    left: bool (out, in), a multiple of 16 inputs; what is packed is set to False.
+    left: bool (out, in), multiples of 16; what is packed is set to False.
     """
     rows, cols = left.shape
-    taken = left.reshape(rows, cols // length, length).sum(2, dtype=np.uint8) >= least
+    taken = counts(left, length) >= least
+    spans = taken.sum(1)
+    # Rows of one window with equally many spans follow each other: a stable sort by both.
+    order = np.lexsort((spans, np.arange(rows) // SORTED)).astype(np.uint32)
     indptr = np.zeros(rows + 1, np.int64)
-    np.cumsum(taken.sum(1), out=indptr[1:])
-    row_of, place = np.nonzero(taken)
-    starts = (place * length).astype(np.uint16 if cols <= 1 << 16 else np.uint32)
-    squares = left.reshape(rows, cols // length, length)
-    weights = weight.reshape(rows, cols // length, length)[row_of, place]
-    values = np.where(squares[row_of, place], weights, weight.dtype.type(0)).ravel()
-    squares[row_of, place] = False
-    return Spans(length, indptr, starts, values)
+    np.cumsum(spans[order], out=indptr[1:])
+    starts = np.empty(indptr[-1], np.uint16 if cols <= 1 << 16 else np.uint32)
+    values = zeros(len(starts) * length, weight.dtype)
+    _fill_spans(taken, left, weight, length, order, starts, values)
+    return Spans(length, indptr, order, starts, values)
+
+
+def counts(keep: NDArray[np.bool_], length: int) -> NDArray[np.uint8]:
+    """Kept weights of each aligned segment of 4, 8 or 16: (out, in / length)."""
+    # The bytes of a word, each 0 or 1, are added by one multiplication into its highest byte: much
+    # faster than `sum` along so short an axis.
+    if length == 4:
+        return (keep.view(np.uint32) * np.uint32(0x01010101) >> np.uint32(24)).astype(np.uint8)
+    ones = np.uint64(0x0101010101010101)
+    eights = (keep.view(np.uint64) * ones >> np.uint64(56)).astype(np.uint8)
+    return eights if length == 8 else eights[:, ::2] + eights[:, 1::2]
+
+
+@njit(cache=True)
+def _fill_spans(
+    taken: NDArray[np.bool_],
+    left: NDArray[np.bool_],
+    weight: NDArray[Any],
+    length: int,
+    order: NDArray[np.uint32],
+    starts: NDArray[Any],
+    values: NDArray[Any],
+) -> None:
+    k = 0
+    for row in order:
+        for block in range(taken.shape[1]):
+            if taken[row, block]:
+                starts[k] = block * length
+                for i in range(length):
+                    col = block * length + i
+                    if left[row, col]:
+                        values[k * length + i] = weight[row, col]
+                        left[row, col] = False
+                k += 1
 
 
 @njit(cache=True)
@@ -84,6 +140,7 @@ def _fill(
     left: NDArray[np.bool_],
     weight: NDArray[Any],
     chunk: int,
+    length: int,
     cursor: NDArray[np.int64],
     rows: NDArray[np.uint16],
     values: NDArray[Any],
@@ -97,10 +154,10 @@ def _fill(
             k = cursor[piece]
             cursor[piece] += 1
             rows[k] = row % chunk
-            for i in range(LENGTH):
-                col = block * LENGTH + i
+            for i in range(length):
+                col = block * length + i
                 if left[row, col]:
-                    values[k * LENGTH + i] = weight[row, col]
+                    values[k * length + i] = weight[row, col]
                     left[row, col] = False
 
 
@@ -108,32 +165,42 @@ def _fill(
 def accumulate(
     square: Any,
     vector: Any,
+    length: int,
     indptr: NDArray[np.int64],
     rows: NDArray[np.uint16],
     values: NDArray[Any],
     piece: int,
-    blocks: int,
+    inputs: int,
     panel: NDArray[Any],
     sums: NDArray[Any],
 ) -> None:
     """sums += the segments of a chunk of outputs times one panel of tokens.
 
-    square: a tile of 4 × `vector`. panel: (inputs, tokens of `vector`). sums: (chunk, tokens).
-    piece: the number of the chunk. blocks: segments in a row.
+    square: a tile of some inputs × `vector`; they divide `length`. panel: (inputs, tokens of
+    `vector`). sums: (chunk, tokens). piece: the number of the chunk.
     """
     tokens = size(vector)
+    step = vectors(square) // vectors(vector)
+    blocks = inputs // length
     for block in range(blocks):
-        x = load(square, panel, block * size(square))
-        for k in range(indptr[piece * blocks + block], indptr[piece * blocks + block + 1]):
-            place = item(rows, k) * tokens
-            tile = inner(load(vector, sums, place), values, k * LENGTH, x)
-            store(tile, sums, place)
+        first, end = indptr[piece * blocks + block], indptr[piece * blocks + block + 1]
+        if first == end:
+            continue
+        for part in range(0, length, step):
+            x = load(square, panel, (block * length + part) * tokens)
+            for k in range(first, end):
+                place = item(rows, k) * tokens
+                if vectors(vector) <= 2 and step > 4:
+                    prefetch(values, k * length + AHEAD)
+                tile = inner(load(vector, sums, place), values, k * length + part, x)
+                store(tile, sums, place)
 
 
 @njit(**INSIDE)
 def accumulate_one(
     blank: Any,
     indptr: NDArray[np.int64],
+    order: NDArray[np.uint32],
     starts: NDArray[Any],
     values: NDArray[Any],
     first: int,
@@ -143,23 +210,34 @@ def accumulate_one(
 ) -> None:
     """sums += the spans of the rows first … last − 1 times one token.
 
-    blank: a zero tile of as many elements as a span has. x: (inputs). sums: (last − first).
+    blank: a zero tile of as many elements as a span has. x: (inputs). sums: (last − first, up to
+    the next multiple of 16). first: a multiple of `SORTED`, and last too, unless it is the end.
     """
     length = size(blank)
-    for row in range(first, last):
-        k, end = indptr[row], indptr[row + 1]
+    # The rows that were added up to the next multiple of 16 are sorted among the others.
+    for at in range(first, -(-last // 16) * 16, 4):
+        # Four rows, mostly of equally many spans: the processor foresees where the loop ends.
+        i, j, k, m = indptr[at], indptr[at + 1], indptr[at + 2], indptr[at + 3]
+        ends = (j, k, m, indptr[at + 4])
         a, b, c, d = blank, blank, blank, blank
-        while k + 3 < end:
-            v = k * length
-            a = multiply_add(load(blank, values, v), load(blank, x, item(starts, k)), a)
-            v += length
-            b = multiply_add(load(blank, values, v), load(blank, x, item(starts, k + 1)), b)
-            v += length
-            c = multiply_add(load(blank, values, v), load(blank, x, item(starts, k + 2)), c)
-            v += length
-            d = multiply_add(load(blank, values, v), load(blank, x, item(starts, k + 3)), d)
-            k += 4
-        while k < end:
-            a = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), a)
+        while i < ends[0]:
+            for v in (i, j, k, m):
+                prefetch(values, v * length + 2 * AHEAD)
+            a = multiply_add(load(blank, values, i * length), load(blank, x, item(starts, i)), a)
+            b = multiply_add(load(blank, values, j * length), load(blank, x, item(starts, j)), b)
+            c = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), c)
+            d = multiply_add(load(blank, values, m * length), load(blank, x, item(starts, m)), d)
+            i, j, k, m = i + 1, j + 1, k + 1, m + 1
+        while j < ends[1]:
+            b = multiply_add(load(blank, values, j * length), load(blank, x, item(starts, j)), b)
+            j += 1
+        while k < ends[2]:
+            c = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), c)
             k += 1
-        sums[row - first] += total(add(add(a, b), add(c, d)))
+        while m < ends[3]:
+            d = multiply_add(load(blank, values, m * length), load(blank, x, item(starts, m)), d)
+            m += 1
+        sums[order[at] - first] += total(a)
+        sums[order[at + 1] - first] += total(b)
+        sums[order[at + 2] - first] += total(c)
+        sums[order[at + 3] - first] += total(d)

@@ -21,6 +21,8 @@ from numba.core import cgutils
 from numba.extending import models, register_model
 from numba.np.arrayobj import make_array
 
+from kernels.vector_registers import LINE
+
 INSIDE: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of a function that only compiled code calls: it takes half as long to compile.
 
@@ -76,6 +78,36 @@ def vectors(typing: Any, tile: Any) -> Any:
         return ir.Constant(ir.IntType(64), tile.count)
 
     return types.intp(tile), generate
+
+
+@intrinsic
+def to_line(typing: Any, array: Any) -> Any:
+    """Elements from `array[0]` on to the first that begins a line of the cache (64 bytes)."""
+    bytes_each = array.dtype.bitwidth // 8
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = make_array(array)(context, builder, args[0]).data
+        address = builder.ptrtoint(start, ir.IntType(64))
+        missing = builder.and_(builder.neg(address), _integer(LINE - 1))
+        return builder.udiv(missing, _integer(bytes_each))
+
+    return types.intp(array), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, offset: Any) -> Any:
+    """Ask for the line of `array[offset]`, which may lie beyond the end, before it is needed."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _pointer(context, builder, array, args[0], args[1])
+        at = builder.bitcast(at, cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t] + [ir.IntType(32)] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To read; into the first cache; data.
+        builder.call(function, [at, _lane(0), _lane(3), _lane(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @intrinsic
@@ -188,13 +220,18 @@ def gather(typing: Any, tile: Any, array: Any, places: Any, first: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         base = make_array(array)(context, builder, args[1]).data
         at = _pointer(context, builder, places, args[2], args[3])
+        size = tile.lanes * tile.count
+        if size % 4:
+            single = [builder.load(builder.gep(at, [_integer(i)])) for i in range(size)]
+            found = [builder.zext(place, ir.IntType(64)) for place in single]
+        else:
+            fours = [_four(builder, builder.gep(at, [_integer(i)])) for i in range(0, size, 4)]
+            found = [place for each in fours for place in each]
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for i in range(tile.count):
             vector = ir.Constant(_vector(context, tile), ir.Undefined)
             for lane in range(tile.lanes):
-                place = builder.load(builder.gep(at, [_integer(i * tile.lanes + lane)]))
-                place = builder.zext(place, ir.IntType(64))
-                element = builder.load(builder.gep(base, [place]))
+                element = builder.load(builder.gep(base, [found[i * tile.lanes + lane]]))
                 vector = builder.insert_element(vector, element, _lane(lane))
             value = builder.insert_value(value, vector, i)
         return value
@@ -274,6 +311,31 @@ def item(typing: Any, array: Any, place: Any) -> Any:
         return builder.zext(loaded, ir.IntType(64))
 
     return types.intp(array, types.intp), generate
+
+
+@intrinsic
+def four(typing: Any, array: Any, place: Any) -> Any:
+    """`array[place]` and the next three, of an unsigned array, as intps."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _pointer(context, builder, array, args[0], args[1])
+        return context.make_tuple(builder, signature.return_type, _four(builder, at))
+
+    return types.UniTuple(types.intp, 4)(array, types.intp), generate
+
+
+def _four(builder: Any, at: Any) -> list[Any]:
+    """The four unsigned integers at `at`, widened to 64 bits.
+
+    Those of 16 bits are read by one load and taken apart by shifts: what bounds a product of single
+    weights is how many loads the processor begins in a cycle.
+    """
+    whole, bits = ir.IntType(64), at.type.pointee.width
+    if bits != 16:
+        return [builder.zext(builder.load(builder.gep(at, [_integer(i)])), whole) for i in range(4)]
+    word = builder.load(builder.bitcast(at, whole.as_pointer()), align=2)
+    shifted = [builder.lshr(word, _integer(16 * i)) for i in range(4)]
+    return [builder.and_(part, _integer(0xFFFF)) for part in shifted]
 
 
 def _integer(value: int) -> Any:
