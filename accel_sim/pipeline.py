@@ -2,9 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -22,6 +22,18 @@ from sparse_formats.errors import InputError
 from sparse_formats.memory import holding
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The layers of a run before they are laid out in time.
+
+    machine: as it holds the weights; order: numbers of `layers`, one each time that one runs.
+    """
+
+    machine: Machine
+    layers: Sequence[LayerRun]
+    order: Sequence[int]
+
+
 def simulate(
     workload: Workload | Masks,
     machine: Machine,
@@ -30,6 +42,7 @@ def simulate(
     threads: int | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
     on_outputs: Callable[[str, NDArray[Any]], None] | None = None,
+    on_runs: Callable[[Runs], None] = lambda runs: None,
 ) -> Report:
     """Latency and energy of each matrix, in order.
 
@@ -38,7 +51,7 @@ def simulate(
     is_checked: compute the product in scheduled order, where weights are known. threads: how many
     layers run at once (default: all cores); the result does not depend on it. on_layer is called
     with the name of each finished layer; on_outputs with the name and the output (rows, tokens) of
-    each layer that was multiplied, in order.
+    each layer that was multiplied, in order; on_runs with what a timeline is made of.
 
     Raises:
         InputError: a matrix does not fit the machine, or an argument is of another kind.
@@ -60,6 +73,7 @@ def simulate(
     if not runs:
         raise InputError("there is no matrix to simulate; give at least one")
     order = workload.order([run.name for run in runs])
+    on_runs(Runs(machine, runs, order))
     times = lay_out_in(order, runs, machine)
     dense_times = lay_out_in(order, dense_runs, dense_machine)
     layers = tuple(

@@ -21,6 +21,7 @@ from accel_sim.commands.simulation_options import (
     density_of,
     patterns,
 )
+from accel_sim.commands.trace_options import TraceOptions, wish_of, write_traces
 from accel_sim.inputs.defaults import PATTERN, TOKENS
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from accel_sim.dataflows.abstract.dataflow import Machine
     from accel_sim.inputs.activations import Activations
     from accel_sim.inputs.workload import Workload
+    from accel_sim.pipeline import Runs
     from accel_sim.reports.report import Report
 
 NO_ADVICE = "--advice simulates what would help; --out does so too where it is quick."
@@ -45,7 +47,7 @@ def _report_files() -> Iterable[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(AcceleratorOptions, SimulationOptions):
+class Settings(AcceleratorOptions, SimulationOptions, TraceOptions):
     """Simulate a mask file, or generated masks of known shapes, layer by layer."""
 
     mask: Path | None = option("Mask file or folder to simulate, e.g. out.npz.", default=None)
@@ -91,10 +93,15 @@ class Settings(AcceleratorOptions, SimulationOptions):
 
 @dataclass(frozen=True)
 class Result:
-    """The report, and the product (outputs, tokens) of each matrix by name, where it is wanted."""
+    """The report, and what its timeline is made of.
+
+    products: of each matrix by name (outputs, tokens), where they are wanted.
+    """
 
     report: Report
     products: Mapping[str, NDArray[Any]]
+    workload: Workload
+    runs: Runs
 
 
 def run(settings: Settings) -> Result:
@@ -103,6 +110,7 @@ def run(settings: Settings) -> Result:
     from accel_sim.models.left_out import not_counted
     from accel_sim.reports.calibration import check_calibratable
 
+    wish_of(settings)
     machine = accelerator(settings)
     workload = _workload(settings)
     if workload.is_int8:
@@ -114,7 +122,8 @@ def run(settings: Settings) -> Result:
     workload = replace(workload, activations=_activations(settings, workload))
 
     products: dict[str, NDArray[Any]] = {}
-    report = _simulate(settings, workload, machine, products)
+    runs: list[Runs] = []
+    report = _simulate(settings, workload, machine, products, runs)
     if settings.calibrated:
         from accel_sim.reports.calibration import calibrated
 
@@ -133,7 +142,7 @@ def run(settings: Settings) -> Result:
         advice=advice,
         mask_advice={} if advice is None else mask_advice(workload, report.total.density),
     )
-    return Result(report, products)
+    return Result(report, products, workload, runs[0])
 
 
 def show(settings: Settings, result: Result) -> int:
@@ -144,6 +153,8 @@ def show(settings: Settings, result: Result) -> int:
     from sparse_formats.files.atomic import write_npz
     from sparse_formats.terminal.tables import new_console
 
+    # Refused for its size before anything is written.
+    said = write_traces(settings, result.runs, result.workload, wish_of(settings))
     data = as_json(result.report)
     if settings.outputs is not None:
         arrays = {name: product.T for name, product in result.products.items()}
@@ -156,6 +167,8 @@ def show(settings: Settings, result: Result) -> int:
     print_report(result.report, console)
     if settings.out is not None:
         console.print(f"report   {settings.out / 'report.html'}", soft_wrap=True)
+    for line in said:
+        console.print(line, soft_wrap=True, markup=False)
     return int(result.report.total.product_is_equal is False)
 
 
@@ -217,9 +230,16 @@ def _activations(settings: Settings, workload: Workload) -> Activations:
 
 
 def _simulate(
-    settings: Settings, workload: Workload, machine: Machine, products: dict[str, NDArray[Any]]
+    settings: Settings,
+    workload: Workload,
+    machine: Machine,
+    products: dict[str, NDArray[Any]],
+    runs: list[Runs],
 ) -> Report:
-    """Run with a progress bar on stderr, where somebody is looking; keep wanted `products`."""
+    """Run with a progress bar on stderr, where somebody is looking.
+
+    Wanted `products` and what a timeline is made of, `runs`, are kept.
+    """
     from rich.markup import escape
     from rich.progress import Progress
 
@@ -239,6 +259,7 @@ def _simulate(
                 task, advance=1, description=escape(printable(name))
             ),
             on_outputs=None if settings.outputs is None else products.__setitem__,
+            on_runs=runs.append,
         )
 
 

@@ -104,14 +104,43 @@ def segment_of(run: LayerRun, machine: Machine) -> Segment:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A run in time, tile by tile and pass by pass, in the order of `segments`.
+
+    loads: int64 (tiles, 3): start, first byte and end of each load. passes: int64 (passes, 4):
+    start and end of each pass, and of its write-back.
+    """
+
+    times: list[LayerTime]
+    loads: NDArray[np.int64]
+    passes: NDArray[np.int64]
+
+
 def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
     """When each segment of a run starts and ends, one right behind the other.
 
     Raises:
         InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
     """
+    return _laid_out(segments, machine, 0).times
+
+
+def schedule_of(segments: Sequence[Segment], machine: Machine) -> Schedule:
+    """As `lay_out`, with the moments of every load and pass.
+
+    Raises:
+        InputError: as `lay_out`.
+    """
+    passes = sum(len(segment.room) * segment.groups for segment in segments)
+    return _laid_out(segments, machine, passes)
+
+
+def _laid_out(segments: Sequence[Segment], machine: Machine, logged: int) -> Schedule:
+    """logged: how many passes the schedule lists, all or none."""
+    log = np.zeros((logged, 4), np.int64)
     if not segments:
-        return []
+        return Schedule([], np.zeros((0, 3), np.int64), log)
     counts = [len(segment.room) for segment in segments]
     transfer = np.concatenate([segment.transfer for segment in segments])
     if float(transfer.sum(dtype=np.float64)) > MOST_CYCLES:
@@ -136,6 +165,7 @@ def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
         machine.dram.first_latency_cycles,
         times,
         moments,
+        log,
     )
     # A matrix without entries has no tile: it starts and ends where the layer before it ended.
     ends = np.maximum.accumulate(times[:, 1])
@@ -144,7 +174,7 @@ def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
     edges = np.concatenate([times[:, 0], ends[-1:]])
     latency = _overlap(moments[:, 0], moments[:, 1], edges)
     busy = _overlap(moments[:, 1], moments[:, 2], edges)
-    return [
+    of_layers = [
         LayerTime(
             *(int(value) for value in times[i]),
             dram_busy=int(busy[i]),
@@ -155,6 +185,7 @@ def lay_out(segments: Sequence[Segment], machine: Machine) -> list[LayerTime]:
         )
         for i, segment in enumerate(segments)
     ]
+    return Schedule(of_layers, moments, log)
 
 
 def alone(run: LayerRun, machine: Machine) -> LayerTime:
@@ -330,9 +361,11 @@ def _recur(
     first_latency: int,
     times: Any,
     moments: Any,
+    log: Any,
 ) -> None:
     """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy,
-    and moments[tile] = start, first byte, end of its load."""
+    moments[tile] = start, first byte, end of its load,
+    and log[pass] = start, end, start and end of its write-back, where it has a line for each."""
     kinds = pass_cycles.shape[1]
     tiles = len(room)
     release = np.zeros(tiles, np.int64)
@@ -347,6 +380,7 @@ def _recur(
     pass_end = 0
     write_end = 0
     write_end_before = 0
+    number = 0  # of the pass
     for i in range(tiles):
         if layer_of_tile[i] != layer:
             layer = layer_of_tile[i]
@@ -393,6 +427,12 @@ def _recur(
             write_end_before = write_end
             write_end = max(pass_end, write_end) + cycles
             times[layer, 5] += cycles
+            if number < len(log):
+                log[number, 0] = begin
+                log[number, 1] = pass_end
+                log[number, 2] = write_end - cycles
+                log[number, 3] = write_end
+            number += 1
         release[i] = pass_end
         written[i] = write_end
         times[layer, 1] = write_end

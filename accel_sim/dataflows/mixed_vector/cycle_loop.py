@@ -8,7 +8,7 @@ yet brought and on queues as full as they were before the takers.
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -30,6 +30,15 @@ class Cause(IntEnum):
     WINDOW = 2
     DECOMPRESSOR = 3
     IDLE = 4
+
+
+class Parser(IntEnum):
+    """What a parser does in a cycle."""
+
+    IDLE = 0
+    BUSY = 1
+    QUEUE_FULL = 2
+    WEIGHT_BUFFER = 3
 
 
 class Block(IntEnum):
@@ -86,7 +95,25 @@ class Stepper:
             self._known[key] = steps
         return self._known[key]
 
-    def _step(self, dead: NDArray[np.bool_]) -> Steps:
+    def record(self, live: Liveness) -> "Log":
+        """What the units did in each cycle of the pass, which is stepped for it."""
+        stream, cycles = self.tile.stream, self.steps(live).blocks[Block.CYCLES]
+        rows, slots = len(live.dead), stream.slots.count
+        stepped = cycles - self._machine.array.pe_latency_cycles
+        log = Log(
+            takers=np.zeros((stepped, rows, slots), np.uint8),
+            parsers=np.zeros((stepped, slots), np.uint8),
+            window=np.zeros((stepped, 2), np.int32),
+            parsed=np.zeros((stepped, slots), np.int32),
+            taken=np.zeros((stepped + 1, rows, slots), np.int32),
+            waiting=np.zeros((stepped, slots), np.int32),
+            reads=np.zeros((stepped, slots // stream.slots.groups), np.bool_),
+        )
+        log.taken[-1] = stream.entries.first[1:]
+        self._step(live.dead, log)
+        return log
+
+    def _step(self, dead: NDArray[np.bool_], log: "Log | None" = None) -> Steps:
         machine, (size, stream) = self._machine, (self.tile.size, self.tile.stream)
         entries, slots = stream.entries, stream.slots
         blocks = np.zeros(len(Block), np.int64)
@@ -107,6 +134,7 @@ class Stepper:
             blocks,
             takers,
             last_take,
+            None if log is None else tuple(log),
         )
         # The first of the lowest slot, of it the lowest column, among those that took last.
         slot, row = divmod(int(np.argmax(last_take.T)), len(dead))
@@ -126,12 +154,35 @@ class Stepper:
         )
 
 
+class Log(NamedTuple):
+    """What the units of a pass were in each of its cycles, but for those of the PEs' latency.
+
+    takers: uint8 (cycles, rows, slots), by `Cause`; a row as in `Liveness.dead`. parsers: uint8
+    (cycles, slots), by `Parser`. window: int32 (cycles, 2), base and loaded, from the first input
+    of the tile. parsed (cycles, slots), taken (cycles + 1, rows, slots): int32, the entries up to
+    which parsers had delivered and takers taken when the cycle began. waiting: int32 (cycles,
+    slots), bits in front of each parser. reads: bool (cycles, PE rows), whether the row reads a
+    word.
+    """
+
+    takers: NDArray[np.uint8]
+    parsers: NDArray[np.uint8]
+    window: NDArray[np.int32]
+    parsed: NDArray[np.int32]
+    taken: NDArray[np.int32]
+    waiting: NDArray[np.int32]
+    reads: NDArray[np.bool_]
+
+
 @njit(cache=True, nogil=True)
-def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_take: Any) -> int:
+def _step(
+    entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_take: Any, log: Any
+) -> int:
     """Step one pass; returns the cycles in which takers dropped entries, summed over takers.
 
     entries: first of each slot; lo, hi, bits, dead[row, ·]. Between taken[row, s] and parsed[s]
-    lies what waits in the queue of slot s; all rows have the same arrive.
+    lies what waits in the queue of slot s; all rows have the same arrive. log: the arrays of a
+    `Log`, or None, for which the lines that write into it are not even compiled.
     """
     first, lo, hi, bits, dead = entries
     slot_bytes, record_words, inputs = tile
@@ -150,6 +201,14 @@ def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_t
         is_known = cycle >= record_words
         bound = inputs
         entering = min(inputs_per_cycle, min(base + window, inputs) - loaded)
+        if log is not None:
+            log[2][cycle, 0] = base
+            log[2][cycle, 1] = loaded
+            for s in range(slots):
+                log[3][cycle, s] = parsed[s]
+                log[5][cycle, s] = waiting[s]
+                for row in range(rows):
+                    log[4][cycle, row, s] = taken[row, s]
         for s in range(slots):
             end, arrived = first[s + 1], parsed[s]
             # The bound, from what the last cycle left.
@@ -165,22 +224,25 @@ def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_t
             for row in range(rows):
                 k = taken[row, s]
                 if k == arrived:
-                    if is_known and k == end:
-                        takers[row, s, Cause.IDLE] += 1
-                    else:
-                        takers[row, s, Cause.DECOMPRESSOR] += 1
+                    state = Cause.IDLE if is_known and k == end else Cause.DECOMPRESSOR
+                    takers[row, s, state] += 1
+                    if log is not None:
+                        log[0][cycle, row, s] = state
                     continue
                 drops = 0
                 while k < arrived and drops < most_drops and dead[row, k] and hi[k] <= loaded:
                     drops += 1
                     k += 1
                 if k < arrived and hi[k] <= loaded and not dead[row, k]:
-                    takers[row, s, Cause.BUSY] += 1
+                    state = Cause.BUSY
                     k += 1
                 elif drops > 0 or (hi[k] <= loaded and dead[row, k]):
-                    takers[row, s, Cause.ZERO_SKIP] += 1
+                    state = Cause.ZERO_SKIP
                 else:
-                    takers[row, s, Cause.WINDOW] += 1
+                    state = Cause.WINDOW
+                takers[row, s, state] += 1
+                if log is not None:
+                    log[0][cycle, row, s] = state
                 drop_cycles += drops > 0
                 if k > taken[row, s]:
                     left -= k - taken[row, s]
@@ -204,15 +266,25 @@ def _step(entries: Any, tile: Any, limits: Any, blocks: Any, takers: Any, last_t
                 k = parsed[s]
                 if not is_known:
                     blocks[Block.PARSE_STARVED] += 1
+                    if log is not None:
+                        log[1][cycle, s] = Parser.WEIGHT_BUFFER
                 elif k < first[s + 1]:
                     if waiting[s] < bits[k]:
                         blocks[Block.PARSE_STARVED] += 1
+                        if log is not None:
+                            log[1][cycle, s] = Parser.WEIGHT_BUFFER
                     elif k - oldest[s] >= depth:
                         blocks[Block.PARSE_QUEUE_FULL] += 1
+                        if log is not None:
+                            log[1][cycle, s] = Parser.QUEUE_FULL
                     else:
                         blocks[Block.PARSE_BUSY] += 1
+                        if log is not None:
+                            log[1][cycle, s] = Parser.BUSY
                         waiting[s] -= bits[k]
                         parsed[s] = k + 1
+            if log is not None:
+                log[6][cycle, r] = not is_known or chosen >= 0
             if chosen >= 0:
                 word = min(word_bits, unread[chosen])
                 unread[chosen] -= word

@@ -69,12 +69,13 @@ class MixedVector(Configuration):
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         """In the mode, with the lane groups and the select width that take the fewest cycles."""
-        chosen = self._chosen(layer, inputs)
+        chosen = self.chosen(layer, inputs)
         if not is_checked:
             return chosen.run
         return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
 
-    def _chosen(self, layer: Layer, inputs: Inputs) -> Chosen:
+    def chosen(self, layer: Layer, inputs: Inputs) -> Chosen:
+        """The layer in the way that takes the fewest cycles."""
         matrix, is_packed = layer.matrix, self.array.packing
         encodings = Encodings(
             self,
@@ -88,7 +89,7 @@ class MixedVector(Configuration):
         self, matrix: MaskedMatrix, tokens: int, *, is_dense: bool = False
     ) -> Multiplication:
         layer, inputs = Layer(0, matrix, tokens), Inputs(tokens, None, None)
-        choice = self.dense_baseline().chosen if is_dense else self._chosen
+        choice = self.dense_baseline().chosen if is_dense else self.chosen
         chosen = choice(layer, inputs)
         tiles, lines = chosen.tiles, chosen.lines
 

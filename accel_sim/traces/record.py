@@ -1,0 +1,234 @@
+"""A run as a timeline: loads, passes and write-backs; the units of some layers cycle by cycle.
+
+docs/timeline.md says what each track means.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Tile
+from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.timeline import Schedule, Segment, schedule_of, segment_of
+from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
+from accel_sim.dataflows.mixed_vector.recording import PassRecorder
+from accel_sim.inputs.activations import Layer
+from accel_sim.inputs.workload import Workload
+from accel_sim.pipeline import Runs, each_layer
+from accel_sim.traces.events import Recorder, Trace
+from accel_sim.traces.units import record_units
+from sparse_formats.errors import SettingError
+
+LAYERS, DRAM, PASSES, WRITE_BACK = "layers", "DRAM", "passes", "write-back"
+WEIGHT_BUFFER = "weight buffer"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted in detail. layers: a pattern of names; cycles: from A up to, without, B.
+
+    Without either it is the layer that takes the most cycles; with cycles alone, all that run then.
+    """
+
+    layers: str | None = None
+    cycles: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A layer at one of its places in time: rows of the schedule's loads and passes."""
+
+    run: LayerRun
+    segment: Segment
+    time: LayerTime
+    loads: NDArray[np.int64]
+    passes: NDArray[np.int64]
+    first_pass: int
+
+    @property
+    def groups(self) -> int:
+        return len(self.run.group_sizes)
+
+
+def places_of(runs: Runs) -> list[Place]:
+    """Every layer each time it runs, in time."""
+    segments = [segment_of(run, runs.machine) for run in runs.layers]
+    schedule: Schedule = schedule_of([segments[i] for i in runs.order], runs.machine)
+    places: list[Place] = []
+    tile = first = 0
+    for number, time in zip(runs.order, schedule.times, strict=True):
+        run = runs.layers[number]
+        passes = len(run.tiles) * len(run.group_sizes)
+        places.append(
+            Place(
+                run,
+                segments[number],
+                time,
+                schedule.loads[tile : tile + len(run.tiles)],
+                schedule.passes[first : first + passes],
+                first,
+            )
+        )
+        tile += len(run.tiles)
+        first += passes
+    return places
+
+
+def detailed(places: Sequence[Place], wish: Wish) -> set[str]:
+    """Names of the layers whose units are shown.
+
+    Raises:
+        SettingError: a pattern that is none, or that no layer matches; cycles that there are not.
+    """
+    end = places[-1].time.end
+    if wish.cycles is not None and wish.cycles[0] >= end:
+        raise SettingError(
+            "trace_cycles", f"begins at cycle {wish.cycles[0]:,}; the run ends at {end:,}"
+        )
+    if wish.layers is not None:
+        try:
+            pattern = re.compile(wish.layers)
+        except re.error as error:
+            raise SettingError("trace_layer", f"is {wish.layers!r}: {error}") from error
+        found = {place.run.name for place in places if pattern.search(place.run.name)}
+        if not found:
+            raise SettingError(
+                "trace_layer",
+                f"is {wish.layers!r}, which matches no layer; one is called {places[0].run.name}",
+            )
+        return found
+    if wish.cycles is not None:
+        first, last = wish.cycles
+        return {p.run.name for p in places if p.time.start < last and p.time.end > first}
+    return {max(places, key=lambda place: place.time.cycles).run.name}
+
+
+def record(runs: Runs, workload: Workload, wish: Wish) -> Trace:
+    """The whole run, with the units of the layers that are wished.
+
+    Raises:
+        InputError: too many events; SettingError: as `detailed`.
+    """
+    machine, places = runs.machine, places_of(runs)
+    names = detailed(places, wish)
+    recorder = Recorder(wish.cycles)
+    _record_run(recorder, places, machine)
+    said = []
+    if isinstance(machine, MixedVector):
+        passes = recorders(workload, machine, names)
+        for place in places:
+            if place.run.name in names and place.run.tiles:
+                record_units(recorder, place.run, place.passes, passes[place.run.name], machine)
+    else:
+        said.append(
+            f"{machine.name} is not stepped unit by unit: its passes are shown with the cycles of "
+            "each cause, which say how long and not when"
+        )
+    title = f"{machine.title}: 1 ns is 1 cycle at {machine.clock.clock_hz / 1e6:g} MHz"
+    return recorder.trace(title, said)
+
+
+def recorders(
+    workload: Workload, machine: MixedVector, names: set[str]
+) -> Mapping[str, PassRecorder]:
+    """What steps the passes of these layers once more."""
+
+    def of(layer: Layer) -> tuple[str, PassRecorder] | None:
+        if layer.matrix.name not in names:
+            return None
+        inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
+        return layer.matrix.name, PassRecorder(machine.chosen(layer, inputs), inputs, machine)
+
+    return dict(found for found in each_layer(of, workload, machine, 1) if found is not None)
+
+
+def _record_run(recorder: Recorder, places: Sequence[Place], machine: Machine) -> None:
+    spans = np.array([[place.time.start, place.time.end] for place in places], np.int64)
+    names = [place.run.name for place in places]
+    recorder.slices((LAYERS,), names, np.arange(len(places)), spans[:, 0], spans[:, 1])
+    rooms: list[tuple[int, int]] = []
+    for place in places:
+        if not place.run.tiles:
+            continue
+        _record_loads(recorder, place)
+        _record_passes(recorder, place, machine)
+        ends = place.passes[place.groups - 1 :: place.groups, 1]
+        loaded = np.flatnonzero(place.segment.transfer > 0)
+        rooms += zip(place.loads[loaded, 0].tolist(), place.segment.room[loaded], strict=True)
+        rooms += zip(ends[loaded].tolist(), -place.segment.room[loaded], strict=True)
+    rooms.sort(key=lambda change: change[0])
+    if rooms:
+        moments, changes = np.array(rooms, np.int64).T
+        last = np.append(np.diff(moments) > 0, True)
+        recorder.counter(
+            (f"{WEIGHT_BUFFER}, bytes taken",), "bytes", moments[last], np.cumsum(changes)[last]
+        )
+
+
+def _record_loads(recorder: Recorder, place: Place) -> None:
+    """The latency and the transfer of each tile; an arrow leads to the first pass over it."""
+    start, first, end = place.loads.T
+    tiles, name = np.arange(len(start)), place.run.name
+    flow = 1 + place.first_pass + tiles * place.groups
+    none = np.zeros_like(tiles)
+    recorder.slices((DRAM,), ["first latency"], none, start, first)
+    notes = {i: {"tile": i, "stored_bytes": tile.bytes} for i, tile in enumerate(place.run.tiles)}
+    is_loaded = place.segment.transfer > 0
+    recorder.slices((DRAM,), [name], none, np.where(is_loaded, first, end), end, flow, notes)
+
+
+def _record_passes(recorder: Recorder, place: Place, machine: Machine) -> None:
+    """Waits, passes with the cycles of their causes where they are known, and write-backs."""
+    run, groups = place.run, place.groups
+    start, end, write_start, write_end = place.passes.T
+    flow = 1 + place.first_pass + np.arange(len(start))
+    tile_of = np.repeat(np.arange(len(run.tiles)), groups)
+    labels = [f"{run.name}: tile {i}" for i in range(len(run.tiles))]
+    notes = {
+        i: {"group": i % groups, "tokens": int(run.group_sizes[i % groups])}
+        for i in range(len(start))
+    }
+    for i, tile in enumerate(run.tiles):
+        if any(isinstance(count, int) for count in tile.causes.values()):
+            # Counted over all groups: told once, at the first of them.
+            notes[i * groups] |= {
+                f"cycles of {cause}, all groups": int(n) for cause, n in tile.causes.items()
+            }
+    recorder.slices((PASSES,), labels, tile_of, start, end, flow, notes)
+    recorder.slices((WRITE_BACK,), labels, tile_of, write_start, write_end, flow)
+    before = np.concatenate([[place.time.start], end[:-1]])
+    ready = np.where(
+        place.segment.is_awaited & (place.segment.transfer > 0),
+        place.loads[:, 1] + place.segment.lead,
+        0,
+    )
+    for_dram = np.repeat(ready, groups) == start
+    waits = ["waits for DRAM", "waits for write-back"]
+    recorder.slices((PASSES,), waits, np.where(for_dram, 0, 1), before, start)
+    tail = end[-1:], np.array([place.time.end])
+    recorder.slices((PASSES,), waits, np.ones(1, np.int64), *tail)
+    for i, tile in enumerate(run.tiles):
+        inner = list(_by_cause(tile, start[i * groups : (i + 1) * groups]))
+        for cause, from_, to in inner:
+            recorder.slices((PASSES,), [cause], np.zeros(groups, np.int64), from_, to)
+
+
+def _by_cause(
+    tile: Tile, start: NDArray[np.int64]
+) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
+    """The cycles of each cause in each pass over a tile, one cause behind the other."""
+    if any(isinstance(count, int) for count in tile.causes.values()):
+        return
+    at = start
+    for cause, count in tile.causes.items():
+        upto = at + np.asarray(count, np.int64)
+        yield cause, at, upto
+        at = upto
+
+
+def without_detail(trace: Trace, said: str) -> Trace:
+    """The trace with one more thing said."""
+    return replace(trace, said=(*trace.said, said))
