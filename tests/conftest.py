@@ -1,7 +1,10 @@
 """What holds for every test, and for every process that a test starts."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 # Read when the libraries load, which is after this file: one thread of torch and of the BLAS
@@ -15,3 +18,14 @@ settings.register_profile("mvpsim", deadline=None, derandomize="CI" in os.enviro
 # For `make check`: the same examples each time, and fewer of them.
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=6)
 settings.load_profile("mvpsim")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers of Dask on this machine."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as found:
+        yield found

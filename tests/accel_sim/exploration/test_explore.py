@@ -8,7 +8,6 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -141,16 +140,6 @@ def test_two_processes_write_the_same_bytes_as_one(search: tuple[object, ...]) -
     STUDY.rename("alone")
     explored(*SHAPES, *VARY, *search, "--jobs", 2)
     assert files() == alone
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as found:
-        yield found
 
 
 def test_a_cluster_writes_the_same_bytes(cluster: Any) -> None:

@@ -1,6 +1,7 @@
 """Does the command answer, go on where it was stopped, and say what is wrong?"""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -188,6 +189,29 @@ def test_shapes_are_compared_without_quality(
     call(SIMULATE, *shlex.split(command)[3:], "--json", tmp_path / "run.json")
     total = json.loads((tmp_path / "run.json").read_text())["total"]
     assert total["cycles"] == point["machines"]["tf_mvp"]["cycles"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All that a study wrote; only the reports of machines say when it was."""
+    return {
+        str(path.relative_to(folder)): re.sub(rb"20\d\d-\d\d-\d\dT[\d:+]+", b"", path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.slow  # the workers load torch
+def test_a_cluster_writes_the_same_bytes(given: list[object], tmp_path: Path, cluster: Any) -> None:
+    given[given.index("fine,2:4")] = "fine"
+    words = [*given, "--sparsities", ".5"]
+    call(COMMANDS, *words)
+    alone = files(tmp_path / "study")
+    (tmp_path / "study").rename(tmp_path / "alone")
+    call(COMMANDS, *words, "--jobs", 2)
+    assert files(tmp_path / "study") == alone
+    (tmp_path / "study").rename(tmp_path / "two")
+    call(COMMANDS, *words, "--cluster", cluster.scheduler_address)
+    assert files(tmp_path / "study") == alone
 
 
 def test_memories_and_values_make_machines_of_their_own(tmp_path: Path) -> None:
