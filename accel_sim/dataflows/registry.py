@@ -16,7 +16,7 @@ from accel_sim.dataflows.rcsc import Rcsc
 from accel_sim.dataflows.scnn import Scnn
 from accel_sim.dataflows.sigma import Sigma
 from accel_sim.dataflows.systolic import Systolic
-from accel_sim.dataflows.tensor_core import TensorCore
+from accel_sim.dataflows.tensor_core.dataflow import TensorCore
 
 DATAFLOWS: dict[str, type[Machine]] = {
     "mixed_vector": MixedVector,

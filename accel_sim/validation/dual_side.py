@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import total_cycles
 from accel_sim.dataflows.dual_side import DualSideArray, run_dual_side
-from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
+from accel_sim.dataflows.tensor_core.array import TensorCoreArray
+from accel_sim.dataflows.tensor_core.dataflow import run_tensor_core
 from accel_sim.validation.agreement import Agreement
 
 SIZE = 4096

@@ -3,16 +3,18 @@
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import total_cycles
-from accel_sim.dataflows.tensor_core import Mode, TensorCoreArray, run_tensor_core
+from accel_sim.dataflows.tensor_core.array import TensorCoreArray
+from accel_sim.dataflows.tensor_core.dataflow import run_tensor_core
 from accel_sim.validation.agreement import Agreement
 
 SHAPES = ((2304, 768), (768, 768), (3072, 768), (768, 3072))
 TOKENS = 128
 
 
-def speed_up(mode: Mode) -> float:
+def speed_up(mode: tuple[int, int]) -> float:
     """Dense cycles over those of masks that keep exactly N of every M; no DRAM, no latency."""
     slots, length = mode
     vector = 0 if length == 4 else length
@@ -24,6 +26,63 @@ def speed_up(mode: Mode) -> float:
             tiles, sizes = run_tensor_core(np.tile(row, (shape[0], 1)), TOKENS, machine)
             cycles[kept] += total_cycles(tiles, len(sizes))
     return cycles[1, 1] / cycles[mode]
+
+
+HIERARCHICAL = ((4, 8, 2, 4), (4, 8, 2, 2), (4, 4, 2, 4), (4, 5, 2, 3), (4, 7, 2, 4))
+SUMS = (((2, 4), (1, 8)), ((4, 8), (1, 8)), ((1, 4), (2, 8)), ((1, 8), (1, 8)))
+
+
+def compute_cycles(keep: NDArray[np.bool_], machine: TensorCoreArray) -> int:
+    """Of `TOKENS` tokens; no DRAM."""
+    tiles, sizes = run_tensor_core(keep, TOKENS, machine)
+    return total_cycles(tiles, len(sizes))
+
+
+def hierarchical_misses() -> float:
+    """Of `HIERARCHICAL`, how many masks that fill G:H of N:M do not take G/H · N/M of dense."""
+    misses = 0
+    for mode in HIERARCHICAL:
+        groups, of_groups, count, length = mode
+        inputs = 16 * of_groups * length
+        at = np.arange(inputs)
+        row = (at // length % of_groups < groups) & (at % length < count)
+        machine = TensorCoreArray(modes=(), hierarchical_modes=(mode,), pe_latency_cycles=0)
+        found = compute_cycles(np.tile(row, (768, 1)), machine)
+        dense = compute_cycles(np.ones((768, inputs), np.bool_), machine)
+        misses += found * of_groups * length != dense * groups * count
+    return misses
+
+
+def sum_misses() -> float:
+    """Of `SUMS`, how many masks that fill both terms do not take the cycles of both together."""
+    misses = 0
+    for terms in SUMS:
+        row = np.zeros(768, np.bool_)
+        for count, length in terms:
+            left = np.flatnonzero(~row)
+            of_group = left // length
+            rank = np.arange(len(left)) - np.searchsorted(of_group, of_group)
+            row[left[rank < count]] = True
+        machine = TensorCoreArray(modes=terms, terms=2, pe_latency_cycles=0)
+        found = compute_cycles(np.tile(row, (768, 1)), machine)
+        dense = compute_cycles(np.ones((768, 768), np.bool_), machine)
+        misses += found != sum(dense * count // length for count, length in terms)
+    return misses
+
+
+def dense_block_misses() -> float:
+    """Of 49 shares f of dense blocks, how many do not take f + (1 − f)/2 of the dense cycles."""
+    machine = TensorCoreArray(
+        modes=((2, 4),), dense_blocks=True, pe_latency_cycles=0, strip_outputs=32
+    )
+    sparse = np.tile(np.arange(768) % 4 < 2, (768, 1))
+    dense, misses = compute_cycles(np.ones_like(sparse), machine), 0
+    for blocks in range(49):
+        # Blocks from all over the matrix: 5 and 48 have no divisor in common.
+        block = np.arange(768) // 16 * 5 % 48
+        keep = sparse | (block < blocks)[:, None]
+        misses += 96 * compute_cycles(keep, machine) != dense * (48 + blocks)
+    return misses
 
 
 _DENSE_BASELINE = "compute alone gives at most M/N: the rest is that their dense baseline is slower"
@@ -54,6 +113,33 @@ AGREEMENTS = (
         "computed",
         "L/K",
         partial(speed_up, (4, 16)),
+        tolerance=0,
+    ),
+    Agreement(
+        "tensor_core",
+        f"G:H of N:M: modes, of {len(HIERARCHICAL)}, that do not take G/H · N/M of dense",
+        0,
+        "inferred",
+        "HighLight (Wu et al., MICRO 2023): sparsity composed of two patterns, time of both",
+        hierarchical_misses,
+        tolerance=0,
+    ),
+    Agreement(
+        "tensor_core",
+        f"sums of two terms, of {len(SUMS)}, that do not take the cycles of both",
+        0,
+        "inferred",
+        "TASD (Jeong et al., MLSys 2025): one product for each term",
+        sum_misses,
+        tolerance=0,
+    ),
+    Agreement(
+        "tensor_core",
+        "shares f of dense blocks beside 2:4, of 49, that do not take f + (1 − f)/2 of dense",
+        0,
+        "inferred",
+        "Spense (Lee et al., arXiv 2606.10445): one product of each kind",
+        dense_block_misses,
         tolerance=0,
     ),
     Agreement(

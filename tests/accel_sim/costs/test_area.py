@@ -146,6 +146,22 @@ TENSOR_CORE = {"accumulators": 40 * 7 * 32 * BIT, "queues": (16 * 16 + 16 * 7) *
             TENSOR_CORE | {"matching": 16 * 7 * 16 * 4 / 16 * PICK},
         ),
         (
+            "highlight",
+            ("tokens=7", "strip_outputs=40"),
+            # 4:8 of 2:4: a place picks 4 activations of 8 each for 2 multipliers, which pick of 4.
+            TENSOR_CORE | {"matching": 16 * 7 * 16 * (4 * 8 / 2 + 4) / 16 * PICK},
+        ),
+        (
+            "tasd",
+            ("tokens=7", "strip_outputs=40"),
+            TENSOR_CORE | {"matching": 16 * 7 * 16 * 8 / 16 * PICK},
+        ),
+        (
+            "spense",
+            ("tokens=7", "strip_outputs=40"),
+            TENSOR_CORE | {"matching": 16 * 7 * 16 * 4 / 16 * PICK},
+        ),
+        (
             "tensor_core_vector_wise",
             ("tokens=7", "strip_outputs=40", "vector_length=32"),
             TENSOR_CORE | {"matching": 16 * 7 * 16 * 32 / 16 * PICK},

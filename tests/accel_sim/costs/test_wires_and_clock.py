@@ -82,6 +82,7 @@ def test_is_the_clock_that_of_the_multipliers_registers_in_passes() -> None:
         # 16 tokens × 64 rows: a row of PEs is half a side long.
         ("optimus", ("pe_rows=64", "token_columns=16"), 1024 * 96, 1, 0.5, 0.5),
         ("tensor_core_2_4", (), 4096 * 96, 1, 1, 0.5),
+        ("highlight", (), 4096 * 96, 1, 1, 0.5),
         ("snap", (), 252 * 96, 1, 1, 0.5),
         ("dual_side_tensor_core", (), 4096 * 96, 1, 1, 0.5),
         ("eyeriss_v2", (), 384 * (16 + 16 + 20), 1, 1, 0.5),

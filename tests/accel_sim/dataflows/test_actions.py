@@ -13,7 +13,8 @@ from accel_sim.dataflows.rcsc import RcscArray, run_rcsc
 from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
 from accel_sim.dataflows.sigma import SigmaArray, run_sigma
 from accel_sim.dataflows.systolic import SystolicArray, run_systolic
-from accel_sim.dataflows.tensor_core import TensorCoreArray, run_tensor_core
+from accel_sim.dataflows.tensor_core.array import TensorCoreArray
+from accel_sim.dataflows.tensor_core.dataflow import run_tensor_core
 from accel_sim.inputs.convolutions import Convolution
 
 
@@ -113,6 +114,74 @@ def test_of_a_tensor_core() -> None:
         "sum_wire_bits": 3 * 2 * 32,
     }
     assert int(tile.padding[0]) == 8
+
+
+@pytest.mark.rule(rivals=13)
+def test_of_a_tensor_core_with_groups_of_groups() -> None:
+    # 3 outputs × 16 inputs, 1 of 2 groups of 2:4: two sets, 4 slots a row; row 2 uses none.
+    keep = np.array([[1, 1, 0, 0, 0, 0, 0, 0] * 2, [0] * 4 + [0, 1, 0, 1] + [0] * 8, [0] * 16])
+    array = TensorCoreArray(2, 2, 2, modes=(), hierarchical_modes=((1, 2, 2, 4),))
+    (tile,), _ = run_tensor_core(keep.astype(np.bool_), 2, array)
+    # Of each place which of 2 groups, of each slot which of 4 inputs.
+    index = 3 * 2 * (1 + 2 * 2)
+    assert tile.storage.bits == 12 * 16 + index
+    assert once(tile) == {
+        "weight_bits_read": 12 * 16 + index,
+        "activation_bits_read": 2 * 16 * 2 * 16,
+        "activation_bits_written": 3 * 2 * 32,
+        "decoded_bits": index,
+        "register_bits": 2 * 16 * (12 + 2 * 4 * 2),
+        "macs": 24,
+        "accumulator_bits": 2 * 32 * 3 * 2 * 2,
+        "weight_wire_bits": 12 * 16 + index,
+        "operand_wire_bits": 2 * 16 * 2 * 16,
+        "sum_wire_bits": 3 * 2 * 32,
+    }
+
+
+@pytest.mark.rule(rivals=14)
+def test_of_a_tensor_core_with_a_sum_of_terms() -> None:
+    # 2 outputs × 8 inputs, 1:4 + 1:8: slots 2 and 1 a row, which take 1 cycle each.
+    keep = np.array([[1, 1, 0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 0]], np.bool_)
+    array = TensorCoreArray(2, 2, 2, modes=((1, 4), (1, 8)), terms=2)
+    (tile,), _ = run_tensor_core(keep, 2, array)
+    index = 2 * (2 * 2 + 1 * 3)
+    assert int(tile.cycles[0]) == 2 + 4
+    assert once(tile) == {
+        "weight_bits_read": 6 * 16 + index,
+        # All inputs for each of the two terms.
+        "activation_bits_read": 2 * 8 * 2 * 16,
+        "activation_bits_written": 2 * 2 * 32,
+        "decoded_bits": index,
+        "register_bits": 2 * 16 * (6 + 3 * 2),
+        "macs": 12,
+        "accumulator_bits": 2 * 32 * 2 * 2 * 2,
+        "weight_wire_bits": 6 * 16 + index,
+        "operand_wire_bits": 2 * 8 * 2 * 16,
+        "sum_wire_bits": 2 * 2 * 32,
+    }
+
+
+@pytest.mark.rule(rivals=15)
+def test_of_a_tensor_core_with_a_dense_block() -> None:
+    # 3 outputs × 4 inputs, blocks of 2: the first is 2:4, the second, a single output, is dense.
+    keep = np.array([[1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0]], np.bool_)
+    array = TensorCoreArray(2, 2, 2, modes=((2, 4),), dense_blocks=True)
+    (tile,), _ = run_tensor_core(keep, 2, array)
+    index = 2 * 2 * 2 + 2
+    assert int(tile.cycles[0]) == 1 + 2 + 4
+    assert once(tile) == {
+        "weight_bits_read": 8 * 16 + index,
+        "activation_bits_read": 2 * 4 * 2 * 16,
+        "activation_bits_written": 3 * 2 * 32,
+        "decoded_bits": index,
+        "register_bits": 2 * 16 * (8 + (2 + 4) * 2),
+        "macs": 16,
+        "accumulator_bits": 2 * 32 * 2 * (2 * 1 + 1 * 2),
+        "weight_wire_bits": 8 * 16 + index,
+        "operand_wire_bits": 2 * 4 * 2 * 16,
+        "sum_wire_bits": 3 * 2 * 32,
+    }
 
 
 @pytest.mark.rule(rivals=6)

@@ -16,17 +16,19 @@ from accel_sim.dataflows import (
     scnn,
     sigma,
     systolic,
-    tensor_core,
 )
 from accel_sim.dataflows.abstract.mask_machine import Keep, MaskMachine
 from accel_sim.dataflows.abstract.product import Order, add_up
 from accel_sim.dataflows.mixed_vector import product
 from accel_sim.dataflows.registry import DATAFLOWS
+from accel_sim.dataflows.tensor_core import hierarchical, n_m
+from accel_sim.dataflows.tensor_core.array import TensorCoreArray
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.machines.load import load_machine
 from sparse_formats.formats.bitmap import Bitmap
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.masks.matrix import MaskedMatrix
+from tests.accel_sim.dataflows import tensor_core_reference
 from tests.accel_sim.dataflows.test_channel_merging import merged
 from tests.accel_sim.workloads import random_matrix, roomy, simulated
 
@@ -98,6 +100,17 @@ def two_of_four(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> 
     return added([tree(step) for step in steps])
 
 
+def in_mode(*told: str) -> Callable[..., Any]:
+    """A tensor core with these keys."""
+
+    def way(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
+        machine = load_machine("tensor_core_dense", told)
+        array: TensorCoreArray = machine.array  # pyright: ignore[reportAttributeAccessIssue]
+        return tensor_core_reference.output(keep, weight, x, row, array)
+
+    return way
+
+
 def sets_of_three(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int) -> Any:
     """OPTIMUS-style: strips of 2 sets · 4 outputs, 3 PE rows a set."""
     first = row - row % 8
@@ -150,6 +163,13 @@ def merged_channels(keep: Keep, weight: NDArray[Any], x: NDArray[Any], row: int)
     return added(terms)
 
 
+SMALL = ("outputs=3", "slots=6", "strip_outputs=8")
+MODES = {
+    "hierarchical": ("hierarchical_modes=[[2,4,1,4],[2,4,2,4]]",),
+    "sum": ("modes=[[1,4],[2,8]]", "terms=2"),
+    "blocks": ("modes=[[2,4]]", "dense_blocks=true"),
+}
+
 WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     "eie": ("eie", ("pes=3", "outputs_per_pe=4", "run_bits=1"), one_after_the_other),
     "output": ("systolic_os", ("rows=4", "cols=3"), one_after_the_other),
@@ -162,6 +182,10 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
     ),
     "dense": ("tensor_core_dense", ("slots=6", "strip_outputs=8"), dense_slots),
     "2:4": ("tensor_core_2_4", ("slots=6", "strip_outputs=8"), two_of_four),
+    **{
+        way: ("tensor_core_dense", (*SMALL, *told), in_mode(*SMALL, *told))
+        for way, told in MODES.items()
+    },
     "dual_side": ("dual_side_tensor_core", ("core_rows=2", "tile_outputs=4"), one_after_the_other),
     "optimus": (
         "optimus",
@@ -180,11 +204,17 @@ WAYS: dict[str, tuple[str, tuple[str, ...], Callable[..., Any]]] = {
 
 
 def matrix_for(way: str) -> MaskedMatrix:
-    matrix = random_matrix((19, 29), 0.6, seed=5)
-    if way != "2:4":
-        return matrix
+    if way not in ("2:4", *MODES):
+        return random_matrix((19, 29), 0.6, seed=5)
     keep = np.random.default_rng(3).random((19, 29)) < 0.8
     keep &= (np.arange(29) + np.arange(19)[:, None] // 2) % 4 < 2
+    if way == "hierarchical":
+        keep &= (np.arange(29) // 4 + np.arange(19)[:, None]) % 4 < 2
+    if way == "sum":
+        # Of eight inputs 1:4 takes one of three, and 2:8 the others.
+        keep[:, :8] = np.arange(8) < 3
+    if way == "blocks":
+        keep[3:7] = True
     weight = np.random.default_rng(4).standard_normal((19, 29)).astype(np.float32)
     return MaskedMatrix("m", keep, np.where(keep, weight, np.float32(0)))
 
@@ -265,7 +295,10 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "eie": (RelativeCSC, "encode", shorter_run),
     "optimus": (rcsc, "schedule", earlier_input),
     "dual_side": (Bitmap, "encode", lambda bitmap: replace(bitmap, keep=np.roll(bitmap.keep, 1))),
-    "2:4": (tensor_core, "slots_and_indices", earlier_index),
+    "2:4": (n_m, "slots_and_indices", earlier_index),
+    "hierarchical": (hierarchical, "slots_and_indices", earlier_index),
+    "sum": (n_m, "slots_and_indices", earlier_index),
+    "blocks": (n_m, "slots_and_indices", earlier_index),
     "weight": (
         systolic,
         "blocks",
@@ -293,6 +326,14 @@ def test_has_every_dataflow_an_order_and_a_fault_here() -> None:
     rivals = set(DATAFLOWS) - {"mixed_vector"}
     assert {load(way).dataflow for way in WAYS} == rivals
     assert {load(way).dataflow for way in FAULTS} == rivals
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [("hierarchical", "2:4 of 2:4"), ("sum", "1:4 + 2:8"), ("blocks", "2:4 or dense")],
+)
+def test_does_each_mode_run_in_these_tests(way: str, name: str) -> None:
+    assert load(way).format_of(matrix_for(way).keep) == name
 
 
 @pytest.mark.parametrize("field", ["lo", "unit"])

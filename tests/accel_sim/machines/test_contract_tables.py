@@ -56,7 +56,7 @@ def value(text: str) -> Any:
         return text == "true"
     if text == "none":
         return ()
-    if re.fullmatch(r"\d+:\d+(, \d+:\d+)*", text):
+    if re.fullmatch(r"\d+(:\d+)+(, \d+(:\d+)+)*", text):
         return tuple(tuple(int(n) for n in mode.split(":")) for mode in text.split(", "))
     if re.fullmatch(r"\[\d+(, \d+)*\]", text):
         return tuple(int(n) for n in text[1:-1].split(", "))
@@ -150,7 +150,7 @@ def test_does_a_section_say_all_that_accelerators_state_otherwise(dataflow: str)
     assert machines
     said: dict[str, dict[str, tuple[Any, str]]] = {name: {} for name in machines}
     for names, key, text, mark in cells("rivals.md", section, DIFFERENT):
-        for name in said if names == "all four" else [names.strip("`")]:
+        for name in said if names == "all" else [names.strip("`")]:
             said[name][key.strip("`")] = value(text), mark
     for name, array in machines.items():
         found = {row.key: array[row.key] for row in table("rivals.md", section) if row.key in array}
