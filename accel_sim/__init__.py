@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from accel_sim.machines.builtin import builtin_accelerators
     from accel_sim.machines.load import load_machine
     from accel_sim.pipeline import simulate
-    from accel_sim.reports.report import LayerResult, Report
+    from accel_sim.reports.report import Report
+    from accel_sim.reports.results import LayerResult
     from sparse_formats.files.mask_file import read_masks
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Activations": "accel_sim.inputs.activations",
-    "LayerResult": "accel_sim.reports.report",
+    "LayerResult": "accel_sim.reports.results",
     "Machine": "accel_sim.dataflows.abstract.dataflow",
     "Report": "accel_sim.reports.report",
     "Workload": "accel_sim.inputs.workload",

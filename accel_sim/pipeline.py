@@ -17,7 +17,9 @@ from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.convolutions import said_of_convolutions
 from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.machines.plausibility import implausible
-from accel_sim.reports.report import Report, layer_result, notes_on_use
+from accel_sim.reports.figures.mask_picture import MaskPicture, mask_picture
+from accel_sim.reports.report import Report
+from accel_sim.reports.results import layer_result, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.memory import holding
 
@@ -39,6 +41,7 @@ def simulate(
     machine: Machine,
     *,
     is_checked: bool = True,
+    is_drawn: bool = False,
     threads: int | None = None,
     on_layer: Callable[[str], None] = lambda name: None,
     on_outputs: Callable[[str, NDArray[Any]], None] | None = None,
@@ -48,7 +51,8 @@ def simulate(
 
     workload: what to run, or masks in any form that `Workload.of` takes, with 128 drawn tokens.
     Its matrices are taken one at a time, so a model larger than memory can be generated on the way.
-    is_checked: compute the product in scheduled order, where weights are known. threads: how many
+    is_checked: compute the product in scheduled order, where weights are known. is_drawn: keep a
+    picture of each mask, which the report's page shows. threads: how many
     layers run at once (default: all cores); the result does not depend on it. on_layer is called
     with the name of each finished layer; on_outputs with the name and the output (rows, tokens) of
     each layer that was multiplied, in order; on_runs with what a timeline is made of.
@@ -63,8 +67,11 @@ def simulate(
         )
     dense_machine, _ = settled(workload, machine, threads, is_dense=True)
     given, (machine, needed) = machine, settled(workload, machine, threads)
-    runs, dense_runs = [], []
-    for run, dense_run in _runs(workload, machine, dense_machine, is_checked, threads):
+    runs, dense_runs, pictures = [], [], {}
+    ran = _runs(workload, machine, dense_machine, is_checked, is_drawn, threads)
+    for run, dense_run, picture in ran:
+        if picture is not None:
+            pictures[run.name] = picture
         if on_outputs is not None and run.outputs is not None:
             on_outputs(run.name, run.outputs)
         runs.append(replace(run, outputs=None))  # as large as the layer's activations
@@ -98,6 +105,7 @@ def simulate(
         mask=workload.origin,
         activations=workload.activations.origin,
         notes=tuple(note for note in notes if note),
+        pictures=pictures,
     )
 
 
@@ -174,16 +182,18 @@ def _runs(
     machine: Machine,
     dense_machine: Machine,
     is_checked: bool,
+    is_drawn: bool,
     threads: int | None,
-) -> Iterator[tuple[LayerRun, LayerRun]]:
-    """Each layer's passes, and those of its dense baseline."""
+) -> Iterator[tuple[LayerRun, LayerRun, MaskPicture | None]]:
+    """Each layer's passes, those of its dense baseline, and its mask's picture."""
     dense_runs = _DenseRuns(dense_machine)
 
-    def both(layer: Layer) -> tuple[LayerRun, LayerRun]:
+    def both(layer: Layer) -> tuple[LayerRun, LayerRun, MaskPicture | None]:
         is_multiplied = is_checked and layer.matrix.is_weighted
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied)
         run = machine.run(layer, inputs, is_checked=is_checked)
-        return run, dense_runs.of(layer, inputs)
+        picture = mask_picture(layer.matrix, run.orientation) if is_drawn else None
+        return run, dense_runs.of(layer, inputs), picture
 
     return each_layer(both, workload, machine, threads)
 

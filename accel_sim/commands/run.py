@@ -147,8 +147,9 @@ def run(settings: Settings) -> Result:
 
 def show(settings: Settings, result: Result) -> int:
     """Write the folder, the JSON and the products; print the table. 1 if a product is wrong."""
+    from accel_sim.reports.csv_table import as_csv
     from accel_sim.reports.folder import write_folder
-    from accel_sim.reports.report import as_csv, as_json
+    from accel_sim.reports.report import as_json
     from accel_sim.reports.terminal import print_report
     from sparse_formats.files.atomic import write_npz
     from sparse_formats.terminal.tables import new_console
@@ -160,7 +161,9 @@ def show(settings: Settings, result: Result) -> int:
         arrays = {name: product.T for name, product in result.products.items()}
         write_npz(settings.outputs, arrays)
     if settings.out is not None:
-        write_folder(settings.out, data, as_csv(result.report.layers))
+        report = result.report
+        csv = as_csv(report.layers)
+        write_folder(settings.out, data, csv, report.pictures, report.timelines)
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)
@@ -254,6 +257,7 @@ def _simulate(
             workload,
             machine,
             is_checked=settings.check,
+            is_drawn=settings.out is not None,
             threads=settings.threads,
             on_layer=lambda name: progress.update(
                 task, advance=1, description=escape(printable(name))

@@ -10,7 +10,8 @@ from accel_sim.comparisons.energy_order import energy_orders
 from accel_sim.comparisons.measures import LOADS, MEASURES, Kind
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.load import resolved
-from accel_sim.reports.report import csv_text, versions
+from accel_sim.reports.csv_table import csv_text
+from accel_sim.reports.report import versions
 
 SCHEMA_VERSION = 2
 

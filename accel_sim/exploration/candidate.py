@@ -29,7 +29,7 @@ from accel_sim.models.report import ModelReport
 from accel_sim.models.simulate import Request, simulate_model
 from accel_sim.models.weights import MaskedModel, generated, masked
 from accel_sim.pipeline import each_layer, settled
-from accel_sim.reports.report import bound_by
+from accel_sim.reports.results import bound_by
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic.generate import own_density

@@ -16,7 +16,8 @@ from accel_sim.models.simulate import ModelRun, memory_bytes
 from accel_sim.models.transformer import cache_bytes
 from accel_sim.models.verdict import staying
 from accel_sim.models.work import BYTES, Waits, energy, together
-from accel_sim.reports.report import csv_text, versions
+from accel_sim.reports.csv_table import csv_text
+from accel_sim.reports.report import versions
 
 SCHEMA_VERSION = 1
 

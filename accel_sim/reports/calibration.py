@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Origin
-from accel_sim.reports.report import Calibration, LayerResult, Report
+from accel_sim.reports.report import Calibration, Report
+from accel_sim.reports.results import LayerResult
 from sparse_formats.errors import SettingError
 
 BASIS = "dense_equivalent_core"

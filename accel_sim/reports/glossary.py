@@ -48,3 +48,24 @@ def masks_words(model: str | None) -> str:
         "Other masks of the same density are not simulated here. Each command makes one in place "
         f"of this mask, to be given to --mask; $MODEL is the path of {model or 'the model'}."
     )
+
+
+MODES = {"horizontal": "row", "vertical": "column"}
+"""What lies along the lanes of a slot (docs/microarchitecture.md §2), by a layer's orientation."""
+
+_CAUSE_TITLES = {
+    "compute": "Compute",
+    "empty_lanes": "Lanes: not full",
+    "array_edge": "Lanes: edge of the array",
+    "imbalance": "Schedule: uneven rows",
+    "window": "Schedule: window",
+    "decompressor": "Decode: decompressor",
+    "dram": "Memory: DRAM",
+    "writeback": "Memory: write-back",
+    "pipeline": "Filling and draining",
+}
+
+
+def cause_title(cause: str) -> str:
+    """A cause as the head of a line: what part of the machine it is about comes first."""
+    return _CAUSE_TITLES.get(cause, cause.replace("_", " ").capitalize())

@@ -1,17 +1,15 @@
 """The tables of the HTML page; `data` is the report as JSON, every cell is HTML already."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
-from accel_sim.machines.recipe import as_flags
-from accel_sim.reports.glossary import BOUND, MARK_WORDS
+from accel_sim.reports.glossary import MARK_WORDS, MODES
 from accel_sim.reports.number_text import (
     UNKNOWN,
+    bound_text,
     breakable,
-    change,
-    judged,
     number,
     quantity,
     share,
@@ -19,7 +17,6 @@ from accel_sim.reports.number_text import (
     spoken,
     value_text,
 )
-from accel_sim.reports.report import MODES
 from sparse_formats.untrusted import escaped
 
 _LAYER_COLUMNS = (
@@ -80,13 +77,8 @@ def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _costs(result: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns that a layer and the total share."""
-    bound, cycles, limited_by = result["bound_by"], result["cycles"], result["limited_by"]
-    bounded = UNKNOWN
-    if limited_by:
-        unit, busy = next(iter(limited_by.items()))
-        bounded = f"{spoken(unit)} busy {share(busy, '.0f')}"
-    elif bound is not None:
-        bounded = f"{spoken(bound)} {share_of(result['cycles_by_cause'][bound], cycles, '.0f')}"
+    cycles = result["cycles"]
+    bounded = escaped(bound_text(result)) or UNKNOWN
     return (
         f"{result['dram_bytes'] / 1e6:,.3f}",
         f"{cycles:,}",
@@ -106,60 +98,6 @@ def cycles_table(data: Mapping[str, Any]) -> str:
     known = causes_of(data["accelerator"]["dataflow"])
     words = {name: cause.words for name, cause in known.items()}
     return parts_table("cause", "cycles", causes, whole, words, lambda value: f"{value:,}")
-
-
-_ADVICE_COLUMNS = ("change", "cycles", "energy", "area mm²", "energy × delay")
-
-
-def advice_table(data: Mapping[str, Any]) -> str:
-    """Each change with what it costs beside the difference from this run, and its settings."""
-    heads = "".join(
-        f'<th scope="col" class="{"number" if i else "text"}">{text}</th>'
-        + ('<th scope="col" class="number">difference</th>' if i else "")
-        for i, text in enumerate(_ADVICE_COLUMNS)
-    )
-    rows = "\n".join(
-        f'<tr class="{"nothing" if item["is_nothing"] else "something"}">'
-        f'<th scope="row" class="text">{escaped(item["change"])}</th>'
-        + "".join(f'<td class="number">{cell}</td>' for cell in _advice_cells(item))
-        + f'<td class="text">{judged(item)}</td><td class="text">{_recipe(item)}</td></tr>'
-        for item in data["advice"]
-    )
-    return scrolled(
-        f'<table class="parts advice">\n<thead><tr>{heads}<th scope="col"></th>'
-        '<th scope="col" class="text">how to repeat it</th></tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table>"
-    )
-
-
-def _advice_cells(item: Mapping[str, Any]) -> Iterator[str]:
-    figures = {
-        "cycles": f"{item['cycles']:,}",
-        "energy_j": quantity(item["energy_j"], "J"),
-        "area_mm2": f"{item['area_mm2']:.2f}",
-        "energy_delay_js": quantity(item["energy_delay_js"], "Js"),
-    }
-    for key, figure in figures.items():
-        yield figure
-        yield change(item["difference"][key])
-
-
-def _recipe(item: Mapping[str, Any]) -> str:
-    settings = item["settings"]
-    return escaped(BOUND) if settings is None else f"<code>{escaped(as_flags(settings))}</code>"
-
-
-def mask_advice_table(advice: Sequence[Mapping[str, str]]) -> str:
-    """Other masks of the same density with the commands that make them."""
-    rows = "\n".join(
-        f'<tr><th scope="row" class="text">{escaped(item["change"])}</th>'
-        f'<td class="text"><code>{escaped(item["command"])}</code></td></tr>'
-        for item in advice
-    )
-    return scrolled(
-        '<table class="masks">\n<thead><tr><th scope="col">other mask</th>'
-        f'<th scope="col">command</th></tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
-    )
 
 
 _VARIANTS = {
@@ -228,7 +166,13 @@ def parts_table(
 
 
 def _meter(share: float) -> str:
-    return f'<span class="bar" style="width:{100 * share:.1f}%"></span>' if share else ""
+    """A line as long as the share; without a style, which the page's policy forbids."""
+    if not share:
+        return ""
+    return (
+        '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * share:.1f}" height="1"/></svg>'
+    )
 
 
 def accelerator_table(accelerator: Mapping[str, Any]) -> str:

@@ -24,6 +24,9 @@ KIND_STYLES = {
 }
 """Colour and marker of each kind of matrix; the two together are never the same."""
 
+MORE_COLOURS = ("#0077BB", "#33BBEE", "#009988", "#EE7733", "#CC3311", "#EE3377", "#BBBBBB")
+"""For kinds that are no matrix, e.g. softmax; Paul Tol's vibrant ones."""
+
 
 def short_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     """`encoder.layer.3.attention.self.query.weight` → `3 Q`; no two layers get the same label."""

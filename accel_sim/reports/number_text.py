@@ -80,6 +80,17 @@ def limit(limited_by: Mapping[str, float]) -> str:
     return ""
 
 
+def bound_text(result: Mapping[str, Any]) -> str:
+    """`dram busy 99 %` or `compute 73 %`: what bounds a layer or a total, "" without cycles."""
+    if result["limited_by"]:
+        unit, busy = next(iter(result["limited_by"].items()))
+        return f"{unit.replace('_', ' ')} busy {share(busy, '.0f')}"
+    if (bound := result["bound_by"]) is None:
+        return ""
+    part = share_of(result["cycles_by_cause"][bound], result["cycles"], ".0f")
+    return f"{bound.replace('_', ' ')} {part}"
+
+
 def left_to_save(limited_by: Mapping[str, float]) -> str:
     """What a change can save that leaves the busiest unit alone, rounded up to 0.1 %."""
     tenths = math.ceil(round(1000 * (1 - max(limited_by.values())), 9))

@@ -8,7 +8,7 @@ from rich.console import Console
 from accel_sim.costs.tables import energy_pj
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.machines.recipe import as_flags
-from accel_sim.reports.glossary import BOUND, masks_words
+from accel_sim.reports.glossary import BOUND, MODES, masks_words
 from accel_sim.reports.number_text import (
     change,
     judged,
@@ -17,7 +17,8 @@ from accel_sim.reports.number_text import (
     of_unchanged,
     quantity,
 )
-from accel_sim.reports.report import MODES, LayerResult, Report, Totals
+from accel_sim.reports.report import Report
+from accel_sim.reports.results import LayerResult, Totals
 from sparse_formats.terminal.tables import Column, print_table
 from sparse_formats.untrusted import printable
 

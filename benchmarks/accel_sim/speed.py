@@ -22,7 +22,7 @@ from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.synthetic.generate import generate
 from sparse_formats.masks.synthetic.shapes import SHAPES, MatrixShape

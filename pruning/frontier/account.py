@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from accel_sim.reports.report import csv_text, versions
+from accel_sim.reports.csv_table import csv_text
+from accel_sim.reports.report import versions
 from pruning.frontier.machines import MachineFigures
 from pruning.frontier.results import Result
 from pruning.frontier.verdict import Candidate, Verdict

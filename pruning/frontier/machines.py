@@ -67,18 +67,19 @@ def _matrices(
 ) -> MachineFigures:
     """Matrix by matrix, as `accel_sim run` does."""
     from accel_sim.pipeline import simulate, simulate_dense
-    from accel_sim.reports.html import page
-    from accel_sim.reports.report import as_csv, as_json
+    from accel_sim.reports.csv_table import as_csv
+    from accel_sim.reports.report import as_json
+    from accel_sim.reports.run_page import run_page
 
     workload = _workload(study, point, masks)
     if point.kind == "dense":
         report = simulate_dense(workload, machine, threads=1)
     else:
-        report = simulate(workload, machine, is_checked=False, threads=1)
+        report = simulate(workload, machine, is_checked=False, is_drawn=True, threads=1)
     data = as_json(replace(report, command=command))
     write_text(folder / "report.json", json_text(data))
     write_text(folder / "layers.csv", as_csv(report.layers))
-    write_text(folder / "report.html", page(data, []))
+    write_text(folder / "report.html", run_page(data, report.pictures, {}))
     total = report.total
     return MachineFigures(total.latency_s, total.energy_j, total.cycles)
 

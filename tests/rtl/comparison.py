@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim import Activations, Workload, load_machine, simulate
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.rtl.account import Account, account, of_layer
 from tests.rtl.encoding import SmallMachine, Tile, encode

@@ -6,7 +6,7 @@ import pytest
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.costs.tables import energy_pj, sram_bank, table_rows
 from accel_sim.inputs.activations import Activations
-from accel_sim.reports.report import LayerResult, totals
+from accel_sim.reports.results import LayerResult, totals
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import roomy, simulated, vector_matrix
 

@@ -13,7 +13,9 @@ from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
-from accel_sim.reports.report import LayerResult, Report, as_json, csv_rows, notes_on_use
+from accel_sim.reports.csv_table import csv_rows
+from accel_sim.reports.report import Report, as_json
+from accel_sim.reports.results import LayerResult, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, simulated

@@ -10,7 +10,8 @@ from accel_sim.inputs.workload import Workload
 from accel_sim.machines.load import load_machine, resolved
 from accel_sim.pipeline import simulate
 from accel_sim.reports.calibration import calibrated
-from accel_sim.reports.report import LayerResult, Report, as_json
+from accel_sim.reports.report import Report, as_json
+from accel_sim.reports.results import LayerResult
 from sparse_formats.errors import InputError
 from tests.accel_sim.workloads import random_matrix, roomy
 

@@ -29,7 +29,8 @@ from accel_sim.reports.pictures import (
     relative_load,
     roofline_points,
 )
-from accel_sim.reports.report import LayerResult, Report, as_json
+from accel_sim.reports.report import Report, as_json
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix_names import KINDS
 
 MACHINE = load_machine("tf_mvp")

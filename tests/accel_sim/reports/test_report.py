@@ -16,7 +16,9 @@ from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import as_json, csv_rows, is_product_equal, limited_by
+from accel_sim.reports.csv_table import csv_rows
+from accel_sim.reports.report import as_json
+from accel_sim.reports.results import is_product_equal, limited_by
 from sparse_formats.files.atomic import json_text
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from accel_sim.inputs.activations import Activations, Layer
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.dataflows.mixed_vector.drawn_workloads import layer_inputs
 from tests.accel_sim.dataflows.mixed_vector.reference.layers import ReferenceLayer, reference

@@ -25,7 +25,8 @@ from accel_sim.dataflows.mixed_vector.product import machine_product
 from accel_sim.inputs.activations import Activations
 from accel_sim.inputs.workload import Workload as SimulatorWorkload
 from accel_sim.pipeline import simulate
-from accel_sim.reports.report import LayerResult, Report, Totals
+from accel_sim.reports.report import Report
+from accel_sim.reports.results import LayerResult, Totals
 from sparse_formats.errors import InputError
 from sparse_formats.masks.decompose import decompose_oriented
 from sparse_formats.masks.matrix import MaskedMatrix

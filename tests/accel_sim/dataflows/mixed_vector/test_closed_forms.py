@@ -9,7 +9,7 @@ import pytest
 from accel_sim.dataflows.abstract.timeline import Part, transfer_cycles
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import load_mixed_vector, random_matrix, simulated, vector_matrix
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accel_sim.dataflows.mixed_vector.schedule import POLICIES
 from accel_sim.inputs.activations import Activations
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, roomy, simulated, vector_matrix
 

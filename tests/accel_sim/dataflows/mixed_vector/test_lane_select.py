@@ -14,7 +14,7 @@ from accel_sim.dataflows.mixed_vector.lines import entry_count, lines_of
 from accel_sim.dataflows.mixed_vector.liveness import liveness
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile, balanced, encode, layout_of
 from accel_sim.inputs.activations import Activations
-from accel_sim.reports.report import LayerResult
+from accel_sim.reports.results import LayerResult
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import Orientation
 from tests.accel_sim.workloads import random_matrix, roomy, simulated

@@ -1,5 +1,8 @@
 """Is the page well-formed, complete, and safe whatever the names in the file are?"""
 
+import base64
+import hashlib
+import json
 import re
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -10,10 +13,10 @@ import pytest
 
 from accel_sim.inputs.activations import Activations
 from accel_sim.machines.load import load_machine
-from accel_sim.reports.html import page
+from accel_sim.reports.html_tables import layers_table
 from accel_sim.reports.number_text import change, quantity
-from accel_sim.reports.pictures import PICTURES
 from accel_sim.reports.report import Calibration, Report, as_json
+from accel_sim.reports.run_page import run_page
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import simulated
 
@@ -32,6 +35,7 @@ class Page(HTMLParser):
         self.attributes: list[tuple[str, str | None]] = []
         self.rows: dict[str, list[list[str]]] = {}
         self.text = ""
+        self.figures: dict[str, Any] = {}
         self.feed(text)
         self.close()
         assert not self.open, f"never closed: {self.open}"
@@ -51,7 +55,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         inside = [tag for tag, _ in self.open]
-        if "style" in inside:
+        if self.open and self.open[-1][1].get("id") == "figures":
+            self.figures = json.loads(data)
+        if "style" in inside or "script" in inside:
             return
         self.text += data
         if "td" in inside or "th" in inside:
@@ -88,13 +94,13 @@ def data() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def read(data: dict[str, Any]) -> Page:
-    return Page(page(data, list(PICTURES)))
+    return Page(run_page(data, {}, {}))
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_there_is_a_row_for_each_layer_and_one_for_the_total(count: int) -> None:
     names = tuple(f"layer.{index}.q.weight" for index in range(count))
-    read = Page(page(report(names), []))
+    read = Page(layers_table(report(names)))
     assert [row[0] for row in read.rows["layers tbody"]] == list(names)
     assert [row[0] for row in read.rows["layers tfoot"]] == ["total"]
     widths = {
@@ -103,7 +109,8 @@ def test_there_is_a_row_for_each_layer_and_one_for_the_total(count: int) -> None
     assert widths == {16}
 
 
-def test_the_figures_are_those_of_the_report(data: dict[str, Any], read: Page) -> None:
+def test_the_figures_are_those_of_the_report(data: dict[str, Any]) -> None:
+    read = Page(layers_table(data))
     (head,) = read.rows["layers thead"]
     everything = [*data["layers"], data["total"]]
     shown = read.rows["layers tbody"] + read.rows["layers tfoot"]
@@ -122,7 +129,7 @@ def test_each_matrix_says_how_the_lanes_work_on_it(data: dict[str, Any]) -> None
     ways += [("horizontal", 1, 1, None, "row 1, –"), ("", 0, 0, None, "–")]
     keys = ("orientation", "lane_groups", "lane_select", "mean_entry_weights")
     layers = [{**data["layers"][0], **dict(zip(keys, way, strict=True))} for *way, _ in ways]
-    rows = Page(page({**data, "layers": layers}, [])).rows
+    rows = Page(layers_table({**data, "layers": layers})).rows
     column = rows["layers thead"][0].index("mode, groups, weights an entry")
     assert [row[column] for row in rows["layers tbody"]] == [shown for *_, shown in ways]
 
@@ -150,9 +157,9 @@ def test_the_verdict_is_honest_about_dense(
     data: dict[str, Any], speedup: float | None, said: str
 ) -> None:
     changed = {**data, "total": {**data["total"], "speedup_vs_dense": speedup}}
-    text = Page(page(changed, [])).text
+    text = Page(run_page(changed, {}, {})).text
     assert said in text
-    assert ("with nothing pruned" in text) == (speedup is not None)
+    assert ("the same machine with nothing pruned" in text) == (speedup is not None)
 
 
 def test_every_note_and_the_hash_are_there(data: dict[str, Any], read: Page) -> None:
@@ -188,17 +195,33 @@ def test_causes_and_components_add_up_in_words(data: dict[str, Any], read: Page)
     assert parts["mac"] == quantity(mac, "J")
 
 
-def test_pictures_are_shown_by_relative_name_with_a_caption(read: Page) -> None:
-    sources = [value for key, value in read.attributes if key == "src"]
-    assert sources == list(PICTURES)
-    assert read.tags.count("figcaption") == len(PICTURES)
-
-
-def test_nothing_is_fetched_and_nothing_runs(data: dict[str, Any], read: Page) -> None:
-    text = page(data, list(PICTURES))
-    assert not {"script", "link", "iframe", "object"} & set(read.tags)
+def test_only_the_script_of_the_page_may_run_and_nothing_is_fetched(
+    data: dict[str, Any], read: Page
+) -> None:
+    text = run_page(data, {}, {})
+    assert read.tags.count("script") == 2  # the data, and what draws it
+    assert not {"link", "iframe", "object", "img"} & set(read.tags)
     assert not [key for key, _ in read.attributes if key.startswith("on") or key == "href"]
+    assert not [key for key, _ in read.attributes if key in ("src", "style")]
     assert "@import" not in text and "url(" not in text
+    policy = next(
+        value for key, value in read.attributes if key == "content" and value and "src" in value
+    )
+    assert policy.startswith("default-src 'none';")
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_the_figures_have_an_item_for_each_matrix(data: dict[str, Any], read: Page) -> None:
+    (phase,) = read.figures["run"]["phases"]
+    assert [item["name"] for item in phase["items"]] == [one["name"] for one in data["layers"]]
+    assert [each["key"] for each in phase["causes"]] == list(data["total"]["cycles_by_cause"])
+    for item, layer in zip(phase["items"], data["layers"], strict=True):
+        assert sum(item["causes"]) == item["cycles"] == layer["cycles"]
+        assert item["steps"][-1][2] == pytest.approx(layer["speedup_vs_dense"])
+    assert phase["total"]["cycles"] == data["total"]["cycles"]
 
 
 def test_names_from_the_file_are_text_and_nothing_else() -> None:
@@ -213,11 +236,11 @@ def test_names_from_the_file_are_text_and_nothing_else() -> None:
         layer |= {"kind": SCRIPT, "format": SCRIPT, "orientation": SCRIPT}
     hostile["accelerator"] |= {"name": SCRIPT, "description": SCRIPT, "source": SCRIPT}
     hostile["accelerator"]["clock"]["clock_hz"] = dict.fromkeys(("value", "mark", "source"), SCRIPT)
-    read = Page(page(hostile, ['"><script>.png']))
-    assert not {"script", "b"} & set(read.tags)
-    assert read.tags.count("img") == 1
+    read = Page(run_page(hostile, {}, {}))
+    assert read.tags.count("script") == 2
+    assert not {"img", "b"} & set(read.tags)
     assert SCRIPT in read.text
-    assert read.rows["layers tbody"][0][0] == SCRIPT
+    assert read.figures["run"]["phases"][0]["items"][0]["name"] == SCRIPT
 
 
 def advice(key: str, change: str, cycles: int, settings: list[str] | None) -> dict[str, Any]:
@@ -236,44 +259,58 @@ def test_what_would_help_is_ranked_with_its_figures_and_recipes() -> None:
         advice("dram", "twice", 9990, ["dram.bytes_per_cycle=8"]),
         advice("sets", "sets", 10500, ["a.b=[1, 2]", "c.d=1"]),
     ]
-    read = Page(page(report(advice=given), []))
-    others = ["1.00 mJ", "−50.0 %", "5.00", "+25.0 %", "2.00 nJs", "–"]
+    read = Page(run_page(report(advice=given), {}, {}))
     bound = "a bound, and no recipe: no setting makes such a machine"
-    assert read.rows["parts advice tbody"] == [
-        ["even <b>", "8,000", "−20.0 %", *others, "helps", bound],
-        ["twice", "9,990", "−0.1 %", *others, "neutral", "--set dram.bytes_per_cycle=8"],
-        ["sets", "10,500", "+5.0 %", *others, "harms", "--set 'a.b=[1, 2]' --set c.d=1"],
-    ]
+    said = " ".join(read.text.split())
+    rest = "−50.0 % energy · +25.0 % area · – energy × delay"
+    command = "python -m accel_sim run --mask m.npz"
+    assert f"Even <b> helps −20.0 % cycles · {rest} This is {bound}." in said
+    assert "2 changes that do not help" in said
+    twice = "--set dram.bytes_per_cycle=8"
+    assert f"Twice neutral −0.1 % cycles · {rest} {command} {twice}" in said
+    assert f"Sets harms +5.0 % cycles · {rest} {command} --set 'a.b=[1, 2]' --set c.d=1" in said
     assert "perfect balance would save 20.0 % of the cycles" in read.text
-    assert "What would help" not in Page(page(report(), [])).text
+    assert "saves most" not in said  # what helps is a bound, which nobody can build
+    assert "Each line simulates" not in Page(run_page(report(), {}, {})).text
+
+
+def test_what_to_try_is_the_change_that_saves_most() -> None:
+    given = [advice("dram", "twice <i>", 8000, ["dram.bytes_per_cycle=8"])]
+    said = " ".join(Page(run_page(report(advice=given), {}, {})).text.split())
+    assert (
+        "twice <i> saves most: 20.0 % of the cycles, with −50.0 % energy and +25.0 % area" in said
+    )
+    none = " ".join(Page(run_page(report(advice=[]), {}, {})).text.split())
+    assert "No change of this machine is known" in none
+    assert "--advice" in Page(run_page(report(), {}, {})).text
 
 
 def test_other_masks_are_commands_to_try() -> None:
     masks = {"model": "a/<b>", "commands": [{"change": "vectors", "command": "prune '<b>'"}]}
-    read = Page(page(report(advice=[], mask_advice=masks), []))
-    assert read.rows["masks tbody"] == [["vectors", "prune '<b>'"]]
+    read = Page(run_page(report(advice=[], mask_advice=masks), {}, {}))
+    assert "Vectors\nprune '<b>'" in read.text.replace("Vectorsprune", "Vectors\nprune")
     assert "$MODEL is the path of a/<b>." in read.text
 
 
 def test_is_a_unit_that_is_hardly_ever_idle_named_as_the_limit() -> None:
     given = report()
     given["total"]["limited_by"] = {"dram": 0.9987, "pe": 0.96}
-    text = Page(page(given, [])).text
+    text = Page(run_page(given, {}, {})).text
     # Of 10,000 cycles 13 are left: 0.13 %, rounded up.
     assert (
         "It is limited by the DRAM, which is busy 99.9 % of the cycles; no change that leaves its "
         "work and its speed as they are can save more than 0.2 %."
     ) in text
-    assert "bound by" not in text.partition("Layer by layer")[0]
+    assert "bound by" not in text.partition("What to try")[0]
 
 
 def test_a_published_figure_is_of_the_machine_without_the_values_set() -> None:
     given = report()  # with the four settings above
-    text = Page(page(given, [])).text
+    text = Page(run_page(given, {}, {})).text
     assert "on tf_mvp with 4 values set" in text
     assert "(its authors publish 377 for tf_mvp without the 4 values set;" in text
     given["accelerator"]["values_set"] = 0
-    assert "(its authors publish 377;" in Page(page(given, [])).text
+    assert "(its authors publish 377;" in Page(run_page(given, {}, {})).text
 
 
 def test_the_band_of_the_tables_stands_beside_the_figures(data: dict[str, Any], read: Page) -> None:
@@ -289,11 +326,11 @@ def test_the_band_of_the_tables_stands_beside_the_figures(data: dict[str, Any], 
 
 def test_a_calibrated_run_says_so() -> None:
     fit = Calibration("dense_equivalent_core", 377.0, 6673.2, factor=17.7, missing_pj_per_mac=5.005)
-    text = Page(page(report(calibration=asdict(fit)), [])).text
+    text = Page(run_page(report(calibration=asdict(fit)), {}, {})).text
     assert "multiplied by 17.70" in text
     assert "Uncalibrated it is 6,673: 5.00 of 5.31 pJ" in text
     assert "The calibrated efficiency in GOPS/W" in text
-    plain = Page(page(report(), [])).text
+    plain = Page(run_page(report(), {}, {})).text
     assert "Calibrated" not in plain and "(calibrated)" not in plain
 
 
@@ -306,7 +343,7 @@ def test_a_difference_is_shown_with_its_sign(difference: float | None, shown: st
 
 
 def test_undefined_ratios_are_dashes() -> None:
-    (row,) = Page(page(report(("empty",)), [])).rows["layers tbody"]
+    (row,) = Page(layers_table(report(("empty",)))).rows["layers tbody"]
     assert row[0] == "empty"
     assert row[-1] == "–"
 
@@ -319,14 +356,14 @@ def test_a_run_of_no_cycles_has_a_page() -> None:
         result |= {"utilization": None, "mean_entry_weights": None, "pj_per_executed_mac": None}
     data["total"]["gops_per_watt"] = dict.fromkeys(data["total"]["gops_per_watt"])
     data["area_mm2"] = {"total": 0.0}
-    text = Page(page(data, [])).text
+    text = Page(run_page(data, {}, {})).text
     assert "there was nothing to do" in text
     assert not re.search(r"\b(nan|inf|None)\b", text)
 
 
 def test_generated_masks_are_called_so() -> None:
     mask = {"source": "generated", "sha256": None, "shapes": "gpt2-small", "seed": 0}
-    text = Page(page(report(mask=mask), [])).text
+    text = Page(run_page(report(mask=mask), {}, {})).text
     assert "gpt2-small (generated) on tf_mvp" in text
     assert "seed 0" in text
     assert "sha256" not in text
@@ -336,11 +373,11 @@ def test_a_product_that_differs_is_not_hidden(data: dict[str, Any]) -> None:
     layers = [
         {**layer, "product": {"is_equal": index == 0}} for index, layer in enumerate(data["layers"])
     ]
-    assert "in 1 of 2 matrices" in Page(page({**data, "layers": layers}, [])).text
+    assert "in 1 of 2 matrices" in Page(run_page({**data, "layers": layers}, {}, {})).text
 
 
 def test_the_same_report_gives_the_same_page(data: dict[str, Any]) -> None:
-    assert page(data, list(PICTURES)) == page(report(), list(PICTURES))
+    assert run_page(data, {}, {}) == run_page(report(), {}, {})
 
 
 @pytest.mark.parametrize(
