@@ -11,7 +11,7 @@ MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check unit test lint quality bench fuzz clean
+.PHONY: help demo docs check unit test lint quality bench fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -20,6 +20,10 @@ demo: $(VENV)/.core  ## Prune a trained encoder to 80 % and simulate it (no torc
 	@mkdir -p $(OUT)
 	$(BIN)/python -m pruning prune --model "$(MODEL)" --method mvp --sparsity 0.8 --out $(OUT)/out.npz
 	$(BIN)/python -m accel_sim run --mask $(OUT)/out.npz --out $(OUT)/report
+
+docs: $(VENV)/.docs  ## Build the documentation into out/docs; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs out/docs
+	@echo "out/docs/index.html"
 
 # Tests run in one process: Numba's cache on disk stands no two that write to it at once.
 check: $(VENV)/.full  ## Check style and types and run the tests that are not slow, side by side
@@ -46,7 +50,7 @@ fuzz: $(VENV)/.full  ## Give every reader 100,000 damaged and hostile files (abo
 	$(BIN)/python -m benchmarks.reliability fuzz --count 100000
 
 clean:  ## Remove the environment, the caches and the demo's output
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) out docs/reference build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made environment would look finished to the next run, so it is removed.
@@ -65,6 +69,10 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.full: $(VENV)/.core
 	$(PIP) --no-compile -e '.[torch,dev]'
 	$(PIP) --no-compile --no-deps glassllm
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) --no-compile -e '.[docs]'
 	@touch $@
 
 $(VENV)/.quality: $(VENV)/.full
