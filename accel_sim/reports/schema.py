@@ -42,6 +42,15 @@ class Product:
 
 
 @dataclass(frozen=True)
+class WaterfallStep:
+    """A step from what pruning promises to what the run gets: `figures.waterfall`."""
+
+    step: str
+    factor: float
+    speedup: float
+
+
+@dataclass(frozen=True)
 class Difference:
     """Of each cost, as a share of what it is without the change; negative is less."""
 
@@ -157,7 +166,10 @@ MEANINGS = {
     "product": "The computed product beside the dense masked one. It is null if none was computed.",
     "last_pass_cycle": "Number of the last cycle, from 0, if passes followed each other at once.",
     "product_is_equal": "Whether every compared product agreed. It is null if none was compared.",
+    "waterfall": "Factors from kept weights to the speed-up. It is null without a dense run.",
     # Parts of them.
+    "step": "Kept weights, skipped zeros, the dense run, or a cause of cycles.",
+    "speedup": "Speed-up over the dense run, with this step and those before it.",
     "count": "Units of this kind.",
     "busy": "Unit-cycles in which they worked.",
     "stalled": "Unit-cycles in which they waited, by what they waited for.",
@@ -178,10 +190,17 @@ MEANINGS = {
     "basis": "What the published figure counts.",
     "published_gops_per_watt": "What the machine's authors publish.",
     "uncalibrated_gops_per_watt": "What the cost tables give.",
-    "factor": "Factor on all core energy.",
+    "factor": "Factor of the step, or of --calibrated on all core energy.",
     "missing_pj_per_mac": "Published less tabulated energy, in pJ for each dense MAC.",
 }
 """What each key of report.json means, in sentences."""
+
+_STEPS = {"waterfall": Sequence[WaterfallStep] | None}
+_WRITTEN_AS: dict[type, dict[str, Any]] = {
+    LayerResult: {"product": Product | None, **_STEPS},
+    Totals: _STEPS,
+}
+"""Keys that stand in the file otherwise than in the dataclass, or in the file alone."""
 
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 
@@ -225,16 +244,15 @@ def _of(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_dataclass(cls: Any, found: dict[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(cls, include_extras=True)
-    if cls is LayerResult:
-        hints["product"] = Product | None  # its dataclass as data
-    names = [each.name for each in fields(cls)]
+    written = get_type_hints(cls, include_extras=True)
+    hints = {each.name: written[each.name] for each in fields(cls)} | _WRITTEN_AS.get(cls, {})
     return {
         "type": "object",
         "properties": {
-            name: {**_of(hints[name], found), "description": MEANINGS[name]} for name in names
+            name: {**_of(hint, found), "description": MEANINGS[name]}
+            for name, hint in hints.items()
         },
-        "required": names,
+        "required": list(hints),
         "additionalProperties": False,
     }
 

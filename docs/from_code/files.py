@@ -58,6 +58,7 @@ def report_page() -> str:
             "The sum: `total`": "Totals",
             "A kind of unit: `units.KIND`": "UnitStates",
             "The product: `layers[].product`": "Product",
+            "A step: `waterfall[]`": "WaterfallStep",
             "A change: `advice[]`": "AdvisedChange",
             "A value of the machine: `accelerator.SECTION.KEY`": "Value",
             "Calibration: `calibration`": "Calibration",
