@@ -21,7 +21,7 @@ from accel_sim.commands.simulation_options import (
     density_of,
     patterns,
 )
-from accel_sim.commands.trace_options import TraceOptions, wish_of, write_traces
+from accel_sim.commands.trace_options import TraceOptions, check_traces, wish_of, write_traces
 from accel_sim.inputs.defaults import PATTERN, TOKENS
 from sparse_formats.errors import InputError, SettingError
 from sparse_formats.terminal.application import emit_json
@@ -110,7 +110,7 @@ def run(settings: Settings) -> Result:
     from accel_sim.models.left_out import not_counted
     from accel_sim.reports.calibration import check_calibratable
 
-    wish_of(settings)
+    check_traces(settings)
     machine = accelerator(settings)
     workload = _workload(settings)
     if workload.is_int8:

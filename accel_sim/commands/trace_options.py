@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sparse_formats.errors import SettingError
 from sparse_formats.terminal.settings import option
 
+DRAM_FORMATS = ("dramsim3", "ramulator2")
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,6 +45,20 @@ class TraceOptions:
         otherwise="all",
         is_replayed=False,
     )
+    dram_trace: Path | None = option(
+        "File for the reads and writes of the DRAM, as DRAMsim3 (.dramsim3) or Ramulator 2.1 "
+        "(.ramulator2) replays them.",
+        default=None,
+        writes="file",
+        is_replayed=False,
+    )
+    dram_trace_format: str | None = option(
+        "What the trace of the DRAM is written for.",
+        default=None,
+        choices=DRAM_FORMATS,
+        otherwise="what the name of the file ends in",
+        is_replayed=False,
+    )
 
 
 def wish_of(settings: TraceOptions) -> Wish | None:
@@ -68,6 +84,38 @@ def wish_of(settings: TraceOptions) -> Wish | None:
     return Wish(settings.trace_layer, _cycles(settings.trace_cycles))
 
 
+def check_traces(settings: TraceOptions) -> None:
+    """Refuse what cannot be written before anything is computed.
+
+    Raises:
+        SettingError: as `wish_of` and `dram_format_of`.
+    """
+    wish_of(settings)
+    dram_format_of(settings)
+
+
+def dram_format_of(settings: TraceOptions) -> str | None:
+    """What the trace of the DRAM is written for; None where there is none.
+
+    Raises:
+        SettingError: nothing says it.
+    """
+    if settings.dram_trace is None:
+        if settings.dram_trace_format is not None:
+            raise SettingError("dram_trace_format", "belongs to --dram-trace FILE; add it")
+        return None
+    suffix = settings.dram_trace.suffix.removeprefix(".")
+    if settings.dram_trace_format is not None:
+        return settings.dram_trace_format
+    if suffix not in DRAM_FORMATS:
+        raise SettingError(
+            "dram_trace",
+            f"is {settings.dram_trace}; end its name in .dramsim3 or .ramulator2, or say which "
+            "it is with --dram-trace-format",
+        )
+    return suffix
+
+
 def _cycles(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -83,11 +131,15 @@ def write_traces(
     settings: TraceOptions, runs: Runs, workload: Workload, wish: Wish | None
 ) -> Sequence[str]:
     """Write what is asked for; what to tell about it, a line each."""
-    from accel_sim.traces import perfetto
+    from accel_sim.traces import dramsim3, perfetto, ramulator2
+    from accel_sim.traces.dram import dram_trace
     from accel_sim.traces.record import record
     from sparse_formats.files.atomic import replace_file
 
     said: list[str] = []
+    asked, format_ = None, dram_format_of(settings)
+    if settings.dram_trace is not None:
+        asked = dram_trace(runs)
     if settings.trace is not None and wish is not None:
         trace = record(runs, workload, wish)
         with replace_file(settings.trace) as file:
@@ -95,4 +147,13 @@ def write_traces(
                 file.write(piece)
         said += [f"trace    {settings.trace}: open it in ui.perfetto.dev; 1 ns is 1 cycle"]
         said += [f"         {each}" for each in trace.said]
+    if settings.dram_trace is not None and asked is not None:
+        encode = {"dramsim3": dramsim3.encode, "ramulator2": ramulator2.encode}[format_ or ""]
+        with replace_file(settings.dram_trace) as file:
+            for piece in encode(asked):
+                file.write(piece)
+        said += [
+            f"dram     {settings.dram_trace}: {asked.bursts:,} bursts of {asked.burst_bytes} bytes "
+            f"for {format_}; weights from 0x0, activations from 0x{asked.activations:x}"
+        ]
     return said
