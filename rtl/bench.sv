@@ -5,7 +5,7 @@ module bench #(
     parameter B = 16, BW = 16, WORDS = 256, PORT = 8, PER_COLUMN = 0, SELECT = 1, PLACES = 4, MOST_BYTES = 32,
     parameter TOKENS = 32, INPUTS = 64, OUTPUTS = 64, UNITS = 64, TABLE = 512, E = 128, LOADS = 16
 );
-    localparam WIN = MOST_BYTES + 2 * B + 16, RW = 12, XW = 10, UW = 8, TILES = 256, BYTES = 131072;
+    localparam WIN = MOST_BYTES + 2 * B + 16, RW = 12, XW = 16, UW = 8, TILES = 256, BYTES = 131072;
     localparam S = P * M, K = S * T;
 
     logic        clk = 1'b0, reset = 1'b1, load_enable = 1'b0, go = 1'b0, host_write = 1'b0;
@@ -65,7 +65,7 @@ module bench #(
         .dropped, .taker_state, .issue, .live, .enable, .faults);
 
     // Jobs.
-    string  name;
+    string  name, waves;
     integer file, got, job = 0, now = 0, values = 0, inputs = 0, outputs = 0, length = 0;
     integer most_cycles, start = 0, a, b, c, d, e, f, g, h, i;
     initial begin
@@ -123,6 +123,11 @@ module bench #(
                 go <= !is_resident;
                 now <= 0;
                 phase <= 2;
+                // Waveforms from here on, in the names of docs/timeline.md: +vcd=FILE.
+                if (job == 0 && $value$plusargs("vcd=%s", waves)) begin
+                    $dumpfile(waves);
+                    $dumpvars(0, bench);
+                end
             end else begin
                 got = $fscanf(file, "%d\n", a);
                 host_write <= 1'b1;

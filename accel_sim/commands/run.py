@@ -110,8 +110,8 @@ def run(settings: Settings) -> Result:
     from accel_sim.models.left_out import not_counted
     from accel_sim.reports.calibration import check_calibratable
 
-    check_traces(settings)
     machine = accelerator(settings)
+    check_traces(settings, machine)
     workload = _workload(settings)
     if workload.is_int8:
         machine, notes = for_int8(settings)

@@ -13,8 +13,9 @@ from sparse_formats.terminal.settings import option
 DRAM_FORMATS = ("dramsim3", "ramulator2")
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from accel_sim.dataflows.abstract.dataflow import Machine
     from accel_sim.inputs.workload import Workload
     from accel_sim.pipeline import Runs
     from accel_sim.traces.record import Wish
@@ -29,6 +30,13 @@ class TraceOptions:
         default=None,
         writes="file",
         suffix=".pftrace",
+        is_replayed=False,
+    )
+    vcd: Path | None = option(
+        "File for waveforms under the names of the RTL, which GTKWave and Surfer open (.vcd).",
+        default=None,
+        writes="file",
+        suffix=".vcd",
         is_replayed=False,
     )
     trace_layer: str | None = option(
@@ -62,17 +70,17 @@ class TraceOptions:
 
 
 def wish_of(settings: TraceOptions) -> Wish | None:
-    """What is wanted in detail; None where no timeline is written.
+    """What is wanted in detail; None where nothing is written in time.
 
     Raises:
         SettingError: cycles that are none; a setting of a timeline that is not written.
     """
     from accel_sim.traces.record import Wish
 
-    if settings.trace is None:
+    if settings.trace is None and settings.vcd is None:
         for name in ("trace_layer", "trace_cycles"):
             if getattr(settings, name) is not None:
-                raise SettingError(name, "belongs to --trace FILE; add it")
+                raise SettingError(name, "belongs to --trace or --vcd; add one")
         return None
     if settings.trace_layer is not None:
         try:
@@ -84,14 +92,18 @@ def wish_of(settings: TraceOptions) -> Wish | None:
     return Wish(settings.trace_layer, _cycles(settings.trace_cycles))
 
 
-def check_traces(settings: TraceOptions) -> None:
+def check_traces(settings: TraceOptions, machine: Machine) -> None:
     """Refuse what cannot be written before anything is computed.
 
     Raises:
-        SettingError: as `wish_of` and `dram_format_of`.
+        SettingError: as `wish_of`, `dram_format_of` and `check_waves`.
     """
     wish_of(settings)
     dram_format_of(settings)
+    if settings.vcd is not None:
+        from accel_sim.traces.waves import check_waves
+
+        check_waves(machine)
 
 
 def dram_format_of(settings: TraceOptions) -> str | None:
@@ -131,29 +143,37 @@ def write_traces(
     settings: TraceOptions, runs: Runs, workload: Workload, wish: Wish | None
 ) -> Sequence[str]:
     """Write what is asked for; what to tell about it, a line each."""
-    from accel_sim.traces import dramsim3, perfetto, ramulator2
+    from accel_sim.traces import dramsim3, perfetto, ramulator2, vcd
     from accel_sim.traces.dram import dram_trace
     from accel_sim.traces.record import record
-    from sparse_formats.files.atomic import replace_file
+    from accel_sim.traces.waves import record_waves
 
+    # All is recorded, and refused for its size, before anything is written.
+    format_ = dram_format_of(settings)
+    trace = record(runs, workload, wish) if settings.trace and wish else None
+    waves = record_waves(runs, workload, wish) if settings.vcd and wish else None
+    asked = dram_trace(runs) if settings.dram_trace else None
     said: list[str] = []
-    asked, format_ = None, dram_format_of(settings)
-    if settings.dram_trace is not None:
-        asked = dram_trace(runs)
-    if settings.trace is not None and wish is not None:
-        trace = record(runs, workload, wish)
-        with replace_file(settings.trace) as file:
-            for piece in perfetto.encode(trace):
-                file.write(piece)
+    if settings.trace is not None and trace is not None:
+        _write(settings.trace, perfetto.encode(trace))
         said += [f"trace    {settings.trace}: open it in ui.perfetto.dev; 1 ns is 1 cycle"]
         said += [f"         {each}" for each in trace.said]
+    if settings.vcd is not None and waves is not None:
+        _write(settings.vcd, vcd.encode(waves))
+        said += [f"waves    {settings.vcd}: open it in GTKWave with rtl/machine.gtkw, or in Surfer"]
     if settings.dram_trace is not None and asked is not None:
         encode = {"dramsim3": dramsim3.encode, "ramulator2": ramulator2.encode}[format_ or ""]
-        with replace_file(settings.dram_trace) as file:
-            for piece in encode(asked):
-                file.write(piece)
+        _write(settings.dram_trace, encode(asked))
         said += [
             f"dram     {settings.dram_trace}: {asked.bursts:,} bursts of {asked.burst_bytes} bytes "
             f"for {format_}; weights from 0x0, activations from 0x{asked.activations:x}"
         ]
     return said
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    from sparse_formats.files.atomic import replace_file
+
+    with replace_file(path) as file:
+        for piece in pieces:
+            file.write(piece)

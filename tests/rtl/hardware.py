@@ -140,9 +140,13 @@ class Stuck(Exception):
 
 
 def run(
-    program: Path, machine: SmallMachine, jobs: Sequence[Job], most_cycles: int = 1_000_000
+    program: Path,
+    machine: SmallMachine,
+    jobs: Sequence[Job],
+    most_cycles: int = 1_000_000,
+    waves: Path | None = None,
 ) -> list[Run]:
-    """What the machine does with each layer.
+    """What the machine does with each layer; waves: a file for the values of its signals (VCD).
 
     Raises:
         Stuck: a layer takes more than `most_cycles`.
@@ -169,6 +173,8 @@ def run(
                 file.writelines(f"{byte:x}\n" for byte in tile.data)
             file.writelines(f"{x}\n" for x in job.activations.ravel())
     command = [str(program), f"+jobs={listed}", f"+most_cycles={most_cycles}"]
+    if waves is not None:
+        command.append(f"+vcd={waves}")
     if program.suffix == ".vvp":
         command = [shutil.which("vvp") or "vvp", "-n", *command]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

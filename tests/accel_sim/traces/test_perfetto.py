@@ -86,7 +86,7 @@ def test_is_what_cannot_be_shown_refused(
 
 
 def test_is_a_part_asked_for_without_a_timeline_refused() -> None:
-    with pytest.raises(InputError, match="belongs to --trace"):
+    with pytest.raises(InputError, match="belongs to --trace or --vcd"):
         call(COMMANDS, "run", *RUN, "--trace-layer", "a")
 
 
