@@ -5,7 +5,7 @@ docs/timeline.md says what each track means.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,11 +185,16 @@ def _record_passes(recorder: Recorder, place: Place, machine: Machine) -> None:
     run, groups = place.run, place.groups
     start, end, write_start, write_end = place.passes.T
     flow = 1 + place.first_pass + np.arange(len(start))
-    tile_of = np.repeat(np.arange(len(run.tiles)), groups)
-    labels = [f"{run.name}: tile {i}" for i in range(len(run.tiles))]
+    tiles = np.repeat(np.arange(len(run.tiles)), groups)
+    upto = np.cumsum(run.group_sizes).tolist()
+    labels = [
+        f"tile {i}, tokens {last - size} to {last - 1}"
+        for i in range(len(run.tiles))
+        for last, size in zip(upto, run.group_sizes.tolist(), strict=True)
+    ]
     notes = {
-        i: {"group": i % groups, "tokens": int(run.group_sizes[i % groups])}
-        for i in range(len(start))
+        i: {"tile": int(tile), "tokens": int(run.group_sizes[i % groups])}
+        for i, tile in enumerate(tiles)
     }
     for i, tile in enumerate(run.tiles):
         if any(isinstance(count, int) for count in tile.causes.values()):
@@ -197,8 +202,9 @@ def _record_passes(recorder: Recorder, place: Place, machine: Machine) -> None:
             notes[i * groups] |= {
                 f"cycles of {cause}, all groups": int(n) for cause, n in tile.causes.items()
             }
-    recorder.slices((PASSES,), labels, tile_of, start, end, flow, notes)
-    recorder.slices((WRITE_BACK,), labels, tile_of, write_start, write_end, flow)
+    each = np.arange(len(start))
+    recorder.slices((PASSES,), labels, each, start, end, flow, notes)
+    recorder.slices((WRITE_BACK,), labels, each, write_start, write_end, flow)
     before = np.concatenate([[place.time.start], end[:-1]])
     ready = np.where(
         place.segment.is_awaited & (place.segment.transfer > 0),
@@ -227,8 +233,3 @@ def _by_cause(
         upto = at + np.asarray(count, np.int64)
         yield cause, at, upto
         at = upto
-
-
-def without_detail(trace: Trace, said: str) -> Trace:
-    """The trace with one more thing said."""
-    return replace(trace, said=(*trace.said, said))
