@@ -1,7 +1,6 @@
 """Sparse weight × dense activations, for every format."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from kernels.loops import multiply, panels, segments
 from kernels.packing import Packed, Prepared, prepare
+from kernels.threads import call, run
 from kernels.vector_registers import Machine, machine
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 
@@ -118,13 +118,15 @@ def _many(
         *_flat(result),
         *last_step,
     )
-    pieces = _panels(result.shape[1], lanes, packed.cut.has_rows_only, machine())
-    _run(
-        [
-            [(kernel, (*parts, first, last, *tokens)) for kernel, *tokens in pieces]
-            for first, last in _shares(-(-prepared.shape[0] // chunk), threads)
-        ]
-    )
+    calls = [
+        (kernel, (*parts, np.zeros(1, np.int64), *tokens))
+        for kernel, *tokens in _panels(result.shape[1], lanes, packed.cut.has_rows_only, machine())
+    ]
+    if threads == 1:
+        call(calls)
+    else:
+        # All threads get the same calls, whose counters share out the work.
+        run([calls] * threads)
 
 
 def _one(
@@ -146,7 +148,7 @@ def _one(
     # Whole windows of sorted rows to each thread.
     step = segments.SORTED
     shares = _shares(-(-rows // step), threads)
-    _run([[(kernel, (*arrays, step * first, min(step * last, rows)))] for first, last in shares])
+    run([[(kernel, (*arrays, step * first, min(step * last, rows)))] for first, last in shares])
 
 
 @cache
@@ -185,26 +187,6 @@ def _shares(count: int, threads: int) -> list[tuple[int, int]]:
     if threads <= 1:
         return [(0, count)]
     return list(pairwise(count * i // threads for i in range(threads + 1)))
-
-
-def _run(shares: list[list[tuple[Callable[..., None], tuple[Any, ...]]]]) -> None:
-    """The calls of each share one after the other; the shares at once, the first one here."""
-    # The kernels release the interpreter's lock. A thread of an OpenMP runtime would spin against
-    # those of torch and MKL in one process; ours sleep.
-    running = [_pool(len(shares) - 1).submit(_call, share) for share in shares[1:]]
-    _call(shares[0])
-    for share in running:
-        share.result()
-
-
-def _call(share: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
-    for kernel, arguments in share:
-        kernel(*arguments)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="spmm")
 
 
 def _readable(x: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from kernels.loops import panels, rows, segments, strips
-from kernels.loops.simd import size, to_line, zeros
+from kernels.loops.simd import size, take, to_line, zeros
 from kernels.vector_registers import LINE
 
 PANEL_BYTES = 1 << 18
@@ -64,11 +64,11 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
         out_innermost: bool,
         bias: Any,
         activation: int,
-        first_chunk: int,
-        last_chunk: int,
+        counter: Any,
         first_token: int,
         last_token: int,
     ) -> None:
+        """Take pieces of work, numbered by `counter`, until there are none: threads share them."""
         _ = sources
         outputs, inputs = shape
         vector = zeros(out, lanes, count)
@@ -83,36 +83,53 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
         packed = packed[to_line(packed) :]
         sums = np.empty(chunk * width + LINE, out.dtype)
         sums = sums[to_line(sums) :][: chunk * width]
-        for first in range(first_token, last_token, at_once):
+        chunks = -(-outputs // chunk)
+        groups = -(-(last_token - first_token) // at_once)
+        # Threads take whole groups, so that not each fills the panels of all; the last two they
+        # share chunk by chunk, so that they finish together.
+        alone, filled = max(0, groups - 2), -1
+        while True:
+            number = take(counter)
+            if number < alone:
+                group, begin, end = number, 0, chunks
+            else:
+                group = alone + (number - alone) // chunks
+                begin = (number - alone) % chunks
+                end = begin + 1
+            if group >= groups:
+                break
+            first = first_token + group * at_once
             last = min(first + at_once, last_token)
-            panels.fill(
-                zeros(out, lanes, lanes),
-                zeros(out, lanes, 1),
-                width,
-                x,
-                inputs,
-                padded,
-                x_stride,
-                x_innermost,
-                first,
-                last,
-                packed,
-            )
-            for piece in range(first_chunk, last_chunk):
+            if group != filled:
+                filled = group
+                panels.fill(
+                    zeros(out, lanes, lanes),
+                    zeros(out, lanes, 1),
+                    width,
+                    x,
+                    inputs,
+                    padded,
+                    x_stride,
+                    x_innermost,
+                    first,
+                    last,
+                    packed,
+                )
+            for piece in range(begin, end):
                 row = piece * chunk
                 here = min(chunk, outputs - row)
                 for start in range(first, last, width):
                     panel = packed[(start - first) * padded :]
-                    sums[:] = 0
+                    panels.begin(sums, row, here, width, bias)
                     if has_long:
                         if len(strip_values):
-                            strip, end = row // height, (row + here + height - 1) // height
+                            strip, last_strip = row // height, -(-(row + here) // height)
                             arrays = (
                                 strip_indptr,
                                 strip_columns,
                                 strip_values,
                                 strip,
-                                end,
+                                last_strip,
                                 panel,
                                 sums,
                             )
@@ -157,7 +174,7 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
                             panel,
                             sums,
                         )
-                    panels.finish(sums, row, here, width, bias, activation)
+                    panels.finish(sums, here * width, activation)
                     panels.write(
                         zeros(out, lanes, lanes),
                         zeros(out, lanes, 1),
@@ -215,6 +232,7 @@ def one_token(lanes: int) -> Any:
             line[i] = x[i]
         for i in range(len(x), -(-len(x) // 16) * 16):
             line[i] = 0
+        panels.begin(sums, first, last - first, 1, bias)
         if len(strip_values):
             strip, end = first // height, (last + height - 1) // height
             arrays = (strip_indptr, strip_columns, strip_values, strip, end, line, sums)
@@ -253,7 +271,7 @@ def one_token(lanes: int) -> Any:
                 line,
                 sums,
             )
-        panels.finish(sums, first, last - first, 1, bias, activation)
+        panels.finish(sums, last - first, activation)
         out[first:last] = sums[: last - first]
 
     return multiply

@@ -115,20 +115,28 @@ def write(
 
 
 @njit(**INSIDE)
-def finish(
-    sums: NDArray[Any], first_row: int, rows: int, width: int, bias: NDArray[Any], activation: int
-) -> None:
-    """sums = activation(sums + bias), while they are in the cache. No bias: an empty array."""
+def begin(sums: NDArray[Any], first_row: int, rows: int, width: int, bias: NDArray[Any]) -> None:
+    """Each of the `rows` sums starts as its bias, if there is one (no bias: an empty array), or 0.
+
+    So do those beyond them, which strips may reach, with 0.
+    """
+    start = 0
     if len(bias):
         for row in range(rows):
-            for j in range(width):
-                sums[row * width + j] += bias[first_row + row]
+            sums[row * width : (row + 1) * width] = bias[first_row + row]
+        start = rows * width
+    sums[start:] = 0
+
+
+@njit(**INSIDE)
+def finish(sums: NDArray[Any], count: int, activation: int) -> None:
+    """sums[:count] = activation(sums[:count]), while they are in the cache."""
     if activation == RELU:
-        for i in range(rows * width):
+        for i in range(count):
             # Not max(): a NaN stays one, as torch has it.
             sums[i] = 0 if sums[i] < 0 else sums[i]
     elif activation == GELU:
-        gelu(sums, rows * width)
+        gelu(sums, count)
 
 
 @njit(**INSIDE)

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from kernels import dispatcher as plan
 from kernels import packing as prepare_module
 from kernels import products as spmm_module
+from kernels import threads as threads_module
 from kernels.dispatcher import batch_of, candidates
 from kernels.loops import multiply
 from kernels.packing import Prepared, pack, prepare
@@ -306,14 +308,36 @@ def test_threads_change_nothing(threads: int) -> None:
         np.testing.assert_array_equal(spmm(prepared, x, threads=threads), spmm(prepared, x))
 
 
+def test_helpers_wake_serve_two_callers_and_pass_errors_on() -> None:
+    def fail() -> None:
+        raise ArithmeticError("of a helper")
+
+    seen: list[str] = []
+    # Longer apart than a helper looks for work.
+    for _ in range(3):
+        sleep(0.02)
+        threads_module.run([[(seen.append, ("here",))], [(seen.append, ("there",))]])
+    assert sorted(seen) == ["here"] * 3 + ["there"] * 3
+    inner = [[(seen.append, ("first",))], [(seen.append, ("second",))]]
+    seen.clear()
+    threads_module.run([[(threads_module.run, (inner,))], []])
+    assert seen == ["first", "second"]
+    with pytest.raises(ArithmeticError, match="of a helper"):
+        threads_module.run([[], [(fail, ())]])
+    threads_module.run([[], [(seen.append, ("alive",))]])
+    assert seen[-1] == "alive"
+
+
 def test_a_small_product_wakes_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[int] = []
-    pool = spmm_module._pool
-    monkeypatch.setattr(spmm_module, "_pool", lambda count: woken.append(count) or pool(count))
+    helpers = threads_module._helpers
+    monkeypatch.setattr(
+        threads_module, "_helpers", lambda count: woken.append(count) or helpers(count)
+    )
     dense = np.ones((4 * machine().chunk, 16), np.float32)
     weight = CSR.encode(dense != 0, dense)
     for tokens, share, expected in (
-        (24, dense.size * 24 // 3, [2, 2]),
+        (24, dense.size * 24 // 3, [2]),
         (24, dense.size * 24 // 2 + 1, []),
         (1, dense.size * 8 // 2, [1]),
         (1, dense.size * 8, []),
