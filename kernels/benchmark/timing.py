@@ -2,11 +2,13 @@
 
 Shared machines change speed from one moment to the next, so that only ratios within one run mean
 anything. Everything a cell compares, and the probes of the machine's state, take turns in one
-process; a ratio is the median of the ratios of neighbours.
+process; a ratio is the median of the ratios of neighbours. Before each, other data is read, so that
+operands come from beyond the second cache, as those of a layer of a model do.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +18,12 @@ from numpy.typing import NDArray
 
 from kernels.benchmark.cells import Cell, problem
 from kernels.benchmark.contenders import PEERS, Call, ours
+from kernels.loops import rows
+from kernels.loops.multiply import SOURCES
 from kernels.loops.simd import load, multiply_add, outer, store, zeros
 from kernels.packing import prepare
-from kernels.vector_registers import machine
+from kernels.vector_registers import empty, machine
+from kernels.vector_registers import zeros as zeros_in_line
 
 
 @njit(cache=True, nogil=True)
@@ -65,8 +70,68 @@ def dense_probe() -> tuple[Call, float]:
     return lambda: np.matmul(a, b, c), 2e-9 * 256**3
 
 
-def take_turns(calls: Mapping[str, Call], seconds: float) -> dict[str, NDArray[np.float64]]:
-    """Seconds of each call in each of at least 3 rounds; in every other round in reverse order."""
+def other_data() -> Call:
+    """Reads 4 MB, as much as any second cache of today, to take the place of what was in it."""
+    numbers = np.zeros(1 << 20, np.float32)
+    return lambda: _read(numbers)
+
+
+@cache
+def _single_weights(lanes: int, count: int) -> Any:
+    sources = SOURCES
+
+    @njit(cache=True, nogil=True)
+    def multiply(
+        steps: int,
+        indptr: Any,
+        order: Any,
+        columns: Any,
+        values: Any,
+        chunk: int,
+        x: Any,
+        sums: Any,
+    ) -> None:
+        _ = sources
+        for _ in range(steps):
+            if count:
+                vector = zeros(sums, lanes, count)
+                rows.accumulate(vector, indptr, order, columns, values, 0, 1, chunk, x, sums)
+            else:
+                vector, single = zeros(sums, lanes, 1), zeros(sums, 1, 1)
+                rows.accumulate_one(vector, single, indptr, columns, values, 0, chunk, x, sums)
+
+    return multiply
+
+
+def mix_probe(tokens: int, weights: int) -> tuple[Call, float]:
+    """Single weights at best: the call, and its 10⁹ operations.
+
+    The instructions of `loops/rows.py`, which read an index and a weight for each line of
+    activations, on a few rows of `weights` weights each, with all operands in the first cache.
+    """
+    lanes = machine().lanes(np.dtype(np.float32))
+    width = lanes * min(8, -(-tokens // lanes)) if tokens > 1 else 1
+    inputs, chunk, steps = -(-2 * weights // 16) * 16, 8 if tokens > 1 else 16, 200
+    keep = np.zeros((chunk if tokens > 1 else 16, inputs), np.bool_)
+    for row, line in enumerate(keep):
+        line[np.random.default_rng(row).permutation(inputs)[:weights]] = True
+    weight = keep.astype(np.float32)
+    multiple = 16 if tokens == 1 else 1
+    packed = rows.pack(keep, weight, chunk, inputs, tokens > 1, multiple)
+    x, sums = empty(inputs * width, np.float32), empty(chunk * width, np.float32)
+    x[:], sums[:] = 1e-6, 0
+    kernel = _single_weights(lanes, width // lanes if tokens > 1 else 0)
+    arrays = (packed.indptr, packed.order, packed.columns, packed.values, chunk, x, sums)
+    return lambda: kernel(steps, *arrays), 2e-9 * weights * chunk * width * steps
+
+
+def take_turns(
+    calls: Mapping[str, Call], seconds: float, between: Call | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Seconds of each call in each of at least 3 rounds; in every other round in reverse order.
+
+    between: called before each of them, untimed.
+    """
     for call in calls.values():
         call()
     names = list(calls)
@@ -75,6 +140,8 @@ def take_turns(calls: Mapping[str, Call], seconds: float) -> dict[str, NDArray[n
     while perf_counter() < end or len(times[names[0]]) < 3:
         names.reverse()
         for name in names:
+            if between is not None:
+                between()
             start = perf_counter()
             calls[name]()
             times[name].append(perf_counter() - start)
@@ -91,8 +158,9 @@ class Measured:
     """gflops: of each contender and probe, medians. ratios: ours to each peer, median of rounds.
 
     of_bound: our speed over that of whichever limit is nearer, the multipliers' (`fma probe`) or
-    reading the packed weights once (`read probe`). to_probes: our speed over the geometric mean of
-    the probes', round by round: what can be compared with another run.
+    reading the packed weights once (`read probe`). to_probes: our speed over that of the probe of
+    memory for one token, else over the geometric mean of the two of multiplication, round by round:
+    what can be compared with another run.
     """
 
     cell: Cell
@@ -122,9 +190,9 @@ def measure(cell: Cell, peers: Sequence[str], seconds: float = 2.0) -> Measured:
         assert np.allclose(task.out, exact, atol=1e-3), name
     fma, fma_work = fma_probe()
     dense, dense_work = dense_probe()
-    stream = np.zeros(max(64, prepared.bytes // 4), np.float32)
+    stream = zeros_in_line(max(64, prepared.bytes // 4), np.float32)
     calls |= {"fma probe": fma, "dense probe": dense, "read probe": lambda: _read(stream)}
-    times = take_turns(calls, seconds)
+    times = take_turns(calls, seconds, other_data())
     work = dict.fromkeys(("ours", *peers), task.flops / 1000000000.0)
     work |= {"fma probe": fma_work, "dense probe": dense_work}
     if "torch dense" in peers:
@@ -135,7 +203,13 @@ def measure(cell: Cell, peers: Sequence[str], seconds: float = 2.0) -> Measured:
         {name: done / float(np.median(times[name])) for name, done in work.items()},
         {name: ratio(times, name, "ours") for name in peers},
         float(np.median(limit / times["ours"])),
-        np.sqrt(times["fma probe"] * times["dense probe"]) / times["ours"],
+        (
+            np.sqrt(times["fma probe"] * times["dense probe"])
+            if cell.tokens > 1
+            # For as many bytes, however the weights are packed.
+            else times["read probe"] / stream.nbytes * (4 * task.weight.nnz)
+        )
+        / times["ours"],
         len(times["ours"]),
         prepared.seconds,
         prepared.bytes,

@@ -120,7 +120,7 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
                 here = min(chunk, outputs - row)
                 for start in range(first, last, width):
                     panel = packed[(start - first) * padded :]
-                    panels.begin(sums, row, here, width, bias)
+                    panels.begin(zeros(out, lanes, 1), sums, row, here, width, bias)
                     if has_long:
                         if len(strip_values):
                             strip, last_strip = row // height, -(-(row + here) // height)
@@ -224,15 +224,14 @@ def one_token(lanes: int) -> Any:
     ) -> None:
         _ = sources
         # Strips may reach over the last row, and spans over the last input.
-        sums = np.zeros(-(-(last - first) // 16) * 16 + LINE, out.dtype)
-        sums = sums[to_line(sums) :]
+        space = np.empty(-(-(last - first) // 16) * 16 + LINE, out.dtype)
+        sums = space[to_line(space) :][: -(-(last - first) // 16) * 16]
         line = np.empty(-(-len(x) // 16) * 16 + LINE, out.dtype)
         line = line[to_line(line) :]
-        for i in range(len(x)):
-            line[i] = x[i]
+        panels.copy(zeros(out, lanes, 1), x, line, 0, len(x))
         for i in range(len(x), -(-len(x) // 16) * 16):
             line[i] = 0
-        panels.begin(sums, first, last - first, 1, bias)
+        panels.begin(zeros(out, lanes, 1), sums, first, last - first, 1, bias)
         if len(strip_values):
             strip, end = first // height, (last + height - 1) // height
             arrays = (strip_indptr, strip_columns, strip_values, strip, end, line, sums)
@@ -272,6 +271,6 @@ def one_token(lanes: int) -> Any:
                 sums,
             )
         panels.finish(sums, last - first, activation)
-        out[first:last] = sums[: last - first]
+        panels.copy(zeros(out, lanes, 1), sums, out, first, last - first)
 
     return multiply

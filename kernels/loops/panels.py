@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.simd import INSIDE, load, load_rows, store, store_rows, transpose, vectors
+from kernels.loops.simd import INSIDE, load, load_rows, size, store, store_rows, transpose, vectors
 
 NONE, RELU, GELU = range(3)
 
@@ -115,17 +115,36 @@ def write(
 
 
 @njit(**INSIDE)
-def begin(sums: NDArray[Any], first_row: int, rows: int, width: int, bias: NDArray[Any]) -> None:
+def begin(
+    vector: Any,
+    sums: NDArray[Any],
+    first_row: int,
+    rows: int,
+    width: int,
+    bias: NDArray[Any],
+) -> None:
     """Each of the `rows` sums starts as its bias, if there is one (no bias: an empty array), or 0.
 
-    So do those beyond them, which strips may reach, with 0.
+    So do those beyond them, which strips may reach, with 0. vector: a zero tile of one; it divides
+    their number, 16 or a chunk of rows times `width`.
     """
-    start = 0
+    for i in range(0, len(sums), size(vector)):
+        store(vector, sums, i)
     if len(bias):
         for row in range(rows):
-            sums[row * width : (row + 1) * width] = bias[first_row + row]
-        start = rows * width
-    sums[start:] = 0
+            for j in range(width):
+                sums[row * width + j] = bias[first_row + row]
+
+
+@njit(**INSIDE)
+def copy(vector: Any, source: NDArray[Any], target: NDArray[Any], at: int, count: int) -> None:
+    """target[at : at + count] = source[:count]; `vector` is any tile of one."""
+    # Numba would first look whether the slices overlap.
+    whole = count // size(vector) * size(vector)
+    for i in range(0, whole, size(vector)):
+        store(load(vector, source, i), target, at + i)
+    for i in range(whole, count):
+        target[at + i] = source[i]
 
 
 @njit(**INSIDE)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from kernels.loops.simd import (
     INSIDE,
+    four,
+    increase,
     inner,
     item,
     load,
@@ -48,10 +50,11 @@ class Segments:
 
 @dataclass(frozen=True, eq=False)
 class Spans:
-    """Row order[i] takes the inputs starts[j] … starts[j] + length − 1.
+    """Row order[i] has indptr[i + 1] − indptr[i] spans, inputs starts[j] … starts[j] + length − 1.
 
-    j runs from indptr[i] to indptr[i + 1] − 1.
-    order: within each `SORTED` rows, those with fewest spans first.
+    order: within each `SORTED` rows, those with fewest spans first. Four rows that follow each
+        other there are read together: so the first span of each lies before the second of each, and
+        so on; what the last three have more follows row by row.
     values: `length` weights for each, one behind the other; 0 where none is kept.
     """
 
@@ -96,7 +99,7 @@ def pack_spans(left: NDArray[np.bool_], weight: NDArray[Any], length: int, least
     np.cumsum(spans[order], out=indptr[1:])
     starts = np.empty(indptr[-1], np.uint16 if cols <= 1 << 16 else np.uint32)
     values = zeros(len(starts) * length, weight.dtype)
-    _fill_spans(taken, left, weight, length, order, starts, values)
+    _fill_spans(taken, left, weight, length, indptr, order, starts, values)
     return Spans(length, indptr, order, starts, values)
 
 
@@ -117,21 +120,31 @@ def _fill_spans(
     left: NDArray[np.bool_],
     weight: NDArray[Any],
     length: int,
+    indptr: NDArray[np.int64],
     order: NDArray[np.uint32],
     starts: NDArray[Any],
     values: NDArray[Any],
 ) -> None:
-    k = 0
-    for row in order:
-        for block in range(taken.shape[1]):
-            if taken[row, block]:
-                starts[k] = block * length
-                for i in range(length):
-                    col = block * length + i
-                    if left[row, col]:
-                        values[k * length + i] = weight[row, col]
-                        left[row, col] = False
-                k += 1
+    for at in range(0, len(order), 4):
+        first = indptr[at]
+        least = indptr[at + 1] - first
+        rest = first + 4 * least
+        for i in range(4):
+            row, n = order[at + i], 0
+            for block in range(taken.shape[1]):
+                if taken[row, block]:
+                    k = rest
+                    if n < least:
+                        k = first + 4 * n + i
+                    else:
+                        rest += 1
+                    n += 1
+                    starts[k] = block * length
+                    for j in range(length):
+                        col = block * length + j
+                        if left[row, col]:
+                            values[k * length + j] = weight[row, col]
+                            left[row, col] = False
 
 
 @njit(cache=True)
@@ -217,27 +230,28 @@ def accumulate_one(
     # The rows that were added up to the next multiple of 16 are sorted among the others.
     for at in range(first, -(-last // 16) * 16, 4):
         # Four rows, mostly of equally many spans: the processor foresees where the loop ends.
-        i, j, k, m = indptr[at], indptr[at + 1], indptr[at + 2], indptr[at + 3]
-        ends = (j, k, m, indptr[at + 4])
+        start, second = item(indptr, at), item(indptr, at + 1)
+        least = second - start
         a, b, c, d = blank, blank, blank, blank
-        while i < ends[0]:
-            for v in (i, j, k, m):
-                prefetch(values, v * length + 2 * AHEAD)
-            a = multiply_add(load(blank, values, i * length), load(blank, x, item(starts, i)), a)
-            b = multiply_add(load(blank, values, j * length), load(blank, x, item(starts, j)), b)
-            c = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), c)
-            d = multiply_add(load(blank, values, m * length), load(blank, x, item(starts, m)), d)
-            i, j, k, m = i + 1, j + 1, k + 1, m + 1
-        while j < ends[1]:
-            b = multiply_add(load(blank, values, j * length), load(blank, x, item(starts, j)), b)
-            j += 1
-        while k < ends[2]:
+        for k in range(start, start + 4 * least, 4):
+            v, at_x = k * length, four(starts, k)
+            a = multiply_add(load(blank, values, v), load(blank, x, at_x[0]), a)
+            b = multiply_add(load(blank, values, v + length), load(blank, x, at_x[1]), b)
+            c = multiply_add(load(blank, values, v + 2 * length), load(blank, x, at_x[2]), c)
+            d = multiply_add(load(blank, values, v + 3 * length), load(blank, x, at_x[3]), d)
+        k = start + 4 * least
+        more = k + item(indptr, at + 2) - second - least
+        while k < more:
+            b = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), b)
+            k += 1
+        more += item(indptr, at + 3) - item(indptr, at + 2) - least
+        while k < more:
             c = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), c)
             k += 1
-        while m < ends[3]:
-            d = multiply_add(load(blank, values, m * length), load(blank, x, item(starts, m)), d)
-            m += 1
-        sums[order[at] - first] += total(a)
-        sums[order[at + 1] - first] += total(b)
-        sums[order[at + 2] - first] += total(c)
-        sums[order[at + 3] - first] += total(d)
+        while k < item(indptr, at + 4):
+            d = multiply_add(load(blank, values, k * length), load(blank, x, item(starts, k)), d)
+            k += 1
+        increase(sums, item(order, at) - first, total(a))
+        increase(sums, item(order, at + 1) - first, total(b))
+        increase(sums, item(order, at + 2) - first, total(c))
+        increase(sums, item(order, at + 3) - first, total(d))

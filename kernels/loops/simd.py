@@ -303,6 +303,18 @@ def transpose(typing: Any, tile: Any) -> Any:
 
 
 @intrinsic
+def increase(typing: Any, array: Any, place: Any, value: Any) -> Any:
+    """`array[place] += value`, without a test for a negative place."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _pointer(context, builder, array, args[0], args[1])
+        builder.store(_sum(builder, builder.load(at), args[2]), at)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), generate
+
+
+@intrinsic
 def take(typing: Any, counter: Any) -> Any:
     """counter[0], which is one more after it: no two threads are given the same number."""
 
@@ -447,7 +459,7 @@ def _widen(builder: Any, value: Any, stored: types.Type, wanted: Any) -> Any:
 
 
 def _sum(builder: Any, a: Any, b: Any) -> Any:
-    is_integer = isinstance(a.type.element, ir.IntType)
+    is_integer = isinstance(getattr(a.type, "element", a.type), ir.IntType)
     return builder.add(a, b) if is_integer else builder.fadd(a, b)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.simd import INSIDE, add, item, load, outer, prefetch, size, store, vectors
+from kernels.loops.simd import INSIDE, add, four, item, load, outer, prefetch, size, store, vectors
 from kernels.vector_registers import zeros
 
 AHEAD = 512
@@ -147,12 +147,11 @@ def accumulate_one(
         k, end = indptr[strip], indptr[strip + 1]
         a, b, c, d = load(blank, sums, (strip - first) * height), blank, blank, blank
         while k + 3 < end:
-            for i in range(4):
-                prefetch(values, (k + i) * height + 2 * AHEAD)
-            a = outer(a, x, item(columns, k), load(blank, values, k * height))
-            b = outer(b, x, item(columns, k + 1), load(blank, values, (k + 1) * height))
-            c = outer(c, x, item(columns, k + 2), load(blank, values, (k + 2) * height))
-            d = outer(d, x, item(columns, k + 3), load(blank, values, (k + 3) * height))
+            places = four(columns, k)
+            a = outer(a, x, places[0], load(blank, values, k * height))
+            b = outer(b, x, places[1], load(blank, values, (k + 1) * height))
+            c = outer(c, x, places[2], load(blank, values, (k + 2) * height))
+            d = outer(d, x, places[3], load(blank, values, (k + 3) * height))
             k += 4
         while k < end:
             a = outer(a, x, item(columns, k), load(blank, values, k * height))
