@@ -11,10 +11,10 @@ MODEL  ?= $$($(BIN)/python -c "from importlib.util import find_spec as find; \
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs check unit test lint quality bench fuzz clean
+.PHONY: help demo docs check unit test lint quality bench bench-check fuzz clean
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 demo: $(VENV)/.core  ## Prune a trained encoder to 80 % and simulate it (no torch needed)
 	@mkdir -p $(OUT)
@@ -45,6 +45,9 @@ quality: $(VENV)/.quality  ## Measure quality after pruning: DATA=folder with wi
 
 bench: $(VENV)/.bench  ## Time the kernels on this machine (about ten minutes)
 	$(BIN)/python -m pytest benchmarks
+
+bench-check: $(VENV)/.bench  ## Compare speeds with the frozen ones of this kind of processor
+	$(BIN)/python -m pytest benchmarks/kernels/test_frozen.py --benchmark-disable-gc
 
 fuzz: $(VENV)/.full  ## Give every reader 100,000 damaged and hostile files (about ten minutes)
 	$(BIN)/python -m benchmarks.reliability fuzz --count 100000

@@ -272,7 +272,8 @@ def main() -> int:
             environment,
         )
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.kernels.bounds", description=__doc__.splitlines()[0]
+        prog="python -m benchmarks.kernels.bounds",
+        description="Print every row that is asked of the kernels, each with its bound.",
     )
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring for each case")
