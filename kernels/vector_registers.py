@@ -42,13 +42,21 @@ class Machine:
         return 96 if self.registers == 32 else 192
 
 
+NEON = Machine("NEON", 16, 32, True)
+
+
 @cache
 def machine() -> Machine:
     """Where Numba compiles for: its host, or what NUMBA_CPU_FEATURES says."""
     from numba.core.registry import cpu_target
 
     context: Any = cpu_target.target_context
-    features = context.codegen().magic_tuple()[2].split(",")
+    triple, _, told = context.codegen().magic_tuple()
+    features = told.split(",")
+    if triple.startswith(("aarch64", "arm64")):
+        # Also where there is SVE, whose registers are no longer on most processors. The conversion
+        # of float16 is part of the base.
+        return NEON
     has_half = "+f16c" in features
     if "+avx512f" in features:
         return Machine("AVX-512", 64, 32, has_half)
