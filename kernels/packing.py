@@ -61,6 +61,10 @@ class Prepared:
     dtype: np.dtype[Any]
     packings: dict[Batch, Packed] = field(default_factory=dict)
 
+    def __deepcopy__(self, _: object) -> "Prepared":
+        """Itself: nothing of it changes."""
+        return self
+
     def packed(self, tokens: int) -> Packed:
         """The packing for so many tokens, made now if there is none."""
         batch = batch_of(tokens)

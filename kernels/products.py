@@ -21,6 +21,7 @@ SUMS = {
     (np.dtype(stored), np.dtype(given)): np.dtype(sums)
     for given, sums, kinds in (
         ("float32", "float32", ("float32", "float16", "int8")),
+        ("uint16", "float32", ("float32", "float16", "int8")),
         ("float64", "float64", ("float64", "float32", "float16", "int8")),
         ("int8", "int32", ("int8",)),
     )
@@ -48,7 +49,8 @@ def spmm(
     weight: encoded with its weights, shape (out, in), or what `prepare` made of that: then it is
         not packed anew for each product.
     x: shape (in, tokens), any strides: float32 or float64, of which `weight`'s type is no wider
-        one, or int8 for int8 weights. Sums and outputs are of `x`'s type, of int8 in int32.
+        one, or int8 for int8 weights; uint16 is taken for bfloat16 patterns. Sums and outputs are
+        of `x`'s type, of int8 in int32, of bfloat16 in float32.
     out: where to put the product: its shape and type, any strides; it is overwritten, may
         overlap `x`, and is returned. Without it, a new array is.
     bias: (out_features,), of the outputs' type. activation: for floating outputs.
@@ -139,7 +141,9 @@ def _one(
 ) -> None:
     rows = prepared.shape[0]
     # One type of `x` for each type of sums, so that no loop is compiled twice.
-    line = _readable(x if x.dtype == result.dtype else x.astype(result.dtype)).reshape(-1)
+    line = _readable(x).reshape(-1)
+    if line.dtype not in (result.dtype, np.int16):
+        line = line.astype(result.dtype)
     kernel = multiply.one_token(machine().lanes(result.dtype))
     arrays = (*packed.arrays, line, result.reshape(-1), *last_step)
     if threads == 1:
@@ -190,10 +194,12 @@ def _shares(count: int, threads: int) -> list[tuple[int, int]]:
 
 
 def _readable(x: NDArray[Any]) -> NDArray[Any]:
-    """`x`, or a copy where its lines are not contiguous."""
+    """`x`, or a copy where its lines are not contiguous; patterns of bfloat16 as int16."""
     flags = x.flags
     # Read-only arrays are another type to Numba, which would compile all anew.
-    return x if flags.forc and flags.writeable else np.array(x, order="C")
+    x = x if flags.forc and flags.writeable else np.array(x, order="C")
+    # uint16 stands for float16 in the loops.
+    return x.view(np.int16) if x.dtype == np.uint16 else x
 
 
 def _flat(array: NDArray[Any]) -> tuple[NDArray[Any], int, bool]:

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -116,15 +118,52 @@ def __getattr__(name: str) -> Any:
     return _module_class()
 
 
+_WEIGHTS: WeakValueDictionary[int, Prepared] = WeakValueDictionary()
+"""Packed weights by number: what torch's graphs know of them."""
+_NUMBERS = count()
+
+
+@cache
+def _product() -> Any:
+    """The product as an operator of torch, so that its compiler and autocast see one operation."""
+    import torch
+
+    @torch.library.custom_op("mvpsim::sparse_linear", mutates_args=())
+    def product(
+        x: torch.Tensor, bias: torch.Tensor | None, weight: int, outputs: int, threads: int
+    ) -> torch.Tensor:
+        flat = x.detach().reshape(-1, x.shape[-1])
+        is_half = flat.dtype == torch.bfloat16
+        operand = flat.view(torch.int16).numpy().view(np.uint16) if is_half else flat.numpy()
+        out = torch.empty(len(flat), outputs)
+        offset = None if bias is None else bias.detach().float().numpy()
+        # The kernels take and give (features, tokens) with either axis innermost.
+        spmm(_WEIGHTS[weight], operand.T, out.numpy().T, offset, threads=threads)
+        return out.to(x.dtype).reshape(*x.shape[:-1], outputs)
+
+    @product.register_fake
+    def shaped(
+        x: torch.Tensor, bias: torch.Tensor | None, weight: int, outputs: int, threads: int
+    ) -> torch.Tensor:
+        return x.new_empty((*x.shape[:-1], outputs))
+
+    # As torch's own linear layer, which takes and gives bfloat16 there.
+    product.register_autocast("cpu", torch.bfloat16)
+    return product
+
+
 @cache
 def _module_class() -> Any:
     import torch
 
+    product = _product()
+
     class SparseLinear(torch.nn.Module):
         """Maps (…, in) to (…, out) as `torch.nn.Linear` does, with a packed sparse weight.
 
-        weight: float32, prepared. bias: (out,). Only for float32 tensors on the CPU; no gradients.
-        The packed weights are not part of `state_dict()`: save the model before, and the masks.
+        weight: float32, prepared. bias: (out,). Only for float32 and bfloat16 tensors on the CPU,
+        of which outputs have the same type and sums are float32; no gradients. The packed weights
+        are not part of `state_dict()`: save the model before, and the masks.
         """
 
         def __init__(
@@ -136,12 +175,17 @@ def _module_class() -> Any:
             kept = None if bias is None else bias.detach().to("cpu", torch.float32).clone()
             self.bias: Any
             self.register_buffer("bias", kept)
+            self._number = _numbered(weight)
+
+        def __setstate__(self, state: Any) -> None:
+            super().__setstate__(state)
+            self._number = _numbered(self.prepared)
 
         def forward(self, x: Any) -> Any:
-            if x.dtype != torch.float32 or x.device.type != "cpu":
+            if x.dtype not in (torch.float32, torch.bfloat16) or x.device.type != "cpu":
                 raise TypeError(
-                    f"SparseLinear takes float32 on the CPU, found {x.dtype} on {x.device}; "
-                    "convert the model with .float().cpu()"
+                    f"SparseLinear takes float32 or bfloat16 on the CPU, found {x.dtype} on "
+                    f"{x.device}; convert the model with .float().cpu()"
                 )
             if x.requires_grad and torch.is_grad_enabled():
                 raise RuntimeError("SparseLinear has no gradient; call it under torch.no_grad()")
@@ -149,18 +193,19 @@ def _module_class() -> Any:
                 raise ValueError(
                     f"SparseLinear takes (…, {self.in_features}), found {tuple(x.shape)}"
                 )
-            flat = x.detach().reshape(-1, self.in_features)
-            out = torch.empty(len(flat), self.out_features)
-            bias = None if self.bias is None else self.bias.numpy()
-            # The kernels take and give (features, tokens) with either axis innermost.
-            spmm(self.prepared, flat.numpy().T, out.numpy().T, bias, threads=self.threads)
-            return out.reshape(*x.shape[:-1], self.out_features)
+            return product(x, self.bias, self._number, self.out_features, self.threads)
 
         def extra_repr(self) -> str:
             density = self.prepared.nnz / max(1, self.in_features * self.out_features)
             return f"{self.in_features}, {self.out_features}, density={density:.3f}"
 
     return SparseLinear
+
+
+def _numbered(weight: Prepared) -> int:
+    number = next(_NUMBERS)
+    _WEIGHTS[number] = weight
+    return number
 
 
 def masked_dense(model: Any, masks: MaskSet) -> None:

@@ -105,6 +105,7 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
                 panels.fill(
                     zeros(out, lanes, lanes),
                     zeros(out, lanes, 1),
+                    zeros(out, 1, 1),
                     width,
                     x,
                     inputs,
@@ -228,7 +229,7 @@ def one_token(lanes: int) -> Any:
         sums = space[to_line(space) :][: -(-(last - first) // 16) * 16]
         line = np.empty(-(-len(x) // 16) * 16 + LINE, out.dtype)
         line = line[to_line(line) :]
-        panels.copy(zeros(out, lanes, 1), x, line, 0, len(x))
+        panels.copy(zeros(out, lanes, 1), zeros(out, 1, 1), x, line, 0, len(x))
         for i in range(len(x), -(-len(x) // 16) * 16):
             line[i] = 0
         panels.begin(zeros(out, lanes, 1), sums, first, last - first, 1, bias)
@@ -271,6 +272,6 @@ def one_token(lanes: int) -> Any:
                 sums,
             )
         panels.finish(sums, last - first, activation)
-        panels.copy(zeros(out, lanes, 1), sums, out, first, last - first)
+        panels.copy(zeros(out, lanes, 1), zeros(out, 1, 1), sums, out, first, last - first)
 
     return multiply

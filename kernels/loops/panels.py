@@ -21,6 +21,7 @@ NONE, RELU, GELU = range(3)
 def fill(
     square: Any,
     vector: Any,
+    single: Any,
     width: int,
     x: NDArray[Any],
     inputs: int,
@@ -34,7 +35,7 @@ def fill(
     """The tokens first … last − 1 of `x` as panels one behind the other.
 
     square: a tile of as many vectors as lanes. vector: a tile of one; `width` tokens, a multiple of
-        it, make a panel.
+        it, make a panel. single: a tile of one element.
     x: flat; `stride` elements from one line to the next. panels: `padded` inputs in each, those
         beyond `inputs` 0.
     """
@@ -51,10 +52,11 @@ def fill(
                         store(tile, panels, base + i * width + j)
             else:
                 for i in range(inputs):
+                    place = base + i * width
                     for j in range(count):
-                        panels[base + i * width + j] = x[i * stride + start + j]
+                        store(load(single, x, i * stride + start + j), panels, place + j)
                     for j in range(count, width):
-                        panels[base + i * width + j] = 0
+                        panels[place + j] = 0
             continue
         for j in range(0, width, lanes):
             i = 0
@@ -64,10 +66,11 @@ def fill(
                     store_rows(transpose(tile), panels, base + i * width + j, width)
                     i += lanes
             while i < inputs:
+                place = base + i * width
                 for token in range(j, min(j + lanes, count)):
-                    panels[base + i * width + token] = x[(start + token) * stride + i]
+                    store(load(single, x, (start + token) * stride + i), panels, place + token)
                 for token in range(max(j, min(j + lanes, count)), j + lanes):
-                    panels[base + i * width + token] = 0
+                    panels[place + token] = 0
                 i += 1
 
 
@@ -137,14 +140,16 @@ def begin(
 
 
 @njit(**INSIDE)
-def copy(vector: Any, source: NDArray[Any], target: NDArray[Any], at: int, count: int) -> None:
-    """target[at : at + count] = source[:count]; `vector` is any tile of one."""
+def copy(
+    vector: Any, single: Any, source: NDArray[Any], target: NDArray[Any], at: int, count: int
+) -> None:
+    """target[at : at + count] = source[:count]; a tile of one vector, and of one element."""
     # Numba would first look whether the slices overlap.
     whole = count // size(vector) * size(vector)
     for i in range(0, whole, size(vector)):
         store(load(vector, source, i), target, at + i)
     for i in range(whole, count):
-        target[at + i] = source[i]
+        store(load(single, source, i), target, at + i)
 
 
 @njit(**INSIDE)

@@ -8,8 +8,8 @@ machine, in several registers or one element at a time, so a kernel is right eve
 where `lanes` is the machine's own.
 
 Arrays are one-dimensional and contiguous; offsets count elements and are trusted. Stored elements
-may be narrower than the tile's and are widened as they are read; `uint16` next to a floating tile
-stands for float16 bit patterns, which Numba has no type for on the CPU.
+may be narrower than the tile's and are widened as they are read; next to a floating tile `uint16`
+stands for float16 bit patterns and `int16` for bfloat16 ones, which Numba has no types for.
 """
 
 from collections.abc import Sequence
@@ -450,6 +450,14 @@ def _widen(builder: Any, value: Any, stored: types.Type, wanted: Any) -> Any:
         return value
     if isinstance(element, ir.IntType):
         return builder.sext(value, wanted)
+    if stored == types.int16:
+        bits: Any = ir.IntType(32)
+        bits = ir.VectorType(bits, wanted.count) if is_vector else bits
+        sixteen: Any = [_lane(16)] * wanted.count if is_vector else 16
+        single: Any = ir.VectorType(ir.FloatType(), wanted.count) if is_vector else ir.FloatType()
+        high = builder.shl(builder.zext(value, bits), ir.Constant(bits, sixteen))
+        high = builder.bitcast(high, single)
+        return high if single == wanted else builder.fpext(high, wanted)
     if stored == types.uint16:
         half: Any = ir.VectorType(ir.HalfType(), wanted.count) if is_vector else ir.HalfType()
         return builder.fpext(builder.bitcast(value, half), wanted)

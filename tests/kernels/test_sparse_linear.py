@@ -1,6 +1,7 @@
 """Does a sparsified model say what the masked dense one says?"""
 
 import copy
+import gc
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels import sparse_linear
 from kernels.packing import prepare
 from kernels.sparse_linear import SparseLinear, masked_dense, sparsify
 from sparse_formats.errors import InputError
@@ -52,6 +54,81 @@ def test_a_layer_is_the_masked_linear_layer(shape: tuple[int, ...], has_bias: bo
         torch.testing.assert_close(layer(x), dense(x), rtol=0, atol=1e-5)
         wide = torch.randn(*shape, 2 * 37)[..., ::2]
         torch.testing.assert_close(layer(wide), dense(wide), rtol=0, atol=1e-5)
+
+
+def layers() -> tuple[Any, Any]:
+    """Three layers, dropped weights at 0, and the same with the two linear ones sparse."""
+    torch.manual_seed(0)
+    dense = torch.nn.Sequential(
+        torch.nn.Linear(37, 50), torch.nn.GELU(), torch.nn.Linear(50, 20, bias=False)
+    ).eval()
+    masks = random_masks(dense, 0.4)
+    masked_dense(dense, masks)
+    sparse = copy.deepcopy(dense)
+    sparsify(sparse, masks)
+    return dense, sparse
+
+
+@pytest.mark.parametrize("tokens", [1, 9, 130])
+def test_bfloat16_is_summed_in_float32_and_rounded_once(tokens: int) -> None:
+    dense, sparse = layers()
+    x = torch.randn(tokens, 37).bfloat16()
+    with torch.no_grad():
+        found = sparse[0](x)
+        exact = dense[0].double()(x.double())
+    assert found.dtype == torch.bfloat16
+    # Half a unit in the last of 8 bits, and what float32 sums lose.
+    assert torch.all((found.double() - exact).abs() <= 2.0**-8 * exact.abs() + 1e-5)
+
+
+def test_autocast_gives_what_it_gives_for_dense_layers() -> None:
+    dense, sparse = layers()
+    x = torch.randn(3, 5, 37)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected, found = dense(x), sparse(x)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [None, "bfloat16"])
+def test_a_compiled_model_is_one_graph(kind: str | None) -> None:
+    dense, sparse = layers()
+    graphs: list[str] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph.code)
+        return graph.forward
+
+    compiled = torch.compile(sparse, backend=backend, fullgraph=True)
+    x = torch.randn(6, 37)
+    with torch.no_grad():
+        if kind is None:
+            torch.testing.assert_close(compiled(x), dense(x), rtol=0, atol=1e-5)
+        else:
+            with torch.autocast("cpu", torch.bfloat16):
+                assert compiled(x).dtype == torch.bfloat16
+    assert len(graphs) == 1 and graphs[0].count("sparse_linear") == 2
+
+
+def test_the_operator_keeps_what_torch_asks_of_one() -> None:
+    _, sparse = layers()
+    layer = sparse[0]
+    arguments = (torch.randn(4, 37), layer.bias, layer._number, 50, 1)
+    # Not its gradient, of which there is none.
+    utilities = ("test_schema", "test_faketensor")
+    torch.library.opcheck(sparse_linear._product(), arguments, test_utils=utilities)
+
+
+def test_a_copy_lives_on_without_its_original() -> None:
+    _, sparse = layers()
+    x = torch.randn(2, 37)
+    with torch.no_grad():
+        expected = sparse(x)
+        again = copy.deepcopy(sparse)
+        del sparse
+        gc.collect()
+        torch.testing.assert_close(again(x), expected)
 
 
 def minilm() -> Any:
@@ -196,7 +273,9 @@ def test_masks_of_another_model_are_refused(
 
 def test_what_it_cannot_do_is_refused() -> None:
     layer = SparseLinear(prepare(CSR.encode(np.eye(3, dtype=bool), np.eye(3, dtype=np.float32))))
-    with pytest.raises(TypeError, match=r"takes float32 on the CPU, found torch.float64"):
+    with pytest.raises(
+        TypeError, match=r"takes float32 or bfloat16 on the CPU, found torch.float64"
+    ):
         layer(torch.zeros(2, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"takes \(…, 3\), found \(3, 2\)"):
         layer(torch.zeros(3, 2))

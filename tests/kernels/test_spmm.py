@@ -243,6 +243,20 @@ def test_narrow_weights_are_summed_wide(stored: type, wide: type) -> None:
             assert_product(spmm(weight, x), dense, x)
 
 
+@pytest.mark.parametrize("tokens", [1, 7, 40])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_patterns_of_bfloat16_are_read_as_what_they_stand_for(tokens: int, order: Any) -> None:
+    rng = np.random.default_rng(2)
+    dense = sparse(rng, 70, 90, 0.3).astype(np.float32)
+    weight = CSR.encode(dense != 0, dense)
+    x = np.array(rng.standard_normal((90, tokens)), np.float32, order=order)
+    patterns = (x.view(np.uint32) >> 16).astype(np.uint16, order="K")
+    wide = (patterns.astype(np.uint32) << 16).view(np.float32)
+    found = spmm(weight, patterns)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, spmm(weight, wide))
+
+
 def test_whole_numbers_are_exact() -> None:
     rng = np.random.default_rng(9)
     for pieces in ("vertical 16", "horizontal 4", "single"):
