@@ -109,6 +109,7 @@ def run(settings: Settings) -> Result:
     from accel_sim.comparisons.mask_advice import mask_advice
     from accel_sim.models.left_out import not_counted
     from accel_sim.reports.calibration import check_calibratable
+    from accel_sim.traces.page_timelines import page_timelines
 
     machine = accelerator(settings)
     check_traces(settings, machine)
@@ -141,6 +142,7 @@ def run(settings: Settings) -> Result:
         notes=(*report.notes, *(note for note in notes if note)),
         advice=advice,
         mask_advice={} if advice is None else mask_advice(workload, report.total.density),
+        timelines={} if settings.out is None else page_timelines(runs[0], workload),
     )
     return Result(report, products, workload, runs[0])
 

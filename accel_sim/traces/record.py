@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Tile
-from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import Schedule, Segment, schedule_of, segment_of
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.recording import PassRecorder
@@ -115,7 +114,7 @@ def record(runs: Runs, workload: Workload, wish: Wish) -> Trace:
     machine, places = runs.machine, places_of(runs)
     names = detailed(places, wish)
     recorder = Recorder(wish.cycles)
-    _record_run(recorder, places, machine)
+    _record_run(recorder, places)
     said = []
     if isinstance(machine, MixedVector):
         passes = recorders(workload, machine, names)
@@ -145,7 +144,7 @@ def recorders(
     return dict(found for found in each_layer(of, workload, machine, 1) if found is not None)
 
 
-def _record_run(recorder: Recorder, places: Sequence[Place], machine: Machine) -> None:
+def _record_run(recorder: Recorder, places: Sequence[Place]) -> None:
     spans = np.array([[place.time.start, place.time.end] for place in places], np.int64)
     names = [place.run.name for place in places]
     recorder.slices((LAYERS,), names, np.arange(len(places)), spans[:, 0], spans[:, 1])
@@ -153,8 +152,7 @@ def _record_run(recorder: Recorder, places: Sequence[Place], machine: Machine) -
     for place in places:
         if not place.run.tiles:
             continue
-        _record_loads(recorder, place)
-        _record_passes(recorder, place, machine)
+        record_place(recorder, place)
         ends = place.passes[place.groups - 1 :: place.groups, 1]
         loaded = np.flatnonzero(place.segment.transfer > 0)
         rooms += zip(place.loads[loaded, 0].tolist(), place.segment.room[loaded], strict=True)
@@ -166,6 +164,12 @@ def _record_run(recorder: Recorder, places: Sequence[Place], machine: Machine) -
         recorder.counter(
             (f"{WEIGHT_BUFFER}, bytes taken",), "bytes", moments[last], np.cumsum(changes)[last]
         )
+
+
+def record_place(recorder: Recorder, place: Place) -> None:
+    """Loads, passes and write-backs of a layer at one of its places."""
+    _record_loads(recorder, place)
+    _record_passes(recorder, place)
 
 
 def _record_loads(recorder: Recorder, place: Place) -> None:
@@ -180,7 +184,7 @@ def _record_loads(recorder: Recorder, place: Place) -> None:
     recorder.slices((DRAM,), [name], none, np.where(is_loaded, first, end), end, flow, notes)
 
 
-def _record_passes(recorder: Recorder, place: Place, machine: Machine) -> None:
+def _record_passes(recorder: Recorder, place: Place) -> None:
     """Waits, passes with the cycles of their causes where they are known, and write-backs."""
     run, groups = place.run, place.groups
     start, end, write_start, write_end = place.passes.T
