@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-MASKS_OF_THEIR_OWN = {"n_m": (4, 2), "vector_wise": (16, 4)}
+MASKS_OF_THEIR_OWN = {"n_m": (4, 2), "vector_wise": (16, 4), "n_m_or_dense": (4, 2)}
 
 
 def resident_bytes() -> int:
@@ -28,6 +28,8 @@ def measure(format: str) -> None:
     def fits(keep: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if format == "bsr":
             return np.repeat(np.repeat(keep[::16, ::16], 16, 0), 16, 1)
+        if format == "hierarchical_n_m":
+            return np.broadcast_to(np.arange(keep.shape[1]) % 32 % 8 < 2, keep.shape).copy()
         if format in MASKS_OF_THEIR_OWN:
             length, most = MASKS_OF_THEIR_OWN[format]
             draw = rng.random((keep.size // length, length), np.float32)

@@ -24,7 +24,8 @@ from sparse_formats.masks.synthetic.generate import generate
 from sparse_formats.masks.synthetic.shapes import MatrixShape
 
 SHAPE, DENSITY, ROUNDS = (3072, 768), 0.2, 31
-ANY_MASK = [name for name in FORMATS if name not in ("n_m", "vector_wise", "bsr")]
+RIGID = ("n_m", "vector_wise", "hierarchical_n_m", "n_m_or_dense", "bsr")
+ANY_MASK = [name for name in FORMATS if name not in RIGID]
 
 
 @cache
@@ -41,14 +42,17 @@ def matrix(pattern: str, shape: tuple[int, int] = SHAPE) -> MaskedMatrix:
 
 @cache
 def regular(format: str) -> MaskedMatrix:
-    """A mask that n_m, vector_wise or bsr can hold: 2 of 4, 4 of 16, 16×16 blocks."""
+    """A mask that a format of `RIGID` can hold: 2 of 4, 4 of 16, half the groups, 16×16 blocks."""
     rng = np.random.default_rng(0)
     if format == "bsr":
         squares = rng.random((SHAPE[0] // 16, SHAPE[1] // 16)) < DENSITY
         return weighted(MaskedMatrix("m", np.kron(squares, np.ones((16, 16), bool))))
-    length, most = (4, 2) if format == "n_m" else (16, 4)
+    length, most = (16, 4) if format == "vector_wise" else (4, 2)
     ranks = np.argsort(rng.random((SHAPE[0], SHAPE[1] // length, length)), axis=2)
-    return weighted(MaskedMatrix("m", (ranks < most).reshape(SHAPE)))
+    keep = ranks < most
+    if format == "hierarchical_n_m":
+        keep &= (np.arange(keep.shape[1]) % 8 < 4)[:, None]
+    return weighted(MaskedMatrix("m", keep.reshape(SHAPE)))
 
 
 def weighted(drawn: MaskedMatrix) -> MaskedMatrix:
@@ -103,7 +107,7 @@ def test_decode(benchmark: Any, pattern: str) -> None:
     encoded |= {n: encode(regular(n), n) for n in FORMATS if n not in ANY_MASK}
     contenders = {name: one.decode for name, one in encoded.items()}
     medians = benchmark.pedantic(interleaved, (contenders,), rounds=1)
-    show(benchmark, medians, f"decode, {pattern} mask (n_m, vector_wise, bsr: masks of their own)")
+    show(benchmark, medians, f"decode, {pattern} mask (rigid formats: masks of their own)")
     size = SHAPE[0] * SHAPE[1] * 4
     rates = {name: size / seconds / 1e9 for name, seconds in medians.items()}
     benchmark.extra_info["gigabytes_per_s"] = rates

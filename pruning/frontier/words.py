@@ -17,12 +17,20 @@ _PATTERNS = {
     "lane_select": "lane select",
 }
 
+_N_M = {
+    "hierarchical_n_m": "{0}:{1} groups of {2}:{3}",
+    "sum_n_m": "{0}:{1} + {2}:{3}",
+    "n_m_or_dense": "{0}:{1} beside dense rows",
+}
+
 DECIMALS = {"per_token": 2, "f1": 4, "accuracy": 4, "pearson": 4}
 
 
 def pattern_words(pattern: str) -> str:
     """A pattern as people say it: "vectors of 8"."""
     name, *numbers = pattern.split(":")
+    if name in _N_M:
+        return _N_M[name].format(*numbers)
     if name not in _PATTERNS:
         return pattern
     words = _PATTERNS[name]

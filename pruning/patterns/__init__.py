@@ -7,13 +7,16 @@ from typing import Any
 from pruning.patterns.block import Block
 from pruning.patterns.coupled import Channel, Coupled, Head
 from pruning.patterns.fine_grained import FineGrained
+from pruning.patterns.hierarchical_n_m import HierarchicalNM
 from pruning.patterns.hybrid import Hybrid
 from pruning.patterns.lane_select import LaneSelect
 from pruning.patterns.mixed_vectors import MixedVectors
 from pruning.patterns.n_m import NM
+from pruning.patterns.n_m_or_dense import NMOrDense
 from pruning.patterns.oriented_vectors import OrientedVectors
 from pruning.patterns.pattern import Pattern
 from pruning.patterns.rows_and_columns import Column, Row
+from pruning.patterns.sum_n_m import SumNM
 from pruning.patterns.tiled_vectors import TiledVectors
 from pruning.patterns.two_level import TwoLevel
 from pruning.patterns.vector_wise import VectorWise
@@ -28,6 +31,9 @@ PATTERNS: Mapping[str, type[Pattern]] = {
     "fine": FineGrained,
     "n_m": NM,
     "vector_wise": VectorWise,
+    "hierarchical_n_m": HierarchicalNM,
+    "sum_n_m": SumNM,
+    "n_m_or_dense": NMOrDense,
     "block": Block,
     "row": Row,
     "column": Column,

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from pruning.patterns.pattern import Break, Pattern, Target
 from pruning.selection.groups import best_of_groups, full_groups
-from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.pattern_text import LONGEST_GROUP
+from sparse_formats.masks.pattern_text import check_groups
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,7 @@ class GroupPattern(Pattern):
     fits_rows: ClassVar = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.count <= self.length <= LONGEST_GROUP:
-            raise SettingError(
-                "pattern",
-                f"is {self.count}:{self.length}; the first number is how many are kept, the second "
-                f"of how many, up to {LONGEST_GROUP}, e.g. 2:4",
-            )
+        check_groups(self.count, self.length)
 
     @property
     def density(self) -> float:

@@ -119,30 +119,42 @@ class NOfMGroups(SparseMatrix):
         rows, cols = descriptor.shape
         length = descriptor.number("length", 1, LONGEST_GROUP)
         kept = descriptor.number("kept", 0, length)
-        groups = -(-cols // length)
-        reader, width = BitReader(data, cls.__name__), bits_for(length)
-        indices = reader.read("indices", rows * groups * kept, width, np.uint8)
-        indices = indices.reshape(rows, groups, kept)
+        reader = BitReader(data, cls.__name__)
+        indices = cls.read_indices(reader, descriptor.shape, kept, length)
         first_value = reader.at
         weights = read_values(reader, indices.size, descriptor.value_type)
         reader.finish()
-        has_data = weights is not None
-        bits = np.zeros((1, 1, 1), np.uint8)
         if weights is not None:
             weights = weights.reshape(indices.shape)
-            bits = bit_view(weights)
-        slot = int(_first_wrong(indices, bits, has_data, length, cols, cls.is_exact))
-        if slot < 0:
-            return cls((rows, cols), kept, length, indices, weights)
-        if slot >= indices.size:
-            at = first_value + (slot - indices.size) * value_bits(descriptor.value_type)
-            raise reader.fail(at, "the value of an unused slot must be 0")
-        raise reader.fail(
-            slot * width,
-            f"index {indices.flat[slot]} in row {slot // (groups * kept)}: a group's kept places "
-            f"ascend, then repeat; {'exactly' if cls.is_exact else 'at most'} {kept} of {length} "
-            "are kept",
-        )
+            slot = int(_first_wrong(indices, bit_view(weights), True, length, cols, cls.is_exact))
+            if slot >= 0:
+                at = first_value + (slot - indices.size) * value_bits(descriptor.value_type)
+                raise reader.fail(at, "the value of an unused slot must be 0")
+        return cls((rows, cols), kept, length, indices, weights)
+
+    @classmethod
+    def read_indices(
+        cls, reader: BitReader, shape: tuple[int, int], kept: int, length: int
+    ) -> NDArray[np.uint8]:
+        """The indices that come next in a stream, (rows, groups, kept).
+
+        Raises:
+            InputError: there are too few, or one that no mask of `shape` has there.
+        """
+        rows, cols = shape
+        groups, start, width = -(-cols // length), reader.at, bits_for(length)
+        indices = reader.read("indices", rows * groups * kept, width, np.uint8)
+        indices = indices.reshape(rows, groups, kept)
+        none = np.zeros((1, 1, 1), np.uint8)
+        slot = int(_first_wrong(indices, none, False, length, cols, cls.is_exact))
+        if slot >= 0:
+            raise reader.fail(
+                start + slot * width,
+                f"index {indices.flat[slot]} in row {slot // (groups * kept)}: a group's kept "
+                f"places ascend, then repeat; {'exactly' if cls.is_exact else 'at most'} {kept} of "
+                f"{length} are kept",
+            )
+        return indices
 
 
 _NONE = np.zeros((1, 1), np.uint8)

@@ -13,14 +13,17 @@ from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.dense import Dense
 from sparse_formats.formats.ellpack import Ellpack
+from sparse_formats.formats.hierarchical_n_m import HierarchicalNM
 from sparse_formats.formats.lane_select import LaneSelect
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
 from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.n_m_or_dense import NMOrDense
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
 from sparse_formats.formats.sparse_matrix import SparseMatrix
+from sparse_formats.formats.sum_n_m import SumNM
 from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.formats.vector_wise import VectorWise
 from sparse_formats.masks.matrix import MaskedMatrix, check_mask
@@ -36,6 +39,9 @@ FORMATS: dict[str, type[SparseMatrix]] = {
     "ellpack": Ellpack,
     "n_m": NM,
     "vector_wise": VectorWise,
+    "hierarchical_n_m": HierarchicalNM,
+    "sum_n_m": SumNM,
+    "n_m_or_dense": NMOrDense,
     "bsr": BSR,
     "sa_rcsc": SARCSC,
     "mixed_vectors": MixedVectors,

@@ -16,6 +16,29 @@ LONGEST_GROUP = 256
 """Of N:M and vector-wise patterns: an index within a group is a byte in memory."""
 
 
+def check_groups(count: int, length: int) -> None:
+    """SettingError unless `count` of `length` can be kept."""
+    if not 1 <= count <= length <= LONGEST_GROUP:
+        raise SettingError(
+            "pattern",
+            f"is {count}:{length}; the first number is how many are kept, the second of how many, "
+            f"up to {LONGEST_GROUP}, e.g. 2:4",
+        )
+
+
+def check_terms(count: int, length: int, further: int, of: int) -> None:
+    """SettingError unless both terms of a sum can be, and groups of the second are whole of the
+    first."""
+    check_groups(count, length)
+    check_groups(further, of)
+    if of % length:
+        raise SettingError(
+            "pattern",
+            f"is {count}:{length} + {further}:{of}; the second number must divide the fourth, "
+            "e.g. 2:4 + 1:8",
+        )
+
+
 def numbers_of(kind: Any, names: Sequence[str] | None = None) -> Numbers:
     """The numbers of a pattern's dataclass: its fields, or those of them that `names` has."""
     defaults = {

@@ -1,4 +1,4 @@
-"""Masks for lane select, made lane by lane in plain Python."""
+"""Masks for lane select and for groups of groups, made one by one in plain Python."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,3 +45,35 @@ def selected(
             for lane in slot:
                 found[next((at for at in lane if keep[at]), lane[-1])] = True
     return found
+
+
+def hierarchical(
+    keep: NDArray[np.bool_], groups: int, of_groups: int, count: int, length: int
+) -> NDArray[np.bool_]:
+    """The part of `keep` in the first groups of each set and the first weights of each group."""
+    fitted = np.zeros_like(keep)
+    for row, line in enumerate(keep.tolist()):
+        for of_set in range(0, len(line), length * of_groups):
+            used = 0
+            for group in range(of_set, min(of_set + length * of_groups, len(line)), length):
+                held = [c for c in range(group, min(group + length, len(line))) if line[c]]
+                if held and used < groups:
+                    used += 1
+                    fitted[row, held[:count]] = True
+    return fitted
+
+
+def whole_or_n_m(
+    keep: NDArray[np.bool_], count: int, length: int, height: int
+) -> NDArray[np.bool_]:
+    """Blocks of `keep` of which the first weight is kept whole, others cut to N:M."""
+    fitted = keep.copy()
+    for first in range(0, len(keep), height):
+        block = fitted[first : first + height]
+        if block.size and block[0, 0]:
+            block[:] = True
+            continue
+        for at in range(0, keep.shape[1], length):
+            group = block[:, at : at + length]
+            group[np.cumsum(group, axis=1) > count] = False
+    return fitted

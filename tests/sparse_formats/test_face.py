@@ -34,7 +34,7 @@ def test_do_arrays_given_stay_as_they_are(tmp_path: Path) -> None:
 def test_is_a_mask_encoded_by_the_name_of_a_format(format: str) -> None:
     # All of one block, group or vector; so every format can hold it.
     keep = np.ones((16, 16), np.bool_)
-    if format in ("n_m", "vector_wise"):
+    if format in ("n_m", "vector_wise", "hierarchical_n_m"):
         keep[:] = np.arange(16) % 4 < 2
     weight = np.arange(1, 257, dtype=np.float32).reshape(16, 16) * keep
     kept, weights = encode(keep, format, weight).decode()

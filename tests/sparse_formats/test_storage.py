@@ -11,6 +11,7 @@ from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.mixed_vectors_tiled import MixedVectorsTiled
 from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.n_m_or_dense import NMOrDense
 from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
@@ -136,7 +137,11 @@ def test_are_storages_added_part_by_part() -> None:
     assert Storage(1, 2, 3, 4) + Storage(10, 20, 30) == Storage(11, 22, 33, 4)
 
 
-@pytest.mark.parametrize("format", set(FORMATS) - {"n_m", "vector_wise", "bsr", "lane_select"})
+RIGID = {"n_m", "vector_wise", "hierarchical_n_m", "n_m_or_dense", "bsr", "lane_select"}
+"""Formats that cannot hold any mask, or hold this one in slots of another kind."""
+
+
+@pytest.mark.parametrize("format", sorted(set(FORMATS) - RIGID))
 def test_do_value_bits_change_values_and_padding_only(format: str) -> None:
     encoded = FORMATS[format].encode(SMALL)
     narrow, wide = encoded.storage(4), encoded.storage(16)
@@ -152,6 +157,35 @@ def test_what_do_dense_and_bitmap_take() -> None:
     # 18 entries of which 7 are kept; a bit an entry in the bitmap.
     assert FORMATS["dense"].encode(SMALL).storage(8) == Storage(7 * 8, 0, 0, 11 * 8)
     assert FORMATS["bitmap"].encode(SMALL).storage(8) == Storage(7 * 8, 18, 0)
+
+
+def test_what_do_groups_of_groups_take() -> None:
+    # 2 of 3 groups of 2:4: two sets of 2 places, of which one is used; 8 slots, 2 of them used.
+    keep = mask("##..............")
+    given = {"groups": 2, "of_groups": 3, "count": 2, "length": 4}
+    encoded = FORMATS["hierarchical_n_m"].encode(keep, None, **given)
+    assert encoded.storage(8) == Storage(2 * 8, 2 + 2 * 2, 0, 3 * 2 + 6 * (8 + 2))
+    # Places are full here, and so are slots: nothing but 2 · 1 bits of groups, 4 · 2 of inputs.
+    keep, given = mask("....#.#.......##"), {"groups": 1, "of_groups": 2}
+    encoded = FORMATS["hierarchical_n_m"].encode(keep, None, **given)
+    assert encoded.storage(8) == Storage(4 * 8, 2 * 1 + 4 * 2, 0, 0)
+
+
+def test_what_does_a_sum_of_two_terms_take() -> None:
+    # 2:4 takes 5 weights in 12 slots of 3 bits, 2:8 two more in 6 slots of 4, and nothing is left.
+    encoded = FORMATS["sum_n_m"].encode(SMALL)
+    assert encoded.storage(8) == Storage(7 * 8, 5 * 3 + 2 * 4, 0, 7 * (8 + 3) + 4 * (8 + 4))
+    # 1:2 takes 4 in 9 slots of 2 bits, 1:6 two more in 3 of 3; one is left, in row 2 of 3 (2 bits)
+    # and column 3 of 6 (3 bits).
+    given = {"count": 1, "length": 2, "further": 1, "of": 6}
+    encoded = FORMATS["sum_n_m"].encode(SMALL, None, **given)
+    assert encoded.storage(8) == Storage(7 * 8, 4 * 2 + 2 * 3 + 5, 0, 5 * (8 + 2) + 1 * (8 + 3))
+
+
+def test_what_do_dense_blocks_beside_others_take() -> None:
+    # Two rows whole, two with 3 weights in 4 slots of 2 bits, a bit for each of 2 blocks.
+    encoded = NMOrDense.encode(mask("####", "####", "##..", "...#"), None, height=2)
+    assert encoded.storage(8) == Storage((8 + 3) * 8, 3 * 2, 2, 1 * (8 + 2))
 
 
 def test_what_does_ellpack_take() -> None:

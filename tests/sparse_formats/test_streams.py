@@ -13,9 +13,11 @@ from sparse_formats.errors import InputError
 from sparse_formats.formats.bsr import BSR
 from sparse_formats.formats.csr import CSR
 from sparse_formats.formats.dense import Dense
+from sparse_formats.formats.hierarchical_n_m import HierarchicalNM
 from sparse_formats.formats.lane_select import LaneSelect
 from sparse_formats.formats.mixed_vectors import MixedVectors
 from sparse_formats.formats.n_m import NM
+from sparse_formats.formats.n_m_or_dense import NMOrDense
 from sparse_formats.formats.parts.bitstream import BitReader, Section, flags, pack, read_flags
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.value_types import VALUE_TYPES
@@ -24,9 +26,10 @@ from sparse_formats.formats.registry import FORMATS
 from sparse_formats.formats.relative_csc import RelativeCSC
 from sparse_formats.formats.run_length import RunLength
 from sparse_formats.formats.sa_rcsc import SARCSC
+from sparse_formats.formats.sum_n_m import SumNM
 from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.formats.vector_wise import VectorWise
-from tests.sparse_formats.slot_masks import selected
+from tests.sparse_formats.slot_masks import hierarchical, selected, whole_or_n_m
 
 # Small parameters, so that small matrices reach every rule. All keys of FORMATS and some more.
 VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {
@@ -36,6 +39,12 @@ VARIANTS: dict[str, tuple[Any, dict[str, int]]] = {
     "1:3": (NM, {"kept": 1, "length": 3}),
     "3:8": (NM, {"kept": 3, "length": 8}),
     "1 of 2": (VectorWise, {"kept": 1, "length": 2}),
+    "2:3 groups of 1:3": (
+        HierarchicalNM,
+        {"groups": 2, "of_groups": 3, "count": 1, "length": 3},
+    ),
+    "1:3 + 1:6": (SumNM, {"count": 1, "length": 3, "further": 1, "of": 6}),
+    "3:5 or 2 dense rows": (NMOrDense, {"count": 3, "length": 5, "height": 2}),
     "blocks of 3": (BSR, {"block": 3}),
     "sa_rcsc of 3 sets": (SARCSC, {"sets": 3, "window": 5}),
     "two levels of 3": (TwoLevel, {"length": 3}),
@@ -59,6 +68,12 @@ def fitted(variant: str, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
             if (cls is VectorWise and group.shape[1] == min(length, cols)) or most == 1:
                 group[:] = np.argsort(np.argsort(~group, axis=1, kind="stable"), axis=1) < most
             group[np.cumsum(group, axis=1) > most] = False
+    if cls is HierarchicalNM:
+        groups, of_groups, count, length = given_.values() if given_ else (4, 8, 2, 4)
+        return hierarchical(keep, groups, of_groups, count, length)
+    if cls is NMOrDense:
+        count, length, height = given_.values() if given_ else (2, 4, 16)
+        return whole_or_n_m(keep, count, length, height)
     if cls is LaneSelect:
         is_vertical = bool(keep.sum() % 2)
         return selected(keep, given_.get("lanes", 16), given_.get("choices", 4), is_vertical)
@@ -296,6 +311,7 @@ def test_is_padding_behind_the_last_entry_refused(cls: Any) -> None:
         ("n_m", "mask is not 2:4: row 1, columns 4..7 keep 3; prune with pattern"),
         ("1:3", r"mask is not 1:3: row 0, columns 0..2 keep 0; with one slot"),
         ("vector_wise", r"mask is not 0:16: row 1, columns 0..8 keep 3"),
+        ("2:3 groups of 1:3", r"mask is not 2:3 groups of 1:3: row 1, columns 3..5 keep 2; prune"),
         ("blocks of 3", r"not made of 3×3 blocks: rows 0..1, columns 3..5 keep 2 of 6"),
     ],
 )

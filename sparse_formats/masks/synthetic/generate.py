@@ -11,7 +11,14 @@ from sparse_formats.masks.synthetic.shapes import MatrixShape
 from sparse_formats.masks.synthetic.slots import LaneSelect, TwoLevel
 from sparse_formats.masks.synthetic.tiles import Block, Column, Row, Vectors
 from sparse_formats.masks.synthetic.units import Channel, Coupled, Head, Hybrid, check_units
-from sparse_formats.masks.synthetic.weights import NM, Fine, VectorWise
+from sparse_formats.masks.synthetic.weights import (
+    NM,
+    Fine,
+    HierarchicalNM,
+    NMOrDense,
+    SumNM,
+    VectorWise,
+)
 
 PATTERNS: Mapping[str, type[DrawnPattern]] = {
     "mvp": MixedVectors,
@@ -22,6 +29,9 @@ PATTERNS: Mapping[str, type[DrawnPattern]] = {
     "fine": Fine,
     "n_m": NM,
     "vector_wise": VectorWise,
+    "hierarchical_n_m": HierarchicalNM,
+    "sum_n_m": SumNM,
+    "n_m_or_dense": NMOrDense,
     "block": Block,
     "row": Row,
     "column": Column,

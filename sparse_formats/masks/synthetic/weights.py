@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
-from sparse_formats.masks.pattern_text import LONGEST_GROUP
+from sparse_formats.masks.pattern_text import check_groups, check_terms
 from sparse_formats.masks.synthetic.drawn_pattern import DrawnPattern, Order, subset
 
 
@@ -31,12 +31,7 @@ class Groups(DrawnPattern):
     length: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.count <= self.length <= LONGEST_GROUP:
-            raise SettingError(
-                "pattern",
-                f"is {self.count}:{self.length}; the first number is how many are kept, the second "
-                f"of how many, up to {LONGEST_GROUP}, e.g. 2:4",
-            )
+        check_groups(self.count, self.length)
 
     @property
     def density(self) -> float:
@@ -46,12 +41,7 @@ class Groups(DrawnPattern):
     def full(self, order: Order, rng: np.random.Generator) -> NDArray[np.bool_]:
         """A mask whose groups are all full; the last one of a row may be shorter."""
         rows, cols = order.size
-        groups, rest = divmod(cols, self.length)
-        keep = np.empty((rows, cols), np.bool_)
-        whole = _chosen(rows * groups, self.count, self.length, rng)
-        keep[:, : cols - rest] = whole.reshape(rows, cols - rest)
-        keep[:, cols - rest :] = _chosen(rows, min(self.count, rest), rest, rng)
-        return keep
+        return _groups_of_rows(rows, cols, self.count, self.length, rng)
 
 
 @dataclass(frozen=True)
@@ -61,11 +51,7 @@ class NM(Groups):
     def mask(self, order: Order) -> MaskedMatrix:
         """Full groups where the density is the pattern's own; else a drawn part of them."""
         rng = order.rng()
-        keep = self.full(order, rng)
-        held = int(np.count_nonzero(keep))
-        if abs(order.density - self.density) > _SAME and order.nnz < held:
-            keep[keep] = subset(held, order.nnz, rng)
-        return order.masked(keep)
+        return _thinned(self.full(order, rng), self, order, rng)
 
 
 @dataclass(frozen=True)
@@ -82,6 +68,93 @@ class VectorWise(Groups):
         return order.masked(self.full(order, order.rng()))
 
 
+@dataclass(frozen=True)
+class HierarchicalNM(DrawnPattern):
+    """`groups` of every `of_groups` groups, `count` of `length` in each."""
+
+    groups: int
+    of_groups: int
+    count: int
+    length: int
+
+    def __post_init__(self) -> None:
+        check_groups(self.groups, self.of_groups)
+        check_groups(self.count, self.length)
+
+    @property
+    def density(self) -> float:
+        """What full sets hold."""
+        return self.groups * self.count / (self.of_groups * self.length)
+
+    def mask(self, order: Order) -> MaskedMatrix:
+        """Full sets where the density is the pattern's own; else a drawn part of them."""
+        (rows, cols), rng = order.size, order.rng()
+        each = _groups_of_rows(rows, cols, self.count, self.length, rng)
+        sets = _groups_of_rows(rows, -(-cols // self.length), self.groups, self.of_groups, rng)
+        return _thinned(each & np.repeat(sets, self.length, axis=1)[:, :cols], self, order, rng)
+
+
+@dataclass(frozen=True)
+class SumNM(DrawnPattern):
+    """`count`:`length`, and `further` of every `of` of what that leaves."""
+
+    count: int
+    length: int
+    further: int
+    of: int
+
+    def __post_init__(self) -> None:
+        check_terms(self.count, self.length, self.further, self.of)
+
+    @property
+    def density(self) -> float:
+        """What two full terms hold."""
+        return min(self.count / self.length + self.further / self.of, 1.0)
+
+    def mask(self, order: Order) -> MaskedMatrix:
+        """Full terms where the density is the pattern's own; else a drawn part of them."""
+        (rows, cols), rng = order.size, order.rng()
+        keep = _groups_of_rows(rows, cols, self.count, self.length, rng)
+        for first in range(0, cols, self.of):
+            group = keep[:, first : first + self.of]
+            # The `further` smallest of random numbers, where nothing is kept.
+            lots = np.where(group, np.float32(2), rng.random(group.shape, np.float32))
+            ranks = lots.argsort(axis=1).argsort(axis=1)
+            group |= (ranks < self.further) & ~group
+        return _thinned(keep, self, order, rng)
+
+
+@dataclass(frozen=True)
+class NMOrDense(Groups):
+    """Each `height` rows are `count`:`length`, or keep everything."""
+
+    height: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.height < 1:
+            raise SettingError("pattern", f"has blocks of {self.height} rows; give 1 or more")
+
+    @property
+    def densest(self) -> float:
+        """Every block may be dense."""
+        return 1.0
+
+    def mask(self, order: Order) -> MaskedMatrix:
+        """Full groups and as many dense blocks, drawn, as the density has room for."""
+        rng = order.rng()
+        keep = self.full(order, rng)
+        room = order.nnz - int(np.count_nonzero(keep))
+        if room < 0:
+            return _thinned(keep, self, order, rng)
+        for block in rng.permutation(-(-len(keep) // self.height)):
+            rows = keep[block * self.height : (block + 1) * self.height]
+            if (cost := int(np.count_nonzero(~rows))) <= room:
+                rows[:] = True
+                room -= cost
+        return order.masked(keep)
+
+
 _SAME = 1e-9
 """Densities that differ by less are the same."""
 
@@ -90,6 +163,28 @@ _MOST_WAYS = 1 << 14
 
 _AT_ONCE = 1 << 22
 """Numbers drawn at once where ways are not listed."""
+
+
+def _thinned(
+    keep: NDArray[np.bool_], pattern: DrawnPattern, order: Order, rng: np.random.Generator
+) -> MaskedMatrix:
+    """`keep` where the density is the pattern's own; else a drawn part of it, if that is less."""
+    held, own = int(np.count_nonzero(keep)), pattern.density
+    if order.nnz < held and (own is None or abs(order.density - own) > _SAME):
+        keep[keep] = subset(held, order.nnz, rng)
+    return order.masked(keep)
+
+
+def _groups_of_rows(
+    rows: int, cols: int, count: int, length: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """(rows, cols) whose groups keep `count` each; the last one of a row may be shorter."""
+    groups, rest = divmod(cols, length)
+    keep = np.empty((rows, cols), np.bool_)
+    whole = _chosen(rows * groups, count, length, rng)
+    keep[:, : cols - rest] = whole.reshape(rows, cols - rest)
+    keep[:, cols - rest :] = _chosen(rows, min(count, rest), rest, rng)
+    return keep
 
 
 def _chosen(groups: int, count: int, length: int, rng: np.random.Generator) -> NDArray[np.bool_]:

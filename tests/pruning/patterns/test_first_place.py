@@ -52,6 +52,30 @@ def not_exactly(keep: Keep, count: int, length: int) -> tuple[int, int] | None:
     return None
 
 
+def too_many_groups(keep: Keep, groups: int, of_groups: int, length: int) -> tuple[int, int] | None:
+    for row, col, of_set in tiles(keep, 1, of_groups * length):
+        if sum(bool(group.any()) for _, _, group in tiles(of_set, 1, length)) > groups:
+            return row, col
+    return None
+
+
+def beyond(keep: Keep, count: int, length: int, further: int, of: int) -> tuple[int, int] | None:
+    """Where more is left than the second term can hold, once the first is full."""
+    for row, col, wide in tiles(keep, 1, of):
+        left = sum(max(int(group.sum()) - count, 0) for _, _, group in tiles(wide, 1, length))
+        if left > further:
+            return row, col
+    return None
+
+
+def neither_whole(keep: Keep, count: int, length: int, height: int) -> tuple[int, int] | None:
+    for top, _, block in tiles(keep, height, keep.shape[1]):
+        found = None if block.all() else too_many(block, count, length)
+        if found is not None:
+            return top + found[0], found[1]
+    return None
+
+
 def neither_way(keep: Keep, length: int) -> tuple[int, int] | None:
     """Where the orientation that comes further breaks."""
     places = [in_part(keep, 1, length), in_part(keep, length, 1)]
@@ -63,6 +87,12 @@ RULES: dict[str, Any] = {
     "2:4": lambda k: too_many(k, 2, 4),
     "n_m:3:5": lambda k: too_many(k, 3, 5),
     "vector_wise:2:4": lambda k: not_exactly(k, 2, 4),
+    "hierarchical_n_m:1:2:1:2": lambda k: too_many(k, 1, 2) or too_many_groups(k, 1, 2, 2),
+    "hierarchical_n_m:2:3:2:3": lambda k: too_many(k, 2, 3) or too_many_groups(k, 2, 3, 3),
+    "sum_n_m:1:2:1:4": lambda k: beyond(k, 1, 2, 1, 4),
+    "sum_n_m:2:3:2:9": lambda k: beyond(k, 2, 3, 2, 9),
+    "n_m_or_dense:1:2:2": lambda k: neither_whole(k, 1, 2, 2),
+    "n_m_or_dense:2:4:3": lambda k: neither_whole(k, 2, 4, 3),
     "block:3": lambda k: in_part(k, 3, 3),
     "block:2:4": lambda k: in_part(k, 2, 4),
     "row": lambda k: in_part(k, 1, k.shape[1]),

@@ -29,6 +29,13 @@ ODD = parse_shapes("1x1,1x7,7x1,13x17,64x65,5x130,67x129")
 EVERY = (
     *("mvp", "mvp_tiled", "vector:4", "vector:64", "two_level:16", "two_level:6", "lane_select"),
     *("lane_select:4:3", "fine", "2:4", "1:4", "n_m:3:7", "vector_wise:5:16", "block:32"),
+    *(
+        "hierarchical_n_m:2:4:2:4",
+        "hierarchical_n_m:2:3:2:5",
+        "sum_n_m:1:4:1:8",
+        "n_m_or_dense:1:4",
+    ),
+    *("sum_n_m:1:3:2:9", "n_m_or_dense:2:8:5"),
     *("block:6:4", "row", "column", "channel", "head", "coupled", "hybrid:8"),
 )
 JOINT = ("channel", "head", "coupled")
@@ -36,7 +43,7 @@ JOINT = ("channel", "head", "coupled")
 
 def test_are_the_patterns_those_that_pruning_knows() -> None:
     assert list(generating.PATTERNS) == list(PATTERNS)
-    numbers: Numbers = {"first": 1, "second": 1}
+    numbers: Numbers = dict.fromkeys(("first", "second", "third", "fourth"), 1)
     known = dict.fromkeys(PATTERNS, numbers)
     assert {parse_pattern(text, known)[0] for text in EVERY} == set(PATTERNS)
 

@@ -35,7 +35,7 @@ COUPLINGS = couplings_of(LAYER, Heads(4, 2))
 
 TEXTS = (
     "fine", "mvp", "mvp_tiled", "vector:4", "vector:16", "2:4", "1:4", "n_m:3:7",
-    "vector_wise:4:16",
+    "vector_wise:4:16", "hierarchical_n_m:2:4:2:4", "sum_n_m:2:4:1:8", "n_m_or_dense:2:4:8",
     "two_level:8", "lane_select", "lane_select:4:2",
     "block:8", "block:16:4", "row", "column", "channel", "head", "coupled", "hybrid:8",
 )  # fmt: skip
@@ -137,6 +137,8 @@ def test_one_bit_too_many_is_found_where_it_is(text: str) -> None:
     ("text", "kept"),
     [
         ("2:4", 8), ("2:4", 5), ("1:4", 4), ("vector_wise:1:2", 8), ("vector_wise:3:4", 12),
+        ("hierarchical_n_m:1:2:1:2", 4), ("hierarchical_n_m:1:2:2:2", 8), ("sum_n_m:1:2:1:4", 12),
+        ("sum_n_m:1:4:1:4", 8), ("sum_n_m:1:2:1:4", 5), ("n_m_or_dense:1:2:2", 12),
         ("block:2", 8), ("block:1:2", 6), ("block:2:4", 8), ("row", 8), ("column", 8),
         ("vector:2", 6), ("vector:4", 8), ("fine", 3),
     ],

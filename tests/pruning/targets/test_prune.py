@@ -151,6 +151,8 @@ def test_every_pattern_has_levels_or_says_why_not(name: str) -> None:
     text = {
         "vector": "vector:8", "two_level": "two_level:16", "n_m": "2:4", "block": "block:8",
         "vector_wise": "vector_wise:2:8", "hybrid": "hybrid:8", "lane_select": "lane_select:4:4",
+        "hierarchical_n_m": "hierarchical_n_m:2:4:2:4", "sum_n_m": "sum_n_m:1:4:1:8",
+        "n_m_or_dense": "n_m_or_dense:2:4",
     }.get(name, name)  # fmt: skip
     if name in ("channel", "head", "coupled", "hybrid"):
         with pytest.raises(InputError, match="prunes several matrices together"):

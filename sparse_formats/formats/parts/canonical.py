@@ -1,0 +1,38 @@
+"""Is a stream the one that its own matrix would be written as?"""
+
+import numpy as np
+
+from sparse_formats.errors import InputError
+from sparse_formats.formats.parts.bitstream import BitReader
+from sparse_formats.formats.sparse_matrix import SparseMatrix
+
+
+def check_canonical(
+    reader: BitReader,
+    data: bytes,
+    matrix: SparseMatrix,
+    value_type: str | None,
+    **parameters: int,
+) -> None:
+    """Refuse a stream whose matrix, encoded again, has another stream.
+
+    data: the stream that `reader` read; value_type: by name; parameters: those of `encode`.
+
+    Raises:
+        InputError: names the first bit that differs.
+    """
+    try:
+        again = type(matrix).encode(*matrix.decode(), **parameters).to_bytes(value_type)
+    except InputError as error:
+        raise reader.fail(0, f"no matrix is stored so ({error})") from error
+    if again == data:
+        return
+    found, wanted = (np.frombuffer(stream, np.uint8) for stream in (data, again))
+    shorter = min(len(found), len(wanted))
+    differing = np.flatnonzero(found[:shorter] != wanted[:shorter])
+    if not len(differing):
+        raise reader.fail(8 * shorter, f"{len(wanted)} bytes hold this matrix")
+    byte = int(differing[0])
+    differs = int(found[byte] ^ wanted[byte])
+    bit = 8 * byte + (differs & -differs).bit_length() - 1
+    raise reader.fail(bit, "it is not what the matrix that it holds is stored as")
