@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.delivery import said_of_decoders
 from accel_sim.dataflows.abstract.timeline import lay_out_in, resident_bytes
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.convolutions import said_of_convolutions
@@ -95,6 +96,7 @@ def simulate(
             workload.convolutions, workload.tokens(), machine.name, machine.runs_convolutions
         ),
         _residence(machine, needed, dense_machine) if given.dram.resident else "",
+        said_of_decoders(runs, machine.xor_decoder, machine.dram.resident),
         machine.note,
         *implausible(given),
         *notes_on_use(layers, machine),

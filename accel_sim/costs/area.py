@@ -5,8 +5,9 @@ from math import sqrt
 from accel_sim.costs.tables import area, node_factor, sram_bank
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.machine_sections import Buffer
+from sparse_formats.formats.parts.xor_network import WORD_BITS, XorNetwork
 
-_IN_GATES = ("matcher", "expander", "zero_skip", "mux_bit")
+_IN_GATES = ("matcher", "expander", "zero_skip", "mux_bit", "xor")
 """Rows of the area table that count gates; the others are in µm²."""
 _BUFFERS = ("weight_buffer", "activation_buffer")
 
@@ -26,7 +27,7 @@ def machine_area(machine: Machine) -> dict[str, float]:
             count * estimated[row] if row in estimated else at_node * _micrometres(row, count, case)
             for row, count in parts.items()
         )
-        for component, parts in machine.area_parts().items()
+        for component, parts in _parts_of(machine).items()
     }
     for name in _BUFFERS:
         buffer = getattr(machine, name)
@@ -37,6 +38,22 @@ def machine_area(machine: Machine) -> dict[str, float]:
             if name == "weight_buffer" and machine.has_second_port:
                 squares[name] *= area("second_port", case)
     return squares
+
+
+def _parts_of(machine: Machine) -> dict[str, dict[str, float]]:
+    """Parts by component, those of XOR decoders among the decompressor's.
+
+    A decoder has its gates, and registers of its words and of what it makes.
+    """
+    parts, decoder = machine.area_parts(), machine.xor_decoder
+    if not decoder.decoders:
+        return parts
+    network = XorNetwork(decoder.decoder_outputs, decoder.decoder_memory)
+    bits = WORD_BITS * (network.memory + 1) + network.outputs
+    own = parts.get("decompressor", {})
+    more = {"xor": decoder.decoders * network.gates, "register_bit": decoder.decoders * bits}
+    both = {row: own.get(row, 0) + more.get(row, 0) for row in (*own, *more)}
+    return {**parts, "decompressor": both}
 
 
 def array_side_mm(machine: Machine) -> float:

@@ -58,6 +58,7 @@ CHARGES = {
     "weight_bits_written": Charge("weight_buffer", "weight_byte_written", 1 / 8),
     "weight_bits_read": Charge("weight_buffer", "weight_byte_read", 1 / 8),
     "decoded_bits": Charge("decompressor", "decoded_bit"),
+    "xor_bits": Charge("decompressor", "decoded_bit"),
     "register_bits": Charge("queues", "register_bit"),
     "zero_compares": Charge("zero_skip", "comparison"),
     "compares": Charge("matching", "comparison"),

@@ -56,6 +56,20 @@ class Datatype:
             )
         return rounded
 
+    def patterns(self, operands: NDArray[Any]) -> NDArray[Any]:
+        """The bits of `operands`, unsigned, in the lowest `operand_bits` of each."""
+        if self.fraction_bits is None:
+            unsigned = operands.view(f"u{operands.dtype.itemsize}")
+            return unsigned & unsigned.dtype.type((1 << self.operand_bits) - 1)
+        # The number of floats below it that are not negative, and the sign before it.
+        exact = np.abs(operands.astype(np.float64))
+        exponent = np.where(exact == 0, self.least_exponent, np.frexp(exact)[1] - 1)
+        exponent = np.maximum(exponent, self.least_exponent)
+        below = (exponent - self.least_exponent) * (1 << self.fraction_bits)
+        digits = np.ldexp(exact, self.fraction_bits - exponent).astype(np.int64)
+        sign = np.signbit(operands).astype(np.int64) << (self.operand_bits - 1)
+        return (sign | (below + digits)).astype(np.uint16)
+
     def _rounded(self, values: NDArray[Any]) -> NDArray[Any]:
         """`values` to the nearest operand, ties to even; beyond `largest` where there is none."""
         if self.fraction_bits is None:

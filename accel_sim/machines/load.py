@@ -310,6 +310,7 @@ def _build(
 ) -> Machine:
     values.setdefault("published", {})
     values.setdefault("vector", {})
+    values.setdefault("xor_decoder", {})
     values.setdefault("note", "")
     _fill_from_memory(values, origins, where)
     missing = _missing(values, sections)

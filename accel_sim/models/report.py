@@ -100,7 +100,9 @@ class ModelReport:
             macs_padding=work.padding,
             elements=work.elements,
             cycles_by_cause=_in_order(
-                {**work.causes, "dram": waits.dram}, waits.writeback, self.causes
+                {**work.causes, "dram": waits.dram, "decoder": waits.decoder},
+                waits.writeback,
+                self.causes,
             ),
             dram_bytes={kind: work.bytes.get(kind, 0) for kind in BYTES},
             energy_j=sum(spent.values()),

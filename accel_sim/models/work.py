@@ -49,7 +49,7 @@ def of_weights(run: LayerRun, layer: int | None, machine: Machine) -> Work:
     """Of a product of weights."""
     time = alone(run, machine)
     account = machine.account(run, time)
-    waits = ("dram", "writeback")
+    waits = ("dram", "decoder", "writeback")
     by_time = ("dram_bytes", "dram_activations", "clocked_cycles", "leaking_cycles")
     return Work(
         kind=run.kind,
@@ -165,6 +165,7 @@ class Waits:
     """What operators waited for, and what the DRAM moved, in all steps of a phase."""
 
     dram: int
+    decoder: int
     writeback: int
     dram_bytes: int
     dram_activations: int
@@ -174,6 +175,7 @@ class Waits:
         found = list(times)
         return cls(
             dram=sum(time.wait_dram for time in found),
+            decoder=sum(time.wait_decoder for time in found),
             writeback=sum(time.wait_writeback + time.tail for time in found),
             dram_bytes=sum(time.dram_read_bytes + time.dram_write_bytes for time in found),
             dram_activations=sum(time.dram_activations for time in found),

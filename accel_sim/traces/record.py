@@ -216,8 +216,12 @@ def _record_passes(recorder: Recorder, place: Place) -> None:
         0,
     )
     for_dram = np.repeat(ready, groups) == start
-    waits = ["waits for DRAM", "waits for write-back"]
-    recorder.slices((PASSES,), waits, np.where(for_dram, 0, 1), before, start)
+    waits = ["waits for DRAM", "waits for write-back", "waits for XOR decoders"]
+    held = place.segment.held
+    held_up = np.zeros_like(start) if held is None else np.repeat(held, groups)
+    moved = np.where(for_dram, np.maximum(start - held_up, before), start)
+    recorder.slices((PASSES,), waits, np.where(for_dram, 0, 1), before, moved)
+    recorder.slices((PASSES,), waits, np.full(len(start), 2), moved, start)
     tail = end[-1:], np.array([place.time.end])
     recorder.slices((PASSES,), waits, np.ones(1, np.int64), *tail)
     for i, tile in enumerate(run.tiles):

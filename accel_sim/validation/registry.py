@@ -14,6 +14,7 @@ from accel_sim.validation import (
     systolic,
     tensor_core,
     whole_models,
+    xor_net,
 )
 from accel_sim.validation.agreement import Agreement, Finding
 
@@ -27,6 +28,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "sigma": sigma.AGREEMENTS,
     "dual_side": dual_side.AGREEMENTS,
     "scnn": scnn.AGREEMENTS,
+    "xor_net": xor_net.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,
 }

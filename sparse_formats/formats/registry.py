@@ -26,6 +26,7 @@ from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.formats.sum_n_m import SumNM
 from sparse_formats.formats.two_level import TwoLevel
 from sparse_formats.formats.vector_wise import VectorWise
+from sparse_formats.formats.xor_net import XorNet
 from sparse_formats.masks.matrix import MaskedMatrix, check_mask
 from sparse_formats.masks.slots import Slots
 
@@ -48,6 +49,7 @@ FORMATS: dict[str, type[SparseMatrix]] = {
     "mixed_vectors_tiled": MixedVectorsTiled,
     "two_level": TwoLevel,
     "lane_select": LaneSelect,
+    "xor_net": XorNet,
 }
 
 

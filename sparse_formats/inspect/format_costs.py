@@ -77,7 +77,7 @@ def inspect(matrix: MaskedMatrix, value_bits: int) -> Inspection:
     with holding(_working_bytes(matrix), f"encoding matrix {matrix.name} ({rows}×{cols})"):
         keep = matrix.keep
         vectors = decompose(keep) if matrix.vectors is None else matrix.vectors
-        # The weights do not change what is stored, only their width does.
+        # Only their width changes what is stored; xor_net takes random bits for theirs.
         bare = MaskedMatrix(matrix.name, keep, None, matrix.kind, vectors, matrix.slots)
         storage, cannot_hold = _storage(bare, value_bits)
     return Inspection(

@@ -41,8 +41,8 @@ ACTIONS = (
 )
 """Actions with an energy each (`costs.energy` says of which component).
 
-What time adds: `weight_bits_written`, `dram_bytes`, `dram_activations`, `clocked_cycles` (those of
-passes) and `leaking_cycles` (all).
+What time adds: `weight_bits_written`, `xor_bits` (made by XOR decoders, where there are some),
+`dram_bytes`, `dram_activations`, `clocked_cycles` (those of passes) and `leaking_cycles` (all).
 Bits of the two buffers; bits that pass an expander; bits of queues, windows, operand registers and
 accumulators, written or read; comparisons of the zero-skip and of the matching unit; partial sums
 that come back from the activation buffer; bits of weights, operands and sums that go the way of
@@ -82,6 +82,26 @@ class Unit:
         }
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What the DRAM delivers to XOR decoders in place of an encoded tile (docs/rivals.md §16).
+
+    cycles: that the decoders take at least; decoded_bits: that they make of `words`. is_sampled:
+    `patches` are estimated.
+    """
+
+    bits: int
+    words: int
+    patches: int
+    decoded_bits: int
+    cycles: int
+    is_sampled: bool
+
+    @property
+    def bytes(self) -> int:
+        return -(-self.bits // 8)
+
+
 @dataclass(frozen=True, eq=False)
 class Tile:
     """One tile of outputs `rows` × inputs `cols`; tiles of one `strip` share their outputs.
@@ -95,7 +115,7 @@ class Tile:
     need in the cycle of its number: bytes, and cycles that writing them takes at least; None where
     a pass needs the whole tile.
     least_write_cycles: of a write-back. places: tiles that may be loaded and not written back at a
-    time, None for any number.
+    time, None for any number. delivery: what is loaded in its place, None where it comes as it is.
     """
 
     strip: int
@@ -114,6 +134,7 @@ class Tile:
     lines: NDArray[np.int64] | None = None
     least_write_cycles: int = 0
     places: int | None = None
+    delivery: Delivery | None = None
 
     @property
     def outputs(self) -> int:
@@ -208,7 +229,8 @@ class LayerTime:
     wait_dram, wait_writeback: cycles before passes, by what they waited for; tail: from the end
     of the last pass to the end of the layer. dram_busy, dram_latency: cycles of [start, end) in
     which the DRAM transferred or had yet to answer, whatever layer the bytes were for. Bytes and
-    row activations are those of the layer's own loads.
+    row activations are those of the layer's own loads. wait_decoder: cycles before passes, for
+    loads that took longer because of XOR decoders.
     """
 
     start: int
@@ -222,6 +244,7 @@ class LayerTime:
     dram_read_bytes: int
     dram_write_bytes: int
     dram_activations: int
+    wait_decoder: int = 0
 
     @property
     def cycles(self) -> int:
@@ -249,12 +272,13 @@ def account_of(
     empty: Tile,
     waits_as: Mapping[str, str],
     is_resident: bool,
+    has_decoders: bool,
 ) -> Account:
     """The account of one layer from what its passes counted and its place in time.
 
     empty: any tile of the machine, for the names of what is counted where there is no tile.
     waits_as: units whose time between passes is one state; it is "dram" and "writeback" for others.
-    is_resident: weights were written before the start.
+    is_resident: weights were written before the start. has_decoders: XOR decoders, that is.
 
     Raises:
         InputError: the machine's values are so large that cycles cannot be counted in 64 bits.
@@ -264,7 +288,12 @@ def account_of(
     def added(counted: Iterable[Counted]) -> int:
         return sum(summed(item, groups) for item in counted)
 
-    between = {"dram": time.wait_dram, "writeback": time.wait_writeback + time.tail}
+    decoders = {"decoder": time.wait_decoder} if has_decoders else {}
+    between = {
+        "dram": time.wait_dram,
+        **decoders,
+        "writeback": time.wait_writeback + time.tail,
+    }
     units = {}
     for kind, unit in empty.units.items():
         states = {
@@ -289,12 +318,18 @@ def account_of(
                 for action in empty.actions
             },
             "weight_bits_written": 0 if is_resident else 8 * sum(tile.bytes for tile in run.tiles),
+            **({"xor_bits": _xor_bits(run)} if has_decoders else {}),
             "dram_bytes": time.dram_read_bytes + time.dram_write_bytes,
             "dram_activations": time.dram_activations,
             "clocked_cycles": run.pass_cycles,
             "leaking_cycles": time.cycles,
         },
     )
+
+
+def _xor_bits(run: LayerRun) -> int:
+    """Bits that XOR decoders make for one load of the layer."""
+    return sum(tile.delivery.decoded_bits for tile in run.tiles if tile.delivery is not None)
 
 
 def together(accounts: Sequence[Account]) -> Account:

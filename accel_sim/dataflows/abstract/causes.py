@@ -23,6 +23,9 @@ ARRAY_EDGE = Cause("parts of the array that the matrix or the tokens do not reac
 
 BETWEEN_PASSES = {
     "dram": Cause("waiting for weights to arrive from DRAM", "#D55E00"),
+    "decoder": Cause("waiting for XOR decoders, which are slower than the DRAM", "#CC3311"),
     "writeback": Cause("waiting for results to be written out", "#4A4A4A"),
 }
-"""What the time between passes is spent on, whatever the dataflow: it ends every list of causes."""
+"""What the time between passes is spent on, whatever the dataflow: it ends every list of causes.
+
+Only machines with XOR decoders count "decoder"."""

@@ -26,6 +26,7 @@ from accel_sim.dataflows.abstract.machine_sections import (
     Output,
     Published,
     Vector,
+    XorDecoder,
 )
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.datatypes import Datatype
@@ -93,6 +94,7 @@ class Machine(ABC):
     activation_buffer: Buffer
     output: Output
     vector: Vector
+    xor_decoder: XorDecoder
     dram: Dram
     energy: Energy
     published: Published
@@ -244,11 +246,29 @@ class Machine(ABC):
 
     def account(self, run: LayerRun, time: LayerTime) -> Account:
         """What the passes of one layer came to in their place in time."""
-        return account_of(run, time, self._any_tile, self.waits_as, self.dram.resident)
+        resident, decoders = self.dram.resident, self.xor_decoder.decoders
+        return account_of(run, time, self._any_tile, self.waits_as, resident, decoders > 0)
+
+    def delivered(self, run: LayerRun, matrix: MaskedMatrix) -> LayerRun:
+        """The run with its tiles as they come through the XOR decoders, if there are some.
+
+        Every `run` of a dataflow ends with it; what is as if nothing were pruned needs none.
+        """
+        if not self.xor_decoder.decoders or self.dram.resident:
+            return run
+        from accel_sim.dataflows.abstract.delivery import deliveries
+
+        found = deliveries(run, matrix, self.value_bits, self.numbers, self.xor_decoder)
+        pairs = zip(run.tiles, found, strict=True)
+        tiles = tuple(replace(tile, delivery=delivery) for tile, delivery in pairs)
+        return replace(run, tiles=tiles)
 
     @abstractmethod
     def area_parts(self) -> dict[str, dict[str, float]]:
-        """Rows of the area table and how many of each, by component, without the two buffers."""
+        """Rows of the area table and how many of each, by component.
+
+        The two buffers and the XOR decoders are not among them.
+        """
 
     @abstractmethod
     def wire_sides(self) -> WireSides:

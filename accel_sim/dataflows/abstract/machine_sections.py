@@ -146,6 +146,20 @@ class Vector:
 
 
 @dataclass(frozen=True)
+class XorDecoder:
+    """XOR decoders between the DRAM and the weight buffer (docs/rivals.md §16); 0 decoders: none.
+
+    decoder_outputs: bits that a decoder makes of a word of 8 bits; decoder_memory: earlier words
+    that it combines with it. patches_per_cycle: by all decoders together.
+    """
+
+    decoders: SizeOrZero = 0
+    decoder_outputs: Annotated[int, msgspec.Meta(ge=1, le=255)] = 40
+    decoder_memory: Annotated[int, msgspec.Meta(ge=0, le=2)] = 1
+    patches_per_cycle: Size = 1
+
+
+@dataclass(frozen=True)
 class Operands:
     """datatype: of the multipliers and adders; its widths are those of the section [array]."""
 
@@ -157,6 +171,7 @@ SHARED: dict[str, Any] = {
     "activation_buffer": Buffer,
     "output": Output,
     "vector": Vector,
+    "xor_decoder": XorDecoder,
     "dram": Dram,
     "energy": Energy,
     "published": Published,

@@ -79,6 +79,7 @@ class MaskMachine(Machine):
             format=self.format_of(matrix.keep),
             picture_inputs=self._picture_inputs(inputs),
         )
+        run = self.delivered(run, matrix)
         if not is_checked or not matrix.is_weighted or inputs.x is None:
             return run
         x, multiply = inputs.x[:CHECKED_TOKENS], partial(self._multiply, matrix.keep, block)

@@ -56,6 +56,7 @@ class Segment:
     """What a layer, or another part of a run, is on the time line: tiles, each loaded, then used.
 
     Arrays have one item a tile. room: bytes of the weight buffer; transfer: cycles of the load;
+    held: of these, in which XOR decoders hold up the DRAM, None for none;
     lead: from its first byte until the first pass may start; is_bound: the load starts with the
     segment at the earliest; is_awaited: passes wait for it. pass_cycles (tiles, groups or 1);
     write_cycles (tiles, 2): of a full group and of the last one. groups: passes over each tile;
@@ -74,12 +75,17 @@ class Segment:
     read_bytes: int
     write_bytes: int
     activations: int
+    held: NDArray[np.int64] | None = None
 
 
 def segment_of(run: LayerRun, machine: Machine) -> Segment:
     """A layer on the time line of the machine."""
     loads, tiles = tile_loads(run, machine), run.tiles
-    transfer = [sum(transfer_cycles(part, machine) for part in load.parts) for load in loads]
+    held = [_held_up(*each, machine) for each in zip(tiles, loads, strict=True)]
+    transfer = [
+        more + sum(transfer_cycles(part, machine) for part in load.parts)
+        for more, load in zip(held, loads, strict=True)
+    ]
     pass_cycles, write_cycles = _per_pass(run, machine)
     places = [tile.places for tile in tiles if tile.places is not None]
     return Segment(
@@ -101,7 +107,15 @@ def segment_of(run: LayerRun, machine: Machine) -> Segment:
         read_bytes=sum(load.weights.bytes + load.inputs.bytes for load in loads),
         write_bytes=sum(load.outputs.bytes for load in loads),
         activations=sum(row_activations(part, machine) for load in loads for part in load.parts),
+        held=np.array(held, np.int64),
     )
+
+
+def _held_up(tile: Tile, load: Load, machine: Machine) -> int:
+    """Cycles by which the decoders of a tile's weights take longer than the DRAM."""
+    if tile.delivery is None or not load.weights.bytes:
+        return 0
+    return max(tile.delivery.cycles - transfer_cycles(load.weights, machine), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +161,14 @@ def _laid_out(segments: Sequence[Segment], machine: Machine, logged: int) -> Sch
         raise too_many_cycles("the DRAM")
     kinds = max(segment.pass_cycles.shape[1] for segment in segments)
     layers, moments = len(segments), np.zeros((len(transfer), 3), np.int64)
-    times = np.zeros((layers, 6), np.int64)
+    times = np.zeros((layers, 7), np.int64)
     places = [segment.places for segment in segments if segment.places is not None]
     _recur(
         np.repeat(np.arange(layers), counts),
         np.concatenate([segment.room for segment in segments]),
         transfer,
         np.concatenate([segment.lead for segment in segments]),
+        np.concatenate([_or_zeros(segment.held, segment.room) for segment in segments]),
         np.concatenate([segment.is_bound for segment in segments]),
         np.concatenate([segment.is_awaited for segment in segments]),
         np.concatenate([_widened(segment.pass_cycles, kinds) for segment in segments]),
@@ -176,12 +191,13 @@ def _laid_out(segments: Sequence[Segment], machine: Machine, logged: int) -> Sch
     busy = _overlap(moments[:, 1], moments[:, 2], edges)
     of_layers = [
         LayerTime(
-            *(int(value) for value in times[i]),
+            *(int(value) for value in times[i, :6]),
             dram_busy=int(busy[i]),
             dram_latency=int(latency[i]),
             dram_read_bytes=segment.read_bytes,
             dram_write_bytes=segment.write_bytes,
             dram_activations=segment.activations,
+            wait_decoder=int(times[i, 6]),
         )
         for i, segment in enumerate(segments)
     ]
@@ -243,7 +259,8 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
         read = run.inputs_held if span == run.shape[1] else span
         inputs = of_tokens(read, run.inputs_held)
         outputs = of_tokens(tile.outputs, rows) if is_last else Part(0, 0)
-        weights = Part(0, 0) if machine.dram.resident else part(1, tile.bytes)
+        count = tile.bytes if tile.delivery is None else tile.delivery.bytes
+        weights = Part(0, 0) if machine.dram.resident else part(1, count)
         loads.append(Load(weights, inputs, outputs))
     return loads
 
@@ -267,7 +284,12 @@ def _lead(tile: Tile, load: Load, whole: int, machine: Machine) -> int:
 
     whole: cycles of all of the load.
     """
-    if tile.lines is None or load.has_activations or not load.weights.bytes:
+    if (
+        tile.lines is None
+        or tile.delivery is not None
+        or load.has_activations
+        or not load.weights.bytes
+    ):
         return whole
     read, written = tile.lines
     moved = np.minimum(-(-1_000_000 * read // _rate(load.weights, machine)), whole)
@@ -334,6 +356,10 @@ def _per_pass(run: LayerRun, machine: Machine) -> tuple[NDArray[np.int64], NDArr
     return pass_cycles, write_cycles
 
 
+def _or_zeros(counts: NDArray[np.int64] | None, like: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.zeros_like(like) if counts is None else counts
+
+
 def _widened(pass_cycles: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
     """`kinds` columns: those of one column repeated, of others the first ones filled."""
     columns = pass_cycles.shape[1]
@@ -350,6 +376,7 @@ def _recur(
     room: Any,
     dram_cycles: Any,
     lead: Any,
+    held_up: Any,
     is_bound: Any,
     is_awaited: Any,
     pass_cycles: Any,
@@ -363,8 +390,8 @@ def _recur(
     moments: Any,
     log: Any,
 ) -> None:
-    """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy,
-    moments[tile] = start, first byte, end of its load,
+    """Fill times[layer] = start, end, wait for DRAM, for write-back, tail, port busy, wait for
+    decoders; moments[tile] = start, first byte, end of its load;
     and log[pass] = start, end, start and end of its write-back, where it has a line for each."""
     kinds = pass_cycles.shape[1]
     tiles = len(room)
@@ -419,7 +446,9 @@ def _recur(
             begin = max(pass_end, ready, write_end_before)
             if begin > pass_end:
                 if ready == begin:
-                    times[layer, 2] += begin - pass_end
+                    for_decoders = min(begin - pass_end, held_up[i])
+                    times[layer, 6] += for_decoders
+                    times[layer, 2] += begin - pass_end - for_decoders
                 else:
                     times[layer, 3] += begin - pass_end
             pass_end = begin + pass_cycles[i, g if kinds > 1 else 0]

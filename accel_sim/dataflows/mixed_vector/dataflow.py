@@ -70,9 +70,10 @@ class MixedVector(Configuration):
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
         """In the mode, with the lane groups and the select width that take the fewest cycles."""
         chosen = self.chosen(layer, inputs)
+        run = self.delivered(chosen.run, layer.matrix)
         if not is_checked:
-            return chosen.run
-        return with_product(chosen.run, layer, inputs, chosen.lines, chosen.tiles, self)
+            return run
+        return with_product(run, layer, inputs, chosen.lines, chosen.tiles, self)
 
     def chosen(self, layer: Layer, inputs: Inputs) -> Chosen:
         """The layer in the way that takes the fewest cycles."""
@@ -112,7 +113,10 @@ class MixedVector(Configuration):
     def run_changed(
         self, layer: Layer, inputs: Inputs, changed: Mapping[str, Any]
     ) -> tuple[LayerRun, dict[str, LayerRun | None]]:
-        return run_changed(layer, inputs, self, changed)
+        base, runs = run_changed(layer, inputs, self, changed)
+        return self.delivered(base, layer.matrix), {
+            key: run and changed[key].delivered(run, layer.matrix) for key, run in runs.items()
+        }
 
     def area_parts(self) -> dict[str, dict[str, float]]:
         """docs/microarchitecture.md §9; a "mux_bit" chooses one of two bits."""

@@ -37,7 +37,9 @@ def test_does_everything_counted_add_up(name: str, density: float) -> None:
     for layer, matrix in zip(layers, matrices, strict=True):
         assert layer.macs_executed + layer.macs_skipped == matrix.nnz * 5
         assert sum(layer.cycles_by_cause.values()) == layer.cycles
-        assert tuple(layer.cycles_by_cause) == tuple(causes_of(machine.dataflow))
+        has_decoders = machine.xor_decoder.decoders > 0
+        causes = [c for c in causes_of(machine.dataflow) if has_decoders or c != "decoder"]
+        assert list(layer.cycles_by_cause) == causes
         assert tuple(layer.energy_by_component_j) == tuple(COMPONENTS)
         for unit in layer.units.values():
             assert unit.busy + sum(unit.stalled.values()) + unit.idle == unit.count * layer.cycles

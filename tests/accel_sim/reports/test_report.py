@@ -155,7 +155,9 @@ def test_does_the_report_hold_the_promised_keys() -> None:
     for key in ("cycles", "nnz", "macs_executed", "dram_bytes"):
         assert data["total"][key] == sum(layer[key] for layer in data["layers"])
     assert data["total"]["energy_j"] == pytest.approx(sum(x["energy_j"] for x in data["layers"]))
-    assert list(data["total"]["cycles_by_cause"]) == list(causes_of("mixed_vector"))
+    # Only a machine with XOR decoders waits for them.
+    causes = [cause for cause in causes_of("mixed_vector") if cause != "decoder"]
+    assert list(data["total"]["cycles_by_cause"]) == causes
     assert set(data["total"]["gops_per_watt"]) == {
         "dense_equivalent_core",
         "dense_equivalent_with_dram",

@@ -15,7 +15,11 @@ from accel_sim.traces.record import DRAM, PASSES, WRITE_BACK, Wish, record
 
 Tracks = Mapping[Path, Slices | Counter]
 Span = tuple[int, int]
-WAITS = {"waits for DRAM": "dram", "waits for write-back": "writeback"}
+WAITS = {
+    "waits for DRAM": "dram",
+    "waits for write-back": "writeback",
+    "waits for XOR decoders": "decoder",
+}
 
 
 def recorded(workload: Workload, machine: Machine, wish: Wish) -> tuple[Report, Trace]:

@@ -14,6 +14,7 @@ from accel_sim.validation import (
     systolic,
     tensor_core,
     whole_models,
+    xor_net,
 )
 from accel_sim.validation.agreement import Agreement, Finding
 from accel_sim.validation.registry import AGREEMENTS
@@ -33,6 +34,7 @@ QUICK = (
     *dual_side.AGREEMENTS,
     *scnn.AGREEMENTS,
     *whole_models.AGREEMENTS,
+    *xor_net.AGREEMENTS,
 )
 
 
