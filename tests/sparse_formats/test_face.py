@@ -8,6 +8,7 @@ import pytest
 
 import sparse_formats
 from sparse_formats import InputError, MaskedMatrix, decompose, encode, read_masks, write_masks
+from tests.sparse_formats.test_streams import fitted
 
 KEEP = np.array([[True, False, True, True], [False, False, True, False]])
 WEIGHT = np.where(KEEP, [[1, 0, 2, 3], [0, 0, 4, 0]], 0).astype(np.float32)
@@ -32,10 +33,7 @@ def test_do_arrays_given_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", sorted(sparse_formats.FORMATS))
 def test_is_a_mask_encoded_by_the_name_of_a_format(format: str) -> None:
-    # All of one block, group or vector; so every format can hold it.
-    keep = np.ones((16, 16), np.bool_)
-    if format in ("n_m", "vector_wise", "hierarchical_n_m"):
-        keep[:] = np.arange(16) % 4 < 2
+    keep = fitted(format, np.ones((16, 16), np.bool_))
     weight = np.arange(1, 257, dtype=np.float32).reshape(16, 16) * keep
     kept, weights = encode(keep, format, weight).decode()
     assert (kept == keep).all() and (weights == weight).all()

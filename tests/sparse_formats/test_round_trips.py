@@ -20,7 +20,7 @@ from sparse_formats.formats.registry import FORMATS, encode
 from sparse_formats.masks import bit_words, decompose
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import MENU, VectorLayout
-from tests.sparse_formats.slot_masks import hierarchical, selected, whole_or_n_m
+from tests.sparse_formats.test_streams import fitted
 from tests.tiers import slow
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (13, 17), (64, 64), (67, 129), (3, 131), (131, 3)]
@@ -35,28 +35,6 @@ def masked(shape: tuple[int, int], density: float, dtype: Any) -> tuple[Any, Any
     weight[rng.random(shape) < 0.1] = 0.0
     weight[rng.random(shape) < 0.1] = -0.0
     return keep, np.where(keep, weight, 0).astype(dtype)
-
-
-def fitted(format: str, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The part of `keep` that `format` can hold (of its groups, or the whole blocks around it)."""
-    keep, (rows, cols) = keep.copy(), keep.shape
-    if format == "bsr":
-        squares = keep[::16, ::16]
-        return np.kron(squares, np.ones((16, 16), bool))[:rows, :cols]
-    if format in ("n_m", "vector_wise"):
-        most, length = (2, 4) if format == "n_m" else (4, 16)
-        for first in range(0, cols, length):
-            group = keep[:, first : first + length]
-            if format == "vector_wise" and group.shape[1] == min(length, cols):
-                group[:] = np.argsort(np.argsort(~group, axis=1, kind="stable"), axis=1) < most
-            group[np.cumsum(group, axis=1) > most] = False
-    if format == "hierarchical_n_m":
-        return hierarchical(keep, 4, 8, 2, 4)
-    if format == "n_m_or_dense":
-        return whole_or_n_m(keep, 2, 4, 16)
-    if format == "lane_select":
-        return selected(keep, 16, 4)
-    return keep
 
 
 def bits(array: NDArray[Any]) -> bytes:

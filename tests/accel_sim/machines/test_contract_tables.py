@@ -106,7 +106,7 @@ def test_has_a_dataflow_the_defaults_of_its_table(
     )
     plain, marked = (resolved(load_machine(name)) for name in (str(file), shipped))
     rows = table("rivals.md", section)
-    assert len(rows) > 5
+    assert rows
     for row in rows:
         if row.key == "clock":
             number, unit = row.default.split()

@@ -20,6 +20,7 @@ from pruning.targets.prune import prune_for_machine
 from pruning.targets.settings import Goal
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix, MaskSet
+from tests.pruning.patterns.test_patterns import TEXTS
 
 torch = pytest.importorskip("torch")
 
@@ -148,12 +149,7 @@ def test_a_language_model_is_judged_by_its_divergence(
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_every_pattern_has_levels_or_says_why_not(name: str) -> None:
-    text = {
-        "vector": "vector:8", "two_level": "two_level:16", "n_m": "2:4", "block": "block:8",
-        "vector_wise": "vector_wise:2:8", "hybrid": "hybrid:8", "lane_select": "lane_select:4:4",
-        "hierarchical_n_m": "hierarchical_n_m:2:4:2:4", "sum_n_m": "sum_n_m:1:4:1:8",
-        "n_m_or_dense": "n_m_or_dense:2:4",
-    }.get(name, name)  # fmt: skip
+    text = "2:4" if name == "n_m" else next(t for t in TEXTS if t.split(":")[0] == name)
     if name in ("channel", "head", "coupled", "hybrid"):
         with pytest.raises(InputError, match="prunes several matrices together"):
             levels_of((text,), {}, Goal(speedup=2))
