@@ -1,4 +1,4 @@
-"""The report of a whole model as one HTML page: no script, no network, all text escaped."""
+"""The page of a whole model: the answer, why, what would help, and every operator by phase."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,16 +6,29 @@ from typing import Any
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.models.output_check import said_of_output
+from accel_sim.models.page_figures import DRAM_WORDS, OPERATION_WORDS, VECTOR_WORDS, model_figures
 from accel_sim.models.report import VECTOR
 from accel_sim.models.verdict import pruning_words
-from accel_sim.reports.html import card_grid, document, footer, note_list, section
+from accel_sim.reports.html import (
+    again,
+    card_grid,
+    command_line,
+    document,
+    drawn,
+    folded,
+    footer,
+    item_sections,
+    note_list,
+    section,
+)
+from accel_sim.reports.html_advice import advice_items
 from accel_sim.reports.html_tables import accelerator_table, parts_table, scrolled, table_row
-from accel_sim.reports.number_text import change, number, quantity, share_of
+from accel_sim.reports.number_text import change, number, quantity, share_of, spoken
+from accel_sim.reports.verdict import answers
 from sparse_formats.untrusted import escaped
 
-_VECTOR_WORDS = "the vector unit works and the array has nothing to do"
-_DRAM_WORDS = "waiting for weights, keys and values, or embeddings to arrive from the DRAM"
-_OPERATION_WORDS = "operations of the vector unit"
+_MEANING = 0.01
+"""Of the time, below which a difference has no meaning."""
 
 _MEMORY_WORDS = {
     "layers": "weights of the layers, as they are stored",
@@ -40,25 +53,46 @@ def model_page(data: Mapping[str, Any]) -> str:
     phases = data["phases"]
     body = [
         _heading(data, title),
-        section("Verdict", _verdict(data) + note_list(data["notes"])),
+        section("Verdict", _verdict(data)),
         _cards(data),
+        '<div id="phases"></div>',
+        section(
+            "From ideal to real",
+            f"<p>{escaped(_waterfall_words(phases))}</p>\n"
+            + drawn("waterfall", "From ideal to real"),
+        ),
         _advice(data),
-        section("Operator by operator", _operators(phases)),
-        *(
-            section(f"Where the cycles of {name} went", _causes(phase, machine["dataflow"]))
-            for name, phase in phases.items()
-        ),
-        *(
-            section(f"Where the energy of {name} went", _energy(phase))
-            for name, phase in phases.items()
-        ),
-        *(section(f"What {name} moves", _bytes(phase)) for name, phase in phases.items()),
+        section("Where cycles and energy go", drawn("bars", "By cause, a bar for each kind")),
+        *item_sections("operator", "Every operator"),
         *_output(data["output"]),
-        section("Peak memory", _memory(data["answer"]["memory_bytes"])),
-        section("The machine, value by value", accelerator_table(machine)),
+        section("What to know about this run", note_list(data["notes"]) + again(data["command"])),
+        section("The figures behind it", _behind(data)),
         footer(data),
     ]
-    return document(title, body)
+    return document(title, body, {"run": model_figures(data).as_data()})
+
+
+def _waterfall_words(phases: Mapping[str, Any]) -> str:
+    said = (
+        "Each line is one step from the model with nothing pruned (1.00×) to this one. The factors "
+        "multiply to the simulated speed-up."
+    )
+    if decode := phases.get("decode"):
+        said += f" Prefill is the prompt; decode is all {decode['steps']:,} steps behind it."
+    return said
+
+
+def _behind(data: Mapping[str, Any]) -> str:
+    """Tables, folded away."""
+    phases, machine = data["phases"], data["accelerator"]
+    tables = {"Operators, prefill beside decode": _operators(phases)}
+    for name, phase in phases.items():
+        tables[f"Cycles of {name} by cause"] = _causes(phase, machine["dataflow"])
+        tables[f"Energy of {name} by component"] = _energy(phase)
+        tables[f"What {name} moves"] = _bytes(phase)
+    tables["Peak memory"] = _memory(data["answer"]["memory_bytes"])
+    tables["The machine, value by value"] = accelerator_table(machine)
+    return "\n".join(folded(title, table) for title, table in tables.items())
 
 
 def _heading(data: Mapping[str, Any], title: str) -> str:
@@ -78,20 +112,49 @@ def _heading(data: Mapping[str, Any], title: str) -> str:
 
 def _verdict(data: Mapping[str, Any]) -> str:
     answer = data["answer"]
-    said = [
+    gets = [
         f"The first token takes <strong>{quantity(answer['time_to_first_token_s'], 's')}</strong>."
     ]
     if (token := answer["time_per_output_token_s"]) is not None:
-        said.append(f"Each further one takes <strong>{quantity(token['mean'], 's')}</strong>.")
+        gets.append(f"Each further one takes <strong>{quantity(token['mean'], 's')}</strong>.")
     if pruning := pruning_words(answer):
-        said.append(escaped(f"Pruning: {pruning}"))
-    for name, phase in data["phases"].items():
-        slow = max(phase["by_kind"], key=lambda each: each["cycles"])
-        part = share_of(slow["cycles"], phase["cycles"], ".0f")
-        said.append(
-            f"In {name} {escaped(slow['kind'])} takes the largest part, {part} of the time."
-        )
-    return f'<p class="verdict">{" ".join(said)}</p>'
+        gets.append(escaped(f"Pruning: {pruning}"))
+    bounds = [_bound_words(name, phase) for name, phase in data["phases"].items()]
+    return answers(
+        {
+            "What you get": " ".join(gets),
+            "What bounds it": " ".join(bounds),
+            "What to try": _try_words(data["advice"]),
+        }
+    )
+
+
+def _bound_words(name: str, phase: Mapping[str, Any]) -> str:
+    """The operator and the cause with the most cycles."""
+    slow = max(phase["by_kind"], key=lambda each: each["cycles"])
+    part = share_of(slow["cycles"], phase["cycles"], ".0f")
+    said = f"In {name} {escaped(slow['kind'])} takes the largest part, {part} of the time."
+    causes = phase["cycles_by_cause"]
+    if most := max(causes, key=lambda cause: causes[cause], default=""):
+        of_all = share_of(causes[most], phase["cycles"], ".0f")
+        said += f" Of the causes, <strong>{spoken(most)}</strong> has most cycles, {of_all}."
+    return said
+
+
+def _try_words(advice: Sequence[Mapping[str, Any]] | None) -> str:
+    """The change that saves most of the prompt, and of an output token."""
+    if not advice:
+        return "Run it again with <code>--advice</code> to see which change would help."
+    said = []
+    for key, words in (("prefill", "the prompt"), ("output_token", "an output token")):
+        known = [each for each in advice if (each["difference"][key] or 0) <= -_MEANING]
+        if known:
+            best = min(known, key=lambda each: each["difference"][key])
+            said.append(
+                f"For {words} <strong>{escaped(best['change'])}</strong> saves most: "
+                f"{change(best['difference'][key])} time."
+            )
+    return " ".join(said) or "None of the simulated changes saves 1 % of the time."
 
 
 def _output(data: Mapping[str, Any] | None) -> list[str]:
@@ -120,20 +183,37 @@ def _cards(data: Mapping[str, Any]) -> str:
 def _advice(data: Mapping[str, Any]) -> str:
     if not data["advice"]:
         return ""
-    rows = "\n".join(
-        table_row(
-            (
-                escaped(each["change"]),
-                change(each["difference"]["prefill"]),
-                change(each["difference"]["output_token"]),
-                f"<code>{escaped(each['recipe'])}</code>",
-            ),
-            ("text", "number", "number", "text"),
-        )
-        for each in data["advice"]
+    items = [_advice_item(each, data["command"]) for each in data["advice"]]
+    helpful, others = (
+        [item for item, each in zip(items, data["advice"], strict=True) if _helps(each) is wanted]
+        for wanted in (True, False)
     )
-    heads = _heads(["change", "prompt", "output token", "how to repeat it"], text=(0, 3))
-    return section("What would help", _table(heads, rows))
+    content = advice_items(helpful, "helps")
+    if others:
+        content += folded(f"{len(others)} that do not help", advice_items(others, "rest"))
+    return section("What would help", content)
+
+
+def _helps(each: Mapping[str, Any]) -> bool:
+    return any((value or 0) <= -_MEANING for value in each["difference"].values())
+
+
+def _advice_item(each: Mapping[str, Any], command: str) -> str:
+    difference = each["difference"]
+    figures = [f"<strong>{change(difference['prefill'])}</strong> prompt"]
+    if difference["output_token"] is not None:
+        figures.append(f"<strong>{change(difference['output_token'])}</strong> output token")
+    words = each["change"][:1].upper() + each["change"][1:]
+    recipe = each["recipe"]
+    how = (
+        command_line(f"{command} {recipe}".strip())
+        if recipe.startswith("--")
+        else (f"<p>{escaped(recipe)}</p>")
+    )
+    return (
+        f'<p class="change">{escaped(words)}</p>\n'
+        f'<p class="differences">{" · ".join(figures)}</p>\n{how}'
+    )
 
 
 def _operators(phases: Mapping[str, Any]) -> str:
@@ -164,13 +244,13 @@ def _operator(each: Mapping[str, Any], phase: Mapping[str, Any], *, has_macs: bo
 def _causes(phase: Mapping[str, Any], dataflow: str) -> str:
     words = {name: cause.words for name, cause in causes_of(dataflow).items()}
     causes = {cause: cycles for cause, cycles in phase["cycles_by_cause"].items() if cycles}
-    words |= {VECTOR: _VECTOR_WORDS, "dram": _DRAM_WORDS}
+    words |= {VECTOR: VECTOR_WORDS, "dram": DRAM_WORDS}
     return parts_table("cause", "cycles", causes, phase["cycles"], words, lambda n: f"{n:,}")
 
 
 def _energy(phase: Mapping[str, Any]) -> str:
     words = {name: component.words for name, component in COMPONENTS.items()}
-    words[VECTOR] = _OPERATION_WORDS
+    words[VECTOR] = OPERATION_WORDS
     parts = phase["energy_by_component_j"]
     whole = phase["energy_j"]
     return parts_table("component", "energy", parts, whole, words, lambda j: quantity(j, "J"))

@@ -17,6 +17,7 @@ from accel_sim.models.transformer import cache_bytes
 from accel_sim.models.verdict import staying
 from accel_sim.models.work import BYTES, Waits, energy, together
 from accel_sim.reports.csv_table import csv_text
+from accel_sim.reports.figures.waterfall import waterfall
 from accel_sim.reports.report import versions
 
 SCHEMA_VERSION = 1
@@ -117,7 +118,8 @@ class ModelReport:
     @cached_property
     def phases(self) -> dict[str, dict[str, Any]]:
         """By name: what its operators add up to."""
-        found = {}
+        found, dense = {}, self.run.dense
+        dense = {"prefill": dense.prompt, "decode": sum(dense.decode)}
         for phase in self.run.phases:
             results = self.by_kind[phase.name]
             found[phase.name] = {
@@ -125,6 +127,7 @@ class ModelReport:
                 "tokens": sum(step.batch * step.tokens for step in phase.steps),
                 "cycles": phase.cycles,
                 "latency_s": self._seconds(phase.cycles),
+                "dense_cycles": dense[phase.name],
                 "macs": sum(each.macs for each in results),
                 "macs_executed": sum(each.macs_executed for each in results),
                 "elements": sum(each.elements for each in results),
@@ -136,6 +139,7 @@ class ModelReport:
                 "energy_by_component_j": _sums([each.energy_by_component_j for each in results]),
                 "attention": _attention(phase),
             }
+            found[phase.name]["waterfall"] = _waterfall(found[phase.name])
         return found
 
     @cached_property
@@ -219,6 +223,19 @@ class ModelReport:
         return tuple(note for note in (idle, *run.notes, loads, *self.notes) if note)
 
 
+def _waterfall(phase: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """From multiplications that are left out to the phase's speed-up over its dense twin."""
+    steps = waterfall(
+        {
+            **{key: phase[key] for key in ("cycles", "dense_cycles", "cycles_by_cause")},
+            "macs_dense": phase["macs"],
+            "macs_executed": phase["macs_executed"],
+            "macs_skipped": 0,
+        }
+    )
+    return None if steps is None else [step.as_data() for step in steps]
+
+
 def _in_order(causes: Mapping[str, int], writeback: int, order: Sequence[str]) -> dict[str, int]:
     """The causes that have cycles; products of attention may have waited for write-back too."""
     found = {**causes, "writeback": causes.get("writeback", 0) + writeback}
@@ -300,6 +317,7 @@ def as_json(report: ModelReport, timestamp: str | None = None) -> dict[str, Any]
         "advice": report.advice,
         "output": None if report.output is None else report.output.as_data(),
         "accelerator": resolved(run.machine),
+        "peak_macs_per_cycle": run.machine.macs,
     }
 
 

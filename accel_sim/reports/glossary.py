@@ -66,6 +66,11 @@ _CAUSE_TITLES = {
 }
 
 
+def component_title(component: str) -> str:
+    """A component of the energy as the head of a line."""
+    return {"dram": "DRAM", "mac": "MACs"}.get(component, component.replace("_", " ").capitalize())
+
+
 def cause_title(cause: str) -> str:
     """A cause as the head of a line: what part of the machine it is about comes first."""
     return _CAUSE_TITLES.get(cause, cause.replace("_", " ").capitalize())

@@ -21,6 +21,14 @@ SCRIPTS = (
 """The files of `script/`, in the order in which they stand in the page."""
 
 
+_ROOFLINE = (
+    "One dot for each {noun}. The distance to the roof is what is not reached: dots under the "
+    "slope need fewer bytes, dots under the flat part need fuller lanes. A dot above the slope "
+    "loaded part of its bytes while another {noun} was running."
+)
+"""What is said before the roofline."""
+
+
 def document(title: str, body: Iterable[str], figures: Mapping[str, Any] | None = None) -> str:
     """A page with these parts, which are HTML already.
 
@@ -84,6 +92,24 @@ def drawn(name: str, title: str) -> str:
 def command_line(command: str) -> str:
     """A command with a button that copies it."""
     return f'<div class="command"><code>{escaped(command)}</code></div>'
+
+
+def item_sections(noun: str, title: str) -> list[str]:
+    """The table and the roofline, with the one that was clicked beside them."""
+    roofline = f"<p>{escaped(_ROOFLINE.format(noun=noun))}</p>\n" + drawn("roofline", "Roofline")
+    return [
+        '<div class="beside-detail">\n<div>',
+        section(title, drawn("items", title)),
+        section("How close to the roofline", roofline),
+        '</div>\n<aside id="detail-place">',
+        section(f"The {noun} you clicked", drawn("detail", f"The {noun} you clicked")),
+        "</aside>\n</div>",
+    ]
+
+
+def again(command: str) -> str:
+    """The command that gives the same page; "" where there is none."""
+    return f"\n<p>The same again:</p>\n{command_line(command)}" if command else ""
 
 
 def section(title: str, content: str) -> str:

@@ -17,17 +17,19 @@ _MEASURES = {
 }
 
 
-def advice_list(advice: Sequence[Mapping[str, Any]], command: str) -> str:
+def adviceadvice_items(advice: Sequence[Mapping[str, Any]], command: str) -> str:
     """What helps, best first; what does not is folded away. command: of the run itself."""
     helpful = [item for item in advice if judged(item) == "helps"]
     others = [item for item in advice if judged(item) != "helps"]
-    content = _list([_item(item, command) for item in helpful], "helps")
+    content = advice_items([_item(item, command) for item in helpful], "helps")
     if not helpful:
         content = "<p>None of the changes that were simulated saves 1 % of the cycles.</p>"
     if others:
         count = len(others)
         title = f"{count} {'change' if count == 1 else 'changes'} that {_do_not(count)}"
-        content += "\n" + folded(title, _list([_item(item, command) for item in others], "rest"))
+        content += "\n" + folded(
+            title, advice_items([_item(item, command) for item in others], "rest")
+        )
     return content
 
 
@@ -35,14 +37,14 @@ def _do_not(count: int) -> str:
     return "does not help" if count == 1 else "do not help"
 
 
-def mask_advice_list(advice: Sequence[Mapping[str, str]]) -> str:
+def mask_adviceadvice_items(advice: Sequence[Mapping[str, str]]) -> str:
     """Other masks of the same density with the commands that make them."""
     items = [
         f'<p class="change">{escaped(item["change"].capitalize())}</p>'
         f"{command_line(item['command'])}"
         for item in advice
     ]
-    return _list(items, "masks")
+    return advice_items(items, "masks")
 
 
 def _item(item: Mapping[str, Any], command: str) -> str:
@@ -61,6 +63,7 @@ def _item(item: Mapping[str, Any], command: str) -> str:
     )
 
 
-def _list(items: Sequence[str], css: str) -> str:
+def advice_items(items: Sequence[str], css: str) -> str:
+    """Changes as a list; items are HTML already. css: "helps" where they do."""
     listed = "\n".join(f"<li>{item}</li>" for item in items)
     return f'<ol class="advice {css}">\n{listed}\n</ol>'

@@ -6,7 +6,7 @@ from typing import Any
 
 from accel_sim.costs.energy import COMPONENTS
 from accel_sim.dataflows.abstract.causes import Cause
-from accel_sim.reports.glossary import cause_title
+from accel_sim.reports.glossary import cause_title, component_title
 from accel_sim.reports.layer_labels import KIND_STYLES, MORE_COLOURS
 
 MOST_PICTURES = 300
@@ -58,14 +58,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run that is shown by itself. per: what its steps are, where it has several."""
+    """A part of a run that is shown by itself. steps: that it is the sum of."""
 
     name: str
     causes: Sequence[Part]
     components: Sequence[Part]
     total: Item
     items: Sequence[Item]
-    per: str = ""
     steps: int = 1
 
 
@@ -111,7 +110,7 @@ def cause_parts(causes: Mapping[str, Cause]) -> list[Part]:
 def component_parts() -> list[Part]:
     """The components as parts of energy."""
     return [
-        Part(key, key.replace("_", " ").capitalize(), component.words, component.colour)
+        Part(key, component_title(key), component.words, component.colour)
         for key, component in COMPONENTS.items()
     ]
 

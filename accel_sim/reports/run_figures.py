@@ -24,8 +24,8 @@ from sparse_formats.masks.matrix_names import layer_of
 from sparse_formats.untrusted import printable
 
 _COLUMNS = (
-    *("short", "kind", "shape", "density", "mode", "cycles", "share", "ideal", "speedup"),
-    *("utilization", "bound", "imbalance", "bytes", "energy", "pj_per_mac", "format"),
+    *("short", "kind", "cycles", "share", "speedup", "bound", "utilization", "energy", "bytes"),
+    *("density", "shape", "mode", "ideal", "imbalance", "pj_per_mac", "format"),
 )
 
 

@@ -4,18 +4,20 @@ Every figure is taken from the report as JSON; here it is only formatted.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from accel_sim.reports.figures.mask_picture import MaskPicture
 from accel_sim.reports.figures.timeline import Timeline
 from accel_sim.reports.glossary import masks_words
 from accel_sim.reports.html import (
+    again,
     card_grid,
-    command_line,
     document,
     drawn,
     folded,
     footer,
+    item_sections,
     note_list,
     section,
 )
@@ -56,7 +58,7 @@ def run_page(
         section(_why(data), _explained(_WATERFALL) + drawn("waterfall", "From ideal to real")),
         _advice(data),
         section("Where cycles and energy go", _explained(_BARS) + drawn("bars", "By cause")),
-        *matrix_sections("matrix", "Every matrix"),
+        *item_sections("matrix", "Every matrix"),
         section("What to know about this run", _notes(data, pictures)),
         section("The figures behind it", _behind(data)),
         footer(data),
@@ -71,33 +73,15 @@ _WATERFALL = (
 _BARS = (
     "One bar for each kind of matrix. Open a kind to see its matrices; click one to see it closely."
 )
-_ROOFLINE = (
-    "One dot for each {noun}. The distance to the roof is what is not reached: dots under the "
-    "slope need fewer bytes, dots under the flat part need fuller lanes. A dot above the slope "
-    "loaded part of its bytes while another {noun} was running."
-)
 
 
 def _explained(words: str) -> str:
     return f"<p>{escaped(words)}</p>\n"
 
 
-def matrix_sections(noun: str, title: str) -> list[str]:
-    """The table and the roofline, with the one that was clicked beside them."""
-    roofline = _explained(_ROOFLINE.format(noun=noun)) + drawn("roofline", "Roofline")
-    return [
-        '<div class="beside-detail">\n<div>',
-        section(title, drawn("items", title)),
-        section("How close to the roofline", roofline),
-        '</div>\n<aside id="detail-place">',
-        section(f"The {noun} you clicked", drawn("detail", f"The {noun} you clicked")),
-        "</aside>\n</div>",
-    ]
-
-
 def _mask_name(data: Mapping[str, Any]) -> str:
     mask = data.get("mask") or {}
-    source = str(mask.get("source") or "masks")
+    source = PurePath(str(mask.get("source") or "masks")).name
     return f"{mask['shapes']} ({source})" if mask.get("shapes") else source
 
 
@@ -147,9 +131,7 @@ def _notes(data: Mapping[str, Any], pictures: Mapping[str, MaskPicture]) -> str:
     notes = note_list([*read, *data.get("notes", ()), _product_note(data["layers"]), fewer])
     digest = mask.get("sha256")
     hashed = f'\n<p class="hash">sha256 {escaped(str(digest))}</p>' if digest else ""
-    command = data["command"]
-    again = f"\n<p>The same run again:</p>\n{command_line(command)}" if command else ""
-    return notes + hashed + again
+    return notes + hashed + again(data["command"])
 
 
 def _product_note(layers: Any) -> str:

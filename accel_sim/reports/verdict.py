@@ -83,9 +83,20 @@ def _try_sentences(data: Mapping[str, Any]) -> str:
             f"{change(item['difference']['energy_j'])} energy and "
             f"{change(item['difference']['area_mm2'])} area."
         )
+    thrifty = min(helpful, key=_energy_delay, default=None)
+    if thrifty is not None and thrifty is not helpful[0] and _energy_delay(thrifty) < 0:
+        said.append(
+            f"Best for energy × delay is <strong>{escaped(thrifty['change'])}</strong>, with "
+            f"{change(thrifty['difference']['energy_delay_js'])}."
+        )
     if data.get("mask_advice"):
         said.append("Commands for this and for other masks stand under <em>What would help</em>.")
     return " ".join(said)
+
+
+def _energy_delay(item: Mapping[str, Any]) -> float:
+    """How much more it is than without the change, as a share; 0 where that is undefined."""
+    return item["difference"]["energy_delay_js"] or 0.0
 
 
 def _against_dense(total: Mapping[str, Any]) -> str:

@@ -10,11 +10,11 @@ function drawDetail(element, item, phase) {
     html('h3', {tabindex: -1}, item.short),
     item.name === item.short ? null : html('p', {class: 'full-name'}, item.name),
     html('dl', {class: 'facts'}, facts),
-    item.steps || phase.items.some((each) => each.steps) ? waterfallTable(item, phase) : null,
     ...stack(MEASURES.cycles), ...stack(MEASURES.energy),
     item.picture ? html('div', {class: 'mask-pictures'}, densityPicture(item.picture), partPicture(item.picture)) : null,
-    item.load ? loadPicture(item.load) : null,
     item.timeline ? timelineFigure(item.timeline, phase) : null,
+    item.steps || phase.items.some((each) => each.steps) ? waterfallTable(item, phase) : null,
+    item.load ? loadPicture(item.load) : null,
   ].filter(Boolean));
 }
 
