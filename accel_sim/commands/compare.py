@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,7 @@ def show(settings: Settings, result: Result) -> None:
         with replace_files(settings.out, "comparison") as beside:
             draw_pairs(data, beside / PICTURE)
             write_text(beside / TABLE, as_csv(data))
-            write_text(beside / PAGE, comparison_page(data, PICTURE))
+            write_text(beside / PAGE, comparison_page(data))
             emit_json(data, beside / DATA)
     if settings.json is not None:
         emit_json(data, settings.json)
@@ -221,10 +221,47 @@ def _data(
         "quality": {"measure": study.measure, "better": study.better} if study.quality else None,
     }
     data = as_json(kind, pairs, machines, masks, about, study.quality)
+    for pair, command in zip(data["pairs"], _pair_commands(settings, data["pairs"]), strict=True):
+        pair["command"] = command
     if int8:
         note = "The weights are INT8; every machine runs with its own datatype."
         data["notes"]["masks"].append({"of": int8, "note": note})
     return data
+
+
+def _pair_commands(settings: Settings, pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The comparison of each pair alone; "" where it depends on others, or is the dense one."""
+    from accel_sim.comparisons.variants import variants
+
+    if settings.equal != "as-is" or settings.study is not None:
+        return [""] * len(pairs)
+    machines = variants(_expanded(settings.accelerator), settings.memory, settings.set)
+    files, resolved = _files(settings), _resolved(settings)
+    generated = {} if settings.shapes is None else _generated(settings)
+
+    def command(pair: Mapping[str, Any]) -> str:
+        name, machine = pair["mask"], machines[pair["accelerator"]]
+        if pair["is_dense"] or (name not in generated and name not in files):
+            return ""
+        one: dict[str, Any] = {"mask": (), "pattern": ()}
+        if name in generated:
+            one["pattern"] = (generated[name][0],)
+        else:
+            one |= {"mask": (files[name],), "shapes": None, "density": None}
+        return command_line(
+            "accel_sim",
+            "compare",
+            replace(
+                resolved,
+                accelerator=(machine.accelerator,),
+                memory=() if machine.memory is None else (machine.memory,),
+                set=machine.set,
+                **{key: (pair[key],) for key in ("tokens", "batch", "context") if key in pair},
+                **one,
+            ),
+        )
+
+    return [command(pair) for pair in pairs]
 
 
 def _resolved(settings: Settings) -> Settings:

@@ -213,6 +213,7 @@ def show(settings: Settings, result: Result) -> int:
     if settings.study is not None:
         from accel_sim.exploration.page import study_page
         from accel_sim.exploration.picture import draw_study
+        from accel_sim.reports.html import png_url
         from sparse_formats.files.atomic import json_text, write_text
         from sparse_formats.files.output_folder import replace_files
 
@@ -224,7 +225,7 @@ def show(settings: Settings, result: Result) -> int:
             draw_study(data, beside / PICTURE)
             write_text(beside / DATA, json_text(data))
             write_text(beside / TABLE, as_csv(data))
-            write_text(beside / PAGE, study_page(data, PICTURE))
+            write_text(beside / PAGE, study_page(data, png_url((beside / PICTURE).read_bytes())))
     if settings.json is not None:
         emit_json(data, settings.json)
     console = new_console(is_stderr=settings.is_json_printed)

@@ -93,7 +93,7 @@ def _notes(pairs: Sequence[Pair] | Sequence[ModelPair]) -> dict[str, list[dict[s
 def as_csv(data: Mapping[str, Any]) -> str:
     """One row a pair; data: as in compare.json."""
     measures = [measure.key for measure in MEASURES[data["kind"]]]
-    nested = ("over_first", "over_dense", "energy_band_j")
+    nested = ("over_first", "over_dense", "energy_band_j", "command")
     plain = [key for key in data["pairs"][0] if key not in nested]
     header = [*plain, *(f"{over}.{key}" for over in nested[:2] for key in measures)]
     rows = [

@@ -1,45 +1,43 @@
-"""A comparison as one HTML page: no script, no network, all text escaped.
+"""The page of a comparison: the best of each figure, the pairs over each other, every pair.
 
 data: as in compare.json.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from accel_sim.comparisons.compare_terminal import note_text, order_sentences
 from accel_sim.comparisons.data import varying
 from accel_sim.comparisons.measures import LOADS, MEASURES
 from accel_sim.comparisons.quality import quality_measure
-from accel_sim.reports.html import card_grid, document, note_list, section
+from accel_sim.comparisons.scatter import scatter
+from accel_sim.reports.html import again, card_grid, document, drawn, footer, note_list, section
 from accel_sim.reports.html_tables import scrolled, table_row
 from accel_sim.reports.number_text import UNKNOWN, share, times
 from sparse_formats.untrusted import escaped
 
-_CAPTION = (
-    "Shorter bars are better, and hatched ones are dense runs. Of points, those further left and "
-    "down are better; names stand at those that no other beats."
+_SCATTER_WORDS = (
+    "<p>Hold the pointer on a point to see what it is, and click it for its command. The line "
+    "joins the pairs that none beats in the two figures shown.</p>\n"
 )
 
 
-def comparison_page(data: Mapping[str, Any], picture: str) -> str:
-    """The page; picture: the name of the file beside it."""
+def comparison_page(data: Mapping[str, Any]) -> str:
+    """The whole page."""
     title = f"Comparison: {data['subject']}"
     orders = [" ".join(order_sentences(order)) for order in data["energy_orders"]]
     notes = [note_text(note) for of_kind in data["notes"].values() for note in of_kind]
     body = [
         f"<header>\n<h1>{escaped(title)}</h1>\n{_facts(data)}\n</header>",
         section("The best of each figure", _cards(data)),
-        f'<figure>\n<img src="{escaped(quote(picture))}" alt="the pairs">\n'
-        f"<figcaption>{_CAPTION}</figcaption>\n</figure>",
+        section("The pairs over each other", _SCATTER_WORDS + drawn("pairs", "Pairs")),
         section("Every pair", _table(data)),
         *([section("Who needs less energy", note_list(orders))] if orders else []),
         *([section("Notes", note_list(notes))] if notes else []),
-        section("Masks", note_list(_mask(mask) for mask in data["masks"])),
-        f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n"
-        f"<p>{escaped(' '.join(f'{n} {v}' for n, v in data['versions'].items()))}</p>\n</footer>",
+        section("Masks", note_list(_mask(mask) for mask in data["masks"]) + again(data["command"])),
+        footer(data),
     ]
-    return document(title, body)
+    return document(title, body, {"scatters": [scatter(data).as_data()]})
 
 
 def _facts(data: Mapping[str, Any]) -> str:
@@ -103,7 +101,7 @@ def _table(data: Mapping[str, Any]) -> str:
         + "</p>"
     )
     return words + scrolled(
-        f'<table class="parts">\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        f'<table class="parts sortable">\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
         + "\n".join(rows)
         + "\n</tbody>\n</table>"
     )

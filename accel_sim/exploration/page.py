@@ -1,9 +1,9 @@
-"""A study as one HTML page: no script, no network, all text escaped."""
+"""The page of a study: what was found, the points over each other, the front, every point."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_sim.exploration.scatter import scatters
+from accel_sim.exploration.scatter import scatter
 from accel_sim.exploration.terminal import (
     best,
     figure,
@@ -13,9 +13,10 @@ from accel_sim.exploration.terminal import (
     summary,
     values_text,
 )
-from accel_sim.reports.html import document, note_list, section
+from accel_sim.reports.html import again, document, drawn, folded, footer, note_list, section
 from accel_sim.reports.html_tables import scrolled, table_row
 from accel_sim.reports.number_text import share, value_text
+from accel_sim.reports.verdict import answers
 from sparse_formats.untrusted import escaped
 
 _MOST_ROWS = 1000
@@ -23,18 +24,16 @@ _MOST_ROWS = 1000
 
 
 def study_page(data: Mapping[str, Any], picture: str) -> str:
-    """What was found, the points by pairs of objectives, the front, and every point.
-
-    picture: a file beside the page, which shows how the search went.
-    """
+    """The page. picture: the URL of one that shows how the search went."""
     points = {point["key"]: point for point in data["points"]}
     listed = " Each stands below with its reason."
-    sentences = [*summary(data, where=listed), *(findings(data) if data["front"] else ())]
+    tried = summary(data, where=listed)
+    found = " ".join(findings(data)) if data["front"] else ""
     body = [
         f"<header>\n<h1>Machines like {escaped(data['accelerator'])}</h1>\n</header>",
         section(
             "What was found",
-            f'<p class="verdict">{escaped(" ".join(sentences))}</p>{note_list(data["notes"])}',
+            answers({"What was tried": escaped(" ".join(tried)), "What is best": escaped(found)}),
         ),
     ]
     if data["front"]:
@@ -42,12 +41,24 @@ def study_page(data: Mapping[str, Any], picture: str) -> str:
         shown = best(data) if is_single else [points[key] for key in data["front"]]
         title = f"The best {len(shown)}" if is_single else "The front"
         body += [
-            section("Every point that counts", scatters(data)),
+            section("Every point that counts", _SCATTER_WORDS + drawn("points", "Points")),
             section(title, _table(shown, data) + _again(data)),
             section("How the search went", _picture(picture)),
         ]
-    body += [section("The space", _space(data)), section("Every point", _every(data)), _foot(data)]
-    return document(f"Machines like {data['accelerator']}", body)
+    body += [
+        section("The space", _space(data)),
+        section("Every point", _every(data)),
+        section("What to know about this study", note_list(data["notes"]) + again(data["command"])),
+        footer(data),
+    ]
+    figures = {"scatters": [scatter(data).as_data()]} if data["front"] else {}
+    return document(f"Machines like {data['accelerator']}", body, figures)
+
+
+_SCATTER_WORDS = (
+    "<p>Hold the pointer on a point to see what it is, and click it for its command. The line "
+    "joins the points that none beats in the two figures shown.</p>\n"
+)
 
 
 def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
@@ -71,7 +82,10 @@ def _table(points: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> str:
         ]
         rows.append(table_row(cells, classes))
     body = "\n".join(rows)
-    return scrolled(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
+    return scrolled(
+        f'<table class="sortable">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        "</table>"
+    )
 
 
 def _again(data: Mapping[str, Any]) -> str:
@@ -126,12 +140,4 @@ def _every(data: Mapping[str, Any]) -> str:
     if more := len(data["points"]) - len(shown):
         parts.append(f"<p>{more:,} further points stand in explore.csv.</p>")
     title = f"{len(data['points']):,} points that were tried"
-    return f"<details>\n<summary>{title}</summary>\n{chr(10).join(parts)}\n</details>"
-
-
-def _foot(data: Mapping[str, Any]) -> str:
-    versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
-    return (
-        f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n"
-        f"<p>{escaped(versions)}</p>\n</footer>"
-    )
+    return folded(title, "\n".join(parts))

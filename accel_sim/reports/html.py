@@ -76,6 +76,11 @@ def _script() -> str:
     return "'use strict';\n(() => {\n" + "\n".join(files) + "})();\n"
 
 
+def png_url(picture: bytes) -> str:
+    """A PNG as the URL of an image that stands in the page itself."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+
+
 def folded(title: str, content: str) -> str:
     """A part of a page that is closed until somebody opens it; the content is HTML already."""
     return f"<details>\n<summary>{escaped(title)}</summary>\n{content}\n</details>"
@@ -135,6 +140,7 @@ def card_grid(cards: Iterable[tuple[str, str, str]]) -> str:
 
 
 def footer(data: Mapping[str, Any]) -> str:
-    """The command, the versions and the time of a report."""
+    """The versions and the time of a report."""
     versions = " ".join(f"{name} {version}" for name, version in data["versions"].items())
-    return f"<footer>\n\n<p>{escaped(versions)} · {escaped(data['timestamp'])}</p>\n</footer>"
+    when = f" · {data['timestamp']}" if "timestamp" in data else ""
+    return f"<footer>\n<p>{escaped(versions + when)}</p>\n</footer>"

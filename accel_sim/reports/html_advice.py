@@ -17,7 +17,7 @@ _MEASURES = {
 }
 
 
-def adviceadvice_items(advice: Sequence[Mapping[str, Any]], command: str) -> str:
+def advice_list(advice: Sequence[Mapping[str, Any]], command: str) -> str:
     """What helps, best first; what does not is folded away. command: of the run itself."""
     helpful = [item for item in advice if judged(item) == "helps"]
     others = [item for item in advice if judged(item) != "helps"]
@@ -37,7 +37,7 @@ def _do_not(count: int) -> str:
     return "does not help" if count == 1 else "do not help"
 
 
-def mask_adviceadvice_items(advice: Sequence[Mapping[str, str]]) -> str:
+def mask_advice_list(advice: Sequence[Mapping[str, str]]) -> str:
     """Other masks of the same density with the commands that make them."""
     items = [
         f'<p class="change">{escaped(item["change"].capitalize())}</p>'

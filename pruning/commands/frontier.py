@@ -213,7 +213,7 @@ def show(settings: Settings, result: Result) -> None:
     data = result.data
     with replace_files(settings.out, LISTED_AS) as beside:
         draw(data, beside / PICTURE)
-        write_text(beside / PAGE, page(data, (beside / PICTURE).read_bytes()))
+        write_text(beside / PAGE, page(data))
         write_text(beside / DATA, json_text(data))
         write_text(beside / TABLE, as_csv(data))
         if result.masks:

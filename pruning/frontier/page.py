@@ -1,13 +1,22 @@
-"""The study as one HTML page: no script, no network, all text escaped; the verdict comes first."""
+"""The page of a study: the verdict, the points over each other, every point."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_sim.reports.html import card_grid, document, note_list, section
+from accel_sim.reports.html import (
+    again,
+    card_grid,
+    document,
+    drawn,
+    folded,
+    footer,
+    note_list,
+    section,
+)
 from accel_sim.reports.html_tables import scrolled, table_row
 from accel_sim.reports.number_text import quantity, times
 from pruning.frontier.plan import FLOORS
+from pruning.frontier.scatter import scatter
 from pruning.frontier.words import percent
 from sparse_formats.untrusted import escaped
 
@@ -15,24 +24,27 @@ _TIMES_FROM = 10
 """Losses beyond are said as a multiple, and nobody asks for their error."""
 
 
-def page(data: Mapping[str, Any], picture: bytes) -> str:
-    """The page; data: as in frontier.json. picture: a PNG, which goes into the page itself."""
+def page(data: Mapping[str, Any]) -> str:
+    """The page; data: as in frontier.json."""
     title = f"Frontier of {data['study']['name']}"
     body = [
         _heading(data, title),
-        section("Verdict", _verdict(data) + note_list(data["notes"])),
+        section("Verdict", _verdict(data)),
         card_grid(_cards(data)),
-        _picture(picture),
+        section("Every point over the others", _SCATTER_WORDS + drawn("points", "Points")),
         section("Every point", _table(data)),
-        section("The same again", _commands(data)),
-        f"<footer>\n<p><code>{escaped(data['command'])}</code></p>\n<p>{escaped(_versions(data))}"
-        "</p>\n</footer>",
+        section("What to know about this study", note_list(data["notes"]) + again(data["command"])),
+        section("The commands of every point", folded("Commands", _commands(data))),
+        footer(data),
     ]
-    return document(title, body)
+    figures = scatter(data)
+    return document(title, body, {"scatters": [figures.as_data()] if figures.points else []})
 
 
-def _versions(data: Mapping[str, Any]) -> str:
-    return " ".join(f"{name} {version}" for name, version in data["versions"].items())
+_SCATTER_WORDS = (
+    "<p>Hold the pointer on a point to see what it is, and click it for the commands that make it. "
+    "The line joins the points that none beats in the two figures shown.</p>\n"
+)
 
 
 def _heading(data: Mapping[str, Any], title: str) -> str:
@@ -52,19 +64,6 @@ def _cards(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _picture(picture: bytes) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    caption = (
-        "Every point on every machine. Large points are on the front of quality, latency and "
-        "energy; the line joins those that nobody beats in the two quantities of a panel; hollow "
-        "points cannot be told from a floor."
-    )
-    return (
-        f'<figure>\n<img src="{source}" alt="Quality over latency and energy">\n'
-        f"<figcaption>{escaped(caption)}</figcaption>\n</figure>"
-    )
-
-
 def _table(data: Mapping[str, Any]) -> str:
     machines = list(data["machines"])
     titles = ["model", "density", "importance kept", "quality", "loss", "worth"]
@@ -76,8 +75,8 @@ def _table(data: Mapping[str, Any]) -> str:
     )
     rows = "\n".join(_row(each, machines) for each in every_row(data))
     return scrolled(
-        f'<table class="parts">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n'
-        "</table>"
+        f'<table class="parts sortable">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n'
+        "</tbody>\n</table>"
     )
 
 

@@ -1,13 +1,13 @@
 // Points of a comparison, a frontier or a study: what each is, and the command that makes it again.
 
-const GOODNESS = {beaten: 0, floor: 0, dense: 1, front: 2, knee: 3};
+const GOODNESS = {dense: 0, floor: 0, beaten: 1, front: 2, knee: 3};
 
 function drawScatter(element, scatter) {
   const axis = (key) => scatter.axes.find((each) => each.key === key);
   let [across, up] = [scatter.axes[0].key, (scatter.axes[1] || scatter.axes[0]).key];
   let shown = null;
   const canvas = html('div', {class: 'canvas'});
-  const panel = html('div', {class: 'point', 'aria-live': 'polite'}, html('p', {}, 'Click a point for its command.'));
+  const panel = html('div', {class: 'point', 'aria-live': 'polite'});
 
   function show(point) {
     shown = point;
@@ -73,6 +73,8 @@ function drawScatter(element, scatter) {
         words.map(([key, said]) => html('li', {},
           svg('svg', {class: 'key', viewBox: '-8 -8 16 16', 'aria-hidden': 'true'}, marker('o', 'var(--accent)', 0, 0, `dot ${key}`)), said)))), panel));
   drawnToWidth(canvas, (now) => draw(width = now));
+  const best = scatter.points.reduce((found, point) => (GOODNESS[point.state] > GOODNESS[found.state] ? point : found));
+  show(best);
 }
 
 // The points that none beats in these two, from left to right.

@@ -3,11 +3,12 @@
 function cellValue(row, index) {
   const cell = row.cells[index];
   if (!cell) return '';
-  const given = cell.dataset.value;
-  if (given !== undefined) return given === '' ? null : Number(given);
   const text = cell.textContent.trim();
-  const number = Number(text.replace(/[,×%]/g, '').replace('−', '-').trim());
-  return text === '' || text === UNKNOWN ? null : Number.isNaN(number) ? text : number;
+  if (text === '' || text === UNKNOWN) return null;
+  const found = text.match(/^([−-]?[\d,]+(?:\.\d+)?)\s*(?:([GMkmµnp]?)(?:Js|s|J|B|W|MAC)$|[×%]|mm²|$)/);
+  if (!found) return text;
+  const scale = {G: 1e9, M: 1e6, k: 1e3, m: 1e-3, 'µ': 1e-6, n: 1e-9, p: 1e-12}[found[2]] || 1;
+  return scale * Number(found[1].replaceAll(',', '').replace('−', '-'));
 }
 
 for (const table of document.querySelectorAll('table.sortable')) {

@@ -125,7 +125,7 @@ def test_says_a_whole_model_what_the_command_model_says(tmp_path: Path) -> None:
         ratio = 1 / pair["over_dense"]["time_per_output_token_s"]
         assert ratio == pytest.approx(gained["output_token"])
     assert "TPOT: time per output token" in " ".join(printed(data))
-    assert f"{tmp_path}: prompts of 8, 3 generated" in comparison_page(data, "compare.png")
+    assert f"{tmp_path}: prompts of 8, 3 generated" in comparison_page(data)
 
 
 def test_are_all_machines_on_one_mask_a_screen() -> None:
@@ -156,7 +156,7 @@ def test_is_the_table_the_same_in_csv_and_page() -> None:
     for row, pair in zip(rows, data["pairs"], strict=True):
         assert float(row["latency_s"]) == pair["latency_s"]
         assert float(row["over_dense.energy_j"]) == pair["over_dense"]["energy_j"]
-    page = comparison_page(data, "compare.png")
+    page = comparison_page(data)
     assert page.count("<tr>") == 4
     assert "cannot keep 20 % exactly" in page  # three of 16 rows are 18.75 %
 
@@ -165,7 +165,7 @@ def test_is_a_name_no_markup(tmp_path: Path) -> None:
     path = tmp_path / "<b>[red]x.npz"
     np.savez(path, m=np.eye(4))
     data = data_of(mask=(path,), tokens=(1,))
-    assert "<b>" not in comparison_page(data, "compare.png")
+    assert "<b>" not in comparison_page(data)
     assert any("<b>[red]x.npz" in line for line in printed(data))
     json.dumps(data)
 
@@ -198,7 +198,7 @@ def test_stands_the_quality_of_a_study_beside_its_masks(study: Path, tmp_path: P
     ]
     text = " ".join(printed(data))
     assert "31.50" in text and "quality: perplexity, lower is better." in text
-    assert '<td class="number">31.50</td>' in comparison_page(data, "compare.png")
+    assert '<td class="number">31.50</td>' in comparison_page(data)
     assert as_csv(data).count(",29.25,") == 1
     # The file itself will do.
     assert data_of(study=study / "masks.toml", tokens=(1,))["pairs"] == data["pairs"]
