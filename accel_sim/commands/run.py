@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from accel_sim.inputs.activations import Activations
     from accel_sim.inputs.workload import Workload
     from accel_sim.pipeline import Runs
+    from accel_sim.reports.figures.timeline import Timeline
     from accel_sim.reports.report import Report
 
 NO_ADVICE = "--advice simulates what would help; --out does so too where it is quick."
@@ -109,7 +110,6 @@ def run(settings: Settings) -> Result:
     from accel_sim.comparisons.mask_advice import mask_advice
     from accel_sim.models.left_out import not_counted
     from accel_sim.reports.calibration import check_calibratable
-    from accel_sim.traces.page_timelines import page_timelines
 
     machine = accelerator(settings)
     check_traces(settings, machine)
@@ -142,9 +142,18 @@ def run(settings: Settings) -> Result:
         notes=(*report.notes, *(note for note in notes if note)),
         advice=advice,
         mask_advice={} if advice is None else mask_advice(workload, report.total.density),
-        timelines={} if settings.out is None else page_timelines(runs[0], workload),
+        timelines=_timelines(settings, runs[0], workload),
     )
     return Result(report, products, workload, runs[0])
+
+
+def _timelines(settings: Settings, runs: Runs, workload: Workload) -> Mapping[str, Timeline]:
+    """Those of the page, where there is one."""
+    if settings.out is None:
+        return {}
+    from accel_sim.traces.page_timelines import page_timelines
+
+    return page_timelines(runs, workload)
 
 
 def show(settings: Settings, result: Result) -> int:

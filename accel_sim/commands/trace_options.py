@@ -143,31 +143,37 @@ def write_traces(
     settings: TraceOptions, runs: Runs, workload: Workload, wish: Wish | None
 ) -> Sequence[str]:
     """Write what is asked for; what to tell about it, a line each."""
-    from accel_sim.traces import dramsim3, perfetto, ramulator2, vcd
-    from accel_sim.traces.dram import dram_trace
-    from accel_sim.traces.record import record
-    from accel_sim.traces.waves import record_waves
-
     # All is recorded, and refused for its size, before anything is written.
-    format_ = dram_format_of(settings)
-    trace = record(runs, workload, wish) if settings.trace and wish else None
-    waves = record_waves(runs, workload, wish) if settings.vcd and wish else None
-    asked = dram_trace(runs) if settings.dram_trace else None
+    pieces: list[tuple[Path, Iterable[bytes]]] = []
     said: list[str] = []
-    if settings.trace is not None and trace is not None:
-        _write(settings.trace, perfetto.encode(trace))
+    if settings.trace is not None and wish is not None:
+        from accel_sim.traces import perfetto
+        from accel_sim.traces.record import record
+
+        trace = record(runs, workload, wish)
+        pieces.append((settings.trace, perfetto.encode(trace)))
         said += [f"trace    {settings.trace}: open it in ui.perfetto.dev; 1 ns is 1 cycle"]
         said += [f"         {each}" for each in trace.said]
-    if settings.vcd is not None and waves is not None:
-        _write(settings.vcd, vcd.encode(waves))
+    if settings.vcd is not None and wish is not None:
+        from accel_sim.traces import vcd
+        from accel_sim.traces.waves import record_waves
+
+        pieces.append((settings.vcd, vcd.encode(record_waves(runs, workload, wish))))
         said += [f"waves    {settings.vcd}: open it in GTKWave with rtl/machine.gtkw, or in Surfer"]
-    if settings.dram_trace is not None and asked is not None:
-        encode = {"dramsim3": dramsim3.encode, "ramulator2": ramulator2.encode}[format_ or ""]
-        _write(settings.dram_trace, encode(asked))
+    format_ = dram_format_of(settings)
+    if settings.dram_trace is not None and format_ is not None:
+        from accel_sim.traces import dramsim3, ramulator2
+        from accel_sim.traces.dram import dram_trace
+
+        encode = {"dramsim3": dramsim3.encode, "ramulator2": ramulator2.encode}[format_]
+        asked = dram_trace(runs)
+        pieces.append((settings.dram_trace, encode(asked)))
         said += [
             f"dram     {settings.dram_trace}: {asked.bursts:,} bursts of {asked.burst_bytes} bytes "
             f"for {format_}; weights from 0x0, activations from 0x{asked.activations:x}"
         ]
+    for path, encoded in pieces:
+        _write(path, encoded)
     return said
 
 
