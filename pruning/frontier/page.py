@@ -31,7 +31,7 @@ def page(data: Mapping[str, Any]) -> str:
         _heading(data, title),
         section("Verdict", _verdict(data)),
         card_grid(_cards(data)),
-        section("Every point over the others", _SCATTER_WORDS + drawn("points", "Points")),
+        section("Points over each other", _SCATTER_WORDS + drawn("points", "Points")),
         section("Every point", _table(data)),
         section("What to know about this study", note_list(data["notes"]) + again(data["command"])),
         section("The commands of every point", folded("Commands", _commands(data))),
