@@ -2,7 +2,7 @@
 
 import re
 import sys
-from importlib.metadata import version as installed
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ write()
 
 project = "mvpsim"
 author = copyright = "mvpsim developers"
-version = release = installed("mvpsim")
+_PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+version = release = _PYPROJECT["project"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["from_code"]

@@ -87,6 +87,7 @@ def _section(
 ) -> str:
     """The keys of one section."""
     hints = get_type_hints(section, include_extras=True)
+    own = _said(section)
     rows = []
     for each in fields(section):
         if each.name == "ert":
@@ -94,7 +95,7 @@ def _section(
         key = f"{name}.{each.name}"
         value, mark = values.get(key, ("", ""))
         default = "" if each.default is MISSING or each.default is None else _shown(each.default)
-        meaning = meanings.get(key, meanings.get(each.name, ""))
+        meaning = meanings.get(key, meanings.get(each.name, plain(own.get(each.name, ""))))
         rows.append(
             [
                 code(key),
@@ -105,10 +106,14 @@ def _section(
                 meaning,
             ]
         )
-    said = (section.__doc__ or "").strip()
-    text = "" if said.startswith(f"{section.__name__}(") else f"{plain(said)}\n\n"
     header = ["key", "type and range", "unit", "default", "value and mark", "meaning"]
-    return f"### `[{name}]` of {section.__name__}\n\n{text}{table(header, rows)}"
+    return f"### `[{name}]`\n\n{table(header, rows)}"
+
+
+def _said(section: type) -> dict[str, str]:
+    """Key → what the docstring of a section says of it, as `key: what it is.`"""
+    text = " ".join((section.__doc__ or "").split())
+    return dict(re.findall(r"(\w+): (.*?\.)(?= \w+(?:, \w+)*: |$)", text))
 
 
 def _machines() -> str:
@@ -187,7 +192,7 @@ def _kind(hint: Any) -> str:
         return f"list of: {_kind(get_args(bare(hint))[0])}"
     kinds = {int: "whole number", float: "number", bool: "true or false", str: "text"}
     name = kinds.get(bare(hint), getattr(bare(hint), "__name__", str(bare(hint))))
-    limits = range_of(hint)
+    limits = re.sub(r" to [\d.]+e\+\d+$", " up", range_of(hint))
     return f"{name} {limits}" if limits else name
 
 
@@ -203,4 +208,6 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_shown, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:g}"
+    return str(value)

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 
-from docs.from_code.markdown import code, plain, table
+from docs.from_code.markdown import code, plain
 from docs.from_code.markdown import page as whole_page
 from sparse_formats.terminal.command import Command, help_of
 from sparse_formats.terminal.settings import Setting, label_of, metavar_of, settings_of
@@ -12,9 +12,9 @@ _INTRODUCTION = """\
 This page is written from the code. Each command is started as `python -m {package} NAME`, or as
 `{script} NAME` where the package is installed. `--help` prints the same text.
 
-A key is what a flag is called in the TOML file that `--config FILE` reads. Flags win over the file.
-In square brackets stand the choices, the range and the default of a value. A flag that is
-*repeatable* may be given several times."""
+In the TOML file that `--config FILE` reads, a flag is a key with `_` in place of `-`, unless
+another key is named. Flags win over the file. In square brackets stand the choices, the range and
+the default of a value. A flag that is *repeatable* may be given several times."""
 
 _SCRIPTS = {
     "pruning": "mvpsim-prune",
@@ -36,23 +36,17 @@ def _command(package: str, name: str, command: Command) -> str:
     settings = command.Settings
     text = inspect.cleandoc(settings.__doc__ or "")
     said = "\n\n".join(plain(part) for part in text.split("\n\n"))
-    rows = [_row(setting) for setting in settings_of(settings)]
-    flags = table(["flag", "value", "key", "what it does"], rows)
+    flags = "\n".join(_flag(setting) for setting in settings_of(settings))
     return f"## {name}\n\n```text\npython -m {package} {name}\n```\n\n{said}\n\n{flags}"
 
 
-def _row(setting: Setting) -> list[str]:
-    said = setting.option
-    if said.is_argument:
-        flags = [label_of(setting)]
-    elif setting.is_bool:
-        flags = [f"{flag}, --no-{flag.removeprefix('--')}" for flag in setting.flags]
-    else:
-        flags = list(setting.flags)
-    value = "" if setting.is_bool else metavar_of(setting)
-    return [
-        " ".join(code(flag) for flag in ", ".join(flags).split(", ")),
-        code(value),
-        code(".".join(setting.key)),
-        plain(help_of(setting)),
-    ]
+def _flag(setting: Setting) -> str:
+    """An item of the list: the flag with its value, its key, and what it does."""
+    said, key = setting.option, ".".join(setting.key)
+    flags = [label_of(setting)] if said.is_argument else list(setting.flags)
+    if setting.is_bool:
+        flags += [f"--no-{flag.removeprefix('--')}" for flag in flags]
+    elif not said.is_argument:
+        flags = [f"{flag} {metavar_of(setting)}" for flag in flags]
+    named = "" if flags[0].split()[0] == f"--{key.replace('_', '-')}" else f" Key: {code(key)}."
+    return f"- {', '.join(map(code, flags))}: {plain(help_of(setting))}{named}"

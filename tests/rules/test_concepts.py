@@ -56,5 +56,6 @@ def test_the_direction_strength_of_the_page_is_the_formula_of_the_page(drawing: 
 
 
 def test_it_can_be_drawn(drawing: ModuleType, tmp_path: Path) -> None:
-    drawing.draw(tmp_path / "drawing.png")
-    assert (tmp_path / "drawing.png").stat().st_size > 10_000
+    for name in ("draw", "draw_direction", "draw_machine"):
+        getattr(drawing, name)(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000

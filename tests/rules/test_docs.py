@@ -79,7 +79,7 @@ def test_are_the_flags_of_the_command_those_of_today(
     page: Path, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = re.sub(r"\$\w+", "1", command.split(" #")[0].replace("…", " "))
+    line = re.sub(r"\$\w+", "1", re.split(r" #| \| ", command)[0].replace("…", " "))
     shown = shlex.split(line)[2:]
     if shown[0] not in PACKAGES:
         assert find_spec(shown[0]) is not None, f"{page.name}: there is no module {shown[0]}"

@@ -1,4 +1,4 @@
-"""Do the README's commands and its Python lines do what they say?"""
+"""Do the commands and the Python lines of the README and of docs/commands.md do what they say?"""
 
 import re
 import shlex
@@ -11,19 +11,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+BOTH = README + (ROOT / "docs" / "commands.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", BOTH, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
-    return [
+    found = [
         line.removeprefix("$ ")
         for block in blocks("console")
         for line in block.splitlines()
         if line.startswith("$ ")
     ]
+    return list(dict.fromkeys(found))
 
 
 def model() -> str:
@@ -89,6 +91,10 @@ def test_is_every_line_shown_one_that_the_demo_prints(folder: Path) -> None:
         if " ".join(line.split()) not in printed
     ]
     assert not missing
+    (total,) = [line for line in done.stdout.splitlines() if line.startswith("total ")]
+    said = re.search(r"takes ([\d,]+) cycles, ([\d.]+) times", " ".join(README.split()))
+    assert said is not None
+    assert set(said.groups()) <= set(total.split())
 
 
 def test_do_the_links_lead_somewhere() -> None:
