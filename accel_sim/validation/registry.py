@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from accel_sim.validation import (
     cambricon_x,
+    channel_merging,
     dual_side,
     eie,
     index_matching,
@@ -28,6 +29,7 @@ AGREEMENTS: dict[str, tuple[Agreement, ...]] = {
     "sigma": sigma.AGREEMENTS,
     "dual_side": dual_side.AGREEMENTS,
     "scnn": scnn.AGREEMENTS,
+    "channel_merging": channel_merging.AGREEMENTS,
     "xor_net": xor_net.AGREEMENTS,
     "tf_mvp": power.TF_MVP,
     "model": whole_models.AGREEMENTS,

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from pruning.patterns.block import Block
+from pruning.patterns.column_combining import ColumnCombining
 from pruning.patterns.coupled import Channel, Coupled, Head
 from pruning.patterns.fine_grained import FineGrained
 from pruning.patterns.hierarchical_n_m import HierarchicalNM
@@ -35,6 +36,7 @@ PATTERNS: Mapping[str, type[Pattern]] = {
     "sum_n_m": SumNM,
     "n_m_or_dense": NMOrDense,
     "block": Block,
+    "combined": ColumnCombining,
     "row": Row,
     "column": Column,
     "channel": Channel,

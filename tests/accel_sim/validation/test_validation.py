@@ -4,6 +4,7 @@ import pytest
 
 from accel_sim.comparisons.terminal import verdict
 from accel_sim.validation import (
+    channel_merging,
     dual_side,
     eie,
     index_matching,
@@ -35,6 +36,7 @@ QUICK = (
     *scnn.AGREEMENTS,
     *whole_models.AGREEMENTS,
     *xor_net.AGREEMENTS,
+    *channel_merging.AGREEMENTS,
 )
 
 
