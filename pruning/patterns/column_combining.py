@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError
-from sparse_formats.masks.column_groups import group_columns, keep_largest
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.terminal.settings import NotNegative, option
 
@@ -103,6 +102,8 @@ class ColumnCombining(Pattern):
 
     def _combined(self, scores: NDArray[np.float32], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """What is left of a mask of one matrix."""
+        from sparse_formats.masks.column_groups import group_columns, keep_largest
+
         found = np.zeros_like(keep)
         for rows in self._strips(len(keep)):
             groups = group_columns(keep[rows], self.columns, self.conflicts)
