@@ -115,16 +115,21 @@ class Recorder:
             time, value = np.asarray(time, np.int64), np.asarray(value, np.int64)
             self._counters.setdefault(path, []).append(Counter(path, unit, time, value))
 
-    def trace(self, name: str, said: Sequence[str]) -> Trace:
+    def trace(self, name: str, said: Sequence[str], detailed: tuple[int, int] = (0, 0)) -> Trace:
         """All of it.
+
+        detailed: the cycles that make most of the events, of which a refusal names some.
 
         Raises:
             InputError: more than `MOST_EVENTS` events.
         """
         if self.events > MOST_EVENTS:
+            first, last = detailed if self._window is None else self._window
+            fits = first + max((last - first) * MOST_EVENTS * 9 // (self.events * 10), 1)
             raise InputError(
                 f"the trace would have {self.events:,} events, more than {MOST_EVENTS:,}; choose "
-                "fewer cycles with --trace-cycles A:B or a smaller layer with --trace-layer REGEX"
+                f"fewer cycles, e.g. --trace-cycles {first}:{fits}, or a smaller layer with "
+                "--trace-layer REGEX"
             )
         tracks: list[Slices | Counter] = []
         for path in self._order:

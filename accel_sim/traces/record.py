@@ -127,7 +127,13 @@ def record(runs: Runs, workload: Workload, wish: Wish) -> Trace:
             "each cause, which say how long and not when"
         )
     title = f"{machine.title}: 1 ns is 1 cycle at {machine.clock.clock_hz / 1e6:g} MHz"
-    return recorder.trace(title, said)
+    return recorder.trace(title, said, span_of(places, names))
+
+
+def span_of(places: Sequence[Place], names: set[str]) -> tuple[int, int]:
+    """From the start of the first of these layers to the end of the last."""
+    times = [place.time for place in places if place.run.name in names]
+    return times[0].start, times[-1].end
 
 
 def recorders(

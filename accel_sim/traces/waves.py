@@ -17,7 +17,7 @@ from accel_sim.dataflows.mixed_vector.recording import PassRecord
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import Runs
 from accel_sim.traces.events import Path, Recorder, Trace
-from accel_sim.traces.record import Place, Wish, detailed, places_of, recorders
+from accel_sim.traces.record import Place, Wish, detailed, places_of, recorders, span_of
 from sparse_formats.errors import SettingError
 
 MACHINE: Path = ("bench", "machine")
@@ -59,7 +59,7 @@ def record_waves(runs: Runs, workload: Workload, wish: Wish) -> Trace:
         for number, (start, end) in enumerate(place.passes[:, :2].tolist()):
             if signals.recorder.overlaps(start, end):
                 _record_pass(signals, of.record(*divmod(number, groups)), start, machine)
-    return signals.recorder.trace(machine.title, ())
+    return signals.recorder.trace(machine.title, (), span_of(places, names))
 
 
 def check_waves(machine: Machine) -> MixedVector:

@@ -1,5 +1,6 @@
 """Does a Perfetto file hold the timeline, as the perfetto package reads it?"""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,14 @@ def test_are_too_many_events_refused_with_their_number(
     monkeypatch.setattr(events, "MOST_EVENTS", count)
     recorded(work, machine, Wish())
     monkeypatch.setattr(events, "MOST_EVENTS", count - 1)
-    with pytest.raises(InputError, match=f"would have {count:,} events, more than {count - 1:,}"):
+    with pytest.raises(
+        InputError, match=f"would have {count:,} events, more than {count - 1:,}"
+    ) as refusal:
         recorded(work, machine, Wish())
+    # The cycles that it names fit.
+    named = re.search(r"--trace-cycles (\d+):(\d+)", str(refusal.value))
+    assert named is not None
+    recorded(work, machine, Wish(cycles=(int(named[1]), int(named[2]))))
     monkeypatch.setattr(events, "MOST_EVENTS", 10)
     with pytest.raises(InputError, match="events"):
         call(COMMANDS, "run", *RUN, "--trace", str(path))
