@@ -66,7 +66,8 @@ module bench #(
 
     // Jobs.
     string  name, waves;
-    integer file, got, job = 0, now = 0, values = 0, inputs = 0, outputs = 0, length = 0;
+    logic [31:0] now = 32'd0;
+    integer file, got, job = 0, values = 0, inputs = 0, outputs = 0, length = 0;
     integer most_cycles, start = 0, a, b, c, d, e, f, g, h, i;
     initial begin
         if (!$value$plusargs("jobs=%s", name)) $finish;
@@ -121,7 +122,7 @@ module bench #(
                 reset <= 1'b0;
                 load_enable <= 1'b1;
                 go <= !is_resident;
-                now <= 0;
+                now <= 32'd0;
                 phase <= 2;
                 // Waveforms from here on, in the names of docs/timeline.md: +vcd=FILE.
                 if (job == 0 && $value$plusargs("vcd=%s", waves)) begin
@@ -136,7 +137,7 @@ module bench #(
                 values <= values + 1;
             end
             2: if (go) begin   // the layer
-                now <= now + 1;
+                now <= now + 32'd1;
                 if (dram_waits) waits = waits + 1;
                 if (dram_moves) moves = moves + 1;
                 if (write_back_works) writes = writes + 1;
