@@ -119,7 +119,10 @@ def _verdict(data: Mapping[str, Any]) -> str:
         gets.append(f"Each further one takes <strong>{quantity(token['mean'], 's')}</strong>.")
     if pruning := pruning_words(answer):
         gets.append(escaped(f"Pruning: {pruning}"))
-    bounds = [_bound_words(name, phase) for name, phase in data["phases"].items()]
+    bounds = [
+        _bound_words(name, phase, data["accelerator"]["dataflow"])
+        for name, phase in data["phases"].items()
+    ]
     return answers(
         {
             "What you get": " ".join(gets),
@@ -129,7 +132,7 @@ def _verdict(data: Mapping[str, Any]) -> str:
     )
 
 
-def _bound_words(name: str, phase: Mapping[str, Any]) -> str:
+def _bound_words(name: str, phase: Mapping[str, Any], dataflow: str) -> str:
     """The operator and the cause with the most cycles."""
     slow = max(phase["by_kind"], key=lambda each: each["cycles"])
     part = share_of(slow["cycles"], phase["cycles"], ".0f")
@@ -137,7 +140,9 @@ def _bound_words(name: str, phase: Mapping[str, Any]) -> str:
     causes = phase["cycles_by_cause"]
     if most := max(causes, key=lambda cause: causes[cause], default=""):
         of_all = share_of(causes[most], phase["cycles"], ".0f")
-        said += f" Of the causes, <strong>{spoken(most)}</strong> has most cycles, {of_all}."
+        words = escaped(_cause_words(dataflow)[most])
+        said += f" Of the causes, <strong>{spoken(most)}</strong> ({words}) has most cycles, "
+        said += f"{of_all}."
     return said
 
 
@@ -241,10 +246,15 @@ def _operator(each: Mapping[str, Any], phase: Mapping[str, Any], *, has_macs: bo
     return [*cells, quantity(moved / steps, "B"), quantity(each["energy_j"] / steps, "J")]
 
 
-def _causes(phase: Mapping[str, Any], dataflow: str) -> str:
+def _cause_words(dataflow: str) -> dict[str, str]:
+    """What each cause of a phase means."""
     words = {name: cause.words for name, cause in causes_of(dataflow).items()}
+    return words | {VECTOR: VECTOR_WORDS, "dram": DRAM_WORDS}
+
+
+def _causes(phase: Mapping[str, Any], dataflow: str) -> str:
+    words = _cause_words(dataflow)
     causes = {cause: cycles for cause, cycles in phase["cycles_by_cause"].items() if cycles}
-    words |= {VECTOR: VECTOR_WORDS, "dram": DRAM_WORDS}
     return parts_table("cause", "cycles", causes, phase["cycles"], words, lambda n: f"{n:,}")
 
 

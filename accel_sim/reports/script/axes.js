@@ -23,7 +23,7 @@ function linearTicks([low, high]) {
 
 // across, up: {range, isLog, words, text}. Returns the picture and where values lie in it.
 function axes(width, height, across, up, label) {
-  const [left, right, top, bottom] = [width < 500 ? 58 : 72, 14, 12, 46];
+  const [left, right, top, bottom] = [76, 14, 12, 46];
   const part = ({range: [low, high], isLog}, value) => (isLog ?
     Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
   const x = (value) => left + (width - left - right) * part(across, value);
