@@ -169,11 +169,19 @@ def _products(settings: Settings, machines: Mapping[str, Machine]) -> Result:
     from accel_sim.comparisons.compare import compare
 
     workloads = _workloads(settings)
-    pairs = list(compare(workloads, machines, settings.threads, settings.tokens or (TOKENS,)))
+    # Who asks for all of them gets those that can run the masks, and is told of the others.
+    left_out: dict[str, str] | None = {} if ALL in settings.accelerator else None
+    tokens = settings.tokens or (TOKENS,)
+    pairs = list(compare(workloads, machines, settings.threads, tokens, left_out))
+    for name in left_out or ():
+        pairs = [pair for pair in pairs if pair.accelerator != name]
+        machines = {other: machine for other, machine in machines.items() if other != name}
     masks = {name: workload.origin for name, workload in workloads.items()}
     read = [each.origin.get("read", {}).get("sentences", ()) for each in workloads.values()]
     int8 = [name for name, workload in workloads.items() if workload.is_int8]
     data = _data("products", settings, pairs, machines, masks, int8)
+    told = [{"of": [name], "note": reason} for name, reason in (left_out or {}).items()]
+    data["notes"]["left_out"] = told
     return Result(data, tuple(sentence for sentences in read for sentence in sentences))
 
 

@@ -9,6 +9,7 @@ from accel_sim.inputs.workload import Workload
 from accel_sim.machines.plausibility import implausible
 from accel_sim.pipeline import simulate, simulate_dense
 from accel_sim.reports.report import Report
+from sparse_formats.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +26,9 @@ class Pair:
     """One mask on one accelerator, with so many tokens through each matrix.
 
     dense: the name of the mask that drops nothing of the same matrices. stored: formats with their
-    number of matrices. needed_share: of the multiplications that are issued, those that a kept
-    weight needs; None where there are none. energy_band_j: with every row of the tables low, and
-    with every row high.
+    number of matrices. is_resident: weights stay on the chip. needed_share: of the multiplications
+    that are issued, those that a kept weight needs; None where there are none. energy_band_j: with
+    every row of the tables low, and with every row high.
     """
 
     mask: str
@@ -37,6 +38,7 @@ class Pair:
     density: float | None
     macs: int
     stored: str
+    is_resident: bool = False
     needed_share: float | None
     bound_by: str | None
     cycles: int
@@ -62,15 +64,17 @@ def compare(
     machines: Mapping[str, Machine] | Sequence[Machine],
     threads: int | None = None,
     tokens: Sequence[int] = (),
+    left_out: dict[str, str] | None = None,
 ) -> Iterator[Pair]:
     """Every mask on every machine: mask by mask, numbers of tokens and machines in their order.
 
     Behind them, each machine's own dense run of the same matrices, under the name "dense".
     workloads, machines: by the name that they have in the table; a machine without one has its own.
-    tokens: in place of those of the workloads.
+    tokens: in place of those of the workloads. left_out: filled with the machines that a matrix
+    does not fit, each with the reason; they get no further pairs. The first is never left out.
 
     Raises:
-        InputError: a matrix does not fit a machine.
+        InputError: a matrix does not fit the first machine, or any where `left_out` is not given.
     """
     if not isinstance(machines, Mapping):
         machines = {machine.name: machine for machine in machines}
@@ -81,7 +85,15 @@ def compare(
             activations = replace(workload.activations, tokens=count)
             work = replace(workload, activations=activations)
             for accelerator, machine in machines.items():
-                report = simulate(work, machine, is_checked=False, threads=threads)
+                if left_out is not None and accelerator in left_out:
+                    continue
+                try:
+                    report = simulate(work, machine, is_checked=False, threads=threads)
+                except InputError as error:
+                    if left_out is None or accelerator == next(iter(machines)):
+                        raise
+                    left_out[accelerator] = str(error)
+                    continue
                 shapes = tuple((each.rows, each.cols, each.runs) for each in report.layers)
                 of_dense = dense_names.setdefault(
                     shapes, f"dense {name}" if dense_names else "dense"
@@ -106,8 +118,10 @@ def _pair(mask: str, accelerator: str, dense: str, report: Report, notes: Notes)
         density=total.density,
         macs=report.machine.macs,
         stored=", ".join(
-            form if len(formats) == 1 else f"{form} ({count})" for form, count in formats.items()
+            form if len(formats) == 1 else f"{form} ({count})"
+            for form, count in formats.most_common()
         ),
+        is_resident=report.machine.dram.resident,
         needed_share=total.macs_executed / issued if issued else None,
         bound_by=total.bound_by,
         cycles=total.cycles,

@@ -34,6 +34,9 @@ _FEW_NAMES = 3
 _FEW_MACHINES = 10
 """Machines up to which all are named in the order of energy, and changes of that order are told."""
 
+_FEW_FORMATS = 2
+"""Formats of a pair that are named in the table; more are counted."""
+
 _WORDS = {"mask": "mask", "accelerator": "accelerator"}
 
 
@@ -89,7 +92,7 @@ def _figures(
     if data["kind"] == "products":
         add("needed", 3, [share(pair["needed_share"]) for pair in pairs])
         add("cycles", 9, [f"{pair['cycles']:,}" for pair in pairs])
-        add("stored as", 10, [pair["stored"] for pair in pairs], "left")
+        add("stored as", 2, [_stored(pair) for pair in pairs], "left")
     add("MACs", 6, [f"{pair['macs']:,}" for pair in pairs])
     add("bound by", 5, [pair["bound_by"] or UNKNOWN for pair in pairs], "left")
     if data["quality"] is not None:
@@ -97,6 +100,18 @@ def _figures(
         texts = [measure.text(pair["quality"]) for pair in pairs]
         found.insert(0, (Column(measure.header, "right", 1), texts))
     return found
+
+
+def _stored(pair: Mapping[str, Any]) -> str:
+    """The mode that it ran in: the formats of most matrices, and whether weights stay on the chip.
+
+    Of many formats the others are counted; the JSON and the CSV name each.
+    """
+    formats = pair["stored"].split(", ")
+    if len(formats) > _FEW_FORMATS:
+        rest = len(formats) - _FEW_FORMATS + 1
+        formats = [*formats[: _FEW_FORMATS - 1], f"{rest} more"]
+    return ", ".join([*formats, *(["on chip"] if pair["is_resident"] else [])])
 
 
 _RANKS: Mapping[str, Mapping[str, tuple[int, int | None, int | None]]] = {
@@ -247,7 +262,8 @@ def note_text(note: Mapping[str, Any]) -> str:
 
 def _note_lines(data: Mapping[str, Any]) -> list[str]:
     notes = data["notes"]
-    lines = [f"note     {note_text(note)}" for note in notes["masks"]]
+    lines = [f"left out {note_text(note)}" for note in notes.get("left_out", ())]
+    lines += [f"note     {note_text(note)}" for note in notes["masks"]]
     about = notes["accelerators"]
     if len(about) <= _FEW_NOTES:
         return [*lines, *(f"note     {note_text(note)}" for note in about)]

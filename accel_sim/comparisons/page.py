@@ -117,6 +117,7 @@ def _more(data: Mapping[str, Any], pair: Mapping[str, Any]) -> Sequence[tuple[st
     if data["kind"] == "products":
         found += [
             ("stored as", pair["stored"], "text"),
+            ("weights", "stay on chip" if pair["is_resident"] else "are loaded", "text"),
             ("needed", share(pair["needed_share"]), "number"),
             ("cycles", f"{pair['cycles']:,}", "number"),
         ]

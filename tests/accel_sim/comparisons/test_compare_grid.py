@@ -161,6 +161,42 @@ def test_is_the_table_the_same_in_csv_and_page() -> None:
     assert "cannot keep 20 % exactly" in page  # three of 16 rows are 18.75 %
 
 
+def test_is_a_machine_that_cannot_run_a_mask_left_out_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # EIE's pointers to the columns of one output alone take more than 256 bytes.
+    path = tmp_path / "m.npz"
+    np.savez(path, m=np.ones((2, 600)))
+    small = tmp_path / "small.toml"
+    small.write_text(
+        'extends = "eie"\nname = "small"\ndescription = "small"\nsource = "a test"\n'
+        "[weight_buffer]\nbytes = 256\n"
+    )
+    given: dict[str, Any] = {"mask": (path,), "tokens": (1,)}
+    monkeypatch.setattr(compare, "builtin_accelerators", lambda: [str(small), "scnn"])
+    data = data_of(**given, accelerator=("all",))
+    assert {pair["accelerator"] for pair in data["pairs"]} == {"tf_mvp", "scnn"}
+    assert list(data["accelerators"]) == ["tf_mvp", "scnn"]
+    (left_out,) = data["notes"]["left_out"]
+    assert left_out["of"] == ["small"] and "matrix m" in left_out["note"]
+    assert any(line.startswith("left out small: matrix m") for line in printed(data, 200))
+    assert "small: matrix m: a tile" in comparison_page(data)
+    # Who names it is refused, as ever.
+    with pytest.raises(InputError, match="matrix m"):
+        data_of(**given, accelerator=("tf_mvp", str(small)))
+
+
+def test_does_a_table_say_how_a_machine_ran(tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    np.savez(path, a=np.tile([1.0, 1.0, 0, 0], (16, 8)), b=np.eye(32), c=np.ones((4, 4)))
+    machines = ("tf_mvp", "tensor_core_2_4", "eie")
+    lines = printed(data_of(mask=(path,), tokens=(1,), accelerator=machines), 120)
+    said = {name: next(line for line in lines if f" {name} " in line) for name in machines}
+    assert "2:4 (2), dense (1)" in said["tensor_core_2_4"]
+    assert "relative_csc, on chip" in said["eie"]
+    assert "sub_streams" in said["tf_mvp"] and "on chip" not in said["tf_mvp"]
+
+
 def test_is_a_name_no_markup(tmp_path: Path) -> None:
     path = tmp_path / "<b>[red]x.npz"
     np.savez(path, m=np.eye(4))
