@@ -26,12 +26,14 @@ _Edges = Annotated[list[_Edge], msgspec.Meta(min_length=2, max_length=2)]
 class Geometry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the table of a convolution may say; one number stands for height and width.
 
+    Where nobody says it, the stride is 1 and the padding 0.
+
     input: size of the picture that it reads; kernel: only of a matrix, whose shape does not say it.
     """
 
     input: _Size | _Sizes | None = None
-    stride: _Size | _Sizes = 1
-    padding: _Edge | _Edges = 0
+    stride: _Size | _Sizes | None = None
+    padding: _Edge | _Edges | None = None
     kernel: _Size | _Sizes | None = None
 
 
@@ -125,6 +127,52 @@ def read_geometry(path: Path) -> dict[str, Geometry]:
     return found
 
 
+def with_model(
+    said: Mapping[str, Geometry], model: Mapping[str, Any], where: str
+) -> tuple[dict[str, Geometry], str]:
+    """What a file says of convolutions, and what the model says where the file does not.
+
+    model: "stride" and "padding" of convolutions by name, as a mask file's header has them. Also a
+    sentence that says what was taken from it, "" if nothing.
+
+    Raises:
+        InputError: the header says what no convolution has.
+    """
+    found, taken, other = dict(said), list[str](), list[str]()
+    for name, told in model.items():
+        try:
+            own, of_model = said.get(name, Geometry()), msgspec.convert(told, Geometry)
+        except msgspec.ValidationError as error:
+            raise InputError(f"the geometry of {name} in the mask file: {error}") from error
+        found[name] = Geometry(
+            own.input,
+            of_model.stride if own.stride is None else own.stride,
+            of_model.padding if own.padding is None else own.padding,
+            own.kernel,
+        )
+        given = [(own.stride, of_model.stride), (own.padding, of_model.padding)]
+        if any(ours is None and theirs is not None for ours, theirs in given):
+            taken.append(name)
+        if any(
+            ours is not None and theirs is not None and _pair(ours) != _pair(theirs)
+            for ours, theirs in given
+        ):
+            other.append(name)
+    text = []
+    if taken:
+        first, known = taken[0], found[taken[0]]
+        (rows, cols), (down, across) = _pair(known.stride or 1), _pair(known.padding or 0)
+        text.append(
+            f"Stride and padding of {len(taken)} "
+            f"{'convolution was' if len(taken) == 1 else 'convolutions were'} read from the model "
+            f"({first}: stride {rows}×{cols}, padding {down}×{across})."
+        )
+    if other:
+        names = ", ".join(other[:3])
+        text.append(f"{where} says otherwise than the model of {names}, and counts.")
+    return found, " ".join(text)
+
+
 def convolutions_of(
     shapes: Mapping[str, Pair],
     stored: Mapping[str, Any],
@@ -176,7 +224,8 @@ def _convolutions(
                 f"{kernel[0]}×{kernel[1]}"
             )
         size = None if said.input is None else _pair(said.input)
-        found = Convolution(outputs, inputs, kernel, size, _pair(said.stride), _pair(said.padding))
+        stride, padding = _pair(said.stride or 1), _pair(said.padding or 0)
+        found = Convolution(outputs, inputs, kernel, size, stride, padding)
         if found.output_size is not None and min(found.output_size) < 1:
             raise InputError(
                 f"{where}: {name} has a kernel of {kernel[0]}×{kernel[1]}, larger than its input "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.inputs.activations import Activations
-from accel_sim.inputs.convolutions import Convolution, convolutions_of, read_geometry
+from accel_sim.inputs.convolutions import Convolution, convolutions_of, read_geometry, with_model
 from accel_sim.inputs.defaults import DENSITY, PATTERN, TOKENS
 from sparse_formats.errors import InputError
 from sparse_formats.files.mask_file import read_masks, sha256_of
@@ -139,7 +139,8 @@ class Workload:
         header = {**found.header, "execution": execution.as_data()}
         names = set(select([m.name for m in found.matrices], include, exclude))
         chosen = [matrix for matrix in found.matrices if matrix.name in names]
-        geometry = {} if convolutions is None else read_geometry(convolutions)
+        said = {} if convolutions is None else read_geometry(convolutions)
+        geometry, from_model = with_model(said, found.header.get("geometry", {}), str(convolutions))
         unfolded = convolutions_of(
             found.shapes, found.header.get("convolutions", {}), geometry, str(convolutions)
         )
@@ -151,7 +152,7 @@ class Workload:
             activations=Activations(TOKENS) if activations is None else activations,
             origin=origin
             | {"read": what_was_read(found.shapes, header, names, Path(origin["source"]).name)},
-            notes=() if dtypes else (NOT_WEIGHTED,),
+            notes=(*(() if dtypes else (NOT_WEIGHTED,)), *((from_model,) if from_model else ())),
             is_int8=len(dtypes) == len(chosen) and all(dtype == np.int8 for dtype in dtypes),
             is_weighted=bool(dtypes),
             execution=execution,

@@ -1,7 +1,7 @@
 """The matrices of a model from the arrays that its file stores: upright, named, accounted for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Matrices:
     """What a file or folder holds, known but unread.
 
     notes: what else to know of it, as sentences. execution: how often matrices run, where the file
-    itself says it and not its config.
+    itself says it and not its config. geometry: stride and padding of convolutions, likewise.
     """
 
     path: Path
@@ -42,12 +42,14 @@ class Matrices:
     config: ModelConfig | None
     notes: tuple[str, ...] = ()
     execution: Execution | None = None
+    geometry: Mapping[str, Mapping[str, list[int]]] = field(default_factory=dict)
 
     @property
     def header(self) -> dict[str, Any]:
         """What a reader must know of the file, as JSON-able data; a key only where it says much.
 
-        convolutions: the shapes (outputs, inputs, height, width) of those read as matrices.
+        convolutions: the shapes (outputs, inputs, height, width) of those read as matrices;
+        geometry: of these, "stride" and "padding" by height and width, where the file says them.
         stored_in_out: names of matrices that were transposed; orientation: how that was known.
         decoded: by layout, names of matrices that were put together from several arrays.
         left_out: name, shape and reason of each array of two axes or more that is not read.
@@ -64,6 +66,11 @@ class Matrices:
             "convolutions": {
                 name: list(array.shape)
                 for name, array in self.contents.convolutions.items()
+                if name in self.contents.matrices
+            },
+            "geometry": {
+                name: dict(said)
+                for name, said in self.geometry.items()
                 if name in self.contents.matrices
             },
             "stored_in_out": turned,

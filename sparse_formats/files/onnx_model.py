@@ -8,7 +8,7 @@ other nodes use are left out by name.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,14 @@ class _Operand:
 class _Found:
     """Matrices by what they are called, and what is known of each; `names` by tensor and side.
 
-    convolutions: by the names of their tensors.
+    convolutions: by the names of their tensors; geometry: what their nodes say of stride and
+    padding; untold: what nodes say of padding that is not one number for each axis.
     """
 
     matrices: dict[str, Stored] = field(default_factory=dict)
     convolutions: dict[str, Stored] = field(default_factory=dict)
+    geometry: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    untold: list[str] = field(default_factory=list)
     turned: set[str] = field(default_factory=set)
     decoded: dict[str, list[str]] = field(default_factory=dict)
     names: dict[tuple[str, bool], str] = field(default_factory=dict)
@@ -99,7 +102,7 @@ def read(path: Path) -> Matrices:
         if node.op in _PRODUCTS:
             _add(path, graph, makers, node, found)
         if node.op == "Conv":
-            _add_convolution(graph, node, found)
+            _add_convolution(path, graph, node, found)
     contents = Contents(
         found.matrices,
         {},
@@ -109,7 +112,8 @@ def read(path: Path) -> Matrices:
     )
     execution = Execution(runs={name: n for name, n in found.uses.items() if n > 1})
     orientation = StoredInOut(frozenset(found.turned), "the nodes that multiply by them")
-    matrices = Matrices(path, contents, orientation, None, (), execution)
+    matrices = Matrices(path, contents, orientation, None, tuple(found.untold), execution)
+    matrices = replace(matrices, geometry=found.geometry)
     if not contents.has_masks:
         raise InputError(
             f"{path} multiplies by no constant matrix{matrices.left_out_in_short}; export the "
@@ -159,14 +163,45 @@ def _add(path: Path, graph: Graph, makers: Mapping[str, Node], node: Node, found
         return
 
 
-def _add_convolution(graph: Graph, node: Node, found: _Found) -> None:
-    """The weights of a Conv, if they are constant, 4-D, and of one group of inputs."""
+def _add_convolution(path: Path, graph: Graph, node: Node, found: _Found) -> None:
+    """The weights of a Conv, if they are constant, 4-D, dense, and of one group of inputs."""
     tensor = _input(graph, node, 1)
     is_plain = tensor is not None and tensor.stored.kind == "f" and tensor.stored.axes == 4
-    if tensor is None or not is_plain or node.attributes.get("group", 1) != 1:
+    said = node.attributes
+    is_dilated = set(_whole(path, node, "dilations", [1, 1])) != {1}
+    if tensor is None or not is_plain or said.get("group", 1) != 1 or is_dilated:
         return
+    stride, pads = _whole(path, node, "strides", [1, 1]), _whole(path, node, "pads", [0] * 4)
+    if min(stride) < 1:
+        raise InputError(f"{path}: node {_label(node)} has strides {stride}; the file is damaged")
+    geometry = {"stride": stride, "padding": pads[:2]}
+    how = said.get("auto_pad")
+    if how in ("SAME_UPPER", "SAME_LOWER") or pads[:2] != pads[2:] or min(pads) < 0:
+        del geometry["padding"]
+        told = how if how in ("SAME_UPPER", "SAME_LOWER") else f"pads {pads}"
+        found.untold.append(
+            f"The padding of {tensor.name} in the model ({told}) is not one number for each axis "
+            "and was not taken over; --convolutions FILE says what it is to be."
+        )
+    if tensor.name in found.geometry and found.geometry[tensor.name] != geometry:
+        found.untold.append(
+            f"{tensor.name} is used by convolutions of several strides or paddings; those of the "
+            "first are taken."
+        )
+    found.geometry.setdefault(tensor.name, geometry)
     found.convolutions[tensor.name] = tensor.stored
     found.uses[tensor.name] = found.uses.get(tensor.name, 0) + 1
+
+
+def _whole(path: Path, node: Node, name: str, default: list[int]) -> list[int]:
+    """The whole numbers of an attribute, as many as its default has."""
+    found = node.attributes.get(name) or default
+    if not isinstance(found, list) or len(found) != len(default):
+        raise InputError(
+            f"{path}: node {_label(node)} has {name} {found} where {len(default)} whole numbers "
+            "belong; the file is damaged"
+        )
+    return found
 
 
 def _constant(

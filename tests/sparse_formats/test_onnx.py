@@ -290,6 +290,60 @@ def test_masks_are_read_of_convolutions(tmp_path: Path) -> None:
         read_model(path)
 
 
+@pytest.mark.parametrize(
+    ("said", "geometry", "note"),
+    [
+        ({}, {"stride": [1, 1], "padding": [0, 0]}, ""),
+        ({"strides": [2, 3], "pads": [1, 2, 1, 2]}, {"stride": [2, 3], "padding": [1, 2]}, ""),
+        ({"strides": [2, 2], "pads": [0, 0, 1, 1]}, {"stride": [2, 2]}, "pads [0, 0, 1, 1]"),
+        ({"auto_pad": "SAME_UPPER"}, {"stride": [1, 1]}, "SAME_UPPER"),
+        ({"auto_pad": "VALID"}, {"stride": [1, 1], "padding": [0, 0]}, ""),
+    ],
+)
+def test_stride_and_padding_are_those_of_the_node(
+    tmp_path: Path, said: dict[str, Any], geometry: dict[str, list[int]], note: str
+) -> None:
+    nodes = [helper.make_node("Conv", ["x", "conv.weight"], ["a"], **said)]
+    path = write(tmp_path / "m.onnx", nodes, {"conv.weight": np.ones((4, 3, 5, 5), np.float32)})
+    header = read_masks(path).header
+    assert header["geometry"] == {"conv.weight": geometry}
+    assert any(note in each for each in header.get("notes", ())) if note else "notes" not in header
+
+
+def test_a_run_says_what_the_model_says_of_a_convolution(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Conv", ["x", "c.weight"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1])]
+    path = write(tmp_path / "m.onnx", nodes, {"c.weight": np.ones((4, 3, 3, 3), np.float32)})
+    workload = Workload.of(path)
+    assert workload.convolutions["c.weight"].stride == (2, 2)
+    assert workload.convolutions["c.weight"].padding == (1, 1)
+    said = "read from the model (c.weight: stride 2×2, padding 1×1)"
+    assert any(said in note for note in workload.notes)
+    (tmp_path / "g.toml").write_text('["c.weight"]\ninput = 9\nstride = 1\n')
+    workload = Workload.of(path, convolutions=tmp_path / "g.toml")
+    found = workload.convolutions["c.weight"]
+    # What the file says counts, and what it does not say is the model's: 9 + 2 − 3 + 1 = 9.
+    assert (found.stride, found.padding, found.output_size) == ((1, 1), (1, 1), (9, 9))
+    assert any("g.toml says otherwise than the model of c.weight" in n for n in workload.notes)
+
+
+@pytest.mark.parametrize("said", [{"strides": [2]}, {"strides": [0, 1]}, {"pads": [1, 1]}])
+def test_a_convolution_that_cannot_be_is_refused(tmp_path: Path, said: dict[str, Any]) -> None:
+    nodes = [helper.make_node("Conv", ["x", "c.weight"], ["a"], name="one", **said)]
+    path = write(tmp_path / "m.onnx", nodes, {"c.weight": np.ones((4, 3, 3, 3), np.float32)})
+    with pytest.raises(InputError, match=r"node one has .*; the file is damaged"):
+        read_masks(path)
+
+
+def test_a_dilated_convolution_is_left_out_by_name(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "c.weight"], ["a"], dilations=[2, 2]),
+        matmul("w.weight"),
+    ]
+    tensors = {"c.weight": np.ones((4, 3, 3, 3), np.float32), "w.weight": half()}
+    header = read_masks(write(tmp_path / "m.onnx", nodes, tensors)).header
+    assert [item["name"] for item in header["left_out"]] == ["c.weight"]
+
+
 def test_a_matrix_that_several_nodes_use_runs_as_often(tmp_path: Path) -> None:
     nodes = [matmul("w.weight", f"/layer_{i}/MatMul") for i in range(4)] + [matmul("v.w.weight")]
     path = write(tmp_path / "m.onnx", nodes, {"w.weight": half(), "v.w.weight": half()})

@@ -49,7 +49,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Node:
-    """An operation. attributes: whole numbers, and lists of them, by name. scope: the module that
+    """An operation. attributes: whole numbers, and lists of them, by name, and how a convolution
+    is to pad by itself, a text. scope: the module that
     it comes from, where torch's exporter says it."""
 
     op: str
@@ -147,13 +148,15 @@ def _scope(message: Message) -> str:
 
 
 def _read_attribute(message: Message, attributes: dict[str, Any], graph: Graph, depth: int) -> None:
-    name, value = "", None
+    name, value, text = "", None, None
     numbers: list[int] = []
     for item in message.fields():
         if item.number == 1:
             name = message.of(item).text
         elif item.number == 3:
             value = signed(item.value)
+        elif item.number == 4:
+            text = message.of(item)
         elif item.number == 5:
             value = _tensor(message.of(item))
         elif item.number == 8:
@@ -162,6 +165,8 @@ def _read_attribute(message: Message, attributes: dict[str, Any], graph: Graph, 
             _read_graph(message.of(item), graph, depth + 1)
         elif item.number == 22:
             value = _sparse_tensor(message.of(item))
+    if name == "auto_pad" and text is not None:
+        value = text.text
     attributes["value" if isinstance(value, Tensor) else name] = numbers or value
 
 
