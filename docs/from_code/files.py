@@ -101,5 +101,6 @@ def _type(part: Mapping[str, Any]) -> str:
     if part.get("type") == "array":
         return f"list of: {_type(part['items'])}"
     if part.get("type") == "object":
-        return f"object, each a {_type(part['additionalProperties'])}"
+        inside = _type(part["additionalProperties"])
+        return "object" if inside == "any" else f"object of: {inside}"
     return part.get("type", "one of the marks" if "enum" in part else "any")

@@ -123,7 +123,7 @@ def test_do_the_lines_of_a_how_to_run(page: str, tmp_path: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     index = (DOCS / "index.md").read_text("utf-8")
     listed = [
-        line
+        line.rpartition("<")[2].rstrip(">")
         for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
         for line in block.splitlines()
         if line and not line.startswith(":")

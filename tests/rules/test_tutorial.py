@@ -56,7 +56,7 @@ def test_the_notebook_runs_and_prints_what_it_shows(
     shortened = TEXT
     for long, short in SHORTER.items():
         shortened = shortened.replace(long, short)
-    page: Any = nbformat.from_dict(notebook(shortened))
+    page: Any = nbformat.reads(json.dumps(notebook(shortened)), as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(page, timeout=900, kernel_name="python3", resources=resources).execute()
     printed = [
