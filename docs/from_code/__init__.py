@@ -17,6 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands_kernels": lambda: commands.page("kernels"),
     "accelerators": accelerators.page,
     "report": files.report_page,
+    "model": files.model_page,
     "formats": files.formats_page,
     "python": python.page,
     "glossary": words.page,

@@ -4,24 +4,29 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from accel_sim.reports.schema import MEANINGS, schema
+from accel_sim.schemas import model_report, run_report
 from docs.from_code.markdown import code, page, plain, table
 from sparse_formats.formats.registry import FORMATS
 
 _REPORT = """\
 This page is written from the code. `run --out FOLDER` writes `report.json`, and `run --json FILE`
-writes the same. Its JSON schema comes with the package, as `accel_sim/reports/report.schema.json`:
+writes the same. Its JSON schema comes with the package, as `accel_sim/schemas/report.schema.json`:
 
 ```python
 import json
 from importlib.resources import files
 
-schema = json.loads(files("accel_sim.reports").joinpath("report.schema.json").read_text("utf-8"))
+schema = json.loads(files("accel_sim.schemas").joinpath("report.schema.json").read_text("utf-8"))
 print(schema["title"])
 ```
 
 A unit stands at the end of a key: `_s` seconds, `_j` joules, `_pj` picojoules, `_mm2` square
 millimetres. A ratio that is undefined is `null`. NaN and infinity never occur."""
+
+_MODEL = """\
+This page is written from the code. `accel_sim model --out FOLDER` writes `model.json`, and
+`model --json FILE` writes the same. Its JSON schema is `accel_sim/schemas/model.schema.json`.
+[Whole models](../whole_models.md) says how its figures come about."""
 
 _CSV = """\
 `layers.csv` has a row for each matrix. Its columns are the keys of a layer that hold a single
@@ -48,11 +53,10 @@ _MASK_FILE = """\
 
 def report_page() -> str:
     """report.json and layers.csv."""
-    whole = schema()
-    defs = whole["$defs"]
-    parts = [_REPORT, _keys("The file", defs["ReportFile"])]
+    defs, meanings = run_report.schema()["$defs"], run_report.MEANINGS
+    parts = [_REPORT, _keys("The file", defs["ReportFile"], meanings)]
     parts += [
-        _keys(title, defs[name])
+        _keys(title, defs[name], meanings)
         for title, name in {
             "A matrix: `layers[]`": "LayerResult",
             "The sum: `total`": "Totals",
@@ -65,6 +69,26 @@ def report_page() -> str:
         }.items()
     ]
     return page("report.json and layers.csv", *parts, f"## layers.csv\n\n{_CSV}")
+
+
+def model_page() -> str:
+    """model.json."""
+    defs, meanings = model_report.schema()["$defs"], model_report.MEANINGS
+    parts = [_MODEL]
+    parts += [
+        _keys(title, defs[name], meanings)
+        for title, name in {
+            "The file": "ModelFile",
+            "What was asked for: `request`": "Request",
+            "The answer: `answer`": "Answer",
+            "A phase: `phases.PHASE`": "PhaseTotal",
+            "An operator: `phases.PHASE.operators[]`": "OperatorResult",
+            "Attention: `phases.PHASE.attention[]`": "Attention",
+            "A change: `advice[]`": "ModelChange",
+            "The output: `output`": "Output",
+        }.items()
+    ]
+    return page("model.json", *parts)
 
 
 def formats_page() -> str:
@@ -84,9 +108,9 @@ def formats_page() -> str:
     )
 
 
-def _keys(title: str, said: Mapping[str, Any]) -> str:
+def _keys(title: str, said: Mapping[str, Any], meanings: Mapping[str, str]) -> str:
     rows = [
-        [code(name), plain(_type(part)), plain(MEANINGS[name])]
+        [code(name), plain(_type(part)), plain(meanings[name])]
         for name, part in said["properties"].items()
     ]
     return f"## {title}\n\n" + table(["key", "type", "meaning"], rows)

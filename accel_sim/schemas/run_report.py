@@ -1,23 +1,18 @@
-"""The JSON schema of report.json, made from the dataclasses that a report is written from.
+"""report.json of `accel_sim run`: its keys, what they mean, and its JSON schema.
 
-    python -m accel_sim.reports.schema
-
-writes `report.schema.json` beside this file, which comes with the package. A new key of a report
-needs a line in `MEANINGS`.
+A key that is new in a report needs a line in `MEANINGS`.
 """
 
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 from accel_sim.comparisons.advice import Costs
 from accel_sim.dataflows.abstract.account import Unit
 from accel_sim.dataflows.abstract.machine_sections import Mark
-from accel_sim.reports.report import SCHEMA_VERSION, Calibration, LayerResult, Totals
-
-PATH = Path(__file__).with_name("report.schema.json")
+from accel_sim.reports.report import SCHEMA_VERSION, Calibration
+from accel_sim.reports.results import LayerResult, Totals
+from accel_sim.schemas.json_schema import Layout, schema_of
 
 
 @dataclass(frozen=True)
@@ -196,68 +191,14 @@ MEANINGS = {
 """What each key of report.json means, in sentences."""
 
 _STEPS = {"waterfall": Sequence[WaterfallStep] | None}
-_WRITTEN_AS: dict[type, dict[str, Any]] = {
-    LayerResult: {"product": Product | None, **_STEPS},
-    Totals: _STEPS,
-}
-"""Keys that stand in the file otherwise than in the dataclass, or in the file alone."""
 
-_SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
+LAYOUT = Layout(
+    MEANINGS,
+    written_as={LayerResult: {"product": Product | None, **_STEPS}, Totals: _STEPS},
+    instead={Unit: UnitStates},
+)
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of report.json."""
-    found: dict[str, Any] = {}
-    whole = _of(ReportFile, found)
-    found[ReportFile.__name__]["properties"]["schema_version"]["const"] = SCHEMA_VERSION
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "report.json of mvpsim",
-        **whole,
-        "$defs": dict(sorted(found.items())),
-    }
-
-
-def _of(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a type; that of a dataclass is put into `found`."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if hint in _SIMPLE:
-        return {"type": _SIMPLE[hint]}
-    if hint is Any:
-        return {}
-    if origin is Annotated:
-        return _of(parts[0], found)
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_of(part, found) for part in parts]}
-    if origin is Literal:
-        return {"enum": list(parts)}
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _of(parts[1], found)}
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return {"type": "array", "items": _of(parts[0], found)}
-    cls = UnitStates if hint is Unit else hint
-    assert is_dataclass(cls), f"report.json has no schema for {hint}"
-    name: str = hint.__name__ if cls is hint else UnitStates.__name__
-    if name not in found:
-        found[name] = _of_dataclass(cls, found)
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _of_dataclass(cls: Any, found: dict[str, Any]) -> dict[str, Any]:
-    written = get_type_hints(cls, include_extras=True)
-    hints = {each.name: written[each.name] for each in fields(cls)} | _WRITTEN_AS.get(cls, {})
-    return {
-        "type": "object",
-        "properties": {
-            name: {**_of(hint, found), "description": MEANINGS[name]}
-            for name, hint in hints.items()
-        },
-        "required": list(hints),
-        "additionalProperties": False,
-    }
-
-
-if __name__ == "__main__":
-    from sparse_formats.files.atomic import json_text, write_text
-
-    write_text(PATH, json_text(schema()))
+    """The JSON schema of report.json."""
+    return schema_of(ReportFile, "report.json of mvpsim", SCHEMA_VERSION, LAYOUT)

@@ -1,4 +1,4 @@
-"""Is every report.json as its schema says, and is the schema that is shipped today's?"""
+"""Is every report.json and model.json as its schema says, and are the shipped schemas today's?"""
 
 import copy
 import json
@@ -16,13 +16,16 @@ from accel_sim.__main__ import COMMANDS
 from accel_sim.dataflows.abstract.account import ProductCheck
 from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.reports.report import as_json
-from accel_sim.reports.schema import MEANINGS, PATH, Product, schema
+from accel_sim.schemas import model_report, run_report
+from accel_sim.schemas.files import SCHEMAS, path_of
+from accel_sim.schemas.run_report import Product
 from sparse_formats.files.mask_file import write_masks
 from sparse_formats.terminal.command import call
 
-SHIPPED = json.loads(PATH.read_text("utf-8"))
-VALIDATOR = Draft202012Validator(SHIPPED)
-REWRITE = "python -m accel_sim.reports.schema writes it again"
+SHIPPED = {name: json.loads(path_of(name).read_text("utf-8")) for name in SCHEMAS}
+VALIDATOR = Draft202012Validator(SHIPPED["report"])
+MODEL_VALIDATOR = Draft202012Validator(SHIPPED["model"])
+REWRITE = "python -m accel_sim.schemas writes it again"
 
 
 def data(machine: str, weights: bool = True, density: float = 0.5) -> dict[str, Any]:
@@ -35,15 +38,39 @@ def data(machine: str, weights: bool = True, density: float = 0.5) -> dict[str, 
     return json.loads(json.dumps(as_json(simulate(workload, load_machine(machine)))))
 
 
-def test_the_shipped_schema_is_that_of_the_code() -> None:
-    assert schema() == SHIPPED, REWRITE
-    Draft202012Validator.check_schema(SHIPPED)
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_shipped_schema_is_that_of_the_code(name: str) -> None:
+    assert SCHEMAS[name]() == SHIPPED[name], REWRITE
+    Draft202012Validator.check_schema(SHIPPED[name])
 
 
-def test_every_meaning_is_that_of_a_key() -> None:
-    used = {key for part in SHIPPED["$defs"].values() for key in part["properties"]}
-    assert set(MEANINGS) == used
-    assert all(text.endswith(".") for text in MEANINGS.values())
+@pytest.mark.parametrize(
+    ("name", "meanings"),
+    [("report", run_report.MEANINGS), ("model", model_report.MEANINGS)],
+)
+def test_every_meaning_is_that_of_a_key(name: str, meanings: dict[str, str]) -> None:
+    used = {key for part in SHIPPED[name]["$defs"].values() for key in part["properties"]}
+    assert set(meanings) == used
+    assert all(text.endswith(".") for text in meanings.values())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--prefill", 4),
+        ("--prefill", 3, "--generate", 3, "--advice", "--accelerator", "tensor_core_2_4"),
+        ("--prefill", 2, "--generate", 2, "--scores", "dram", "--cache-bits", 8),
+    ],
+)
+def test_a_report_of_a_whole_model_keeps_to_it(words: tuple[object, ...], tmp_path: Path) -> None:
+    out = tmp_path / "model.json"
+    shape = ("--shapes", "bert-base" if len(words) == 2 else "gpt2-small", "--density", 0.1)
+    assert call(COMMANDS, "model", *shape, "--json", out, *words) == 0
+    report = json.loads(out.read_text("utf-8"))
+    MODEL_VALIDATOR.validate(report)
+    report["answer"]["speed"] = 1
+    with pytest.raises(ValidationError):
+        MODEL_VALIDATOR.validate(report)
 
 
 def test_a_product_has_the_fields_of_its_check() -> None:
