@@ -92,7 +92,7 @@ def _figures(
     if data["kind"] == "products":
         add("needed", 3, [share(pair["needed_share"]) for pair in pairs])
         add("cycles", 9, [f"{pair['cycles']:,}" for pair in pairs])
-        add("stored as", 2, [_stored(pair) for pair in pairs], "left")
+        add("stored as", 1, [_stored(pair) for pair in pairs], "left")
     add("MACs", 6, [f"{pair['macs']:,}" for pair in pairs])
     add("bound by", 5, [pair["bound_by"] or UNKNOWN for pair in pairs], "left")
     if data["quality"] is not None:

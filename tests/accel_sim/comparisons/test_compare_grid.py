@@ -190,7 +190,7 @@ def test_does_a_table_say_how_a_machine_ran(tmp_path: Path) -> None:
     path = tmp_path / "m.npz"
     np.savez(path, a=np.tile([1.0, 1.0, 0, 0], (16, 8)), b=np.eye(32), c=np.ones((4, 4)))
     machines = ("tf_mvp", "tensor_core_2_4", "eie")
-    lines = printed(data_of(mask=(path,), tokens=(1,), accelerator=machines), 120)
+    lines = printed(data_of(mask=(path,), tokens=(1,), accelerator=machines), 100)
     said = {name: next(line for line in lines if f" {name} " in line) for name in machines}
     assert "2:4 (2), dense (1)" in said["tensor_core_2_4"]
     assert "relative_csc, on chip" in said["eie"]
