@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from kernels.benchmark.cells import Cell, problem
 from kernels.benchmark.contenders import PEERS, Call, ours
 from kernels.loops import rows
+from kernels.loops.lines import empty
+from kernels.loops.lines import zeros as zeros_in_line
 from kernels.loops.multiply import SOURCES
 from kernels.loops.simd import load, multiply_add, outer, store, zeros
 from kernels.packing import prepare
-from kernels.vector_registers import empty, machine
-from kernels.vector_registers import zeros as zeros_in_line
+from kernels.vector_registers import machine
 
 
 @njit(cache=True, nogil=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from kernels.loops import panels, rows, segments, strips
+from kernels.loops.lines import LINE
 from kernels.loops.simd import size, take, to_line, zeros
-from kernels.vector_registers import LINE
 
 PANEL_BYTES = 1 << 18
 """Of activations packed at once: half of a small second cache (512 KiB)."""
@@ -21,7 +21,7 @@ PANEL_BYTES = 1 << 18
 SOURCES = sha256(
     b"".join(
         Path(__file__).with_name(f"{name}.py").read_bytes()
-        for name in ("panels", "rows", "segments", "simd", "strips")
+        for name in ("lines", "panels", "rows", "segments", "simd", "strips")
     )
 ).hexdigest()
 """Of what is compiled into the loops. Numba's cache looks for changes in this file only, but takes

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.loops.lines import empty
 from kernels.loops.simd import (
     INSIDE,
     add,
@@ -26,7 +27,6 @@ from kernels.loops.simd import (
     total,
     vectors,
 )
-from kernels.vector_registers import empty
 
 AHEAD = 512
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kernels.loops.lines import zeros
 from kernels.loops.simd import (
     INSIDE,
     four,
@@ -26,7 +27,6 @@ from kernels.loops.simd import (
     total,
     vectors,
 )
-from kernels.vector_registers import zeros
 
 AHEAD = 512
 LENGTHS = (16, 8, 4)

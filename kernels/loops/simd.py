@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import models, register_model
 from numba.np.arrayobj import make_array
 
-from kernels.vector_registers import LINE
+from kernels.loops.lines import LINE
 
 INSIDE: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of a function that only compiled code calls: it takes half as long to compile.
