@@ -28,7 +28,12 @@ MOST_PLAIN = 60
 """Of a matrix whose units are not shown."""
 DETAILED = 8
 """Matrices of a page whose units are shown, the slowest ones: each is simulated once more."""
-STATES = {"first latency": "dram", "waits for DRAM": "dram", "waits for write-back": "writeback"}
+STATES = {
+    "first latency": "dram",
+    "waits for DRAM": "dram",
+    "waits for write-back": "writeback",
+    "waits for XOR decoders": "decoder",
+}
 """What a slice is called on the page, by its name in a trace."""
 PARSERS = {Parser.IDLE: "idle", Parser.BUSY: "busy", Parser.QUEUE_FULL: "queue_full"}
 

@@ -23,7 +23,8 @@ def encode(trace: Trace) -> Iterator[bytes]:
         if isinstance(track, Slices):
             for label in track.labels:
                 names.setdefault(label, len(names) + 1)
-    yield _packet(_sub(60, _number(1, _PROCESS) + _sub(3, _number(1, 1) + _text(6, trace.name))))
+    process = _sub(3, _number(1, 1) + _text(6, trace.name))
+    yield _packet(_sub(60, _number(1, _PROCESS) + process + _number(11, _EXPLICIT_ORDER)))
     units = {track.path: track.unit for track in trace.tracks if isinstance(track, Counter)}
     for rank, (path, uuid) in enumerate(tracks.items()):
         described = (

@@ -221,13 +221,13 @@ def _record_passes(recorder: Recorder, place: Place) -> None:
         place.loads[:, 1] + place.segment.lead,
         0,
     )
-    for_dram = np.repeat(ready, groups) == start
+    for_load = np.repeat(ready, groups) == start
+    held = np.zeros_like(ready) if place.segment.held is None else place.segment.held
+    # The last cycles of a wait are those by which XOR decoders hold the load up.
+    decoded = start - np.where(for_load, np.minimum(start - before, np.repeat(held, groups)), 0)
     waits = ["waits for DRAM", "waits for write-back", "waits for XOR decoders"]
-    held = place.segment.held
-    held_up = np.zeros_like(start) if held is None else np.repeat(held, groups)
-    moved = np.where(for_dram, np.maximum(start - held_up, before), start)
-    recorder.slices((PASSES,), waits, np.where(for_dram, 0, 1), before, moved)
-    recorder.slices((PASSES,), waits, np.full(len(start), 2), moved, start)
+    recorder.slices((PASSES,), waits, np.where(for_load, 0, 1), before, decoded)
+    recorder.slices((PASSES,), waits, np.full(len(start), 2), decoded, start)
     tail = end[-1:], np.array([place.time.end])
     recorder.slices((PASSES,), waits, np.ones(1, np.int64), *tail)
     for i, tile in enumerate(run.tiles):

@@ -12,10 +12,11 @@ class Read:
     """What a file holds, track by track.
 
     slices: (name, start, end, flows, notes), by start, outer ones first; counters: (time, value);
-    orders: the rank of each track among its siblings; process: the name of all.
+    order: tracks from top to bottom; process: the name of all.
     """
 
     process: str = ""
+    order: list[int] = field(default_factory=list)
     slices: dict[PathOfTrack, list[tuple[str, int, int, tuple[int, ...], dict[str, int]]]] = field(
         default_factory=dict
     )
@@ -36,9 +37,12 @@ def read(path: Path) -> Read:
     for packet in trace.packet:
         if packet.HasField("track_descriptor"):
             track = packet.track_descriptor
+            assert track.child_ordering == track.EXPLICIT
             if track.HasField("process"):
                 found.process, paths[track.uuid] = track.process.process_name, ()
                 continue
+            assert track.sibling_order_rank >= len(found.order)
+            found.order.append(track.uuid)
             paths[track.uuid] = (*paths[track.parent_uuid], track.name)
             if track.HasField("counter"):
                 found.units[paths[track.uuid]] = track.counter.unit_name

@@ -94,6 +94,14 @@ def test_are_activations_off_the_chip_read_and_written_beside_the_weights(name: 
     assert not {e.address for e in of["inputs"]} & {e.address for e in of["outputs"]}
 
 
+def test_are_weights_read_as_they_come_to_xor_decoders() -> None:
+    machine = load_machine("tensor_core_dense", ["xor_decoder.decoders=1"])
+    work = Workload.of([random_matrix((70, 90), 0.1)], Activations(5))
+    report, runs, lines = traced(work, machine)
+    assert report.layers[0].cycles_by_cause["decoder"] > 0
+    check(report, runs, lines)
+
+
 def test_are_the_lines_those_of_the_two_simulators() -> None:
     bursts = dram.Bursts(np.array([0x40, 0x80]), np.array([3, 5]), False)
     write = dram.Bursts(np.array([0x1C0]), np.array([6]), True)

@@ -77,6 +77,17 @@ def test_do_those_of_a_rival(name: str) -> None:
         assert sum(write_back.values()) == layer.units["writeback"].busy
 
 
+def test_do_waits_for_xor_decoders() -> None:
+    machine = load_machine("tensor_core_dense", ["xor_decoder.decoders=1"])
+    matrices = [random_matrix((70, 90), 0.1, name="a"), random_matrix((33, 130), 0.1, name="b")]
+    report, trace = recorded(Workload.of(matrices, Activations(5)), machine, Wish())
+    tracks = tracks_of(trace)
+    for layer, (_, span) in zip(report.layers, spans(tracks), strict=True):
+        waits = {key: layer.cycles_by_cause[key] for key in ("dram", "decoder", "writeback")}
+        assert causes_of(tracks, [span], list(waits)) == waits
+    assert sum(layer.cycles_by_cause["decoder"] for layer in report.layers) > 0
+
+
 def test_are_layers_in_time_when_one_runs_several_times_and_one_keeps_nothing() -> None:
     empty = MaskedMatrix("none", np.zeros((8, 8), np.bool_))
     matrices = [random_matrix((20, 30), 0.4, name="a"), empty]
