@@ -7,6 +7,7 @@ from accel_sim.validation import (
     channel_merging,
     dual_side,
     eie,
+    fpga_zero_skip,
     index_matching,
     optimus,
     power,
@@ -36,6 +37,7 @@ QUICK = (
     *scnn.AGREEMENTS,
     *whole_models.AGREEMENTS,
     *xor_net.AGREEMENTS,
+    *fpga_zero_skip.AGREEMENTS,
     *channel_merging.AGREEMENTS,
 )
 
