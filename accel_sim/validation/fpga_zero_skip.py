@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import total_cycles
-from accel_sim.dataflows.scnn import Scnn
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.machines.load import load_machine
 from accel_sim.validation.agreement import Agreement
@@ -19,7 +18,6 @@ def cycles(kept: int, live: int) -> int:
     machine = load_machine(
         "fpga_zero_skip", ["pe_latency_cycles=0", f"weight_buffer.bytes={2**22}"]
     )
-    assert isinstance(machine, Scnn)
     keep = np.zeros((OUTPUTS, COLUMNS), np.bool_)
     keep[::kept] = True
     nonzero = np.zeros((TOKENS, COLUMNS), np.bool_)
