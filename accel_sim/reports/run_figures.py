@@ -44,7 +44,7 @@ def run_figures(
     costliest = sorted(layers, key=lambda layer: -layer["cycles"])[:MOST_PICTURES]
     drawn = {layer["name"] for layer in costliest}
     items = [
-        _item(layer, short, pictures if layer["name"] in drawn else {}, timelines)
+        _item(layer, short, *((pictures, timelines) if layer["name"] in drawn else ({}, {})))
         for layer, short in zip(layers, short_names(layers), strict=True)
     ]
     total = replace(
