@@ -73,6 +73,13 @@ class Settings(
         otherwise="one for each core",
         is_replayed=False,
     )
+    trace: Path | None = option(
+        "File for a timeline of the operators that ui.perfetto.dev opens (.pftrace).",
+        default=None,
+        writes="file",
+        suffix=".pftrace",
+        is_replayed=False,
+    )
     out: Path | None = option(
         f"Folder for {DATA}, with {PAGE} and {TABLE} of one run or {PICTURE} of a sweep.",
         default=None,
@@ -88,6 +95,8 @@ def run(settings: Settings) -> tuple[ModelReport, ...]:
     from accel_sim.models.advice import advise
     from accel_sim.models.report import ModelReport
 
+    if settings.trace is not None and len(requests_of(settings, 1)) > 1:
+        raise SettingError("trace", "shows one run; give one --batch and one --context")
     prompt = given_prompt(settings, settings.model)
     machine = accelerator(settings)
     masked, origin = _masked(settings)
@@ -123,6 +132,7 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
     from sparse_formats.terminal.tables import new_console
 
     report, *others = reports
+    said = [] if settings.trace is None else _write_trace(settings.trace, report.run)
     if settings.outputs is not None and report.output is not None:
         write_npz(settings.outputs, {"ids": report.output.ids, "outputs": report.output.outputs})
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -142,7 +152,23 @@ def show(settings: Settings, reports: tuple[ModelReport, ...]) -> int:
         print_sweep(reports, console)
     else:
         print_model(report, console)
+    for line in said:
+        console.print(line, soft_wrap=True, markup=False)
     return int(report.output is not None and not report.output.is_equal)
+
+
+def _write_trace(path: Path, run: ModelRun) -> list[str]:
+    """Write the timeline; what to tell about it, a line each."""
+    from accel_sim.traces import perfetto
+    from accel_sim.traces.whole_model import record_model
+    from sparse_formats.files.atomic import replace_file
+
+    trace = record_model(run)
+    with replace_file(path) as file:
+        for piece in perfetto.encode(trace):
+            file.write(piece)
+    told = [f"trace    {path}: open it in ui.perfetto.dev; 1 ns is 1 cycle"]
+    return told + [f"         {each}" for each in trace.said]
 
 
 def _masked(settings: Settings) -> tuple[MaskedModel, dict[str, Any]]:

@@ -13,10 +13,12 @@ from accel_sim.dataflows.abstract.account import LayerRun, LayerTime
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import (
     Part,
+    Schedule,
     Segment,
     lay_out,
     part_of,
     row_activations,
+    schedule_of,
     segment_of,
     transfer_cycles,
 )
@@ -93,6 +95,20 @@ class ModelRunner:
             operators=tuple(_total(parts) for parts in zip(*found, strict=True)),
             attention=attention,
         )
+
+    def in_time(self, step: Step) -> "StepInTime":
+        """All loads and passes of a step, which begins at cycle 0."""
+        segments = _segments(self._operators(step), self._attend(step))
+        names = [
+            each.matrix.name
+            if isinstance(each, WeightProduct)
+            else each.kind
+            if each.layer is None
+            else f"{each.kind} of layer {each.layer}"
+            for each in operators(self._model, step, self._machine.vector)
+            if not (isinstance(each, WeightProduct) and each.matrix.name in self._dropped)
+        ]
+        return StepInTime(names, segments, schedule_of(segments, self._machine))
 
     def cycles(self, steps: Sequence[Step]) -> list[int]:
         """Of each step, and nothing else."""
@@ -175,6 +191,15 @@ class ModelRunner:
             ):
                 found.append(_Part(replace(work, layer=each.layer), cycles, waits))
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class StepInTime:
+    """The operators of a step by name, and their moments."""
+
+    names: Sequence[str]
+    segments: Sequence[Segment]
+    schedule: Schedule
 
 
 @dataclass(frozen=True, eq=False)

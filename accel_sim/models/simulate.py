@@ -65,7 +65,8 @@ class Cycles:
 class ModelRun:
     """A request on a machine. settled: the machine as it holds the weights; dense: the twin without
     pruning; without_pruned: the twin when its pruned products take no time; weight_bytes: that are
-    stored, of the layers, of the head and again in a second encoding, and the same of the twin.
+    stored, of the layers, of the head and again in a second encoding, and the same of the twin;
+    runner: what ran its steps.
     """
 
     machine: Machine
@@ -79,6 +80,7 @@ class ModelRun:
     weight_bytes: Mapping[str, int]
     dense_weight_bytes: Mapping[str, int]
     notes: tuple[str, ...]
+    runner: ModelRunner
 
     @property
     def model(self) -> Transformer:
@@ -137,6 +139,7 @@ def simulate_model(
         without_pruned=twin(frozenset(masked.masks)),
         weight_bytes=_stored(model, runs),
         dense_weight_bytes=_stored(model, dense_runs),
+        runner=runner,
         notes=tuple(
             note
             for note in (

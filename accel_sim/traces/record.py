@@ -215,25 +215,33 @@ def _record_passes(recorder: Recorder, place: Place) -> None:
     each = np.arange(len(start))
     recorder.slices((PASSES,), labels, each, start, end, flow, notes)
     recorder.slices((WRITE_BACK,), labels, each, write_start, write_end, flow)
-    before = np.concatenate([[place.time.start], end[:-1]])
-    ready = np.where(
-        place.segment.is_awaited & (place.segment.transfer > 0),
-        place.loads[:, 1] + place.segment.lead,
-        0,
-    )
+    record_waits(recorder, place.segment, place.time, place.loads, place.passes)
+    for i, tile in enumerate(run.tiles):
+        inner = list(_by_cause(tile, start[i * groups : (i + 1) * groups]))
+        for cause, from_, to in inner:
+            recorder.slices((PASSES,), [cause], np.zeros(groups, np.int64), from_, to)
+
+
+def record_waits(
+    recorder: Recorder,
+    segment: Segment,
+    time: LayerTime,
+    loads: NDArray[np.int64],
+    passes: NDArray[np.int64],
+) -> None:
+    """What the array waits for before each pass, and behind the last one."""
+    groups, start, end = segment.groups, passes[:, 0], passes[:, 1]
+    before = np.concatenate([[time.start], end[:-1]])
+    is_waited_for = segment.is_awaited & (segment.transfer > 0)
+    ready = np.where(is_waited_for, loads[:, 1] + segment.lead, 0)
     for_load = np.repeat(ready, groups) == start
-    held = np.zeros_like(ready) if place.segment.held is None else place.segment.held
+    held = np.zeros_like(ready) if segment.held is None else segment.held
     # The last cycles of a wait are those by which XOR decoders hold the load up.
     decoded = start - np.where(for_load, np.minimum(start - before, np.repeat(held, groups)), 0)
     waits = ["waits for DRAM", "waits for write-back", "waits for XOR decoders"]
     recorder.slices((PASSES,), waits, np.where(for_load, 0, 1), before, decoded)
     recorder.slices((PASSES,), waits, np.full(len(start), 2), decoded, start)
-    tail = end[-1:], np.array([place.time.end])
-    recorder.slices((PASSES,), waits, np.ones(1, np.int64), *tail)
-    for i, tile in enumerate(run.tiles):
-        inner = list(_by_cause(tile, start[i * groups : (i + 1) * groups]))
-        for cause, from_, to in inner:
-            recorder.slices((PASSES,), [cause], np.zeros(groups, np.int64), from_, to)
+    recorder.slices((PASSES,), waits, np.ones(1, np.int64), end[-1:], np.array([time.end]))
 
 
 def _by_cause(
