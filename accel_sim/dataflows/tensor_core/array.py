@@ -20,7 +20,9 @@ MOST_SUMS = 1000
 """Sums that a machine may choose from: each is tried on every matrix that fits none before."""
 
 
-Terms = Annotated[int, msgspec.Meta(ge=1, le=8)]
+MOST_TERMS = 8
+
+Terms = Annotated[int, msgspec.Meta(ge=1, le=MOST_TERMS)]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,13 @@ class TensorCoreArray:
         return max([self.vector_length, *(mode.choice for mode in self.fixed_modes)])
 
     def check(self) -> None:
-        """InputError where a mode keeps more than there is, or there are too many sums."""
+        """InputError where a mode keeps more than there is, has no part, or has too many."""
+        if not self.modes and (self.terms > 1 or self.dense_blocks):
+            key = "terms" if self.terms > 1 else "dense_blocks"
+            raise InputError(
+                f"array.{key} needs modes that it can use, and array.modes is empty; give some, "
+                "e.g. [[2, 4]]"
+            )
         for count, length in self.modes:
             if count > length:
                 raise InputError(
@@ -79,6 +87,8 @@ class TensorCoreArray:
                     "[G, H, N, M] with G of H groups kept, N of M inputs in each"
                 )
         several = len(self.modes)
+        if self.terms > MOST_TERMS:
+            raise InputError(f"array.terms is {self.terms}; give {MOST_TERMS} or fewer")
         series = sum(comb(several + count - 1, count) for count in range(2, self.terms + 1))
         if series > MOST_SUMS:
             raise InputError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from accel_sim.dataflows.abstract.changes import AROUND_THE_ARRAY, scaled, set_to
 from accel_sim.dataflows.abstract.dataflow import Change
+from sparse_formats.errors import InputError
 
 
 def _with_mode(key: str, mode: tuple[int, ...], name: str) -> Change:
@@ -18,17 +19,19 @@ def _with_mode(key: str, mode: tuple[int, ...], name: str) -> Change:
     return Change(f"{name} as a further mode", change)
 
 
-def _if_modes(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What is of use only to a machine that has N:M modes to begin with."""
-    return lambda machine: change(machine) if machine.array.modes else None
+def _where_possible(words: str, **values: Callable[[Any], Any]) -> Change:
+    """Values of the array from what they are; impossible where its modes cannot use them."""
 
+    def change(machine: Any) -> Any:
+        new = {key: value(getattr(machine.array, key)) for key, value in values.items()}
+        array = replace(machine.array, **new)
+        try:
+            array.check()
+        except InputError:
+            return None
+        return replace(machine, array=array)
 
-def _further_term(machine: Any) -> Any:
-    return replace(machine, array=replace(machine.array, terms=machine.array.terms + 1))
-
-
-def _dense_blocks(machine: Any) -> Any:
-    return replace(machine, array=replace(machine.array, dense_blocks=True))
+    return Change(words, change)
 
 
 CHANGES: Mapping[str, Change] = {
@@ -39,9 +42,9 @@ CHANGES: Mapping[str, Change] = {
         "the most that any 16 inputs keep as a further mode", "array", vector_length=16
     ),
     "hierarchical": _with_mode("hierarchical_modes", (4, 8, 2, 4), "4:8 groups of 2:4"),
-    "terms": Change("a further term in the sums of modes", _if_modes(_further_term)),
-    "dense_blocks": Change(
-        "blocks of outputs that run dense beside others in a mode", _if_modes(_dense_blocks)
+    "terms": _where_possible("a further term in the sums of modes", terms=lambda terms: terms + 1),
+    "dense_blocks": _where_possible(
+        "blocks of outputs that run dense beside others in a mode", dense_blocks=lambda _: True
     ),
     "strip": scaled("accumulators for twice as many outputs", "array", strip_outputs=2),
     "more_slots": scaled(
