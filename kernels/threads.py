@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from kernels.loops.simd import now, pause
 
@@ -25,23 +26,28 @@ LOOKS = 1 << 14
 
 
 def run(shares: Sequence[Sequence[Call]]) -> None:
-    """The calls of each share one after the other; the shares at once, the first one here."""
+    """The calls of each share one after the other; the shares at once, the first one here.
+
+    A share that no helper has begun when the first one is finished is computed here too: the
+    processor may be busy with other programs.
+    """
     helpers = _helpers(len(shares) - 1)
     # Whoever comes second has its product computed all the same, by itself.
-    is_ours = helpers.lock.acquire(blocking=False)
+    if not helpers.lock.acquire(blocking=False):
+        for share in shares:
+            call(share)
+        return
     try:
-        if not is_ours:
-            for share in shares:
-                call(share)
-            return
         for helper, share in zip(helpers.threads, shares[1:], strict=True):
-            helper.start_on(share)
-        call(shares[0])
-        for helper in helpers.threads:
-            helper.wait()
+            helper.give(share)
+        try:
+            call(shares[0])
+        finally:
+            errors = [helper.finish() for helper in helpers.threads]
+        for error in filter(None, errors):
+            raise error
     finally:
-        if is_ours:
-            helpers.lock.release()
+        helpers.lock.release()
 
 
 def call(share: Sequence[Call]) -> None:
@@ -50,49 +56,74 @@ def call(share: Sequence[Call]) -> None:
 
 
 class _Helper:
-    """given, done: how many shares it was given and has finished, each written by one thread."""
+    """given, done: the number of the share that was given last, and of that it finished last."""
 
     def __init__(self) -> None:
         self.given, self.done = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self.share: Sequence[Call] = ()
+        self.share: Sequence[Call] | None = None
         self.error: BaseException | None = None
-        self.is_asleep = False
-        self.wake = threading.Semaphore(0)
+        self.lock = threading.Lock()
+        self.is_asleep = self.is_awaited = False
+        self.wake, self.finished = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._work, name="spmm", daemon=True).start()
 
-    def start_on(self, share: Sequence[Call]) -> None:
+    def give(self, share: Sequence[Call]) -> None:
         self.share = share
         self.given[0] += 1
         if self.is_asleep:
             self.wake.release()
 
-    def wait(self) -> None:
-        """Until the share is finished.
-
-        Raises:
-            BaseException: what the share raised.
-        """
-        while not _reached(self.done, self.given[0], LOOKS):
-            pass
+    def finish(self) -> BaseException | None:
+        """The share is finished after this, by whomever; returns what it raised."""
+        if (share := self._taken()) is not None:
+            try:
+                call(share)
+            except BaseException as error:
+                return error
+            return None
+        _await(self.done, int(self.given[0]), self, "is_awaited", self.finished)
         error, self.error = self.error, None
-        if error is not None:
-            raise error
+        return error
+
+    def _taken(self) -> Sequence[Call] | None:
+        """The share that was given, for the first who asks."""
+        with self.lock:
+            share, self.share = self.share, None
+            return share
 
     def _work(self) -> None:
-        next_share = 1
+        number = 0
         while True:
-            if not _reached(self.given, next_share, LOOKS):
-                # Whoever gives a share writes its number first and looks then whether to wake us.
-                self.is_asleep = True
-                while self.given[0] < next_share:
-                    self.wake.acquire()
-                self.is_asleep = False
+            _await(self.given, number + 1, self, "is_asleep", self.wake)
+            # Whoever gave it waits until it is done, if it is taken here; if not, may give others.
+            number = int(self.given[0])
+            share = self._taken()
+            if share is None:
+                continue
+            number = int(self.given[0])
             try:
-                call(self.share)
+                call(share)
             except BaseException as error:
                 self.error = error
-            self.done[0] = next_share
-            next_share += 1
+            self.done[0] = number
+            if self.is_awaited:
+                self.finished.release()
+
+
+def _await(
+    counter: NDArray[np.int64], wanted: int, helper: _Helper, sign: str, bell: threading.Semaphore
+) -> None:
+    """Until counter[0] is `wanted`: look for it for a while, then sleep.
+
+    Who writes the counter does so first, and looks then at the `sign` of the helper whether to ring
+    the `bell`; here it is the other way round. So the bell may ring for nothing, but never not.
+    """
+    if _reached(counter, wanted, LOOKS):
+        return
+    setattr(helper, sign, True)
+    while counter[0] < wanted:
+        bell.acquire()
+    setattr(helper, sign, False)
 
 
 class _Helpers:
