@@ -84,7 +84,7 @@ def notebook(page: str) -> dict[str, Any]:
             lines = piece.source.strip("\n").splitlines(keepends=True)
             cells.append({"cell_type": "markdown", "metadata": {}, "source": lines})
         elif piece.kind == "command":
-            cells.append(_code(f"!{piece.source}", piece.output))
+            cells.append(_code(f"%%bash\n{piece.source}", piece.output))
         elif piece.kind == "python":
             cells.append(_code(piece.source, piece.output))
     numbered = [{"id": f"cell-{number}", **cell} for number, cell in enumerate(cells)]
