@@ -3,134 +3,121 @@
 Every figure is counted, none is a remainder, so that the sums can be checked.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import Tile, Unit
+from accel_sim.dataflows.mixed_vector import passes
 from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration, Slots
-from accel_sim.dataflows.mixed_vector.cycle_loop import Block, Cause, Steps
 from accel_sim.dataflows.mixed_vector.lines import Lines
-from accel_sim.dataflows.mixed_vector.liveness import Liveness
+from accel_sim.dataflows.mixed_vector.passes import Stepped
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile
 
-
-@dataclass(frozen=True, eq=False)
-class EqualPasses:
-    """Equal passes over one tile: `groups` groups of `tokens` tokens, one behind the other."""
-
-    tokens: int
-    groups: int
-    live: Liveness
-    steps: Steps
+_MOST_IN_64_BITS = 2.0**62
 
 
 class Counts(NamedTuple):
-    """Counters that add up over passes.
+    """Counters that add up over passes; each a number, or an array of those of many passes.
 
     pe_*: cycles of lane groups with a token, summed over them; issued, dropped: entries, and
     drop_cycles, summed over takers; executed: MACs; path_*: cycles of the critical path; parse_*:
     summed over parsers; *_for_tokens: times the tokens of the pass's group.
     """
 
-    cycles: int = 0
-    cycles_for_tokens: int = 0
-    pe_busy: int = 0
-    pe_lockstep: int = 0
-    pe_zero_skip: int = 0
-    pe_window: int = 0
-    pe_decompressor: int = 0
-    pe_idle: int = 0
-    executed: int = 0
-    issued: int = 0
-    dropped: int = 0
-    drop_cycles: int = 0
-    path_compute: int = 0
-    path_empty_lanes: int = 0
-    path_lockstep: int = 0
-    path_imbalance: int = 0
-    path_zero_skip: int = 0
-    path_window: int = 0
-    path_decompressor: int = 0
-    parse_busy: int = 0
-    parse_queue_full: int = 0
-    parse_starved: int = 0
-    inputs_loaded_for_tokens: int = 0
-    load_busy: int = 0
-    load_window_full: int = 0
+    cycles: Any
+    cycles_for_tokens: Any
+    pe_busy: Any
+    pe_lockstep: Any
+    pe_zero_skip: Any
+    pe_window: Any
+    pe_decompressor: Any
+    pe_idle: Any
+    executed: Any
+    issued: Any
+    dropped: Any
+    drop_cycles: Any
+    path_compute: Any
+    path_empty_lanes: Any
+    path_lockstep: Any
+    path_imbalance: Any
+    path_zero_skip: Any
+    path_window: Any
+    path_decompressor: Any
+    parse_busy: Any
+    parse_queue_full: Any
+    parse_starved: Any
+    inputs_loaded_for_tokens: Any
+    load_busy: Any
+    load_window_full: Any
 
 
-def added(counts: Iterable[Counts]) -> Counts:
-    """The sum of each counter."""
-    return Counts(*(sum(each) for each in zip(*counts, strict=True)))
-
-
-def pass_counts(
-    steps: Steps, live: Liveness, tokens: int, passes: int, slots: Slots, machine: Configuration
-) -> Counts:
-    """Counters of `passes` equal passes whose groups have `tokens` tokens each."""
-    array = machine.array
-    rows, entries = live.dead.shape
-    columns = tokens // rows  # that each row stands for
-    copies = columns if machine.queue.per_column else 1  # takers that count as one of `steps`
-    takers, blocks, critical = steps.takers, steps.blocks, steps.critical
-    issued = takers[Cause.BUSY]
-    issued_pairs, busy = issued * columns, critical[Cause.BUSY]
+def counts_of(
+    tiles: Sequence[EncodedTile], stepped: Sequence[Stepped], machine: Configuration
+) -> Iterator[Counts]:
+    """Counters of all passes over each tile; all tiles have the same groups."""
+    if not tiles:
+        return iter(())
+    array, slots = machine.array, tiles[0].stream.slots
+    tokens, groups = stepped[0].tokens, stepped[0].groups
+    counted = np.stack([each.counted for each in stepped])  # (tiles, kinds of groups, counters)
+    if float(counted.max()) * float((tokens * groups).sum()) > _MOST_IN_64_BITS:
+        counted, tokens, groups = (each.astype(object) for each in (counted, tokens, groups))
+    of = np.moveaxis(counted, -1, 0)
+    takers, pairs, macs = of[passes.TAKERS], of[passes.PAIRS], of[passes.MACS]
+    entries = np.array([[len(tile.stream.entries)] for tile in tiles])
+    columns = tokens // takers  # that each taker stands for
+    copies = columns if machine.queue.per_column else 1  # takers that count as one
+    issued, busy = of[passes.ISSUED], of[passes.BUSY_PATH]
     # Cycles that would have been enough, with ever less to complain about.
-    compute = min(busy, -(-live.macs // (array.pe_rows * array.lanes * tokens)))
-    full_lanes = min(busy, -(-live.pairs // (slots.count * tokens)))
-    balanced = min(busy, -(-issued_pairs // (slots.count * tokens)))
-    one = Counts(
-        cycles=blocks[Block.CYCLES],
-        cycles_for_tokens=blocks[Block.CYCLES] * tokens,
-        pe_busy=live.pairs,
-        pe_lockstep=issued_pairs - live.pairs,
-        pe_zero_skip=takers[Cause.ZERO_SKIP] * columns,
-        pe_window=takers[Cause.WINDOW] * columns,
-        pe_decompressor=takers[Cause.DECOMPRESSOR] * columns,
-        pe_idle=takers[Cause.IDLE] * columns,
-        executed=live.macs,
+    compute = np.minimum(busy, -(-macs // (array.pe_rows * array.lanes * tokens)))
+    full_lanes = np.minimum(busy, -(-pairs // (slots.count * tokens)))
+    balanced = np.minimum(busy, -(-(issued * columns) // (slots.count * tokens)))
+    of_a_pass = Counts(
+        cycles=of[passes.CYCLES],
+        cycles_for_tokens=of[passes.CYCLES] * tokens,
+        pe_busy=pairs,
+        pe_lockstep=issued * columns - pairs,
+        pe_zero_skip=of[passes.ZERO_SKIP] * columns,
+        pe_window=of[passes.WINDOW] * columns,
+        pe_decompressor=of[passes.DECOMPRESSOR] * columns,
+        pe_idle=of[passes.IDLE] * columns,
+        executed=macs,
         issued=issued * copies,
-        dropped=(entries * rows - issued) * copies,
-        drop_cycles=steps.drop_cycles * copies,
+        dropped=(entries * takers - issued) * copies,
+        drop_cycles=of[passes.DROP_CYCLES] * copies,
         path_compute=compute,
         path_empty_lanes=full_lanes - compute,
         path_lockstep=balanced - full_lanes,
         path_imbalance=busy - balanced,
-        path_zero_skip=critical[Cause.ZERO_SKIP],
-        path_window=critical[Cause.WINDOW],
-        path_decompressor=critical[Cause.DECOMPRESSOR],
-        parse_busy=blocks[Block.PARSE_BUSY],
-        parse_queue_full=blocks[Block.PARSE_QUEUE_FULL],
-        parse_starved=blocks[Block.PARSE_STARVED],
-        inputs_loaded_for_tokens=blocks[Block.INPUTS_LOADED] * tokens,
-        load_busy=blocks[Block.LOAD_BUSY],
-        load_window_full=blocks[Block.LOAD_WINDOW_FULL],
+        path_zero_skip=of[passes.ZERO_SKIP_PATH],
+        path_window=of[passes.WINDOW_PATH],
+        path_decompressor=of[passes.DECOMPRESSOR_PATH],
+        parse_busy=of[passes.PARSE_BUSY],
+        parse_queue_full=of[passes.PARSE_FULL],
+        parse_starved=of[passes.PARSE_STARVED],
+        inputs_loaded_for_tokens=of[passes.LOADED] * tokens,
+        load_busy=of[passes.LOAD_BUSY],
+        load_window_full=of[passes.LOAD_FULL],
     )
-    return one if passes == 1 else Counts(*(passes * count for count in one))
+    sums = [(each * groups).sum(axis=1).tolist() for each in of_a_pass]
+    return map(Counts._make, zip(*sums, strict=True))
 
 
 def tile_of(
-    tile: EncodedTile, passes: Sequence[EqualPasses], lines: Lines, machine: Configuration
+    tile: EncodedTile, stepped: Stepped, counts: Counts, lines: Lines, machine: Configuration
 ) -> Tile:
     """A tile with the counts of all passes over it."""
-    cycles = np.array([each.steps.blocks[Block.CYCLES] for each in passes], np.int64)
-    is_alike = bool((cycles == cycles[0]).all())
-    tokens = sum(each.groups * each.tokens for each in passes)
-    groups = sum(each.groups for each in passes)
-    counts = added(
-        pass_counts(each.steps, each.live, each.tokens, each.groups, tile.stream.slots, machine)
-        for each in passes
-    )
+    tokens = int(stepped.tokens @ stepped.groups)
+    groups = int(stepped.groups.sum())
     stream = tile.stream
     return Tile(
         strip=tile.strip,
         rows=tile.rows,
         cols=tile.cols,
         storage=stream.storage(machine.value_bits),
-        cycles=cycles[:1] if is_alike else cycles,
+        cycles=stepped.cycles,
         causes={
             "compute": counts.path_compute,
             "empty_lanes": counts.path_empty_lanes,

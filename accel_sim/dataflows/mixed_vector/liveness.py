@@ -40,116 +40,108 @@ def liveness(
     token_bits: of the group and the inputs of the tile, see `Inputs.token_bits`. per_column: each
     token drops what is dead for it; otherwise what is dead for all of them.
     """
-    dead = np.empty((tokens if per_column else 1, len(entries)), np.bool_)
-    needs = (entries.lo, entries.hi, entries.lanes, entries.weights)
-    token_bits = np.ascontiguousarray(token_bits)
-    if len(entries.selects):
-        chosen = (entries.lanes, entries.selects, entries.select_step, entries.lane_step)
-        pairs, macs = _mark_selected(entries.lo, chosen, token_bits, dead)
-    elif token_bits.shape[1] == 1:
-        pairs, macs = _mark_few(*needs, token_bits[:, 0], dead)
-    else:
-        pairs, macs = _mark(*needs, token_bits, dead)
-    deads = int(np.count_nonzero(dead))
-    return Liveness(dead if deads else dead[:1], deads, pairs, macs)
+    words = token_bits.shape[1]
+    bits = np.ascontiguousarray(token_bits)
+    counts = np.zeros((3, 1), np.int64)
+    marks = np.zeros((len(entries), words), np.uint64)
+    mark(needs_of(entries), bits, np.array([tokens]), per_column, counts, marks)
+    deads, pairs, macs = counts[:, 0].tolist()
+    rows = tokens if per_column and deads else 1
+    row = np.arange(rows)
+    places = (row % 64).astype(np.uint64)[:, None]
+    dead = (marks.T[row // 64] >> places & np.uint64(1)).astype(np.bool_)
+    return Liveness(dead, int(np.count_nonzero(dead)), pairs, macs)
+
+
+def needs_of(entries: Entries) -> tuple[Any, ...]:
+    """What `mark` reads of entries."""
+    each = (entries.lo, entries.hi, entries.lanes, entries.weights)
+    return (*each, entries.selects, entries.select_step, entries.lane_step)
 
 
 @njit(cache=True, nogil=True)
-def _mark_few(
-    lo: Any, hi: Any, lanes: Any, weights: Any, token_bits: Any, dead: Any
-) -> tuple[int, int]:
-    """As `_mark`, for groups of up to 64 tokens: a word an input."""
-    rows = len(dead)
-    live_of = np.empty(len(token_bits), np.int64)
-    for c in range(len(token_bits)):
-        live_of[c] = set_bits(token_bits[c])
-    pairs = macs = 0
+def mark(needs: Any, bits: Any, tokens: Any, per_column: bool, counts: Any, dead: Any) -> None:
+    """Mark what is dead for some groups at once.
+
+    needs: see `needs_of`. bits: uint64 (inputs of the tile, groups · words): `Inputs.token_bits` of
+    one group beside those of the next. tokens: of each group. counts: int64 (3, groups), to be
+    filled with dead entries, live pairs (entry, token) and (weight, token). dead: uint64 (entries,
+    groups · words), or of no entry where nobody wants it: bit t of word w of a group is set where
+    the entry is dead for token 64·w + t or, unless `per_column`, bit 0 of its first word where it
+    is dead for all tokens.
+    """
+    lo, hi, lanes, weights, selects, select_step, lane_step = needs
+    inputs, width = bits.shape
+    groups = len(tokens)
+    words = width // groups
+    live = np.zeros(width, np.uint64)
+    of_entry = np.zeros(width, np.int64)
+    of_group = np.zeros(width, np.uint64)
+    for g in range(groups):
+        of_group[g * words : (g + 1) * words] = first_bits(tokens[g], words)
+    live_of = np.zeros((inputs, width), np.int64)
+    for c in range(inputs):
+        for w in range(width):
+            live_of[c, w] = set_bits(bits[c, w])
+    deads = np.zeros(groups, np.int64)
+    pairs = np.zeros(width, np.int64)
+    macs = np.zeros(width, np.int64)
     for e in range(len(lo)):
         first = np.uint64(lo[e])
-        if hi[e] - lo[e] == 1:
-            live, count = token_bits[first], live_of[first]
-            macs += count * weights[e]
+        if hi[e] - lo[e] == 1 and len(selects) == 0:
+            # One input, broadcast to all lanes (or a row-mode position of a single input).
+            for w in range(width):
+                live[w] = bits[first, w]
+                of_entry[w] = live_of[first, w]
+                macs[w] += of_entry[w] * weights[e]
         else:
-            live, rest = np.uint64(0), lanes[e]
-            while rest:
-                c = first + np.uint64(trailing_zeros(rest))
-                rest &= rest - np.uint64(1)
-                macs += live_of[c]
-                live |= token_bits[c]
-            count = set_bits(live)
-        pairs += count
-        if rows == 1:
-            dead[0, e] = count == 0
-        else:
-            for t in range(rows):
-                dead[t, e] = live >> np.uint64(t) & np.uint64(1) == np.uint64(0)
-    return pairs, macs
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _tell(live: Any, e: Any, dead: Any) -> Any:
-    """Fill dead[:, e] from the tokens for which entry e is `live`; how many these are."""
-    count = 0
-    for w in range(len(live)):
-        count += set_bits(live[w])
-    if len(dead) == 1:
-        dead[0, e] = count == 0
-    else:
-        for t in range(len(dead)):
-            dead[t, e] = live[t // 64] >> np.uint64(t % 64) & np.uint64(1) == np.uint64(0)
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _mark(
-    lo: Any, hi: Any, lanes: Any, weights: Any, token_bits: Any, dead: Any
-) -> tuple[int, int]:
-    """Fill `dead`; live pairs (entry, token) and (weight, token)."""
-    inputs, words = token_bits.shape
-    live = np.zeros(words, np.uint64)
-    live_of = np.zeros(inputs, np.int64)
-    for c in range(inputs):
-        for w in range(words):
-            live_of[c] += set_bits(token_bits[c, w])
-    pairs = macs = 0
-    for e in range(len(lo)):
-        # One input, broadcast to all lanes (or a row-mode position of a single input).
-        if hi[e] - lo[e] == 1:
-            live[:] = token_bits[lo[e]]
-            macs += live_of[lo[e]] * weights[e]
-        else:
-            live[:] = 0
+            for w in range(width):
+                live[w] = 0
             rest = lanes[e]
             while rest:
-                c = lo[e] + trailing_zeros(rest)
+                lane = trailing_zeros(rest)
                 rest &= rest - np.uint64(1)
-                macs += live_of[c]
-                for w in range(words):
-                    live[w] |= token_bits[c, w]
-        pairs += _tell(live, e, dead)
-    return pairs, int(macs)
+                c = first + np.uint64(lane * lane_step)
+                if len(selects):
+                    c += np.uint64(select_of(selects, e, lane) * select_step)
+                for w in range(width):
+                    macs[w] += live_of[c, w]
+                    live[w] |= bits[c, w]
+            for w in range(width):
+                of_entry[w] = set_bits(live[w])
+        for w in range(width):
+            pairs[w] += of_entry[w]
+        if words == 1 and per_column:
+            for g in range(groups):
+                deads[g] += of_entry[g] < tokens[g]
+        elif words == 1:
+            for g in range(groups):
+                deads[g] += of_entry[g] == 0
+        else:
+            for g in range(groups):
+                count = of_entry[g * words : (g + 1) * words].sum()
+                deads[g] += count < (tokens[g] if per_column else 1)
+        if len(dead) == 0:
+            continue
+        if per_column:
+            for w in range(width):
+                dead[e, w] = of_group[w] & ~live[w]
+        else:
+            for g in range(groups):
+                is_live = np.uint64(0)
+                for w in range(g * words, (g + 1) * words):
+                    is_live |= live[w]
+                dead[e, g * words] = is_live == 0
+    for g in range(groups):
+        counts[0, g] = deads[g]
+        counts[1, g] = pairs[g * words : (g + 1) * words].sum()
+        counts[2, g] = macs[g * words : (g + 1) * words].sum()
 
 
 @njit(cache=True, nogil=True)
-def _mark_selected(lo: Any, chosen: Any, token_bits: Any, dead: Any) -> tuple[int, int]:
-    """As `_mark`, where each lane chooses its input."""
-    inputs, words = token_bits.shape
-    lanes, selects, select_step, lane_step = chosen
-    live = np.zeros(words, np.uint64)
-    live_of = np.zeros(inputs, np.int64)
-    for c in range(inputs):
-        for w in range(words):
-            live_of[c] += set_bits(token_bits[c, w])
-    pairs = macs = 0
-    for e in range(len(lo)):
-        live[:] = 0
-        rest = lanes[e]
-        while rest:
-            lane = trailing_zeros(rest)
-            rest &= rest - np.uint64(1)
-            c = lo[e] + select_of(selects, e, lane) * select_step + lane * lane_step
-            macs += live_of[c]
-            for w in range(words):
-                live[w] |= token_bits[c, w]
-        pairs += _tell(live, e, dead)
-    return pairs, int(macs)
+def first_bits(count: int, words: int) -> Any:
+    """uint64 (words,) with the first `count` bits set."""
+    bits = np.zeros(words, np.uint64)
+    for w in range(-(-count // 64)):
+        bits[w] = ~np.uint64(0) >> np.uint64(max(64 * (w + 1) - count, 0))
+    return bits
