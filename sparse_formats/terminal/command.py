@@ -18,6 +18,7 @@ from sparse_formats.errors import InputError, SettingError
 from sparse_formats.files.outputs import Output, check_outputs, expected
 from sparse_formats.memory import budget
 from sparse_formats.terminal import application
+from sparse_formats.terminal.quick_start import start_quickly
 from sparse_formats.terminal.setting_values import Given, read, spelled_out
 from sparse_formats.terminal.settings import (
     Setting,
@@ -54,6 +55,7 @@ class Command(Protocol):
 
 def main(package: str, summary: str, commands: Mapping[str, Command]) -> None:
     """The command line of `package`; never returns."""
+    start_quickly()
     application.run(app_of(summary, commands, sys.argv[1:]), package)
 
 

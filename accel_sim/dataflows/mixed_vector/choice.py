@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel_sim.dataflows.abstract.account import LayerRun, Tile
+from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.timeline import alone, least_weight_cycles
-from accel_sim.dataflows.mixed_vector.configuration import PLACES, Configuration
+from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.kept import Store
-from accel_sim.dataflows.mixed_vector.layer import run_tiles
+from accel_sim.dataflows.mixed_vector.layer import counted_run, step_tiles, timed_run
 from accel_sim.dataflows.mixed_vector.lines import Lines, entry_count
+from accel_sim.dataflows.mixed_vector.passes import Stepped
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile, TileStream, Way, encode, layout_of
 from accel_sim.inputs.activations import Inputs, Layer, group_tokens
 from sparse_formats.errors import InputError
@@ -81,8 +82,8 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
     Raises:
         InputError: the matrix does not fit the machine in any of them.
     """
-    best: Chosen | None = None
-    best_key = None
+    best: tuple[Lines, list[EncodedTile], list[Stepped]] | None = None
+    best_key: tuple[int, int, Way] | None = None
     problem: InputError | None = None
     for bound, way in sorted(_bounds(encodings, inputs, machine)):
         if best_key is not None and bound > best_key[0]:
@@ -95,16 +96,19 @@ def choose(layer: Layer, inputs: Inputs, encodings: Encodings, machine: Configur
         lines = encodings.lines(way.mode)
         if best_key is not None and _least_time(layer, inputs, lines, tiles, machine) > best_key[0]:
             continue
-        run = run_tiles(layer, inputs, lines, tiles, machine, way)
-        time = alone(run, machine)
+        stepped = step_tiles(inputs, lines, tiles, machine)
+        cycles = (each.cycles for each in stepped)
+        time = alone(timed_run(layer, inputs, lines, tiles, cycles, machine), machine)
         bytes_ = sum(tile.stream.bytes for tile in tiles)
         key = (time.cycles, bytes_, way)
         if best_key is None or key < best_key:
-            best, best_key = Chosen(way, lines, tiles, run), key
-    if best is None:
+            best, best_key = (lines, tiles, stepped), key
+    if best is None or best_key is None:
         assert problem is not None
         raise problem
-    return best
+    (lines, tiles, stepped), way = best, best_key[-1]
+    run = counted_run(layer, inputs, lines, tiles, stepped, machine, way)
+    return Chosen(way, lines, tiles, run)
 
 
 def _least_time(
@@ -115,38 +119,9 @@ def _least_time(
     machine: Configuration,
 ) -> int:
     """Cycles that the encoded layer takes at least: as if no slot ever waited for anything."""
-    unstepped = tuple(
-        Tile(
-            strip=tile.strip,
-            rows=tile.rows,
-            cols=tile.cols,
-            storage=tile.stream.storage(machine.value_bits),
-            cycles=np.array([_least_steps(tile.stream) + machine.array.pe_latency_cycles]),
-            causes={},
-            executed=0,
-            skipped=0,
-            padding=0,
-            units={},
-            actions={},
-            room=tile.stream.room,
-            lines=tile.stream.lines,
-            least_write_cycles=tile.stream.fullest_set,
-            places=PLACES,
-        )
-        for tile in tiles
-    )
-    run = LayerRun(
-        name=layer.matrix.name,
-        kind=layer.matrix.kind,
-        shape=lines.shape,
-        nnz=lines.nnz,
-        tiles=unstepped,
-        group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
-        macs_effectual=0,
-        format="",
-    )
-    time = alone(run, machine)
-    return time.cycles
+    latency = machine.array.pe_latency_cycles
+    cycles = (np.array([_least_steps(tile.stream) + latency]) for tile in tiles)
+    return alone(timed_run(layer, inputs, lines, tiles, cycles, machine), machine).cycles
 
 
 def _least_steps(stream: TileStream) -> int:

@@ -4,9 +4,11 @@ Every figure is counted, none is a remainder, so that the sums can be checked.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import Tile, Unit
 from accel_sim.dataflows.mixed_vector import passes
@@ -105,19 +107,43 @@ def counts_of(
     return map(Counts._make, zip(*sums, strict=True))
 
 
-def tile_of(
-    tile: EncodedTile, stepped: Stepped, counts: Counts, lines: Lines, machine: Configuration
-) -> Tile:
-    """A tile with the counts of all passes over it."""
-    tokens = int(stepped.tokens @ stepped.groups)
-    groups = int(stepped.groups.sum())
+def timed_tile(tile: EncodedTile, cycles: NDArray[np.int64], machine: Configuration) -> Tile:
+    """As much of a tile as its time follows from; cycles: of the passes over it."""
     stream = tile.stream
     return Tile(
         strip=tile.strip,
         rows=tile.rows,
         cols=tile.cols,
         storage=stream.storage(machine.value_bits),
-        cycles=stepped.cycles,
+        cycles=cycles,
+        causes={},
+        executed=0,
+        skipped=0,
+        padding=0,
+        units={},
+        actions={},
+        room=stream.room,
+        head_bytes=stream.head_bytes,
+        lines=stream.lines,
+        least_write_cycles=stream.fullest_set,
+        places=PLACES,
+    )
+
+
+def counted_tile(
+    timed: Tile,
+    tile: EncodedTile,
+    stepped: Stepped,
+    counts: Counts,
+    lines: Lines,
+    machine: Configuration,
+) -> Tile:
+    """The tile with the counts of all passes over it."""
+    tokens = int(stepped.tokens @ stepped.groups)
+    groups = int(stepped.groups.sum())
+    slots = tile.stream.slots
+    return replace(
+        timed,
         causes={
             "compute": counts.path_compute,
             "empty_lanes": counts.path_empty_lanes,
@@ -129,15 +155,10 @@ def tile_of(
             "pipeline": groups * machine.array.pe_latency_cycles,
         },
         executed=counts.executed,
-        skipped=stream.nnz * tokens - counts.executed,
-        padding=counts.pe_busy * stream.slots.lanes - counts.executed,
-        units=_units(counts, tokens, stream.slots, machine),
+        skipped=tile.stream.nnz * tokens - counts.executed,
+        padding=counts.pe_busy * slots.lanes - counts.executed,
+        units=_units(counts, tokens, slots, machine),
         actions=_actions(counts, tile, lines, tokens, groups, machine),
-        room=stream.room,
-        head_bytes=stream.head_bytes,
-        lines=stream.lines,
-        least_write_cycles=stream.fullest_set,
-        places=PLACES,
     )
 
 

@@ -1,6 +1,6 @@
 """One layer on the machine, seen alone: its tiles, passes and counters, before time is laid out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
-from accel_sim.dataflows.mixed_vector.counts import counts_of, tile_of
+from accel_sim.dataflows.mixed_vector.counts import counted_tile, counts_of, timed_tile
 from accel_sim.dataflows.mixed_vector.lines import Lines
-from accel_sim.dataflows.mixed_vector.passes import Stepper, pe_load_of
+from accel_sim.dataflows.mixed_vector.passes import Stepped, Stepper, pe_load_of
 from accel_sim.dataflows.mixed_vector.product import check_product
 from accel_sim.dataflows.mixed_vector.stream import EncodedTile, Way
 from accel_sim.inputs.activations import CHECKED_TOKENS, Inputs, Layer, group_tokens
@@ -25,20 +25,58 @@ def run_tiles(
     way: Way,
 ) -> LayerRun:
     """Step the layer, stored in `way` as `tiles`."""
-    stepper = Stepper(inputs, machine, is_dense=lines.is_dense)
-    stepped = [stepper.step(tile) for tile in tiles]
-    counts = counts_of(tiles, stepped, machine)
+    stepped = step_tiles(inputs, lines, tiles, machine)
+    return counted_run(layer, inputs, lines, tiles, stepped, machine, way)
+
+
+def step_tiles(
+    inputs: Inputs, lines: Lines, tiles: Sequence[EncodedTile], machine: Configuration
+) -> list[Stepped]:
+    """The passes over each tile."""
+    stepper = Stepper(inputs, machine, are_tiles_alike=lines.are_tiles_alike)
+    return [stepper.step(tile) for tile in tiles]
+
+
+def timed_run(
+    layer: Layer,
+    inputs: Inputs,
+    lines: Lines,
+    tiles: Sequence[EncodedTile],
+    cycles: Iterable[NDArray[np.int64]],
+    machine: Configuration,
+) -> LayerRun:
+    """As much of a run as its time follows from; cycles: of the passes over each tile."""
     return LayerRun(
         name=layer.matrix.name,
         kind=layer.matrix.kind,
         shape=lines.shape,
         nnz=lines.nnz,
-        tiles=tuple(
-            tile_of(*each, lines, machine) for each in zip(tiles, stepped, counts, strict=True)
-        ),
+        tiles=tuple(timed_tile(*each, machine) for each in zip(tiles, cycles, strict=True)),
         group_sizes=group_tokens(inputs.tokens, machine.array.token_columns),
-        macs_effectual=_effectual(layer.matrix.keep, lines, inputs),
+        macs_effectual=0,
         format="sub_streams",
+    )
+
+
+def counted_run(
+    layer: Layer,
+    inputs: Inputs,
+    lines: Lines,
+    tiles: Sequence[EncodedTile],
+    stepped: Sequence[Stepped],
+    machine: Configuration,
+    way: Way,
+) -> LayerRun:
+    """The run with all that its passes counted."""
+    timed = timed_run(layer, inputs, lines, tiles, (each.cycles for each in stepped), machine)
+    counts = counts_of(tiles, stepped, machine)
+    return replace(
+        timed,
+        tiles=tuple(
+            counted_tile(*each, lines, machine)
+            for each in zip(timed.tiles, tiles, stepped, counts, strict=True)
+        ),
+        macs_effectual=_effectual(layer.matrix.keep, lines, inputs),
         orientation=lines.mode,
         lane_groups=way.groups,
         lane_select=way.select,

@@ -38,6 +38,12 @@ class Lines:
     def is_row_mode(self) -> bool:
         return self.mode == "horizontal"
 
+    @property
+    def are_tiles_alike(self) -> bool:
+        """Whether all tiles of one size hold the same: everything is kept, entry for entry."""
+        is_whole = self.starts is None and self.nnz == self.shape[0] * self.shape[1]
+        return self.is_dense or is_whole
+
 
 def lines_of(matrix: MaskedMatrix, mode: Orientation, is_packed: bool) -> Lines:
     """The kept weights of `matrix`, and where vectors begin if entries are not packed."""

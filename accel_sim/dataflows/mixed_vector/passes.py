@@ -62,10 +62,10 @@ class Stepped:
 
 
 class Stepper:
-    """Steps tiles; dense ones that hold the same, and see the same zeros, once."""
+    """Steps tiles; those that hold the same, and see the same zeros, once."""
 
-    def __init__(self, inputs: Inputs, machine: Configuration, *, is_dense: bool) -> None:
-        self._machine, self._is_dense = machine, is_dense
+    def __init__(self, inputs: Inputs, machine: Configuration, *, are_tiles_alike: bool) -> None:
+        self._machine, self._are_tiles_alike = machine, are_tiles_alike
         self._known: dict[tuple[Any, ...], Stepped] = {}
         self._without_zeros: dict[tuple[int, int], NDArray[np.int64]] = {}
         columns = machine.array.token_columns
@@ -82,7 +82,7 @@ class Stepper:
 
     def step(self, tile: EncodedTile) -> Stepped:
         """All passes over the tile."""
-        if not self._is_dense:
+        if not self._are_tiles_alike:
             return self._step(tile)
         key = tile.size if self._bits is None else (*tile.size, *tile.cols)
         if key not in self._known:
@@ -116,7 +116,7 @@ class Stepper:
             counted,
             pe_load,
         )
-        if known is None and self._is_dense and plain[TAKERS]:
+        if known is None and self._are_tiles_alike and plain[TAKERS]:
             self._without_zeros[tile.size] = plain
         return Stepped(self._tokens, self._groups, counted, pe_load)
 

@@ -258,8 +258,7 @@ def _fitting_tiles(lines: Lines, layout: Layout, width: int) -> list[EncodedTile
         for col0 in range(0, cols, width):
             edges = rows, (col0, min(col0 + width, cols))
             size = rows[1] - rows[0], edges[1][1] - col0
-            # Dense tiles of one size hold the same.
-            stream = of_size.get(size) if lines.is_dense else None
+            stream = of_size.get(size) if lines.are_tiles_alike else None
             if stream is None:
                 stream = of_size[size] = _stream(lines, layout, *edges)
             if not _fits(stream, layout):
