@@ -7,9 +7,9 @@ product.
 
 Times are CPU seconds of one thread, the least of some rounds: on a machine that others use, the
 clock on the wall says nothing. With two threads on two idle cores a run takes little more than half
-of it. The time of every machine is in `machines.py`. Masks are generated before the clock starts, except where they are streamed, and everything
-is run once before, so that nothing is compiled. A dense product beside says how fast the machine
-was at the time.
+of it. `machines.py` has the time of every machine. Masks are generated before the clock starts,
+except where they are streamed, and everything is run once before, so that nothing is compiled. A
+dense product beside says how fast the machine was at the time.
 """
 
 import argparse
