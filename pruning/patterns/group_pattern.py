@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.pattern import Break, Pattern, Target
+from pruning.patterns.pattern import Break, Pattern, Pruned, Target
 from pruning.selection.groups import best_of_groups, full_groups
+from pruning.selection.weights import best_weights
+from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.pattern_text import check_groups
 
@@ -44,6 +46,34 @@ class GroupPattern(Pattern):
         """The best `count` of each group, and how many weights that is in all."""
         full = [best_of_groups(t.scores, self.count, self.length) for t in targets]
         return full, sum(int(np.count_nonzero(keep)) for keep in full)
+
+
+def filled(
+    pattern: Pattern, text: str, targets: Sequence[Target], full: list[NDArray[np.bool_]], kept: int
+) -> list[Pruned]:
+    """The `kept` best weights of `full`, which is the most that `pattern` can hold.
+
+    Raises:
+        SettingError: `kept` is more than that; text: what holds it.
+    """
+    most = sum(int(np.count_nonzero(keep)) for keep in full)
+    if kept > most:
+        raise SettingError(
+            "sparsity",
+            f"asks for {kept} of {pattern.size(targets)} weights, but {text} keeps at most "
+            f"{most}; give {1 - pattern.densest:g} or more",
+        )
+    return [Pruned(keep) for keep in (full if kept == most else best_of(full, targets, kept))]
+
+
+def best_of(
+    full: list[NDArray[np.bool_]], targets: Sequence[Target], kept: int
+) -> list[NDArray[np.bool_]]:
+    """The `kept` best weights of masks."""
+    chosen = [
+        np.where(keep, t.scores, np.float32(-1)) for keep, t in zip(full, targets, strict=True)
+    ]
+    return best_weights(chosen, kept)
 
 
 def broken_group(

@@ -7,11 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.group_pattern import broken_group
+from pruning.patterns.group_pattern import broken_group, filled
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.selection.groups import best_of_groups, group_counts
-from pruning.selection.weights import best_weights, top_mask
-from sparse_formats.errors import SettingError
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.pattern_text import check_groups
 from sparse_formats.masks.vectors import VectorLayout
@@ -59,20 +58,7 @@ class HierarchicalNM(Pattern):
             InputError: `kept` is more than the groups can hold.
         """
         full = [self._full(t.scores) for t in targets]
-        most = sum(int(np.count_nonzero(keep)) for keep in full)
-        if kept > most:
-            raise SettingError(
-                "sparsity",
-                f"asks for {kept} of {self.size(targets)} weights, but {self._text} keeps at most "
-                f"{most}; give {1 - self.density:g} or more",
-            )
-        if kept < most:
-            chosen = [
-                np.where(keep, t.scores, np.float32(-1))
-                for keep, t in zip(full, targets, strict=True)
-            ]
-            full = best_weights(chosen, kept)
-        return [Pruned(keep) for keep in full]
+        return filled(self, self._text, targets, full, kept)
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first group that keeps more than N, else the first set of more than G groups."""

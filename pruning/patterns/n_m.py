@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.group_pattern import GroupPattern, broken_group
+from pruning.patterns.group_pattern import GroupPattern, broken_group, filled
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, full_groups, group_counts
-from pruning.selection.weights import best_weights, top_mask
-from sparse_formats.errors import SettingError
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
 from sparse_formats.storage import Storage
@@ -26,20 +25,8 @@ class NM(GroupPattern):
         Raises:
             InputError: `kept` is more than the groups can hold.
         """
-        full, most = self.fullest(targets)
-        if kept > most:
-            raise SettingError(
-                "sparsity",
-                f"asks for {kept} of {self.size(targets)} weights, but {self.count}:{self.length} "
-                f"keeps at most {most}; give {1 - self.density:g} or more",
-            )
-        if kept < most:
-            chosen = [
-                np.where(keep, t.scores, np.float32(-1))
-                for keep, t in zip(full, targets, strict=True)
-            ]
-            full = best_weights(chosen, kept)
-        return [Pruned(keep) for keep in full]
+        full, _ = self.fullest(targets)
+        return filled(self, f"{self.count}:{self.length}", targets, full, kept)
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first group, row by row, that keeps more than N."""

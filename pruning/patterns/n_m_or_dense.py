@@ -7,11 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.patterns.group_pattern import GroupPattern, broken_group
+from pruning.patterns.group_pattern import GroupPattern, best_of, broken_group
 from pruning.patterns.pattern import Break, Local, Pruned, Target
 from pruning.selection.groups import best_of_groups, group_counts
 from pruning.selection.tie_breaking import best_first
-from pruning.selection.weights import best_weights
 from sparse_formats.errors import SettingError
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.vectors import VectorLayout
@@ -49,11 +48,7 @@ class NMOrDense(GroupPattern):
         """
         full, held = self.fullest(targets)
         if kept < held:
-            chosen = [
-                np.where(keep, t.scores, np.float32(-1))
-                for keep, t in zip(full, targets, strict=True)
-            ]
-            return [Pruned(keep) for keep in best_weights(chosen, kept)]
+            return [Pruned(keep) for keep in best_of(full, targets, kept)]
         gains, costs = [], []
         for keep, target in zip(full, targets, strict=True):
             rows = np.arange(0, len(keep), self.height)

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pruning.patterns.group_pattern import filled
 from pruning.patterns.pattern import Break, Local, Pattern, Pruned, Target
 from pruning.selection.groups import best_of_groups, full_groups, group_counts
-from pruning.selection.weights import best_weights, top_mask
-from sparse_formats.errors import SettingError
+from pruning.selection.weights import top_mask
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.masks.pattern_text import check_terms
 from sparse_formats.masks.vectors import VectorLayout
@@ -55,21 +55,8 @@ class SumNM(Pattern):
         Raises:
             InputError: `kept` is more than the terms can hold.
         """
-        most = sum(self._most(t.scores.shape) for t in targets)
-        if kept > most:
-            raise SettingError(
-                "sparsity",
-                f"asks for {kept} of {self.size(targets)} weights, but {self._text} keeps at most "
-                f"{most}; give {1 - self.density:g} or more",
-            )
         full = [self._full(t.scores) for t in targets]
-        if kept < most:
-            chosen = [
-                np.where(keep, t.scores, np.float32(-1))
-                for keep, t in zip(full, targets, strict=True)
-            ]
-            full = best_weights(chosen, kept)
-        return [Pruned(keep) for keep in full]
+        return filled(self, self._text, targets, full, kept)
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:
         """The first group of `of`, row by row, in which both terms cannot hold everything."""
