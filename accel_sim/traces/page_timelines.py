@@ -1,6 +1,7 @@
 """Small timelines for the page of a report: what the units did while a matrix began to run."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,15 +56,14 @@ def page_timelines(runs: Runs, workload: Workload) -> dict[str, Timeline]:
 
 def _plain(place: Place) -> Timeline:
     """Loads, passes and write-backs from the start of a matrix, as many as the page draws."""
-    recorder = Recorder(None)
-    record_place(recorder, place)
-    tracks = [track for track in recorder.trace("", ()).tracks if isinstance(track, Slices)]
     start, end = place.time.start, place.time.end
+    if len(place.passes) > MOST_PLAIN:
+        end = int(place.passes[MOST_PLAIN - 1, 1])
+    tracks = _recorded(place, end)
     # So many cycles that few enough slices begin before their end.
     begins = np.sort(np.concatenate([track.start for track in tracks]))
-    begins = begins[begins >= start]
-    last = int(begins[MOST_PLAIN]) if len(begins) > MOST_PLAIN else end
-    shown = _span(place, start, max(last, start + 1))
+    last = max(int(begins[MOST_PLAIN]), start + 1) if len(begins) > MOST_PLAIN else end
+    shown = _span(place, start, last)
     return Timeline(
         f"Loads, passes and write-backs, {shown}.",
         0,
@@ -88,9 +88,7 @@ def _of_a_pass(place: Place, record: PassRecord, machine: MixedVector) -> Timeli
     ends = sorted(slice_[1] for track in whole for slice_ in track.slices)
     if len(ends) > MOST_SLICES:
         last = min(last, ends[MOST_SLICES])
-    recorder = Recorder(None)
-    record_place(recorder, place)
-    tracks = [track for track in recorder.trace("", ()).tracks if isinstance(track, Slices)]
+    tracks = _recorded(place, start + last)
     return Timeline(
         f"The first tile with the first tokens, {_span(place, start, start + last)}. A PE row is "
         "busy where any of its lane groups issues an entry, and a decoder where any of its parsers "
@@ -103,6 +101,31 @@ def _of_a_pass(place: Place, record: PassRecord, machine: MixedVector) -> Timeli
             *(_cut(track, last) for track in whole),
             _track(WRITE_BACK, tracks, start, start + last),
         ],
+    )
+
+
+def _recorded(place: Place, end: int) -> list[Slices]:
+    """Loads, passes and write-backs from the start of a matrix to a cycle."""
+    recorder = Recorder((place.time.start, end))
+    tiles = int(np.searchsorted(place.passes[:: place.groups, 0], end))
+    record_place(recorder, _head(place, max(tiles, 1)))
+    return [track for track in recorder.trace("", ()).tracks if isinstance(track, Slices)]
+
+
+def _head(place: Place, tiles: int) -> Place:
+    """The place as if its matrix had only its first tiles; its end stays."""
+    segment = place.segment
+    cut = {
+        key: getattr(segment, key)[:tiles]
+        for key in ("room", "transfer", "lead", "is_bound", "is_awaited", "pass_cycles")
+    }
+    held = None if segment.held is None else segment.held[:tiles]
+    return replace(
+        place,
+        run=replace(place.run, tiles=place.run.tiles[:tiles]),
+        segment=replace(segment, **cut, held=held, write_cycles=segment.write_cycles[:tiles]),
+        loads=place.loads[:tiles],
+        passes=place.passes[: tiles * place.groups],
     )
 
 

@@ -222,6 +222,12 @@ def _record_passes(recorder: Recorder, place: Place) -> None:
             recorder.slices((PASSES,), [cause], np.zeros(groups, np.int64), from_, to)
 
 
+def ready_of(segment: Segment, loads: NDArray[np.int64]) -> NDArray[np.int64]:
+    """From which cycle on the first pass over each tile need not wait for it: int64 (tiles,)."""
+    is_waited_for = segment.is_awaited & (segment.transfer > 0)
+    return np.where(is_waited_for, loads[:, 1] + segment.lead, 0)
+
+
 def record_waits(
     recorder: Recorder,
     segment: Segment,
@@ -232,8 +238,7 @@ def record_waits(
     """What the array waits for before each pass, and behind the last one."""
     groups, start, end = segment.groups, passes[:, 0], passes[:, 1]
     before = np.concatenate([[time.start], end[:-1]])
-    is_waited_for = segment.is_awaited & (segment.transfer > 0)
-    ready = np.where(is_waited_for, loads[:, 1] + segment.lead, 0)
+    ready = ready_of(segment, loads)
     for_load = np.repeat(ready, groups) == start
     held = np.zeros_like(ready) if segment.held is None else segment.held
     # The last cycles of a wait are those by which XOR decoders hold the load up.

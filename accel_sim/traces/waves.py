@@ -17,7 +17,7 @@ from accel_sim.dataflows.mixed_vector.recording import PassRecord
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import Runs
 from accel_sim.traces.events import Path, Recorder, Trace
-from accel_sim.traces.record import Place, Wish, detailed, places_of, recorders, span_of
+from accel_sim.traces.record import Place, Wish, detailed, places_of, ready_of, recorders, span_of
 from sparse_formats.errors import SettingError
 
 MACHINE: Path = ("bench", "machine")
@@ -117,11 +117,7 @@ def _record_schedule(signals: _Signals, places: Sequence[Place], machine: MixedV
         spans["dram_waits"].append(loaded[:, :2])
         spans["dram_moves"].append(loaded[:, 1:])
         before = np.append([place.time.start], end[:-1])
-        ready = np.where(
-            place.segment.is_awaited & (place.segment.transfer > 0),
-            place.loads[:, 1] + place.segment.lead,
-            0,
-        )
+        ready = ready_of(place.segment, place.loads)
         banked = np.append([place.time.start] * 2, written[:-2])[: len(begin)]
         for name, upto in (
             ("waits_tile", np.repeat(ready, place.groups)),

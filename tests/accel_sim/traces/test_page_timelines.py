@@ -8,7 +8,7 @@ from accel_sim.machines.load import load_machine
 from accel_sim.pipeline import Runs, simulate
 from accel_sim.reports.figures.timeline import Timeline
 from accel_sim.reports.report import Report
-from accel_sim.traces import page_timelines
+from accel_sim.traces import events, page_timelines
 from tests.accel_sim.workloads import random_matrix
 
 
@@ -76,3 +76,18 @@ def test_are_units_shown_of_the_slowest_and_few_slices(monkeypatch: pytest.Monke
     assert sum(len(track.slices) for track in units) < 8 + 2 * len(units)
     assert fewer["a"].last < found["a"].last
     assert f"cycles 0 to {fewer['a'].last} of {report.layers[0].cycles}" in fewer["a"].words
+
+
+def test_does_a_matrix_of_many_passes_have_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_EVENTS", 600)
+    monkeypatch.setattr(page_timelines, "DETAILED", 0)
+    work = Workload.of([random_matrix((60, 80), 0.4, name="a")], Activations(300))
+    machine = load_machine("tf_mvp", ["token_columns=2", "pe_rows=4", "weight_buffer.bytes=4096"])
+    runs: list[Runs] = []
+    report = simulate(work, machine, threads=1, on_runs=runs.append)
+    assert len(runs[0].layers[0].tiles) > 1
+    timeline = page_timelines.page_timelines(runs[0], work)["a"]
+    check(timeline)
+    assert timeline.last < report.layers[0].cycles
+    slices = sum(len(track.slices) for track in timeline.tracks)
+    assert page_timelines.MOST_PLAIN / 2 < slices <= page_timelines.MOST_PLAIN + 3
