@@ -74,9 +74,17 @@ def as_json(
                 "machine": choice.machine,
                 "tolerance": choice.tolerance,
                 "fastest": _name(choice.fastest),
-                "least_energy": _name(choice.thriftiest or choice.fastest),
+                "least_energy": _name(choice.least_energy),
             }
             for choice in verdict.choices
+        ],
+        "best": [
+            {
+                "tolerance": best.tolerance,
+                "fastest": _placed(*best.fastest),
+                "least_energy": _placed(*best.thriftiest),
+            }
+            for best in verdict.bests
         ],
     }  # fmt: skip
 
@@ -162,6 +170,10 @@ def _result(result: Result) -> dict[str, Any]:
         "commands": [list(commands) for commands in result.commands],
         "notes": list(result.notes),
     }
+
+
+def _placed(machine: str, candidate: Candidate) -> dict[str, str]:
+    return {"machine": machine, "point": result_words(candidate.result)}
 
 
 def _name(candidate: Candidate | None) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from accel_sim.reports.number_text import quantity
 from pruning.frontier.page import every_row, loss_text, worth
 from pruning.frontier.words import percent
 from sparse_formats.terminal.tables import Column, print_table
@@ -32,12 +33,23 @@ def print_study(data: Mapping[str, Any], console: Console) -> None:
     rows = [_row(point, data) for point in every_row(data)]
     for sentence in data["verdict"]:
         console.print(printable(sentence), soft_wrap=True)
+    for name, machine in data["machines"].items():
+        console.print(printable(_dense(name, machine)), soft_wrap=True)
     console.print()
     print_table(
         console,
         columns,
         rows,
         footnotes=tuple(f"note: {note}" for note in data["notes"]),
+    )
+
+
+def _dense(name: str, machine: Mapping[str, Any]) -> str:
+    """What the factors of a machine refer to."""
+    return (
+        f"Dense on {name}: {quantity(machine['dense_latency_s'], 's')}, "
+        f"{quantity(machine['dense_energy_j'], 'J')}; {machine['macs']:,} MACs, "
+        f"{machine['area_mm2']:.1f} mm²."
     )
 
 

@@ -80,11 +80,28 @@ class Choice:
     thriftiest: Candidate | None
     nearest: Candidate | None = None
 
+    @property
+    def least_energy(self) -> Candidate | None:
+        """The one of least energy of those within the tolerance; None where dense takes less."""
+        found = self.thriftiest or self.fastest
+        return found if found is not None and found.saving[self.machine] > 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """Of all machines within a tolerance, the fastest and the one of least energy, with what runs
+    there; it may be the dense model."""
+
+    tolerance: float
+    fastest: tuple[str, Candidate]
+    thriftiest: tuple[str, Candidate]
+
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """reference: whose quality losses refer to. trained: the dense model that was trained as long
-    as the others, if there is training. fronts: by machine, candidates nobody beats.
+    as the others, if there is training. fronts: by machine, candidates nobody beats. bests: of all
+    machines, for each tolerance; none where there is one machine.
 
     resolution: the loss that the measure can just tell, two standard errors in the median of the
     candidates; None without a measure.
@@ -97,6 +114,7 @@ class Verdict:
     impossible: tuple[Result, ...]
     fronts: Mapping[str, tuple[Candidate, ...]]
     choices: tuple[Choice, ...]
+    bests: tuple[Best, ...]
     resolution: float | None
 
 
@@ -124,6 +142,9 @@ def judge(results: Sequence[Result], tolerances: Sequence[float]) -> Verdict:
             _choice(candidates, name, tolerance) for name in machines for tolerance in tolerances
         )
         if reference is not None
+        else (),
+        bests=tuple(_best_of_all(candidates, machines, tolerance) for tolerance in tolerances)
+        if reference is not None and len(machines) > 1
         else (),
         resolution=_resolution(candidates),
     )
@@ -253,6 +274,23 @@ def _choice(candidates: Sequence[Candidate], machine: str, tolerance: float) -> 
         nearest = min(gaining, key=lambda c: losses[c], default=None)
         return Choice(machine, tolerance, None, None, nearest)
     return Choice(machine, tolerance, fastest, None if thriftiest is fastest else thriftiest)
+
+
+def _best_of_all(
+    candidates: Sequence[Candidate], machines: Sequence[str], tolerance: float
+) -> Best:
+    """The dense model is always one of those to choose from."""
+    pairs = [
+        (name, c)
+        for name in machines
+        for c in candidates
+        if c.is_dense or (c.can_be_chosen and c.loss is not None and c.loss <= tolerance)
+    ]
+    return Best(
+        tolerance,
+        min(pairs, key=lambda pair: pair[1].result.machines[pair[0]].latency_s),
+        min(pairs, key=lambda pair: pair[1].result.machines[pair[0]].energy_j),
+    )
 
 
 def _resolution(candidates: Sequence[Candidate]) -> float | None:

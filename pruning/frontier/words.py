@@ -1,10 +1,11 @@
 """The verdict in sentences."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from accel_sim.reports.number_text import quantity
 from pruning.frontier.results import Quality, Result
-from pruning.frontier.verdict import Candidate, Choice, Verdict
+from pruning.frontier.verdict import Best, Candidate, Choice, Verdict
 
 _PATTERNS = {
     "fine": "single weights",
@@ -81,7 +82,7 @@ def sentences(verdict: Verdict) -> tuple[str, ...]:
             groups[-1].append(choice)
         else:
             groups.append([choice])
-    return tuple(_choice(group) for group in groups)
+    return (*(_choice(group) for group in groups), *_bests(verdict.bests))
 
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
@@ -99,9 +100,7 @@ def _is_alike(one: Choice, other: Choice) -> bool:
 def _choice(choices: Sequence[Choice]) -> str:
     """The sentence of a choice; that of several tolerances is said once."""
     choice = choices[0]
-    shares = [f"{100 * each.tolerance:.3g}" for each in choices]
-    listed = ", ".join(shares[:-1]) + f" and {shares[-1]}" if len(shares) > 1 else shares[0]
-    within = f"Within {listed} % of dense on {choice.machine}"
+    within = f"{_within([each.tolerance for each in choices])} on {choice.machine}"
     if choice.fastest is None:
         other = choice.thriftiest
         if other is None:
@@ -120,6 +119,31 @@ def _choice(choices: Sequence[Choice]) -> str:
             f"{_gains(choice.thriftiest, choice)}"
         )
     return f"{text}."
+
+
+def _within(tolerances: Sequence[float]) -> str:
+    """Within 1, 2 and 5 % of dense."""
+    shares = [f"{100 * each:.3g}" for each in tolerances]
+    listed = ", ".join(shares[:-1]) + f" and {shares[-1]}" if len(shares) > 1 else shares[0]
+    return f"Within {listed} % of dense"
+
+
+def _bests(bests: Sequence[Best]) -> Iterator[str]:
+    """Which of all machines is best; that of several tolerances is said once."""
+    for _, group in groupby(bests, key=lambda best: (best.fastest, best.thriftiest)):
+        same = list(group)
+        (machine, fastest), (other, thriftiest) = same[0].fastest, same[0].thriftiest
+        latency = quantity(fastest.result.machines[machine].latency_s, "s")
+        energy = quantity(thriftiest.result.machines[other].energy_j, "J")
+        yield (
+            f"{_within([each.tolerance for each in same])}, of all machines: {machine} is fastest, "
+            f"with {_run(fastest)} in {latency}; {other} takes least energy, with "
+            f"{_run(thriftiest)} for {energy}."
+        )
+
+
+def _run(candidate: Candidate) -> str:
+    return "the dense model" if candidate.is_dense else result_words(candidate.result)
 
 
 def _nearest(choice: Choice) -> str:

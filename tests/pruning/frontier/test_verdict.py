@@ -1,5 +1,7 @@
 """Are floors, fronts and choices those that a person would find on paper?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -159,3 +161,29 @@ def test_without_quality_patterns_are_compared_at_one_sparsity() -> None:
         "At 80 % on chip the fastest are single weights: 40.0 s, 2.5× as fast as dense, with 2.5× "
         "less energy.",
     )
+
+
+def test_of_several_machines_it_is_said_which_is_best_also_with_the_dense_model() -> None:
+    # The second machine takes ten times as long and half the energy of the first, but for the mask.
+    def on_two(result: Result, slow_energy: float) -> Result:
+        if not result.machines:
+            return result
+        chip = result.machines["chip"]
+        slow = MachineFigures(10 * chip.latency_s, slow_energy, 10 * chip.cycles)
+        return replace(result, machines={"chip": chip, "slow": slow})
+
+    point = result("pruned", "vector:8", 0.5, quality(0.9 * 0.96), 0.05, 0.11)
+    dense, *rest = study(point)
+    dense = replace(dense, machines={"chip": MachineFigures(0.1, 0.1, 100)})
+    points = [on_two(dense, 0.05), *(on_two(each, 0.06) for each in rest)]
+    verdict = judge(points, [0.01, 0.05])
+    assert sentences(verdict)[-2:] == (
+        "Within 1 % of dense, of all machines: chip is fastest, with the dense model in 100 ms; "
+        "slow takes least energy, with the dense model for 50 mJ.",
+        "Within 5 % of dense, of all machines: chip is fastest, with vectors of 8 at 50 % in "
+        "50 ms; slow takes least energy, with the dense model for 50 mJ.",
+    )
+    # What is faster and takes more energy than dense is not what takes least.
+    on_chip = verdict.choices[1]
+    assert on_chip.fastest is not None and on_chip.fastest.result.pattern == "vector:8"
+    assert on_chip.least_energy is None
