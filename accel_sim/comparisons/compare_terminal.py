@@ -241,7 +241,9 @@ def order_sentences(order: Mapping[str, Any], most: int | None = None) -> list[s
     sentences += [_flip_sentence(flip) for flip in told]
     if len(told) < len(near):
         more = " more" if told else ""
-        sentences.append(f"{len(near) - len(told)}{more} changes of the order are in the JSON.")
+        left = len(near) - len(told)
+        are = "change of the order is" if left == 1 else "changes of the order are"
+        sentences.append(f"{left}{more} {are} in the JSON.")
     return sentences
 
 

@@ -324,7 +324,7 @@ def _planned(row: "Mapping[str, Any] | None", error: float | None) -> tuple[str,
     """The cells of a matrix that say what a plan made of it; none without a plan."""
     if row is None:
         return ()
-    return row["pattern"], _number(error, ".3f"), f"{row['lane_groups']}"
+    return row["pattern"], _number(error, ".3f"), f"{row['lane_groups'] or '–'}"
 
 
 def _said_of_target(pruning: "Pruning") -> tuple[str, ...]:
@@ -339,8 +339,9 @@ def _said_of_target(pruning: "Pruning") -> tuple[str, ...]:
         f"{found['accelerator']} takes {said(found['reached'], measure)}{faster}; the target is "
         f"{said(found['target'], measure)}, and these patterns and densities reach {low} to "
         f"{high}.",
-        f"The outputs of the plan are {found['loss']:.4g} from those of the unpruned model, and "
-        f"were {found['loss_first']:.4g} before the search, which judged {found['judged']} plans.",
+        f"The outputs of the plan have a {found['judged_by']} of {found['loss']:.4g} to those of "
+        f"the unpruned model, and had {found['loss_first']:.4g} before the search, which judged "
+        f"{found['judged']} plans.",
         "The command train recovers it with these masks: --method recovery --mask.",
     )
 

@@ -34,6 +34,12 @@ class Judge:
         self._in_place: dict[str, Any] = {}
         self._whole = [self._outputs(batch) for batch in self._batches()]
 
+    @property
+    def measure(self) -> str:
+        """In words, what it measures."""
+        is_of_logits = all(_is_of_logits(*output) for output in self._whole[0].items())
+        return "Kullback-Leibler divergence in nats" if is_of_logits else "relative squared error"
+
     def __enter__(self) -> "Judge":
         return self
 
@@ -78,12 +84,16 @@ class Judge:
         return logits or {"last_hidden_state": found["last_hidden_state"]}
 
 
+def _is_of_logits(name: str, output: "Tensor") -> bool:
+    return "logits" in name and output.shape[-1] > 1
+
+
 def _divergence(name: str, theirs: "Tensor", ours: "Tensor") -> float:
     """How far our output, (…, classes) if it is of logits, is from theirs."""
     import torch
 
     theirs, ours = theirs.float(), ours.float()
-    if "logits" not in name or ours.shape[-1] == 1:
+    if not _is_of_logits(name, ours):
         off, whole = (ours - theirs).square().sum(), theirs.square().sum()
         return float(off / whole.clamp_min(1e-30))
     wanted, found = (torch.log_softmax(each, -1) for each in (theirs, ours))

@@ -77,13 +77,14 @@ def prune_for_machine(
         check_reachable(table, system, target)
         with Judge(opened, examples) as judge:
             found = searched(table, system, target, judge, goal.draws, recipe.seed, tell)
+            judged_by = judge.measure
         tell("closing the gap")
         closed = close(table, system, found.coefficients, target)
         if closed is None or closed.whole < CLOSE * target:
             raise _out_of_reach(table, system, target, None if closed is None else closed.whole)
         done = _pruning(task, table, closed.plan, recipe, tell)
     whole = system.simulated(done.masks)
-    said_of = _account(task, table, system, target, found, closed, whole)
+    said_of = _account(task, table, system, target, found, judged_by, closed, whole)
     masks = replace(done.masks, header={**done.masks.header, "target": said_of})
     return replace(done, masks=masks, target=said_of)
 
@@ -219,6 +220,7 @@ def _account(
     system: System,
     target: float,
     found: Found,
+    judged_by: str,
     closed: Closed,
     whole: float,
 ) -> dict[str, Any]:
@@ -235,6 +237,7 @@ def _account(
         "table_sum": table.cost(closed.plan),
         "simulations": closed.rounds,
         "judged": found.judged,
+        "judged_by": judged_by,
         "loss_first": found.first,
         "loss": found.loss,
         "plan": [

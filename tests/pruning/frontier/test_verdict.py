@@ -179,9 +179,9 @@ def test_of_several_machines_it_is_said_which_is_best_also_with_the_dense_model(
     verdict = judge(points, [0.01, 0.05])
     assert sentences(verdict)[-2:] == (
         "Within 1 % of dense, of all machines: chip is fastest, with the dense model in 100 ms; "
-        "slow takes least energy, with the dense model for 50 mJ.",
+        "slow takes least energy, with the dense model for 50.0 mJ.",
         "Within 5 % of dense, of all machines: chip is fastest, with vectors of 8 at 50 % in "
-        "50 ms; slow takes least energy, with the dense model for 50 mJ.",
+        "50.0 ms; slow takes least energy, with the dense model for 50.0 mJ.",
     )
     # What is faster and takes more energy than dense is not what takes least.
     on_chip = verdict.choices[1]
