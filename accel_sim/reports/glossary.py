@@ -1,4 +1,4 @@
-"""What marks mean, and what to look for in pictures, in a few words."""
+"""What marks, units and causes are called, in a few words."""
 
 MARK_WORDS = {
     "published": "published by the machine's authors or in a data sheet",
@@ -11,19 +11,6 @@ MARK_WORDS = {
     "set": "changed for this run with --set",
 }
 """What each mark of docs/microarchitecture.md means."""
-
-CAPTIONS = {
-    "cycles_by_cause.png": "Look for bars far longer than their black ideal mark. The colour that "
-    "fills the gap shows what to improve.",
-    "energy_by_component.png": "Look at the hatched part first. It is traffic to DRAM, and only "
-    "fewer bytes make it shorter.",
-    "pe_load.png": "Look for dark red cells. A PE row with more than its share makes all others "
-    "wait. An evenly pale row is a balanced layer.",
-    "roofline.png": "Look at the distance to the black roof. Points under its slope need fewer "
-    "bytes, and points under its flat part need fuller lanes. A point above the slope loaded part "
-    "of its bytes while the layer before was running.",
-}
-"""What to look for in each picture of `pictures.PICTURES`."""
 
 UNIT_WORDS = {
     "pe": "the PEs",

@@ -16,21 +16,15 @@ from accel_sim.dataflows.abstract.account import Unit
 from accel_sim.dataflows.abstract.machine_sections import MARKS
 from accel_sim.dataflows.registry import DATAFLOWS, causes_of
 from accel_sim.machines.load import load_machine
-from accel_sim.reports.glossary import CAPTIONS, MARK_WORDS
+from accel_sim.reports.bar_pictures import figure_of_cycles, figure_of_energy
+from accel_sim.reports.glossary import MARK_WORDS
 from accel_sim.reports.layer_labels import KIND_STYLES, short_names
-from accel_sim.reports.pictures import (
-    MANY_LAYERS,
-    PICTURES,
-    draw,
-    figure_of_cycles,
-    figure_of_energy,
-    figure_of_load,
-    figure_of_roofline,
-    relative_load,
-    roofline_points,
-)
+from accel_sim.reports.load_picture import figure_of_load, relative_load
+from accel_sim.reports.picture_frame import MANY_LAYERS
+from accel_sim.reports.pictures import PICTURES, draw
 from accel_sim.reports.report import Report, as_json
 from accel_sim.reports.results import LayerResult
+from accel_sim.reports.roofline_picture import figure_of_roofline, roofline_points
 from sparse_formats.masks.matrix_names import KINDS
 
 MACHINE = load_machine("tf_mvp")
@@ -97,7 +91,6 @@ def test_everything_that_can_occur_has_a_look_and_a_meaning() -> None:
     assert all(each.words for each in (*causes.values(), *COMPONENTS.values()))
     assert tuple(KIND_STYLES) == KINDS
     assert set(MARK_WORDS) == set(MARKS)
-    assert PICTURES.keys() == CAPTIONS.keys()
     for colours in (cause_colours, component_colours, KIND_STYLES):
         assert len(set(colours.values())) == len(colours)
 
