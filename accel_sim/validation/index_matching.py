@@ -95,7 +95,7 @@ AGREEMENTS = (
         lambda: 1e3 * watt(chip(0.3, 0.5)),
         relation="within a factor",
         note="less than half; ours: a product of random masks, .3 of the weights and .5 of the "
-        "activations, without control, network on chip and what else a chip has",
+        "activations, without control, priority encoders, network on chip and what else a chip has",
     ),
     Agreement(
         "index_matching",

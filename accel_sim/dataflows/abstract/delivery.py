@@ -19,7 +19,7 @@ from sparse_formats.formats.parts.xor_network import SLICE, WORD_BITS, XorNetwor
 from sparse_formats.formats.xor_net import GROUP, PATCH_BITS
 from sparse_formats.masks.matrix import MaskedMatrix
 
-MOST_WORDS = {0: 2**16, 1: 2**12, 2: 2**8}
+MOST_WORDS = {0: 2**15, 1: 2**11, 2: 2**8}
 """By the decoders' memory: words of a matrix up to which all are searched, more are sampled."""
 SAMPLED_WORDS = 256
 """Words in a row of a sample."""
