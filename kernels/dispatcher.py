@@ -49,7 +49,7 @@ PRICES: dict[Batch, Prices] = {
         strip_loop=57,
         segments={4: 1.13},
         segment_loop=10,
-        blocks={NARROW_BLOCK: (1.38, 4.5), WIDE_BLOCK: (2.4, 0)},
+        blocks={NARROW_BLOCK: (1.36, 4.2), WIDE_BLOCK: (2.4, 0)},
         rest=(2.4, 0),
     ),
     "few": Prices(

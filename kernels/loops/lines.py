@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 LINE = 64
 """Bytes of a line of the first cache on all processors that we know."""
 
+AHEAD = 512
+"""Weights between the one that is multiplied and the one whose line is asked for, for few tokens."""
+
 
 def empty(count: int, dtype: Any) -> NDArray[Any]:
     """An array like `np.empty(count, dtype)` that starts at a line of the cache."""

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.lines import empty
+from kernels.loops.lines import AHEAD, empty
 from kernels.loops.simd import (
     INSIDE,
     add,
@@ -27,8 +27,6 @@ from kernels.loops.simd import (
     total,
     vectors,
 )
-
-AHEAD = 512
 
 
 @dataclass(frozen=True, eq=False)

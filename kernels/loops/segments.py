@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.lines import zeros
+from kernels.loops.lines import AHEAD, zeros
 from kernels.loops.simd import (
     INSIDE,
     four,
@@ -28,7 +28,6 @@ from kernels.loops.simd import (
     vectors,
 )
 
-AHEAD = 512
 LENGTHS = (16, 8, 4)
 SORTED = 128
 """Rows that `Spans` sort. A multiple of 16; threads divide the rows between such windows."""

@@ -11,10 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.lines import zeros
+from kernels.loops.lines import AHEAD, zeros
 from kernels.loops.simd import INSIDE, add, four, item, load, outer, prefetch, size, store, vectors
 
-AHEAD = 512
 HEIGHTS = (16, 8, 4)
 
 
