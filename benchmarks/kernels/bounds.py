@@ -4,7 +4,8 @@
 
 One thread unless a row says otherwise; medians of rounds in which all take turns. A product's bound
 is the nearest of three: multiply-adds in registers, reading the packed weights once, and, for
-single weights, the instructions that they need with all operands in the first cache (`mix`). Two
+single weights, the instructions that they need with all operands in the first cache (`mix`). For
+one token the call from Python is added, measured with a weight that keeps nearly nothing. Two
 threads need a second core that nobody else uses: with a busy machine their row says nothing.
 """
 
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -92,6 +93,17 @@ def share(cell: Cell, limit: float, seconds: float) -> Row:
         mix = work / float(np.median(taken))
         beside += f", of the mix {mix:.0f} ({of_bound:.0%} of the first)"
         of_bound = max(of_bound, gflops / mix)
+    if cell.tokens == 1:
+        whole, empty = problem(cell), problem(replace(cell, sparsity=0.9995))
+        calls = {name: ours(task, prepare(task.weight, 1)) for name, task in
+                 (("ours", whole), ("call", empty))}  # fmt: skip
+        # Besides, what `measure` has between two products.
+        calls |= {"fma": fma_probe()[0], "dense": dense_probe()[0]}
+        times = take_turns(calls, seconds, other_data())
+        beside += f", {float(np.median(times['call'])) * 1e6:.0f} µs of "
+        beside += f"{float(np.median(times['ours'])) * 1e6:.0f} are the call"
+        beside += "" if cell.pattern == "fine-grained" else f" ({of_bound:.0%} of the first)"
+        of_bound = min(1.0, of_bound + ratio(times, "call", "ours"))
     return Row("share of the bound", cell.name, of_bound, limit, beside=beside)
 
 
