@@ -25,6 +25,8 @@ import numpy as np
 from kernels.benchmark.cells import CELLS, Cell, problem
 from kernels.benchmark.contenders import Call, ours
 from kernels.benchmark.timing import (
+    dense_probe,
+    fma_probe,
     machine_line,
     measure,
     mix_probe,

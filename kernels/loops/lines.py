@@ -12,7 +12,7 @@ LINE = 64
 """Bytes of a line of the first cache on all processors that we know."""
 
 AHEAD = 512
-"""For few tokens: weights from the one that is multiplied to the one that is asked for meanwhile."""
+"""Weights from the one that is multiplied to the one that is asked for, where tokens are few."""
 
 
 def empty(count: int, dtype: Any) -> NDArray[Any]:
