@@ -95,7 +95,7 @@ def share(cell: Cell, limit: float, seconds: float) -> Row:
         mix = work / float(np.median(taken))
         beside += f", of the mix {mix:.0f} ({of_bound:.0%} of the first)"
         of_bound = max(of_bound, gflops / mix)
-    if cell.tokens == 1:
+    elif cell.tokens == 1:
         whole, empty = problem(cell), problem(replace(cell, sparsity=0.9995))
         calls = {name: ours(task, prepare(task.weight, 1)) for name, task in
                  (("ours", whole), ("call", empty))}  # fmt: skip
@@ -104,7 +104,7 @@ def share(cell: Cell, limit: float, seconds: float) -> Row:
         times = take_turns(calls, seconds, other_data())
         beside += f", {float(np.median(times['call'])) * 1e6:.0f} µs of "
         beside += f"{float(np.median(times['ours'])) * 1e6:.0f} are the call"
-        beside += "" if cell.pattern == "fine-grained" else f" ({of_bound:.0%} of the first)"
+        beside += f" ({of_bound:.0%} of the first)"
         of_bound = min(1.0, of_bound + ratio(times, "call", "ours"))
     return Row("share of the bound", cell.name, of_bound, limit, beside=beside)
 

@@ -207,6 +207,29 @@ def test_extreme_shapes(shape: tuple[int, int], density: float) -> None:
             assert_product(spmm(weight, x, threads=2), dense, x)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shape",
+    [(768, 768), (3072, 768), (768, 3072), (4096, 4096), (1024, 4096), (11008, 4096), (341, 4096),
+     (4096, 341)],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("pieces", ["single", "vertical 16", "horizontal 16", "blocks"])
+def test_projections_of_bert_and_llama(shape: tuple[int, int], pieces: str) -> None:
+    rng = np.random.default_rng(shape[0])
+    height, width = PIECES[pieces]
+    keep = rng.random((-(-shape[0] // height), -(-shape[1] // width))) < 0.2
+    keep = keep.repeat(height, 0).repeat(width, 1)[: shape[0], : shape[1]]
+    dense = np.where(keep, rng.standard_normal(shape, np.float32), np.float32(0))
+    weight = CSR.encode(keep, dense)
+    # Some rows, among them the last: all of them in float64 would take a gigabyte.
+    rows = np.append(rng.integers(0, shape[0], 200), shape[0] - 1)
+    for tokens in (1, 16, 130):
+        x = rng.standard_normal((shape[1], tokens), np.float32)
+        found = spmm(weight, x, threads=2)
+        assert_product(found[rows], dense[rows], x)
+
+
 def test_by_hand() -> None:
     dense = np.array([[0, 2, 3], [0, 0, 0], [1, 0, 4]], np.float32)
     x = np.array([[1, 10], [2, 20], [3, 30]], np.float32)
