@@ -1,7 +1,5 @@
 """Is a stream the one that its own matrix would be written as?"""
 
-import numpy as np
-
 from sparse_formats.errors import InputError
 from sparse_formats.formats.parts.bitstream import BitReader
 from sparse_formats.formats.sparse_matrix import SparseMatrix
@@ -27,12 +25,10 @@ def check_canonical(
         raise reader.fail(0, f"no matrix is stored so ({error})") from error
     if again == data:
         return
-    found, wanted = (np.frombuffer(stream, np.uint8) for stream in (data, again))
-    shorter = min(len(found), len(wanted))
-    differing = np.flatnonzero(found[:shorter] != wanted[:shorter])
-    if not len(differing):
-        raise reader.fail(8 * shorter, f"{len(wanted)} bytes hold this matrix")
-    byte = int(differing[0])
-    differs = int(found[byte] ^ wanted[byte])
-    bit = 8 * byte + (differs & -differs).bit_length() - 1
+    shorter = min(len(data), len(again))
+    found, wanted = (int.from_bytes(part[:shorter], "little") for part in (data, again))
+    differs = found ^ wanted
+    if not differs:
+        raise reader.fail(8 * shorter, f"{len(again)} bytes hold this matrix")
+    bit = (differs & -differs).bit_length() - 1
     raise reader.fail(bit, "it is not what the matrix that it holds is stored as")
