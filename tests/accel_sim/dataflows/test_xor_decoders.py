@@ -34,7 +34,7 @@ def run_of(name: str, matrix: MaskedMatrix, *settings: str) -> tuple[Any, LayerR
 @pytest.mark.parametrize("name", ["systolic_ws", "tensor_core_dense"])
 @pytest.mark.parametrize("memory", [0, 1])
 def test_is_a_tile_as_long_as_its_weights_in_the_format(name: str, memory: int) -> None:
-    matrix = random_matrix((64, 90), 0.2, dtype=np.float16)
+    matrix = random_matrix((64, 70), 0.2, dtype=np.float16)
     settings = (*DECODERS, f"decoder_memory={memory}", "array.value_bits=16")
     _, run = run_of(name, matrix, *settings)
     assert matrix.weight is not None
