@@ -57,7 +57,8 @@ def study_page(data: Mapping[str, Any], picture: str) -> str:
 
 _SCATTER_WORDS = (
     "<p>Hold the pointer on a point to see what it is, and click it for its command. The line "
-    "joins the points that none beats in the two figures shown.</p>\n"
+    "joins the points that none beats in the two figures shown. Commands are for the folder of the "
+    "study.</p>\n"
 )
 
 

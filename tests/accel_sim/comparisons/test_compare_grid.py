@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,27 @@ def test_are_two_masks_of_one_name_refused(study: Path) -> None:
     (study / "masks.toml").write_text(STUDY.replace("mvp 0.8", "a.npz"))
     with pytest.raises(InputError, match=r"both have a mask called a\.npz"):
         data_of(study=study, mask=(study / "points" / "a.npz",))
+
+
+def test_the_command_of_a_pair_gives_that_pair_alone() -> None:
+    both = ("fine", "2:4")
+    widths = ("dram.bytes_per_cycle=32,64",)
+    data = data_of(shapes="64x48", density=0.3, pattern=both, set=widths, tokens=(2, 8))
+    pair = next(p for p in data["pairs"] if (p["mask"], p["tokens"]) == ("2:4", 8))
+    words = shlex.split(pair["command"])
+    assert words[:4] == ["python", "-m", "accel_sim", "compare"]
+    given = {key.removeprefix("--"): value for key, value in batched(words[4:])}
+    assert given["set"] == "dram.bytes_per_cycle=32"
+    again = data_of(
+        shapes=given["shapes"],
+        density=float(given["density"]),
+        pattern=(given["pattern"],),
+        set=(given["set"],),
+        tokens=(int(given["tokens"]),),
+    )
+    assert [p["cycles"] for p in again["pairs"] if not p["is_dense"]] == [pair["cycles"]]
+    assert all(p["command"] == "" for p in data["pairs"] if p["is_dense"])
+
+
+def batched(words: list[str]) -> list[tuple[str, str]]:
+    return list(zip(words[::2], words[1::2], strict=True))
