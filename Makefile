@@ -47,7 +47,8 @@ bench: $(VENV)/.bench  ## Time the kernels on this machine (about ten minutes)
 	$(BIN)/python -m pytest benchmarks
 
 bench-check: $(VENV)/.bench  ## Compare speeds with the frozen ones of this kind of processor
-	$(BIN)/python -m pytest benchmarks/kernels/test_frozen.py --benchmark-disable-gc
+	$(BIN)/python -m pytest benchmarks/kernels/test_frozen.py \
+		benchmarks/accel_sim/test_frozen_speed.py --benchmark-disable-gc
 
 fuzz: $(VENV)/.full  ## Give every reader 100,000 damaged and hostile files (about ten minutes)
 	$(BIN)/python -m benchmarks.reliability fuzz --count 100000
