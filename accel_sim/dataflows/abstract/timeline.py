@@ -4,6 +4,7 @@ docs/microarchitecture.md §6. Start and end of everything follow from three rec
 cycle has to be stepped here.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -243,10 +244,12 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
     def part(runs: int, bytes_: int) -> Part:
         return part_of(runs, bytes_, machine)
 
+    nothing = Part(0, 0)
+
     def of_tokens(count: int, whole: int) -> Part:
         """`count` of the `whole` values of each token off chip: one run where it is all."""
         if not off_chip:
-            return Part(0, 0)
+            return nothing
         if count == whole:
             return part(1, machine.operand_bytes * off_chip * count)
         return part(off_chip, machine.operand_bytes * count)
@@ -258,9 +261,9 @@ def tile_loads(run: LayerRun, machine: Machine) -> list[Load]:
         span = tile.cols[1] - tile.cols[0]
         read = run.inputs_held if span == run.shape[1] else span
         inputs = of_tokens(read, run.inputs_held)
-        outputs = of_tokens(tile.outputs, rows) if is_last else Part(0, 0)
+        outputs = of_tokens(tile.outputs, rows) if is_last else nothing
         count = tile.bytes if tile.delivery is None else tile.delivery.bytes
-        weights = Part(0, 0) if machine.dram.resident else part(1, count)
+        weights = nothing if machine.dram.resident else part(1, count)
         loads.append(Load(weights, inputs, outputs))
     return loads
 
@@ -314,9 +317,8 @@ def least_weight_cycles(count: int, machine: Machine) -> int:
 def _rate(part: Part, machine: Machine) -> int:
     """Millionths of a byte a cycle with runs of this length."""
     dram = machine.dram
-    pairs = zip(dram.efficiency_run_bytes, dram.efficiency_permille, strict=True)
-    reached = [permille for run, permille in pairs if run <= part.run_bytes]
-    return dram.bytes_per_1000_cycles * (reached[-1] if reached else dram.efficiency_permille[0])
+    reached = max(bisect_right(dram.efficiency_run_bytes, part.run_bytes) - 1, 0)
+    return dram.bytes_per_1000_cycles * dram.efficiency_permille[reached]
 
 
 def write_back_cycles(outputs: int, tokens: int, machine: Machine) -> int:
@@ -347,10 +349,10 @@ def _per_pass(run: LayerRun, machine: Machine) -> tuple[NDArray[np.int64], NDArr
     kinds = max((len(tile.cycles) for tile in run.tiles), default=1)
     pass_cycles = np.empty((len(run.tiles), kinds), np.int64)
     write_cycles = np.empty((len(run.tiles), 2), np.int64)
+    sizes = [int(run.group_sizes[group]) for group in (0, -1)] if run.tiles else []
     for i, tile in enumerate(run.tiles):
         pass_cycles[i] = tile.cycles
-        for j, group in enumerate((0, len(run.group_sizes) - 1)):
-            tokens = int(run.group_sizes[group])
+        for j, tokens in enumerate(sizes):
             through_port = write_back_cycles(tile.outputs, tokens, machine)
             write_cycles[i, j] = max(through_port, tile.least_write_cycles)
     return pass_cycles, write_cycles

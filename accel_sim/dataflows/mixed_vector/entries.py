@@ -189,7 +189,6 @@ def dealt(
     unit, position, masks, selects = in_order
     count, size, groups = sets
     slots, n = count * size, len(unit)
-    turn = np.zeros(count, np.int64)
     of_set = np.zeros(count, np.int64)
     for e in range(n):
         of_set[set_of_unit[np.uint64(unit[e])]] += 1
@@ -206,12 +205,17 @@ def dealt(
     lane_masks, weights = np.empty(n, np.uint64), np.empty(n, np.int32)
     of_lanes = np.empty(selects.shape, np.uint64)
     most_difference = partial = 0
+    # The slot of each set whose turn it is, and the last one.
+    turn, last = np.empty(count, np.int64), np.empty(count, np.int64)
+    for s in range(count):
+        turn[s] = s // groups * size * groups + s % groups
+        last[s] = turn[s] + (size - 1) * groups
     for e in range(n):
-        s = np.int64(set_of_unit[np.uint64(unit[e])])
-        slot = np.uint64((s // groups * size + turn[s]) * groups + s % groups)
-        turn[s] += 1
-        if turn[s] == size:
-            turn[s] = 0
+        s = np.uint64(set_of_unit[np.uint64(unit[e])])
+        slot = np.uint64(turn[s])
+        turn[s] += groups
+        if turn[s] > last[s]:
+            turn[s] -= size * groups
         k = np.uint64(at[slot])
         at[slot] += 1
         most_difference = max(most_difference, position[e] - before[slot])
