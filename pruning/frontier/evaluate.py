@@ -131,7 +131,13 @@ def _make_masks(task: Task, tell: Tell) -> dict[str, Any]:
 def _masks(task: Task, tell: Tell) -> tuple[MaskSet | None, dict[str, Any]]:
     """The masks of the point, if it has some, and what to know of them."""
     study, point = task.study, task.point
-    if point.kind == "dense" or study.model is None:
+    if point.kind == "dense":
+        return None, {"density": 1.0}
+    if study.model is None:
+        try:
+            machines.check_drawn(study, point)
+        except InputError as error:
+            raise Impossible(str(error)) from error
         return None, {"density": 1 - point.sparsity}
     said: dict[str, Any] = {}
     found: MaskSet | None = None

@@ -41,6 +41,18 @@ def machine_of(variant: Variant) -> "Machine":
     return variant.machine()
 
 
+def check_drawn(study: Study, point: Point) -> None:
+    """Refuse what cannot be drawn for the study's shapes, before it is simulated anywhere.
+
+    Raises:
+        InputError: the pattern does not go with these shapes or this density.
+    """
+    if study.load.request is None:
+        _workload(study, point, None)
+    else:
+        _masked(study, point, None)
+
+
 def simulated(
     study: Study, point: Point, masks: MaskSet | None, name: str, command: str, folder: Path
 ) -> MachineFigures:

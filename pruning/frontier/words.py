@@ -213,8 +213,9 @@ def _notes(verdict: Verdict) -> Iterator[str]:
                 f"With these {texts} texts the loss of a point is known to about "
                 f"± {percent(verdict.resolution)} (two standard errors, in the median)."
             )
+    where = "these shapes" if reference is None else "this model"
     for result in verdict.impossible:
-        yield f"{result_words(result)} cannot be on this model: {result.impossible}"
+        yield f"{result_words(result)} cannot be on {where}: {result.impossible}"
 
 
 def _marked(alike: int, points: int) -> str:

@@ -175,6 +175,18 @@ def test_a_whole_model_is_simulated(given: list[object], tmp_path: Path) -> None
         assert answer["time_to_first_token_s"] == figures["time_to_first_token_s"]
 
 
+def test_a_pattern_that_cannot_be_drawn_stops_no_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["frontier", "--shapes", "64x64", "--patterns", "fine,coupled", "--sparsities", ".5"]
+    call(COMMANDS, *words, "--out", tmp_path / "study")
+    data = data_of(tmp_path)
+    assert [point["pattern"] for point in data["points"]] == ["", "fine"]
+    (impossible,) = data["impossible"]
+    assert "no matrix of matrix0 … matrix0 is known to have any" in impossible["reason"]
+    assert "coupled at 50 % cannot be on these shapes: " in capsys.readouterr().out
+
+
 def test_shapes_are_compared_without_quality(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
