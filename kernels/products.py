@@ -120,15 +120,18 @@ def _many(
         *_flat(result),
         *last_step,
     )
-    calls = [
-        (kernel, (*parts, np.zeros(1, np.int64), *tokens))
+    pieces = [
+        (kernel, np.zeros(threads, np.int64), tokens)
         for kernel, *tokens in _panels(result.shape[1], lanes, packed.cut.has_rows_only, machine())
     ]
+    shares = [
+        [(kernel, (*parts, counters, thread, *tokens)) for kernel, counters, tokens in pieces]
+        for thread in range(threads)
+    ]
     if threads == 1:
-        call(calls)
+        call(shares[0])
     else:
-        # All threads get the same calls, whose counters share out the work.
-        run([calls] * threads)
+        run(shares)
 
 
 def _one(

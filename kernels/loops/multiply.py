@@ -64,11 +64,17 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
         out_innermost: bool,
         bias: Any,
         activation: int,
-        counter: Any,
+        counters: Any,
+        mine: int,
         first_token: int,
         last_token: int,
     ) -> None:
-        """Take pieces of work, numbered by `counter`, until there are none: threads share them."""
+        """Take pieces of work until there are none: threads share them.
+
+        Each has its part of the rows, whose weights stay in its own cache, and a counter of the
+        pieces that were taken of them. `mine` is the number of the thread; what others have not
+        taken when it is finished, it takes too.
+        """
         _ = sources
         outputs, inputs = shape
         vector = zeros(out, lanes, count)
@@ -85,38 +91,33 @@ def many_tokens(lanes: int, count: int, side: int) -> Any:
         sums = sums[to_line(sums) :][: chunk * width]
         chunks = -(-outputs // chunk)
         groups = -(-(last_token - first_token) // at_once)
-        # Threads take whole groups, so that not each fills the panels of all; the last two they
-        # share chunk by chunk, so that they finish together.
-        alone, filled = max(0, groups - 2), -1
-        while True:
-            number = take(counter)
-            if number < alone:
-                group, begin, end = number, 0, chunks
-            else:
-                group = alone + (number - alone) // chunks
-                begin = (number - alone) % chunks
-                end = begin + 1
-            if group >= groups:
-                break
-            first = first_token + group * at_once
-            last = min(first + at_once, last_token)
-            if group != filled:
-                filled = group
-                panels.fill(
-                    zeros(out, lanes, lanes),
-                    zeros(out, lanes, 1),
-                    zeros(out, 1, 1),
-                    width,
-                    x,
-                    inputs,
-                    padded,
-                    x_stride,
-                    x_innermost,
-                    first,
-                    last,
-                    packed,
-                )
-            for piece in range(begin, end):
+        filled, threads = -1, len(counters)
+        for turn in range(threads):
+            whose = (mine + turn) % threads
+            begin, end = chunks * whose // threads, chunks * (whose + 1) // threads
+            while True:
+                number = take(counters, whose)
+                if number >= groups * (end - begin):
+                    break
+                group, piece = number // (end - begin), begin + number % (end - begin)
+                first = first_token + group * at_once
+                last = min(first + at_once, last_token)
+                if group != filled:
+                    filled = group
+                    panels.fill(
+                        zeros(out, lanes, lanes),
+                        zeros(out, lanes, 1),
+                        zeros(out, 1, 1),
+                        width,
+                        x,
+                        inputs,
+                        padded,
+                        x_stride,
+                        x_innermost,
+                        first,
+                        last,
+                        packed,
+                    )
                 row = piece * chunk
                 here = min(chunk, outputs - row)
                 for start in range(first, last, width):

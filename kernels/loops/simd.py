@@ -315,14 +315,14 @@ def increase(typing: Any, array: Any, place: Any, value: Any) -> Any:
 
 
 @intrinsic
-def take(typing: Any, counter: Any) -> Any:
-    """counter[0], which is one more after it: no two threads are given the same number."""
+def take(typing: Any, counters: Any, place: Any) -> Any:
+    """counters[place], which is one more after it: no two threads are given the same number."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at = make_array(counter)(context, builder, args[0]).data
+        at = _pointer(context, builder, counters, args[0], args[1])
         return builder.atomic_rmw("add", at, _integer(1), "seq_cst")
 
-    return types.int64(counter), generate
+    return types.int64(counters, types.intp), generate
 
 
 @intrinsic

@@ -21,7 +21,7 @@ from kernels.dispatcher import batch_of, candidates
 from kernels.loops import multiply
 from kernels.packing import Prepared, pack, prepare
 from kernels.products import spmm
-from kernels.vector_registers import Machine, machine
+from kernels.vector_registers import NEON, Machine, machine
 from sparse_formats.formats.bsr import BSR
 from sparse_formats.formats.csc import CSC
 from sparse_formats.formats.csr import CSR
@@ -402,7 +402,7 @@ def test_a_change_of_what_is_compiled_in_is_compiled_anew(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "other", [Machine("AVX-512", 64, 32, True), Machine("128-bit", 16, 16, False)], ids=str
+    "other", [Machine("AVX-512", 64, 32, True), Machine("128-bit", 16, 16, False), NEON], ids=str
 )
 def test_registers_of_another_machine(other: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """LLVM makes any width fit this machine, slowly: the products must be right all the same."""
