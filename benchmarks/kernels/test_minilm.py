@@ -21,7 +21,7 @@ from sparse_formats.files.mask_file import read_masks
 
 BATCH, LENGTH = 16, 128
 SECONDS = 15
-ASKED = {"mvp": 1.8, "block:32": None, "2:4": None, "fine": None}
+ASKED = {"mvp": 2.2, "block:32": None, "2:4": None, "fine": None}
 
 
 def model_folder() -> Path:
