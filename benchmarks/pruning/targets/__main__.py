@@ -1,6 +1,7 @@
 """Does pruning for a machine do what docs/prune_for_a_machine.md says of it?
 
     python -m benchmarks.pruning.targets machines --data DATA  # targets met, sums of the table
+    python -m benchmarks.pruning.targets tables --data DATA    # other tables of costs, their sums
     python -m benchmarks.pruning.targets speed --data DATA     # seconds of the table
     python -m benchmarks.pruning.targets quality --data DATA   # against uniform ratios and FLOPs
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.pruning.targets.costs import machines, speed
 from benchmarks.pruning.targets.quality import METHODS, quality
+from benchmarks.pruning.targets.tables import tables
 
 RESULTS = Path(__file__).parents[3] / "out" / "targets"
 LENGTHS = ("vector:4", "vector:8", "vector:16")
@@ -20,7 +22,7 @@ LENGTHS = ("vector:4", "vector:8", "vector:16")
 def main() -> None:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["machines", "speed", "quality"])
+    parser.add_argument("what", choices=["machines", "tables", "speed", "quality"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--folder", type=Path, help="where en.npz and minilm lie, not installed")
     parser.add_argument("--lee", type=Path, help="gensim's test_data")
@@ -41,7 +43,9 @@ def main() -> None:
         from benchmarks.quality.commands import installed
 
         arguments.lee = installed("gensim") / "test" / "test_data"
-    {"machines": machines, "speed": speed, "quality": quality}[arguments.what](arguments)
+    {"machines": machines, "tables": tables, "speed": speed, "quality": quality}[arguments.what](
+        arguments
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,18 @@ def simulated(r: Ready, plan: tuple[int, ...]) -> float:
 
 def sums(r: Ready) -> dict[str, Any]:
     """How far sums of marginal costs are from the whole model, all levels alike and mixed."""
+    return worst(r, r.table.cost)
+
+
+def worst(r: Ready, cost: Callable[[tuple[int, ...]], float]) -> dict[str, Any]:
+    """How far the `cost` of plans is from the whole model, all levels alike and mixed."""
     count, levels = len(r.table.names), len(r.table.rows[0])
     uniform = [(level,) * count for level in range(levels)]
     rng = np.random.default_rng(0)
     mixed = [tuple(map(int, rng.integers(0, levels, count))) for _ in range(100)]
     found = {}
     for kind, plans in (("uniform", uniform), ("mixed", mixed)):
-        off = [r.table.cost(plan) / r.table.whole(plan, r.system) - 1 for plan in plans]
+        off = [cost(plan) / r.table.whole(plan, r.system) - 1 for plan in plans]
         found[f"{kind}_worst"] = round(max(off, key=abs), 5)
         found[f"{kind}_mean"] = round(float(np.mean(np.abs(off))), 5)
     return found
