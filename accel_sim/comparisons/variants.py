@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
-from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.machines.load import load_machine
 from sparse_formats.errors import SettingError
+
+if TYPE_CHECKING:
+    from accel_sim.dataflows.abstract.dataflow import Machine
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Variant:
     memory: str | None = None
     set: tuple[str, ...] = ()
 
-    def machine(self) -> Machine:
+    def machine(self) -> "Machine":
         """The machine.
 
         Raises:
             InputError: as `load_machine`.
         """
+        from accel_sim.machines.load import load_machine
+
         words = [] if self.memory is None else [f"dram.memory={self.memory}"]
         return load_machine(self.accelerator, [*words, *self.set])
 
