@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError
+from sparse_formats.formats.canonical import check_canonical
 from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
-from sparse_formats.formats.parts.canonical import check_canonical
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.pattern_text import LONGEST_GROUP, check_groups

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_formats.errors import InputError, SettingError
+from sparse_formats.formats.canonical import check_canonical
 from sparse_formats.formats.n_m import NM
 from sparse_formats.formats.parts.bitstream import (
     BitReader,
@@ -16,7 +17,6 @@ from sparse_formats.formats.parts.bitstream import (
     read_flags,
     read_values,
 )
-from sparse_formats.formats.parts.canonical import check_canonical
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.pattern_text import LONGEST_GROUP, check_groups

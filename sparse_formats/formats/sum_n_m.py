@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_formats.formats.canonical import check_canonical
 from sparse_formats.formats.parts.bitstream import BitReader, Section, read_values
-from sparse_formats.formats.parts.canonical import check_canonical
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
 from sparse_formats.formats.parts.value_types import bit_view
