@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.mixed_vector.cycle_loop import Cause, Parser
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
-from accel_sim.dataflows.mixed_vector.recording import PassRecord
+from accel_sim.dataflows.mixed_vector.recording import PassRecord, PassRecorder
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import Runs
 from accel_sim.reports.figures.timeline import Timeline, Track
@@ -46,11 +45,11 @@ def page_timelines(runs: Runs, workload: Workload) -> dict[str, Timeline]:
         if place.run.tiles:
             places.setdefault(place.run.name, place)
     found = {name: _plain(place) for name, place in places.items()}
-    if isinstance(machine, MixedVector):
+    if machine.is_stepped:
         slowest = sorted(places, key=lambda name: -places[name].time.cycles)[:DETAILED]
         passes = recorders(workload, machine, set(slowest))
         for name in slowest:
-            found[name] = _of_a_pass(places[name], passes[name].record(0, 0), machine)
+            found[name] = _of_a_pass(places[name], passes[name])
     return found
 
 
@@ -72,16 +71,17 @@ def _plain(place: Place) -> Timeline:
     )
 
 
-def _of_a_pass(place: Place, record: PassRecord, machine: MixedVector) -> Timeline:
+def _of_a_pass(place: Place, of: PassRecorder) -> Timeline:
     """What the units do until the end of the first pass, or until there are too many slices."""
+    record, pe_rows = of.record(0, 0), of.machine.array.pe_rows
     start, (begin, end) = place.time.start, place.passes[0, :2].tolist()
     rows = [
         Track(f"PE row {r}", _slices(_taking(record, r), _taker_name, begin - start))
-        for r in range(machine.array.pe_rows)
+        for r in range(pe_rows)
     ]
     decoders = [
         Track(f"decoder {r}", _slices(_parsing(record, r), _parser_name, begin - start))
-        for r in range(machine.array.pe_rows)
+        for r in range(pe_rows)
     ]
     whole = [*decoders, *rows]
     last = end - start

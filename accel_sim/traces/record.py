@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun, LayerTime, Tile
+from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.timeline import Schedule, Segment, schedule_of, segment_of
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.recording import PassRecorder
 from accel_sim.inputs.activations import Layer
 from accel_sim.inputs.workload import Workload
@@ -116,11 +116,11 @@ def record(runs: Runs, workload: Workload, wish: Wish) -> Trace:
     recorder = Recorder(wish.cycles)
     _record_run(recorder, places)
     said = []
-    if isinstance(machine, MixedVector):
+    if machine.is_stepped:
         passes = recorders(workload, machine, names)
         for place in places:
             if place.run.name in names and place.run.tiles:
-                record_units(recorder, place.run, place.passes, passes[place.run.name], machine)
+                record_units(recorder, place.run, place.passes, passes[place.run.name])
     else:
         said.append(
             f"{machine.name} is not stepped unit by unit: its passes are shown with the cycles of "
@@ -136,16 +136,14 @@ def span_of(places: Sequence[Place], names: set[str]) -> tuple[int, int]:
     return times[0].start, times[-1].end
 
 
-def recorders(
-    workload: Workload, machine: MixedVector, names: set[str]
-) -> Mapping[str, PassRecorder]:
-    """What steps the passes of these layers once more."""
+def recorders(workload: Workload, machine: Machine, names: set[str]) -> Mapping[str, PassRecorder]:
+    """What steps the passes of these layers once more, on a machine that is stepped."""
 
     def of(layer: Layer) -> tuple[str, PassRecorder] | None:
         if layer.matrix.name not in names:
             return None
         inputs = workload.activations.inputs(layer, machine.numbers, is_multiplied=False)
-        return layer.matrix.name, PassRecorder(machine.chosen(layer, inputs), inputs, machine)
+        return layer.matrix.name, machine.pass_recorder(layer, inputs)
 
     return dict(found for found in each_layer(of, workload, machine, 1) if found is not None)
 

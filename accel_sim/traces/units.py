@@ -24,14 +24,13 @@ def record_units(
     run: LayerRun,
     passes: NDArray[np.int64],
     of: PassRecorder,
-    machine: Configuration,
 ) -> None:
     """The passes of a layer; passes: their start and end, in the order of the schedule."""
     groups = len(run.group_sizes)
     for number, (start, end) in enumerate(passes[:, :2].tolist()):
         if not recorder.overlaps(start, end):
             continue
-        _record_pass(recorder, of.record(*divmod(number, groups)), start, end, machine)
+        _record_pass(recorder, of.record(*divmod(number, groups)), start, end, of.machine)
 
 
 def _record_pass(

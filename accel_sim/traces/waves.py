@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.cycle_loop import Cause, Parser
-from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.dataflows.mixed_vector.recording import PassRecord
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import Runs
@@ -46,13 +45,14 @@ def record_waves(runs: Runs, workload: Workload, wish: Wish) -> Trace:
         SettingError: as `check_waves` and `detailed`.
         InputError: too many changes.
     """
-    machine, places = runs.machine, places_of(runs)
-    machine = check_waves(machine)
+    check_waves(runs.machine)
+    places = places_of(runs)
     names = detailed(places, wish)
     shown = [place for place in places if place.run.name in names and place.run.tiles]
     signals = _Signals(Recorder(wish.cycles))
+    passes = recorders(workload, runs.machine, names)
+    machine = next(iter(passes.values())).machine
     _record_schedule(signals, shown, machine)
-    passes = recorders(workload, machine, names)
     for place in shown:
         of, groups = passes[place.run.name], place.groups
         _record_between(signals, place.time.start, of.lane_groups, machine)
@@ -62,17 +62,16 @@ def record_waves(runs: Runs, workload: Workload, wish: Wish) -> Trace:
     return signals.recorder.trace(machine.title, (), span_of(places, names))
 
 
-def check_waves(machine: Machine) -> MixedVector:
-    """The machine, if it has signals.
+def check_waves(machine: Machine) -> None:
+    """Refuse a machine that has no signals.
 
     Raises:
         SettingError: it is not stepped unit by unit.
     """
-    if not isinstance(machine, MixedVector):
+    if not machine.is_stepped:
         raise SettingError(
             "vcd", f"needs a machine that is stepped unit by unit, and {machine.name} is not"
         )
-    return machine
 
 
 class _Signals:
@@ -102,7 +101,7 @@ class _Signals:
         self.add((*MACHINE, name), 1, np.append([0], changes[kept]), np.append([0], values[kept]))
 
 
-def _record_schedule(signals: _Signals, places: Sequence[Place], machine: MixedVector) -> None:
+def _record_schedule(signals: _Signals, places: Sequence[Place], machine: Configuration) -> None:
     """What the sequencer, the port of the DRAM and the write-back do."""
     spans: dict[str, list[NDArray[np.int64]]] = {
         name: []
@@ -147,7 +146,7 @@ def _record_schedule(signals: _Signals, places: Sequence[Place], machine: MixedV
     )
 
 
-def _record_between(signals: _Signals, cycle: int, groups: int, machine: MixedVector) -> None:
+def _record_between(signals: _Signals, cycle: int, groups: int, machine: Configuration) -> None:
     """What stands where no pass is stepped: nothing is known, so slots wait for words."""
     window = (*MACHINE, "window")
     for path, bits in (
@@ -213,7 +212,7 @@ def _live(record: PassRecord, entry: NDArray[np.int64], tokens: slice) -> NDArra
     return (live.astype(np.int64) * bits[:, None]).sum(axis=0)[entry]
 
 
-def _record_pass(signals: _Signals, record: PassRecord, start: int, machine: MixedVector) -> None:
+def _record_pass(signals: _Signals, record: PassRecord, start: int, machine: Configuration) -> None:
     log, slots, cycles = record.log, record.slots, record.cycles
     moments = start + np.arange(cycles + 1)
     base, loaded = log.window.T

@@ -82,7 +82,8 @@ class Machine(ABC):
     any mask is stored as it is, whether its report numbers the array's last cycle as SCALE-Sim
     does, whether a bank of its weight buffer is read and written in one cycle, whether these banks
     stand in the PEs instead of beside the array, the
-    key that sets its datatype, if any, and whether it runs convolutions as what they are.
+    key that sets its datatype, if any, whether it runs convolutions as what they are, and whether
+    its passes can be stepped unit by unit.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Machine(ABC):
     weights_in_array: ClassVar[bool] = False
     datatype_key: ClassVar[str | None] = None
     runs_convolutions: ClassVar[bool] = False
+    is_stepped: ClassVar[bool] = False
 
     @classmethod
     def own_sections(cls) -> dict[str, Any]:
@@ -243,6 +245,13 @@ class Machine(ABC):
             except InputError:
                 runs[key] = None
         return self.run(layer, inputs), runs
+
+    def pass_recorder(self, layer: Layer, inputs: Inputs) -> Any:
+        """What steps the passes of a layer unit by unit, where `is_stepped`.
+
+        A `PassRecorder` of mixed_vector/recording.py, the one dataflow that can.
+        """
+        raise NotImplementedError(f"{self.name} is not stepped unit by unit")
 
     def account(self, run: LayerRun, time: LayerTime) -> Account:
         """What the passes of one layer came to in their place in time."""

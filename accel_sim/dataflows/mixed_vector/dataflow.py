@@ -29,6 +29,7 @@ from accel_sim.dataflows.mixed_vector.kept import store_of
 from accel_sim.dataflows.mixed_vector.layer import with_product
 from accel_sim.dataflows.mixed_vector.lines import lines_of
 from accel_sim.dataflows.mixed_vector.product import machine_product
+from accel_sim.dataflows.mixed_vector.recording import PassRecorder
 from accel_sim.inputs.activations import Inputs, Layer
 from sparse_formats.masks.matrix import MaskedMatrix
 from sparse_formats.storage import bits_for
@@ -65,6 +66,7 @@ class MixedVector(Configuration):
     changes: ClassVar[Mapping[str, Change]] = CHANGES
     stores_any_mask = True
     has_second_port = True
+    is_stepped = True
     datatype_key = "array.datatype"
 
     def run(self, layer: Layer, inputs: Inputs, *, is_checked: bool = False) -> LayerRun:
@@ -74,6 +76,9 @@ class MixedVector(Configuration):
         if not is_checked:
             return run
         return with_product(run, layer, inputs, chosen.lines, chosen.tiles, self)
+
+    def pass_recorder(self, layer: Layer, inputs: Inputs) -> PassRecorder:
+        return PassRecorder(self.chosen(layer, inputs), inputs, self)
 
     def chosen(self, layer: Layer, inputs: Inputs) -> Chosen:
         """The layer in the way that takes the fewest cycles."""

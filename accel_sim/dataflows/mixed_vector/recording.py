@@ -80,10 +80,13 @@ class PassRecord:
 
 
 class PassRecorder:
-    """Steps the passes of a layer, as it was chosen to be stored, for their records."""
+    """Steps the passes of a layer, as it was chosen to be stored, for their records.
+
+    machine: it steps them.
+    """
 
     def __init__(self, chosen: Chosen, inputs: Inputs, machine: Configuration) -> None:
-        self._chosen, self._inputs, self._machine = chosen, inputs, machine
+        self._chosen, self._inputs, self.machine = chosen, inputs, machine
         self._sizes = group_tokens(inputs.tokens, machine.array.token_columns)
         self._last: tuple[tuple[int, int], PassRecord] | None = None
 
@@ -93,7 +96,7 @@ class PassRecorder:
 
     def record(self, tile: int, group: int) -> PassRecord:
         """The pass of a group of tokens over a tile; both are numbered from 0."""
-        tokens, inputs, machine = int(self._sizes[group]), self._inputs, self._machine
+        tokens, inputs, machine = int(self._sizes[group]), self._inputs, self.machine
         is_alike = inputs.nonzero is None or not machine.skips_zeros
         key = (tile, tokens if is_alike else -group - 1)
         if self._last is not None and self._last[0] == key:
