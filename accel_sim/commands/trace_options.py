@@ -40,7 +40,7 @@ class TraceOptions:
         is_replayed=False,
     )
     trace_layer: str | None = option(
-        "Show the units of the layers whose names this pattern matches.",
+        "Show the units of the layers whose names this regular expression matches.",
         default=None,
         metavar="REGEX",
         otherwise="the layer that takes the most cycles",
@@ -83,12 +83,9 @@ def wish_of(settings: TraceOptions) -> Wish | None:
                 raise SettingError(name, "belongs to --trace or --vcd; add one")
         return None
     if settings.trace_layer is not None:
-        try:
-            re.compile(settings.trace_layer)
-        except re.error as error:
-            raise SettingError(
-                "trace_layer", f"is {settings.trace_layer!r}, which is no pattern: {error}"
-            ) from error
+        from sparse_formats.masks.selection import compiled
+
+        compiled(settings.trace_layer, "trace_layer")
     return Wish(settings.trace_layer, _cycles(settings.trace_cycles))
 
 

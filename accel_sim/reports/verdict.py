@@ -66,6 +66,13 @@ def _try_sentences(data: Mapping[str, Any]) -> str:
             f"{share_of(computing, total['cycles'], '.0f')} of the cycles multiply kept weights: "
             "only fewer weights or more multipliers shorten these."
         )
+        waits_for = total["ideal_dram_cycles"]
+        if waits_for > computing:
+            said.append(
+                f"More multipliers alone save at most "
+                f"{share_of(total['cycles'] - waits_for, total['cycles'])} of the cycles, "
+                f"because the DRAM needs {waits_for:,}."
+            )
     if advice is None:
         said.append("Run it again with <code>--advice</code> to see which change would help.")
         return " ".join(said)
@@ -129,7 +136,9 @@ def _bound_sentence(total: Mapping[str, Any], known: Mapping[str, Cause]) -> str
         second = share_of(causes[others[0]], total["cycles"], ".0f")
         sentence += f", followed by {spoken(others[0])} with {second}"
     ideal = f"{total['ideal_cycles']:,} of its {total['cycles']:,} cycles"
-    return f"{sentence}; the ideal would be {ideal}."
+    dram_needs_more = total["ideal_dram_cycles"] > total["ideal_compute_cycles"]
+    needed_by = "the DRAM needs" if dram_needs_more else "the kept weights need"
+    return f"{sentence}; the ideal would be {ideal}, which {needed_by}."
 
 
 def _costliest_sentence(layers: Sequence[Mapping[str, Any]], total: Mapping[str, Any]) -> str:

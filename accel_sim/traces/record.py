@@ -3,7 +3,6 @@
 docs/timeline.md says what each track means.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from accel_sim.pipeline import Runs, each_layer
 from accel_sim.traces.events import Recorder, Trace
 from accel_sim.traces.units import record_units
 from sparse_formats.errors import SettingError
+from sparse_formats.masks.selection import compiled
 
 LAYERS, DRAM, PASSES, WRITE_BACK = "layers", "DRAM", "passes", "write-back"
 WEIGHT_BUFFER = "weight buffer"
@@ -27,9 +27,10 @@ WEIGHT_BUFFER = "weight buffer"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted in detail. layers: a pattern of names; cycles: from A up to, without, B.
+    """What is wanted in detail.
 
-    Without either it is the layer that takes the most cycles; with cycles alone, all that run then.
+    layers: a regular expression of names; cycles: from A up to, without, B. Without either it is
+    the layer that takes the most cycles; with cycles alone, all that run then.
     """
 
     layers: str | None = None
@@ -80,7 +81,7 @@ def detailed(places: Sequence[Place], wish: Wish) -> set[str]:
     """Names of the layers whose units are shown.
 
     Raises:
-        SettingError: a pattern that is none, or that no layer matches; cycles that there are not.
+        SettingError: layers are no regular expression, or match no layer; cycles that there are not.
     """
     end = places[-1].time.end
     if wish.cycles is not None and wish.cycles[0] >= end:
@@ -88,10 +89,7 @@ def detailed(places: Sequence[Place], wish: Wish) -> set[str]:
             "trace_cycles", f"begins at cycle {wish.cycles[0]:,}; the run ends at {end:,}"
         )
     if wish.layers is not None:
-        try:
-            pattern = re.compile(wish.layers)
-        except re.error as error:
-            raise SettingError("trace_layer", f"is {wish.layers!r}: {error}") from error
+        pattern = compiled(wish.layers, "trace_layer")
         found = {place.run.name for place in places if pattern.search(place.run.name)}
         if not found:
             raise SettingError(

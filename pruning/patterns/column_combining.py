@@ -4,6 +4,7 @@ A machine that merges inputs (docs/rivals.md §12) multiplies a group in one col
 Kung, McDanel, Zhang, ASPLOS 2019; there the whole matrix is combined, and training follows.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -73,7 +74,7 @@ class ColumnCombining(Pattern):
         raise SettingError(
             "sparsity",
             f"asks for {kept} of {size} weights, but combined:{self.columns}:{self.height} keeps "
-            f"at most {most}; give {1 - self.densest:g} or more",
+            f"at most {most}; give {math.ceil(1e4 * (size - most) / size) / 1e4:g} or more",
         )
 
     def conforms(self, matrices: Sequence[MaskedMatrix]) -> Break | None:

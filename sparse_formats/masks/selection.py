@@ -26,7 +26,10 @@ def select(
         InputError: a pattern is no regular expression, or nothing is left.
     """
     every = list(names)
-    wanted, unwanted = _compiled(include, "include"), _compiled(exclude, "exclude")
+    wanted, unwanted = (
+        [compiled(pattern, setting) for pattern in patterns]
+        for setting, patterns in (("include", include), ("exclude", exclude))
+    )
     kinds = {name: kind_of(name) for name in every}
     recognised = any(
         kind not in NOT_IN_A_LAYER or (kind == "other" and layer_of(name) is not None)
@@ -50,15 +53,17 @@ def select(
     return chosen
 
 
-def _compiled(patterns: Sequence[str], setting: str) -> list[re.Pattern[str]]:
-    compiled: list[re.Pattern[str]] = []
-    for pattern in patterns:
-        try:
-            compiled.append(re.compile(pattern))
-        except (re.error, RecursionError, OverflowError) as error:
-            raise SettingError(
-                setting,
-                f"{pattern!r} is not a regular expression: {error}; "
-                "escape special characters with a backslash",
-            ) from error
-    return compiled
+def compiled(pattern: str, setting: str) -> re.Pattern[str]:
+    """The regular expression `pattern`, which was given for `setting`.
+
+    Raises:
+        SettingError: it is no regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise SettingError(
+            setting,
+            f"{pattern!r} is not a regular expression: {error}; "
+            "escape special characters with a backslash",
+        ) from error

@@ -17,6 +17,7 @@ from accel_sim.reports.html_tables import layers_table
 from accel_sim.reports.number_text import change, quantity
 from accel_sim.reports.report import Calibration, Report, as_json
 from accel_sim.reports.run_page import run_page
+from accel_sim.reports.verdict import verdict
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import simulated
 
@@ -147,6 +148,33 @@ def test_the_verdict_names_what_an_architect_asks_for(data: dict[str, Any], read
     assert f"costliest matrix is {slowest['name']}" in said
     for figure in total["gops_per_watt"].values():
         assert f"{figure:,.0f}" in said
+
+
+@pytest.mark.parametrize(
+    ("dram", "said", "not_said"),
+    [
+        (800, "save at most 20.0 % of the cycles, because the DRAM needs 800", "kept weights need"),
+        (600, "600 of its 1,000 cycles, which the DRAM needs", "More multipliers alone"),
+        (100, "500 of its 1,000 cycles, which the kept weights need", "the DRAM needs"),
+    ],
+)
+def test_the_verdict_says_what_more_multipliers_cannot_save(
+    data: dict[str, Any], dram: int, said: str, not_said: str
+) -> None:
+    """A run that multiplies most of the time may be as near to the limit of its DRAM."""
+    total = {
+        **data["total"],
+        "cycles": 1000,
+        "cycles_by_cause": dict.fromkeys(data["total"]["cycles_by_cause"], 0) | {"compute": 700},
+        "bound_by": "compute",
+        "limited_by": None,
+        "ideal_compute_cycles": 500,
+        "ideal_dram_cycles": dram,
+        "ideal_cycles": max(500, dram),
+    }
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", verdict({**data, "total": total})))
+    assert said in text
+    assert not_said not in text
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def test_is_one_layer_shown_in_detail_and_which(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--trace-layer", "("), "trace-layer is '\\(', which is no pattern"),
+        (("--trace-layer", "("), "'\\(' is not a regular expression"),
+        (("--trace-layer", "a{99999999999}"), "is not a regular expression"),
         (("--trace-layer", "nothing"), "matches no layer"),
         (("--trace-cycles", "5:5"), "A below B"),
         (("--trace-cycles", "9"), "two whole numbers"),
