@@ -81,7 +81,8 @@ def detailed(places: Sequence[Place], wish: Wish) -> set[str]:
     """Names of the layers whose units are shown.
 
     Raises:
-        SettingError: layers are no regular expression, or match no layer; cycles that there are not.
+        SettingError: the expression cannot be compiled or matches no layer; the run has ended
+            before the cycles.
     """
     end = places[-1].time.end
     if wish.cycles is not None and wish.cycles[0] >= end:
