@@ -15,6 +15,7 @@ from sparse_formats.formats.parts.bitstream import BitReader, Section, read_valu
 from sparse_formats.formats.parts.descriptor import Descriptor
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.pattern_text import LONGEST_GROUP, check_groups
+from sparse_formats.masks.row_blocks import row_blocks
 from sparse_formats.storage import Storage, bits_for
 
 
@@ -61,21 +62,29 @@ class HierarchicalNM(SparseMatrix):
         check_groups(groups, of_groups)
         check_groups(count, length)
         rows, cols = keep.shape
-        by_group = _grouped(keep, of_groups, length)
-        kept = np.logical_or.reduce(by_group, axis=3)
-        _check(by_group.sum(3), kept.sum(2), (groups, of_groups, count, length), cols)
-        occupied = np.ascontiguousarray(_in_rows(kept)[:, : -(-cols // length)])
+        occupied = np.empty((rows, -(-cols // length)), np.bool_)
+        for block in row_blocks((rows, cols)):
+            by_group = _grouped(keep[block], of_groups, length)
+            kept = np.logical_or.reduce(by_group, axis=3)
+            numbers = groups, of_groups, count, length
+            _check(by_group.sum(3), kept.sum(2), numbers, cols, block.start)
+            occupied[block] = _in_rows(kept)[:, : occupied.shape[1]]
         places = NM.encode(occupied, None, groups, of_groups)
-        at = places.indices[..., None].astype(np.intp)
         used = _used(places)
-        compact = np.take_along_axis(by_group, at, axis=2) & used[..., None]
-        compact[~used, 0] = True
-        values = None
-        if weight is not None:
-            values = np.take_along_axis(_grouped(weight, of_groups, length), at, axis=2)
-            values[~used] = 0
-            values = _in_rows(values)
-        return cls((rows, cols), places, NM.encode(_in_rows(compact), values, count, length))
+        compact = np.empty((*places.indices.shape, length), np.bool_)
+        values = None if weight is None else np.empty(compact.shape, weight.dtype)
+        for block in row_blocks((rows, cols)):
+            at, is_used = places.indices[block, :, :, None].astype(np.intp), used[block]
+            found = np.take_along_axis(_grouped(keep[block], of_groups, length), at, axis=2)
+            found &= is_used[..., None]
+            found[~is_used, 0] = True
+            compact[block] = found
+            if weight is not None and values is not None:
+                of_weights = _grouped(weight[block], of_groups, length)
+                values[block] = np.take_along_axis(of_weights, at, axis=2)
+                values[block][~is_used] = 0
+        in_slots = None if values is None else _in_rows(values)
+        return cls((rows, cols), places, NM.encode(_in_rows(compact), in_slots, count, length))
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
@@ -184,6 +193,7 @@ def _check(
     of_sets: NDArray[np.int64],
     numbers: tuple[int, int, int, int],
     cols: int,
+    first_row: int,
 ) -> None:
     """InputError where a group or a set keeps too much, or one place cannot tell that none is."""
     groups, several, count, length = numbers
@@ -196,7 +206,7 @@ def _check(
         first = (of_set * several + group) * length
         last, found = min(first + length, cols) - 1, of_groups[row, of_set, group]
         raise InputError(
-            f"mask is not {text}: row {row}, columns {first}..{last} keep {found}{hint}"
+            f"mask is not {text}: row {first_row + row}, columns {first}..{last} keep {found}{hint}"
         )
     wrong = (of_sets > groups) | ((of_sets == 0) & (groups == 1))
     if wrong.any():
@@ -205,6 +215,6 @@ def _check(
         last, found = min(first + several * length, cols) - 1, int(of_sets[row, of_set])
         why = "" if found else ", and with one place a set that keeps none cannot be told"
         raise InputError(
-            f"mask is not {text}: row {row}, columns {first}..{last} keep weights of {found} "
-            f"groups{why}{hint}"
+            f"mask is not {text}: row {first_row + row}, columns {first}..{last} keep weights of "
+            f"{found} groups{why}{hint}"
         )

@@ -20,6 +20,7 @@ from sparse_formats.formats.parts.bitstream import (
 from sparse_formats.formats.parts.descriptor import MOST_LINES, Descriptor
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.pattern_text import LONGEST_GROUP, check_groups
+from sparse_formats.masks.row_blocks import row_blocks
 from sparse_formats.storage import Storage
 
 
@@ -67,8 +68,10 @@ class NMOrDense(SparseMatrix):
         is_dense = np.repeat(dense, height)[:rows]
         others = np.flatnonzero(~is_dense)
         _check(keep, others, (count, length, height))
-        values = None if weight is None else weight[others]
-        sparse = NM.encode(keep[others], values, count, length)
+        # A mask without dense blocks is not copied.
+        some = others if dense.any() else slice(None)
+        values = None if weight is None else weight[some]
+        sparse = NM.encode(keep[some], values, count, length)
         data = None
         if weight is not None and sparse.data is not None:
             data = np.concatenate([sparse.data.reshape(-1), weight[is_dense].reshape(-1)])
@@ -138,12 +141,15 @@ def _check(
     if not keep.size or not len(others):
         return
     starts = np.arange(0, keep.shape[1], length)
-    counts = np.add.reduceat(keep[others], starts, axis=1, dtype=np.int64)
-    wrong = (counts > count) | ((counts == 0) & (count == 1))
-    if not wrong.any():
+    for block in row_blocks((len(others), keep.shape[1])):
+        counts = np.add.reduceat(keep[others[block]], starts, axis=1, dtype=np.int64)
+        wrong = (counts > count) | ((counts == 0) & (count == 1))
+        if wrong.any():
+            break
+    else:
         return
     at, group = (int(n) for n in np.argwhere(wrong)[0])
-    row, first = int(others[at]), group * length
+    row, first = int(others[block][at]), group * length
     last = min(first + length, keep.shape[1]) - 1
     why = "" if counts[at, group] else ", and with one slot a group that keeps none cannot be told"
     raise InputError(

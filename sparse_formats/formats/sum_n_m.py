@@ -14,6 +14,7 @@ from sparse_formats.formats.parts.kept_values import put_by_row, take_by_row
 from sparse_formats.formats.parts.value_types import bit_view
 from sparse_formats.formats.sparse_matrix import SparseMatrix
 from sparse_formats.masks.pattern_text import LONGEST_GROUP, check_terms
+from sparse_formats.masks.row_blocks import row_blocks
 from sparse_formats.storage import Storage, bits_for
 
 
@@ -62,22 +63,33 @@ class SumNM(SparseMatrix):
             InputError: numbers that are no two such terms.
         """
         check_terms(count, length, further, of)
-        left, values = keep.copy(), []
-        indices = []
-        for slots, of_group in ((count, length), (further, of)):
-            index, taken = _first_of_groups(left, slots, of_group)
-            indices.append(index)
-            if weight is not None:
-                held = np.zeros(index.shape, weight.dtype)
-                bit_view(held)[index < of_group] = bit_view(take_by_row(taken, weight))
-                values.append(held.reshape(-1))
-            left &= ~taken
-        rows, cols = (axis.astype(np.int32) for axis in np.nonzero(left))
-        data = None
-        if weight is not None:
-            data = np.concatenate([*values, take_by_row(left, weight)])
         shape = keep.shape[0], keep.shape[1]
-        return cls(shape, length, of, indices[0], indices[1], rows, cols, data)
+        terms = ((count, length), (further, of))
+        indices = [np.empty((shape[0], -(-shape[1] // m), n), np.uint16) for n, m in terms]
+        nothing = np.zeros(0, np.int32)
+        rows, cols = [nothing], [nothing]
+        # Of the first term, of the second, of the rest.
+        values = [[np.zeros(0, keep.dtype if weight is None else weight.dtype)] for _ in range(3)]
+        for block in row_blocks(shape):
+            left, part = keep[block].copy(), None if weight is None else weight[block]
+            for index, held, (slots, of_group) in zip(indices, values, terms, strict=False):
+                index[block], taken = _first_of_groups(left, slots, of_group)
+                if part is not None:
+                    in_slots = np.zeros(index[block].shape, part.dtype)
+                    is_used = index[block] < of_group
+                    bit_view(in_slots)[is_used] = bit_view(take_by_row(taken, part))
+                    held.append(in_slots.reshape(-1))
+                left &= ~taken
+            row, col = np.nonzero(left)
+            rows.append((row + block.start).astype(np.int32))
+            cols.append(col.astype(np.int32))
+            if part is not None:
+                values[2].append(take_by_row(left, part))
+        data = None if weight is None else np.concatenate([part for of in values for part in of])
+        first, second = indices
+        return cls(
+            shape, length, of, first, second, np.concatenate(rows), np.concatenate(cols), data
+        )
 
     def decode(self) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
         """The mask and the weights (0 where not kept), as encoded."""
