@@ -86,7 +86,7 @@ class Recorder:
             start, end = np.maximum(start, self._window[0]), np.minimum(end, self._window[1])
         kept = np.flatnonzero(end > start)
         self.events += 2 * len(kept)
-        if self.events > MOST_EVENTS:
+        if self.is_too_long:
             return
         where = {int(old): new for new, old in enumerate(kept)} if notes else {}
         label, start, end, flow = (
@@ -111,23 +111,42 @@ class Recorder:
             to = int(np.searchsorted(time, last))
             time, value = np.maximum(time[from_:to], first), value[from_:to]
         self.events += len(time)
-        if self.events <= MOST_EVENTS:
+        if not self.is_too_long:
             time, value = np.asarray(time, np.int64), np.asarray(value, np.int64)
             self._counters.setdefault(path, []).append(Counter(path, unit, time, value))
 
-    def trace(self, name: str, said: Sequence[str], detailed: tuple[int, int] = (0, 0)) -> Trace:
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it has more events already than a trace may have."""
+        return self.events > MOST_EVENTS
+
+    def trace(
+        self,
+        name: str,
+        said: Sequence[str],
+        detailed: tuple[int, int] = (0, 0),
+        recorded_to: int | None = None,
+    ) -> Trace:
         """All of it.
 
         detailed: the cycles that make most of the events, of which a refusal names some.
+        recorded_to: the cycle at which recording ended because it is too long; a refusal then
+        names about how many events all of `detailed` would have.
 
         Raises:
             InputError: more than `MOST_EVENTS` events.
         """
-        if self.events > MOST_EVENTS:
-            first, last = detailed if self._window is None else self._window
-            fits = first + max((last - first) * MOST_EVENTS * 9 // (self.events * 10), 1)
+        if self.is_too_long:
+            first, last = detailed
+            if self._window is not None:
+                first, last = max(first, self._window[0]), min(last, self._window[1])
+            events, found = self.events, f"{self.events:,}"
+            if recorded_to is not None and first < recorded_to < last:
+                events = events * (last - first) // (recorded_to - first)
+                found = f"about {events:,}"
+            fits = first + max((last - first) * MOST_EVENTS * 9 // (events * 10), 1)
             raise InputError(
-                f"the trace would have {self.events:,} events, more than {MOST_EVENTS:,}; choose "
+                f"the trace would have {found} events, more than {MOST_EVENTS:,}; choose "
                 f"fewer cycles, e.g. --trace-cycles {first}:{fits}, or a smaller layer with "
                 "--trace-layer REGEX"
             )

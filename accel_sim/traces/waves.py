@@ -59,6 +59,9 @@ def record_waves(runs: Runs, workload: Workload, wish: Wish) -> Trace:
         for number, (start, end) in enumerate(place.passes[:, :2].tolist()):
             if signals.recorder.overlaps(start, end):
                 _record_pass(signals, of.record(*divmod(number, groups)), start, machine)
+            if signals.recorder.is_too_long:
+                # It is refused, and stepping all further passes could take minutes.
+                return signals.recorder.trace(machine.title, (), span_of(places, names), end)
     return signals.recorder.trace(machine.title, (), span_of(places, names))
 
 

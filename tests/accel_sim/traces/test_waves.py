@@ -3,11 +3,14 @@
 tests/rtl/test_waves.py compares its values with those of the hardware.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 from accel_sim.__main__ import COMMANDS
+from accel_sim.dataflows.mixed_vector.recording import PassRecorder
+from accel_sim.traces import events
 from sparse_formats.errors import InputError
 from sparse_formats.terminal.command import call
 from tests.rtl.waves import read
@@ -35,6 +38,32 @@ def test_are_the_waveforms_those_of_the_cycles_and_layers_that_are_wished(tmp_pa
     steps = signals["bench.machine.pass_step"]
     assert min(t for t, v in zip(steps.times, steps.values, strict=True) if v == "1") >= 2 * 113
     assert max(max(signal.times) for signal in signals.values()) <= 2 * 130 + 1
+
+
+def test_are_waveforms_that_are_too_long_refused_at_the_pass_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.vcd"
+    options = (*RUN, *SMALL, "--vcd", str(path), "--trace-layer", ".")
+    stepped = []
+    record = PassRecorder.record
+    monkeypatch.setattr(
+        PassRecorder, "record", lambda *given: stepped.append(given) or record(*given)
+    )
+    assert call(COMMANDS, *options) == 0
+    every = len(stepped)
+    path.write_text("mine")
+    monkeypatch.setattr(events, "MOST_EVENTS", 200)
+    stepped.clear()
+    with pytest.raises(InputError, match=r"about [\d,]+ events, more than 200") as said:
+        call(COMMANDS, *options)
+    assert 0 < len(stepped) < every
+    assert path.read_text() == "mine"
+    named = re.search(r"--trace-cycles (\d+:\d+)", str(said.value))
+    assert named is not None
+    # What the refusal names lies within the run, however many cycles were asked for.
+    with pytest.raises(InputError, match=f"--trace-cycles {named[1]},"):
+        call(COMMANDS, *options, "--trace-cycles", "0:999999999")
 
 
 def test_is_a_machine_that_is_not_stepped_refused(tmp_path: Path) -> None:
