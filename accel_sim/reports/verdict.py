@@ -134,7 +134,9 @@ def _bound_sentence(total: Mapping[str, Any], known: Mapping[str, Cause]) -> str
     others = sorted((key for key in causes if key != bound), key=lambda key: -causes[key])
     if others and causes[others[0]]:
         second = share_of(causes[others[0]], total["cycles"], ".0f")
-        sentence += f", followed by {spoken(others[0])} with {second}"
+        sentence += (
+            f", followed by {spoken(others[0])} with {second} ({escaped(known[others[0]].words)})"
+        )
     ideal = f"{total['ideal_cycles']:,} of its {total['cycles']:,} cycles"
     dram_needs_more = total["ideal_dram_cycles"] > total["ideal_compute_cycles"]
     needed_by = "the DRAM needs" if dram_needs_more else "the kept weights need"
