@@ -20,7 +20,7 @@ from accel_sim.inputs.workload import Masks, Workload
 from accel_sim.machines.plausibility import implausible
 from accel_sim.reports.figures.mask_picture import MaskPicture, mask_picture
 from accel_sim.reports.report import Report
-from accel_sim.reports.results import layer_result, notes_on_use
+from accel_sim.reports.results import layer_result, notes_on_loads, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.memory import holding
 
@@ -100,6 +100,7 @@ def simulate(
         machine.note,
         *implausible(given),
         *notes_on_use(layers, machine),
+        *notes_on_loads(layers),
     )
     return Report(
         given,

@@ -250,6 +250,17 @@ def _efficiency(total: Mapping[str, Any], energy: Mapping[str, float]) -> dict[s
     }
 
 
+def notes_on_loads(layers: Sequence[LayerResult]) -> list[str]:
+    """Where matrices take fewer cycles than the DRAM needs for them; nothing where none does."""
+    early = [layer.name for layer in layers if layer.ideal_dram_cycles > layer.cycles]
+    if not early:
+        return []
+    return [
+        f"{len(early)} of {len(layers)} matrices take fewer cycles than the DRAM needs for their "
+        f"bytes ({early[0]}, …): part of these was loaded while another matrix was running."
+    ]
+
+
 def notes_on_use(layers: Sequence[LayerResult], machine: Machine) -> list[str]:
     """What a machine that cannot use every pattern makes of the mask; nothing for one that can."""
     if machine.stores_any_mask:

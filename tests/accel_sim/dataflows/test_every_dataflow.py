@@ -15,7 +15,7 @@ from accel_sim.machines.builtin import builtin_accelerators
 from accel_sim.machines.load import load_machine
 from accel_sim.reports.csv_table import csv_rows
 from accel_sim.reports.report import Report, as_json
-from accel_sim.reports.results import LayerResult, notes_on_use
+from accel_sim.reports.results import LayerResult, notes_on_loads, notes_on_use
 from sparse_formats.errors import InputError
 from sparse_formats.masks.matrix import MaskedMatrix
 from tests.accel_sim.workloads import random_matrix, simulated
@@ -87,6 +87,19 @@ def test_is_a_pattern_that_cannot_be_used_told() -> None:
     assert f"{100 * kept / slots:.1f} % of the issued multiplications" in note
     machine = load_machine("tf_mvp")
     assert notes_on_use(run(machine, random), machine) == []
+
+
+def test_are_matrices_told_that_were_loaded_while_others_ran() -> None:
+    # The weights of the second one arrive while the larger first one is multiplied.
+    machine = load_machine("sigma", ["dram.bytes_per_cycle=16"])
+    sizes = {"a": (128, 512), "b": (64, 64)}
+    matrices = [MaskedMatrix(name, np.ones(shape, np.bool_)) for name, shape in sizes.items()]
+    layers = simulated(matrices, machine, Activations(40), threads=1)
+    assert layers[1].cycles < layers[1].ideal_dram_cycles
+    (note,) = notes_on_loads(layers)
+    assert note.startswith("1 of 2 matrices take fewer cycles than the DRAM needs")
+    assert "(b, …)" in note
+    assert notes_on_loads(layers[:1]) == []
 
 
 @pytest.mark.rule(rivals=2)
