@@ -73,7 +73,8 @@ def check_waves(machine: Machine) -> None:
     """
     if not machine.is_stepped:
         raise SettingError(
-            "vcd", f"needs a machine that is stepped unit by unit, and {machine.name} is not"
+            "vcd",
+            f"needs a machine that is stepped unit by unit, and {machine.name} is not; tf_mvp is",
         )
 
 
