@@ -180,7 +180,8 @@ def test_is_random_uniform() -> None:
 EVERY = (
     *("mvp", "mvp_tiled", "vector:4", "two_level:6", "lane_select:4:3", "fine", "2:4", "n_m:3:7"),
     *("vector_wise:5:16", "block:4", "block:6:4", "row", "column", "channel", "head", "coupled"),
-    "hybrid:5",
+    *("hybrid:5", "hierarchical_n_m:2:4:2:4", "sum_n_m:1:3:1:9", "n_m_or_dense:1:4:5"),
+    "combined:4:7",
 )
 LAYER = (
     MatrixShape("layers.0.q_proj", "Q", 48, 40, 6, 2),

@@ -13,6 +13,7 @@ from sparse_formats.masks.synthetic.tiles import Block, Column, Row, Vectors
 from sparse_formats.masks.synthetic.units import Channel, Coupled, Head, Hybrid, check_units
 from sparse_formats.masks.synthetic.weights import (
     NM,
+    Combined,
     Fine,
     HierarchicalNM,
     NMOrDense,
@@ -33,6 +34,7 @@ PATTERNS: Mapping[str, type[DrawnPattern]] = {
     "sum_n_m": SumNM,
     "n_m_or_dense": NMOrDense,
     "block": Block,
+    "combined": Combined,
     "row": Row,
     "column": Column,
     "channel": Channel,

@@ -1,4 +1,4 @@
-"""Drawn masks of single weights: any of them, or so many of each group of neighbours."""
+"""Drawn masks of single weights: any of them, or so many of each group of inputs."""
 
 import math
 from dataclasses import dataclass
@@ -153,6 +153,36 @@ class NMOrDense(Groups):
                 rows[:] = True
                 room -= cost
         return order.masked(keep)
+
+
+@dataclass(frozen=True)
+class Combined(DrawnPattern):
+    """Of drawn groups of `columns` inputs, others for every `height` outputs, one weight each."""
+
+    columns: int = 8
+    height: int = 32
+
+    def __post_init__(self) -> None:
+        if self.columns < 2 or self.height < 1:
+            raise SettingError(
+                "pattern", "has groups of fewer than 2 columns or of no outputs; e.g. combined:8:32"
+            )
+
+    @property
+    def densest(self) -> float:
+        """One of each group."""
+        return 1 / self.columns
+
+    def mask(self, order: Order) -> MaskedMatrix:
+        """A weight of each group for every output, or a drawn part of them."""
+        (rows, cols), rng = order.size, order.rng()
+        keep = np.zeros((rows, cols), np.bool_)
+        for first in range(0, rows, self.height):
+            strip = keep[first : first + self.height]
+            # Groups are neighbours in a drawn order of the inputs.
+            chosen = _groups_of_rows(len(strip), cols, 1, self.columns, rng)
+            strip[:, rng.permutation(cols)] = chosen
+        return _thinned(keep, self, order, rng)
 
 
 _SAME = 1e-9

@@ -37,6 +37,7 @@ EVERY = (
     ),
     *("sum_n_m:1:3:2:9", "n_m_or_dense:2:8:5"),
     *("block:6:4", "row", "column", "channel", "head", "coupled", "hybrid:8"),
+    *("combined:4:16", "combined:3:5"),
 )
 JOINT = ("channel", "head", "coupled")
 
