@@ -5,6 +5,7 @@ Only whole processes of ours do this: a library must not change what others impo
 
 import gc
 import sys
+from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -15,8 +16,9 @@ _BLAS = "scipy.linalg.cython_blas"
 _NEEDS_BLAS = "numba.np.arraymath"
 
 
+@cache
 def start_quickly() -> None:
-    """Load neither SciPy's linear algebra for Numba nor pydantic for typer.
+    """Load neither SciPy's linear algebra for Numba nor pydantic for typer; once in a process.
 
     Numba imports the former as soon as it loads a compiled function, only to see whether it is
     there; what computes with it imports it again. Typer converts words with the latter, and all

@@ -36,3 +36,23 @@ def test_a_command_starts_light(package: str) -> None:
 
 def test_the_check_sees_what_is_loaded() -> None:
     assert "scipy" in loaded("scipy.sparse")
+
+
+def test_a_process_may_run_several_commands_before_numba_is_loaded() -> None:
+    program = (
+        "import sys\n"
+        "from sparse_formats.__main__ import COMMANDS\n"
+        "from sparse_formats.terminal.command import main\n"
+        "for _ in range(2):\n"
+        "    sys.argv = ['sparse_formats', '--help']\n"
+        "    try:\n"
+        "        main('sparse_formats', 'Formats.', COMMANDS)\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code\n"
+        "assert 'numba' not in sys.modules\n"
+        "import numba\n"
+        "import numba.np.arraymath\n"
+        "import scipy.linalg.cython_blas\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
