@@ -127,8 +127,9 @@ _NUMBERS = count()
 def _product() -> Any:
     """The product as an operator of torch, so that its compiler and autocast see one operation."""
     import torch
+    from torch import library
 
-    @torch.library.custom_op("mvpsim::sparse_linear", mutates_args=())
+    @library.custom_op("mvpsim::sparse_linear", mutates_args=())
     def product(
         x: torch.Tensor, bias: torch.Tensor | None, weight: int, outputs: int, threads: int
     ) -> torch.Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.loops.simd import now, pause
+from kernels.loops.counters import now, pause
 
 Call = tuple[Callable[..., None], tuple[Any, ...]]
 """A compiled function, which releases the interpreter's lock, and its arguments."""

@@ -168,8 +168,8 @@ def _run(function: Any, arguments: Sequence[Any], folder: Path) -> str:
     njit: Any = numba.njit  # Untyped: it knows nothing of options without a wrapper.
     compiled = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     compiled.compile(tuple(numba.typeof(argument) for argument in arguments))
-    (overload,) = compiled.overloads.values()
-    code = overload.library.get_llvm_str()
+    ((signature, overload),) = compiled.overloads.items()
+    code = compiled.inspect_llvm(signature)
     code = re.sub(r'target (triple|datalayout) = ".*"\n', "", code)
     code = re.sub(r'"target-(cpu|features)"="[^"]*"', "", code)
     binding.initialize_all_targets()

@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 
 from kernels.loops import panels, rows, segments, strips
+from kernels.loops.counters import take
 from kernels.loops.lines import LINE
-from kernels.loops.simd import size, take, to_line, zeros
+from kernels.loops.simd import size, to_line, zeros
 
 PANEL_BYTES = 1 << 18
 """Of activations packed at once: half of a small second cache (512 KiB)."""

@@ -20,6 +20,7 @@ from sparse_formats.masks.synthetic.generate import generate
 from sparse_formats.masks.synthetic.shapes import MatrixShape
 
 torch: Any = pytest.importorskip("torch")
+library: Any = pytest.importorskip("torch.library")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +118,7 @@ def test_the_operator_keeps_what_torch_asks_of_one() -> None:
     arguments = (torch.randn(4, 37), layer.bias, layer._number, 50, 1)
     # Not its gradient, of which there is none.
     utilities = ("test_schema", "test_faketensor")
-    torch.library.opcheck(sparse_linear._product(), arguments, test_utils=utilities)
+    library.opcheck(sparse_linear._product(), arguments, test_utils=utilities)
 
 
 def test_a_copy_lives_on_without_its_original() -> None:
