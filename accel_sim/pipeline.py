@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
 from accel_sim.dataflows.abstract.delivery import said_of_decoders
-from accel_sim.dataflows.abstract.timeline import lay_out_in, resident_bytes
+from accel_sim.dataflows.abstract.loads import resident_bytes
+from accel_sim.dataflows.abstract.timeline import lay_out_in
 from accel_sim.inputs.activations import Inputs, Layer
 from accel_sim.inputs.convolutions import said_of_convolutions
 from accel_sim.inputs.workload import Masks, Workload

@@ -12,13 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import (
-    Part,
-    Segment,
-    part_of,
-    row_activations,
-    transfer_cycles,
-)
+from accel_sim.dataflows.abstract.loads import Part, part_of, row_activations, transfer_cycles
+from accel_sim.dataflows.abstract.timeline import Segment
 from accel_sim.models.dense_product import DenseProducts, Product
 from accel_sim.models.transformer import Step, Transformer, first_key, keys_of, query_blocks
 from accel_sim.models.vector_unit import Rows, VectorWork, online_softmax, softmax

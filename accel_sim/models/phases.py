@@ -11,16 +11,13 @@ import numpy as np
 
 from accel_sim.dataflows.abstract.account import LayerRun, LayerTime
 from accel_sim.dataflows.abstract.dataflow import Machine
+from accel_sim.dataflows.abstract.loads import Part, part_of, row_activations, transfer_cycles
 from accel_sim.dataflows.abstract.timeline import (
-    Part,
     Schedule,
     Segment,
     lay_out,
-    part_of,
-    row_activations,
     schedule_of,
     segment_of,
-    transfer_cycles,
 )
 from accel_sim.models.attention import AttentionRun, AttentionUnit
 from accel_sim.models.operators import Attention, VectorOperator, WeightProduct, operators

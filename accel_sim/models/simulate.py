@@ -6,7 +6,7 @@ from functools import cached_property
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import resident_bytes
+from accel_sim.dataflows.abstract.loads import resident_bytes
 from accel_sim.machines.plausibility import implausible
 from accel_sim.models.attention import AttentionUnit, Residency
 from accel_sim.models.operators import numbers, operators

@@ -8,7 +8,8 @@ from accel_sim.costs.energy import energy_of
 from accel_sim.costs.tables import energy_pj, node_factor
 from accel_sim.dataflows.abstract.account import LayerRun, LayerTime
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import alone, tile_loads
+from accel_sim.dataflows.abstract.loads import tile_loads
+from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.models.attention import AttentionRun
 from accel_sim.models.dense_product import Product
 from accel_sim.models.vector_unit import VectorWork

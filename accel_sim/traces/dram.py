@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.dataflows.abstract.account import LayerRun, Tile
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import Part, tile_loads, transfer_cycles
+from accel_sim.dataflows.abstract.loads import Part, tile_loads, transfer_cycles
 from accel_sim.pipeline import Runs
 from accel_sim.traces.record import Place, places_of
 from sparse_formats.errors import InputError

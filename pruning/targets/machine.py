@@ -15,13 +15,8 @@ import numpy as np
 from accel_sim.costs.energy import energy_of
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import (
-    Segment,
-    alone,
-    lay_out,
-    resident_bytes,
-    segment_of,
-)
+from accel_sim.dataflows.abstract.loads import resident_bytes
+from accel_sim.dataflows.abstract.timeline import Segment, alone, lay_out, segment_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload
 from accel_sim.pipeline import simulate

@@ -9,7 +9,7 @@ import numpy as np
 
 from accel_sim.dataflows.abstract.account import LayerRun
 from accel_sim.dataflows.abstract.dataflow import Machine
-from accel_sim.dataflows.abstract.timeline import resident_bytes
+from accel_sim.dataflows.abstract.loads import resident_bytes
 from accel_sim.models.attention import AttentionUnit
 from accel_sim.models.config import transformer
 from accel_sim.models.phases import ModelRunner, Phase

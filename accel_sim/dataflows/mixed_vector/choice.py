@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel_sim.dataflows.abstract.account import LayerRun
-from accel_sim.dataflows.abstract.timeline import alone, least_weight_cycles
+from accel_sim.dataflows.abstract.loads import least_weight_cycles
+from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.dataflows.mixed_vector.configuration import Configuration
 from accel_sim.dataflows.mixed_vector.kept import Store
 from accel_sim.dataflows.mixed_vector.layer import counted_run, step_tiles, timed_run

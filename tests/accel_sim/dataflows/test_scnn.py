@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.abstract.account import Tile, total_cycles
-from accel_sim.dataflows.abstract.timeline import tokens_off_chip
+from accel_sim.dataflows.abstract.loads import tokens_off_chip
 from accel_sim.dataflows.scnn import ScnnArray, run_convolution, run_tokens
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.convolutions import Convolution

@@ -8,7 +8,8 @@ import pytest
 
 from accel_sim.costs.area import machine_area
 from accel_sim.dataflows.abstract.account import LayerRun
-from accel_sim.dataflows.abstract.timeline import alone, tile_loads, transfer_cycles
+from accel_sim.dataflows.abstract.loads import tile_loads, transfer_cycles
+from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.datatypes import DATATYPES
 from accel_sim.inputs.workload import Workload

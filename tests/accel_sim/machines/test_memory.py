@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from accel_sim.costs.tables import energy_pj
+from accel_sim.dataflows.abstract.loads import Part, transfer_cycles
 from accel_sim.dataflows.abstract.machine_sections import MARKS
-from accel_sim.dataflows.abstract.timeline import Part, transfer_cycles
 from accel_sim.machines.builtin import builtin_memories
 from accel_sim.machines.load import load_machine, resolved
 from accel_sim.machines.memory import DRAM_KEYS, load_memory

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_sim.dataflows.abstract.account import Unit
-from accel_sim.dataflows.abstract.timeline import alone, tokens_off_chip
+from accel_sim.dataflows.abstract.loads import tokens_off_chip
+from accel_sim.dataflows.abstract.timeline import alone
 from accel_sim.dataflows.registry import causes_of
 from accel_sim.inputs.activations import Activations, Inputs, Layer
 from accel_sim.inputs.workload import Workload

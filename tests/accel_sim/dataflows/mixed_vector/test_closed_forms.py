@@ -6,7 +6,7 @@ Numbers in comments follow docs/microarchitecture.md, section by section.
 import numpy as np
 import pytest
 
-from accel_sim.dataflows.abstract.timeline import Part, transfer_cycles
+from accel_sim.dataflows.abstract.loads import Part, transfer_cycles
 from accel_sim.dataflows.mixed_vector.dataflow import MixedVector
 from accel_sim.inputs.activations import Activations
 from accel_sim.reports.results import LayerResult
