@@ -20,7 +20,6 @@ from sparse_formats.masks.synthetic.generate import generate
 from sparse_formats.masks.synthetic.shapes import MatrixShape
 
 torch: Any = pytest.importorskip("torch")
-library: Any = pytest.importorskip("torch.library")
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +112,8 @@ def test_a_compiled_model_is_one_graph(kind: str | None) -> None:
 
 
 def test_the_operator_keeps_what_torch_asks_of_one() -> None:
+    from torch import library
+
     _, sparse = layers()
     layer = sparse[0]
     arguments = (torch.randn(4, 37), layer.bias, layer._number, 50, 1)
