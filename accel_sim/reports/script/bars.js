@@ -61,15 +61,7 @@ function drawBars(element, phase, choose) {
     const rows = [];
     for (const {key, items, sum} of groups) {
       const isOpen = opened.has(key);
-      const button = html('button', {
-        type: 'button', class: 'fold', 'aria-expanded': String(isOpen),
-        onclick: () => {
-          if (isOpen) opened.delete(key); else opened.add(key);
-          draw();
-          [...body.querySelectorAll('.fold')].find((each) => each.dataset.key === key).focus();
-        },
-      }, `${key} (${items.length})`);
-      button.dataset.key = key;
+      const button = foldButton(key, `${key} (${items.length})`, opened, body, draw);
       rows.push(barRow(sum, phase, measure, most, button, 'group'));
       if (!isOpen) continue;
       const largest = Math.max(...items.map(measure.whole));

@@ -61,6 +61,21 @@ function choosable(element, label, choose) {
   }, []);
 }
 
+// A button that folds or unfolds the group `key`; `draw` fills `body` anew, and the focus stays.
+function foldButton(key, text, opened, body, draw) {
+  const isOpen = opened.has(key);
+  const button = html('button', {
+    type: 'button', class: 'fold', 'aria-expanded': String(isOpen),
+    onclick: () => {
+      if (isOpen) opened.delete(key); else opened.add(key);
+      draw();
+      [...body.querySelectorAll('.fold')].find((each) => each.dataset.key === key).focus();
+    },
+  }, text);
+  button.dataset.key = key;
+  return button;
+}
+
 // A row of buttons of which one is pressed.
 function switches(label, options, chosen, choose) {
   const buttons = options.map(([value, words]) => html('button', {

@@ -76,16 +76,7 @@ function drawItems(element, phase, choose) {
   }
 
   function groupRow({key, items, sum}) {
-    const isOpen = opened.has(key);
-    const button = html('button', {
-      type: 'button', class: 'fold', 'aria-expanded': String(isOpen),
-      onclick: () => {
-        if (isOpen) opened.delete(key); else opened.add(key);
-        draw();
-        [...body.querySelectorAll('.fold')].find((each) => each.dataset.key === key).focus();
-      },
-    }, `${key} (${items.length})`);
-    button.dataset.key = key;
+    const button = foldButton(key, `${key} (${items.length})`, opened, body, draw);
     return html('tr', {class: 'group'}, html('th', {scope: 'row'}, button), cells({...sum, bound: boundOfSum(sum, phase)}));
   }
 
